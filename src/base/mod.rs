@@ -1,0 +1,17 @@
+//! Words that every room uses: ids, times, clocks, dice, secrets, text.
+//!
+//! Nothing here opens a file, a socket or a runtime, so all of it is tested with
+//! plain functions. Time and dice are values ([`Clock`], [`Random`]) handed to
+//! whoever needs them; that is what makes every test repeatable.
+pub mod clock;
+pub mod id;
+pub mod random;
+pub mod secret;
+pub mod text;
+pub mod time;
+
+pub use clock::Clock;
+pub use id::{Id, TenantId};
+pub use random::Random;
+pub use secret::Secret;
+pub use time::Timestamp;

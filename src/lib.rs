@@ -1,0 +1,4 @@
+//! Steading: a complete API backend in one statically linked binary.
+#![forbid(unsafe_code)]
+
+pub mod base;
