@@ -118,6 +118,16 @@ impl<Thing: Send + Sync> ParseFromParameter for Id<Thing> {
     }
 }
 
+/// Marks ids of people's accounts.
+#[derive(Debug)]
+pub enum User {}
+/// Marks ids of sessions: one sign-in on one device.
+#[derive(Debug)]
+pub enum Session {}
+
+pub type UserId = Id<User>;
+pub type SessionId = Id<Session>;
+
 /// Whose data: the name of a tenant, also the name of its folder.
 ///
 /// 1 to 36 characters of `a-z`, `0-9` and `-`, not starting or ending with `-`,

@@ -11,7 +11,7 @@ pub mod text;
 pub mod time;
 
 pub use clock::Clock;
-pub use id::{Id, TenantId};
+pub use id::{Id, SessionId, TenantId, UserId};
 pub use random::Random;
 pub use secret::Secret;
 pub use time::Timestamp;

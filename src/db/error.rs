@@ -1,0 +1,53 @@
+//! What can go wrong between a closure and the disk.
+
+/// Why the database did not do what a closure asked.
+///
+/// The words are for logs. What a client is told is decided in `http/problem.rs`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// More requests wait than the queue holds. Nothing was done.
+    #[error("the database's queue is full")]
+    QueueFull,
+    /// The disk has no room, or less than is kept free. Nothing was written.
+    #[error("the disk is full")]
+    StorageFull,
+    /// The closure or statement took more time or steps than it may. Nothing was written.
+    #[error("the query took more than its budget")]
+    BudgetSpent,
+    /// A named constraint refused the change: `users.email`, or a CHECK's name.
+    #[error("constraint `{constraint}` refused the change")]
+    Conflict { constraint: String },
+    /// The closure panicked; its own changes were undone.
+    #[error("the closure panicked: {message}")]
+    Panicked { message: String },
+    /// The file holds what SQLite never wrote. It is read as far as it goes, and not written any more.
+    #[error("the database file is damaged")]
+    Damaged,
+    /// The file was written by a later version of Steading.
+    #[error("the database has schema {found}, and this version knows only {known}")]
+    Newer { found: i64, known: i64 },
+    /// A migration that this file has had differs from the one this version carries.
+    #[error("migration {number} was not the one that this version carries")]
+    MigrationChanged { number: i64 },
+    #[error("there is no tenant `{tenant}`")]
+    NoTenant { tenant: String },
+    /// All places for open tenants are taken by tenants in use.
+    #[error("too many tenants are open")]
+    TooManyTenants,
+    /// The server is stopping.
+    #[error("the database is closed")]
+    Closed,
+    /// A file or folder could not be reached.
+    #[error("cannot reach {what}")]
+    Io {
+        what: String,
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A row did not have the shape that its reader expects.
+    #[error("column {column} is not {expected}")]
+    Column { column: usize, expected: &'static str },
+    /// Anything else that the engine says; its own words are the source.
+    #[error("the database refused a statement")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

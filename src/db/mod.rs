@@ -1,0 +1,4 @@
+//! The only room that names an SQL engine.
+mod error;
+
+pub use error::Error;

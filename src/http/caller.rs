@@ -1,0 +1,161 @@
+//! Who is calling, and what they may try.
+//!
+//! `http/` knows no feature: how a token becomes a [`Caller`] is a boxed function
+//! ([`Authenticate`]) that `app.rs` hands in as request data.
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use poem::http::header::AUTHORIZATION;
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::problem::{self, Problem};
+use crate::base::{SessionId, TenantId, UserId};
+
+/// The name of the security scheme in the OpenAPI document.
+pub const BEARER: &str = "bearer";
+
+/// Something a caller may try: `<resource>:<read|write|admin>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission(pub &'static str);
+
+/// Who stands behind a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The person who runs the server, at its socket or with the server stopped.
+    Operator,
+    /// Someone with an account, in one of their sessions.
+    User { id: UserId, session: SessionId },
+}
+
+/// A caller whose identity was checked. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<Principal>);
+
+/// What is known of a caller.
+#[derive(Debug)]
+pub struct Principal {
+    pub tenant: TenantId,
+    pub subject: Subject,
+    /// The role's name, as the account has it; `operator` for the operator.
+    pub role: String,
+    pub permissions: Permissions,
+}
+
+/// What a caller may try. Rules on data come on top of it.
+#[derive(Debug)]
+pub enum Permissions {
+    All,
+    Only(&'static [Permission]),
+}
+
+impl Caller {
+    pub fn new(principal: Principal) -> Self {
+        Self(Arc::new(principal))
+    }
+
+    pub fn operator(tenant: TenantId) -> Self {
+        Self::new(Principal {
+            tenant,
+            subject: Subject::Operator,
+            role: "operator".to_owned(),
+            permissions: Permissions::All,
+        })
+    }
+
+    pub fn tenant(&self) -> &TenantId {
+        &self.0.tenant
+    }
+
+    pub fn subject(&self) -> &Subject {
+        &self.0.subject
+    }
+
+    pub fn role(&self) -> &str {
+        &self.0.role
+    }
+
+    pub fn may(&self, permission: Permission) -> bool {
+        match self.0.permissions {
+            Permissions::All => true,
+            Permissions::Only(granted) => granted.contains(&permission),
+        }
+    }
+
+    /// Refuses a caller without `permission`.
+    pub fn must(&self, permission: Permission) -> Result<(), Problem> {
+        if self.may(permission) {
+            return Ok(());
+        }
+        let detail = format!("this needs the permission `{}`, which your role does not have", permission.0);
+        Err(Problem::new(&problem::NOT_ALLOWED, detail))
+    }
+
+    /// The account behind the request; an operator has none.
+    pub fn user(&self) -> Result<(UserId, SessionId), Problem> {
+        match self.0.subject {
+            Subject::User { id, session } => Ok((id, session)),
+            Subject::Operator => {
+                Err(Problem::new(&problem::NOT_ALLOWED, "this is about an account, and the operator has none"))
+            }
+        }
+    }
+}
+
+/// Turns an access token into a caller, or says why not.
+pub type Authenticate = dyn Fn(TenantId, String) -> BoxFuture<'static, Result<Caller, Problem>> + Send + Sync;
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            BEARER,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("The `accessToken` that signing in returns."),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("JWT"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if let Some(at_the_socket) = request.extensions().get::<Caller>() {
+            return Ok(at_the_socket.clone());
+        }
+        let token = bearer_token(request)?;
+        let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
+        let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
+        Ok(authenticate(tenant, token).await?)
+    }
+}
+
+/// The one bearer token of a request. Two are refused: which one counts must not be a guess.
+fn bearer_token(request: &Request) -> Result<String, Problem> {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(Problem::not_signed_in)?;
+    if values.next().is_some() {
+        return Err(Problem::new(&problem::MALFORMED, "send `Authorization` once"));
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or_else(Problem::not_signed_in)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Problem::not_signed_in());
+    }
+    Ok(token.trim().to_owned())
+}
