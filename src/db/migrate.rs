@@ -98,7 +98,7 @@ fn pending<'m>(migrations: &'m [Migration], applied: &[(i64, String)]) -> Result
 fn take_copy(place: &Place, copy: &Path) -> Result<(), Error> {
     match std::fs::remove_file(copy) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::Io { what: copy.display().to_string(), cause });
+            Err(Error::Io { what: copy.display().to_string(), cause })
         }
         _ => sqlite::snapshot(place, copy),
     }
@@ -167,7 +167,7 @@ mod tests {
         let connection = sqlite::open_writer(&place).expect("opened");
         migrate(&connection, &place, &[FIRST], &clock()).expect("first");
         connection.execute_batch("INSERT INTO a (n) VALUES (7)").expect("a row");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").filter(|it| is_copy(it)).count(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").filter(is_copy).count(), 0);
 
         migrate(&connection, &place, &[FIRST, SECOND], &clock()).expect("second");
 

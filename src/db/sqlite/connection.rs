@@ -110,8 +110,8 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Writes a consistent copy of the database behind `connection` into a new file, and checks the copy.
 pub(in crate::db) fn snapshot(place: &Place, into: &Path) -> Result<(), Error> {
-    let connection = open_reader(place)?;
-    // VACUUM INTO attaches its target, which is why ordinary connections may not attach.
+    let connection = open(place, OpenFlags::empty())?;
+    // VACUUM INTO attaches its target and writes it: ordinary connections may not attach, readers not write.
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(error)?;
     let target = into.to_string_lossy();
     connection.execute("VACUUM INTO ?1", [&target]).map_err(error)?;

@@ -31,6 +31,15 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What the process ends with when the outcome of a commit is unknown (EX_IOERR of sysexits.h).
 const EXIT_IO_ERROR: i32 = 74;
 
+/// The writer's own statements. Prepared statements are cached by their text, and a task must
+/// not find one of these there, so each is marked.
+const BEGIN: &str = "BEGIN IMMEDIATE /* writer */";
+const COMMIT: &str = "COMMIT /* writer */";
+const ROLLBACK: &str = "ROLLBACK /* writer */";
+const SAVEPOINT: &str = "SAVEPOINT task /* writer */";
+const UNDO: &str = "ROLLBACK TO task /* writer */";
+const RELEASE: &str = "RELEASE task /* writer */";
+
 /// How a task shares the writer with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::db) enum Class {
@@ -229,7 +238,7 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
-        if let Err(cause) = self.control("BEGIN IMMEDIATE") {
+        if let Err(cause) = self.control(BEGIN) {
             return self.refuse_all(pending, &cause);
         }
         let started = Instant::now();
@@ -278,7 +287,7 @@ impl Inner {
 
     fn run_singly(&mut self, tasks: Vec<Box<dyn Task>>, scope: Scope) {
         for mut task in tasks {
-            if let Err(cause) = self.control("BEGIN IMMEDIATE") {
+            if let Err(cause) = self.control(BEGIN) {
                 task.finish(Err(Error::Engine(cause.to_string().into())));
                 continue;
             }
@@ -291,14 +300,14 @@ impl Inner {
                     Committed::No(code, message) => task.finish(Err(group_error(code, &message))),
                 }
             } else {
-                let _ = self.control("ROLLBACK");
+                let _ = self.control(ROLLBACK);
                 answer(task, ran);
             }
         }
     }
 
     fn run_in_savepoint(&mut self, task: &mut dyn Task) -> Ran {
-        if self.control("SAVEPOINT task").is_err() {
+        if self.control(SAVEPOINT).is_err() {
             return Ran::EndedTransaction;
         }
         let ran = self.run(task, Scope::Group);
@@ -307,8 +316,8 @@ impl Inner {
         if self.connection.is_autocommit() {
             return Ran::EndedTransaction;
         }
-        let undone = matches!(ran, Ran::Kept) || self.control("ROLLBACK TO task").is_ok();
-        if !undone || self.control("RELEASE task").is_err() {
+        let undone = matches!(ran, Ran::Kept) || self.control(UNDO).is_ok();
+        if !undone || self.control(RELEASE).is_err() {
             return Ran::EndedTransaction;
         }
         ran
@@ -330,12 +339,12 @@ impl Inner {
     }
 
     fn commit(&mut self) -> Committed {
-        let Err(cause) = self.control("COMMIT") else { return Committed::Yes };
+        let Err(cause) = self.control(COMMIT) else { return Committed::Yes };
         if is_io_failure(&cause) {
             stop_the_process(&self.place, &cause);
         }
         if !self.connection.is_autocommit() {
-            let _ = self.control("ROLLBACK");
+            let _ = self.control(ROLLBACK);
         }
         Committed::No(cause.sqlite_error_code().unwrap_or(ErrorCode::Unknown), cause.to_string())
     }
