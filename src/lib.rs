@@ -4,3 +4,5 @@
 pub mod base;
 pub mod db;
 pub mod http;
+pub mod kv;
+pub mod work;

@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use crate::base::text::chain;
 use crate::db;
 
 /// The media type of every failure.
@@ -224,11 +225,6 @@ pub fn finish(response: &mut Response, request_id: &str) {
         errors: problem.errors,
     };
     response.set_body(document.to_json_string());
-}
-
-/// An error and all its causes in one line, for the log.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |it| it.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<db::Error> for Problem {
