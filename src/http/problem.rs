@@ -227,6 +227,11 @@ pub fn finish(response: &mut Response, request_id: &str) {
     response.set_body(document.to_json_string());
 }
 
+/// A problem on its way through code that only passes errors on, such as the reading of a body.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.detail)]
+pub struct ProblemError(pub Problem);
+
 impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
         match &error {
