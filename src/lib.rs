@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod config;
 pub mod db;
+pub mod features;
 pub mod http;
 pub mod kv;
 pub mod work;

@@ -8,7 +8,7 @@
 //! A request with a token goes through [`Gate`]: a look into the map of verified tokens,
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
-mod api;
+
 mod error;
 mod first_admin;
 mod gate;
@@ -19,7 +19,6 @@ mod sweep;
 mod throttle;
 mod token;
 
-pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS};
 pub use first_admin::{admin_exists, open_setup_link};
 pub use gate::Gate;

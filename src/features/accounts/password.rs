@@ -61,13 +61,7 @@ fn hash(config: &AccountsConfig, salt: &[u8; 16], password: &[u8]) -> Result<Str
 }
 
 /// What is wrong with a new password, if anything (NIST SP 800-63B-4: length counts, composition does not).
-pub(super) fn fault(
-    config: &AccountsConfig,
-    password: &str,
-    role: Role,
-    email: &str,
-    name: &str,
-) -> Option<Fault> {
+pub(super) fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
     let least = match role {
         Role::Admin => config.password_length_min_admin,
         Role::User | Role::Readonly => config.password_length_min,

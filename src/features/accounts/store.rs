@@ -130,11 +130,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
 }
 
 /// A session that has not ended.
-pub(super) fn find_live_session(
-    tx: &mut Tx<'_>,
-    id: SessionId,
-    now: Timestamp,
-) -> Result<Option<Session>, db::Error> {
+pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<Option<Session>, db::Error> {
     tx.find(
         "SELECT id, user_id, refresh_counter, created_at, refreshed_at, expires_at
          FROM sessions WHERE id = $1 AND $2 < expires_at",

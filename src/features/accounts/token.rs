@@ -70,7 +70,8 @@ impl Tokens {
     pub fn new(access: &ServerKey, refresh: &ServerKey) -> Result<Self, Error> {
         let unusable = |_| Error::Sign(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey.into());
         let pair = Ed25519KeyPair::from_seed_unchecked(access.reveal()).map_err(unusable)?;
-        let der = pair.to_pkcs8v1().map_err(|_| Error::Sign(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey.into()))?;
+        let der =
+            pair.to_pkcs8v1().map_err(|_| Error::Sign(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey.into()))?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[AUDIENCE]);
@@ -220,7 +221,8 @@ mod tests {
         let text = tokens.refresh(&main, token);
 
         assert_eq!(tokens.read_refresh(&main, &text), Some(token));
-        let bytes = BASE64URL_NOPAD.decode(text.strip_prefix(REFRESH_PREFIX).expect("ours").as_bytes()).expect("base64");
+        let bytes =
+            BASE64URL_NOPAD.decode(text.strip_prefix(REFRESH_PREFIX).expect("ours").as_bytes()).expect("base64");
         for bit in 0..bytes.len() * 8 {
             let mut forged = bytes.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
