@@ -144,9 +144,9 @@ pub struct Watch {
 }
 
 /// The keys whose values differ; never the values, which may be secret.
-fn changes(old: &Config, new: &Config) -> Vec<String> {
+pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     let known = super::load::known(DEFAULT);
-    let keys = known.iter().flat_map(|(section, keys)| keys.iter().map(move |(key, _)| (section, key)));
+    let keys = known.iter().flat_map(|(section, keys)| keys.keys().map(move |key| (section, key)));
     let (old, new) = (format!("{old:#?}"), format!("{new:#?}"));
     if old == new {
         return Vec::new();

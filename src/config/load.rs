@@ -58,6 +58,19 @@ pub struct Complaint {
     pub text: String,
 }
 
+impl Complaint {
+    /// File, line and column; what comes from no file is last.
+    fn position(&self) -> (bool, String, u32, u32) {
+        let mut parts = self.place.rsplitn(3, ':');
+        let column = parts.next().and_then(|it| it.parse().ok());
+        let line = parts.next().and_then(|it| it.parse().ok());
+        match (parts.next(), line, column) {
+            (Some(file), Some(line), Some(column)) => (false, file.to_owned(), line, column),
+            _ => (true, String::new(), 0, 0),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<_> = self.complaints.iter().map(|it| format!("{}: {}", it.place, it.text)).collect();
@@ -127,6 +140,8 @@ impl Sources {
                 merge.error.add(place, format!("`{section}.{key}` {text}"));
             }
         }
+        // From the top of the file to its end, as one mends it.
+        merge.error.complaints.sort_by_key(Complaint::position);
         if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error) }
     }
 

@@ -12,6 +12,8 @@ mod log;
 mod server;
 mod setup;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
 //! Between the socket and the features: problems, callers, limits, documents.
 pub mod address;
 pub mod caller;
+pub mod etag;
 pub mod input;
+pub mod openapi;
 pub mod paging;
 pub mod problem;
 

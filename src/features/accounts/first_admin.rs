@@ -2,12 +2,15 @@
 //!
 //! There is no default account. A link is a secret of 256 bits that works once and for
 //! a short time; the server keeps its digest only.
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 
 use super::error::Error;
+use super::model::SetupLink;
 use super::store;
-use crate::base::{Clock, Random, TenantId, Timestamp};
+use crate::base::{Clock, Random, TenantId};
 use crate::db::Db;
 
 /// Whether someone can already administer the tenant.
@@ -20,15 +23,15 @@ pub async fn open_setup_link(
     db: &Db,
     tenant: &TenantId,
     public_url: &str,
-    lifetime: std::time::Duration,
+    lifetime: Duration,
     random: &Random,
     clock: &Clock,
-) -> Result<(String, Timestamp), Error> {
+) -> Result<SetupLink, Error> {
     let (secret, now) = (random.token("setup"), clock.now());
     let (kept, expires_at) = (secret_digest(&secret), now.plus(lifetime));
     db.write(tenant, move |tx| store::insert_setup_link(tx, &kept, now, expires_at)).await?;
     // After `#`, it is not sent with the request for the page, and so not logged by any proxy.
-    Ok((format!("{public_url}/setup#token={secret}"), expires_at))
+    Ok(SetupLink { url: format!("{public_url}/setup#token={secret}"), expires_at })
 }
 
 pub(super) fn secret_digest(secret: &str) -> String {

@@ -9,6 +9,7 @@
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
 
+mod api;
 mod error;
 mod first_admin;
 mod gate;
@@ -19,10 +20,11 @@ mod sweep;
 mod throttle;
 mod token;
 
+pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS};
 pub use first_admin::{admin_exists, open_setup_link};
 pub use gate::Gate;
-pub use model::{NewUser, Role, User};
+pub use model::{Role, SetupLink, User};
 pub use password::Passwords;
 pub use sweep::worker;
 pub use token::Tokens;

@@ -98,19 +98,13 @@ pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> R
     tx.execute("UPDATE users SET last_sign_in_at = $2 WHERE id = $1", &[id.into(), now.into()]).map(drop)
 }
 
-/// Changes a name; with `version`, only if nobody changed the profile since. Tells how many rows it changed.
-pub(super) fn set_name(
-    tx: &mut Tx<'_>,
-    id: UserId,
-    name: &str,
-    version: Option<i64>,
-    now: Timestamp,
-) -> Result<u64, db::Error> {
+/// Changes a name, and counts the change.
+pub(super) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str, now: Timestamp) -> Result<(), db::Error> {
     tx.execute(
-        "UPDATE users SET name = $2, updated_at = $3, version = version + 1
-         WHERE id = $1 AND ($4 IS NULL OR version = $4)",
-        &[id.into(), name.into(), now.into(), version.into()],
+        "UPDATE users SET name = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        &[id.into(), name.into(), now.into()],
     )
+    .map(drop)
 }
 
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
