@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use poem::{FromRequest, Request, RequestBody};
 
 use super::host;
 
@@ -17,20 +18,29 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The address of the client, in the extensions of every request. IPv4 is never wrapped in IPv6.
+/// The address of the client, in the extensions of every request. Absent at the operator's socket.
+/// IPv4 is never wrapped in IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+pub struct ClientAddress(pub Option<IpAddr>);
 
 impl ClientAddress {
-    /// What a limit per address counts by. With IPv6 that is the /64: one customer has all of it.
-    pub fn throttle_key(self) -> IpAddr {
-        match self.0 {
-            IpAddr::V4(_) => self.0,
-            IpAddr::V6(address) => {
-                let network = u128::from(address) & (u128::MAX << 64);
-                IpAddr::V6(Ipv6Addr::from(network))
-            }
-        }
+    /// What a limit per address counts by.
+    pub fn throttle_key(self) -> Option<IpAddr> {
+        self.0.map(throttle_key)
+    }
+}
+
+impl<'a> FromRequest<'a> for ClientAddress {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        Ok(request.extensions().get::<Self>().copied().unwrap_or(Self(None)))
+    }
+}
+
+/// What a limit per address counts by. With IPv6 that is the /64: one customer has all of it.
+pub fn throttle_key(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & (u128::MAX << 64))),
     }
 }
 
@@ -59,16 +69,18 @@ impl Reached {
 /// What trusted proxies say about a request, or the peer itself if it is not one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Origin {
-    pub client: ClientAddress,
+    pub client: Option<IpAddr>,
     pub https: bool,
     /// The host that the client asked for, if a proxy says so.
     pub host: Option<HeaderValue>,
 }
 
-/// Finds the client of a request that came from `peer`.
-pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
-    let peer = peer.to_canonical();
-    let direct = Origin { client: ClientAddress(peer), https: false, host: None };
+/// Finds the client of a request that came from `peer`, or from the operator's socket.
+pub fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
+    let Some(peer) = peer.map(|it| it.to_canonical()) else {
+        return Origin { client: None, https: false, host: None };
+    };
+    let direct = Origin { client: Some(peer), https: false, host: None };
     if !is_trusted(peer, trusted) {
         return direct;
     }
@@ -97,15 +109,15 @@ fn from_x_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ori
     }
     let host =
         headers.get_all(X_FORWARDED_HOST).iter().next_back().filter(|it| host::is_well_formed(it.as_bytes())).cloned();
-    Origin { client: ClientAddress(client), https: is_https(last(headers, &X_FORWARDED_PROTO)), host }
+    Origin { client: Some(client), https: is_https(last(headers, &X_FORWARDED_PROTO)), host }
 }
 
 fn from_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
-    let mut origin = Origin { client: ClientAddress(peer), https: false, host: None };
+    let mut origin = Origin { client: Some(peer), https: false, host: None };
     for line in headers.get_all(FORWARDED).iter().rev() {
         for element in split_unquoted(line.to_str().unwrap_or("?"), ',').into_iter().rev() {
             let Some(hop) = Hop::read(element) else { return origin };
-            origin = Origin { client: ClientAddress(hop.client), https: hop.https, host: hop.host };
+            origin = Origin { client: Some(hop.client), https: hop.https, host: hop.host };
             if !is_trusted(hop.client, trusted) {
                 return origin;
             }
@@ -182,11 +194,11 @@ mod tests {
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value")))
             .collect();
         let trusted = ["10.0.0.0/8".parse().expect("a network"), "fd00::/8".parse().expect("a network")];
-        of(peer.parse().expect("an address"), &headers, &trusted)
+        of(Some(peer.parse().expect("an address")), &headers, &trusted)
     }
 
     fn client(peer: &str, sent: &[(&'static str, &str)]) -> String {
-        of_peer(peer, sent).client.0.to_string()
+        of_peer(peer, sent).client.expect("an address").to_string()
     }
 
     /// Otherwise anyone gets a fresh limit, and another's ban, with one header.
@@ -202,8 +214,8 @@ mod tests {
 
         let origin = of_peer("198.51.100.1", &forged);
 
-        let itself = ClientAddress("198.51.100.1".parse().expect("an address"));
-        assert_eq!(origin, Origin { client: itself, https: false, host: None });
+        let itself = "198.51.100.1".parse().expect("an address");
+        assert_eq!(origin, Origin { client: Some(itself), https: false, host: None });
     }
 
     #[test]
@@ -242,7 +254,7 @@ mod tests {
 
         let origin = of_peer(PROXY, &[("forwarded", sent)]);
 
-        assert_eq!(origin.client.0.to_string(), "2001:db8::1");
+        assert_eq!(origin.client, "2001:db8::1".parse().ok());
         assert!(origin.https);
         assert_eq!(origin.host, Some(HeaderValue::from_static("a.example:8443")));
         assert_eq!(client(PROXY, &[("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.7")]), "192.0.2.7");
@@ -270,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_customers_whole_ipv6_network_counts_as_one() {
-        let key = |text: &str| ClientAddress(text.parse().expect("an address")).throttle_key().to_string();
+        let key = |text: &str| throttle_key(text.parse().expect("an address")).to_string();
 
         assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(key("192.0.2.7"), "192.0.2.7");

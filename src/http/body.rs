@@ -1,8 +1,8 @@
 //! The guard between a client's body and whoever reads it: not too much, not too slowly.
 //!
 //! It counts what arrives and does not believe `Content-Length`, except when that
-//! already admits too much. The reader sees an I/O error; the shell asks the
-//! [`Meter`] why, and answers 413 or 408.
+//! already admits too much. The reader sees an I/O error around the problem; the
+//! shell asks the [`Meter`] too, for readers that do not look into errors.
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::policy::Limits;
-use super::problem::{self, Problem};
+use super::problem::{self, Problem, ProblemError};
 
 /// How much body a request may bring; in the extensions of every request that brings one.
 ///
@@ -123,7 +123,11 @@ impl Guarded {
     fn cut(&mut self, verdict: u8) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.meter.verdict.store(verdict, Ordering::Relaxed);
         self.cut = true;
-        Poll::Ready(Some(Err(io::Error::other("the body was cut off"))))
+        let cause = match self.meter.problem() {
+            Some(problem) => io::Error::other(ProblemError(problem)),
+            None => io::ErrorKind::InvalidData.into(),
+        };
+        Poll::Ready(Some(Err(cause)))
     }
 
     /// Waits for the client, but not past the moment at which it falls below the floor.

@@ -21,8 +21,6 @@ const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
     "X-Request-Id, X-Response-Time, ETag, Link, Location, RateLimit, RateLimit-Policy, X-RateLimit-Limit, \
      X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Idempotency-Replayed",
 );
-/// Two hours is the most that any browser remembers a preflight.
-const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("7200");
 
 /// Who may call from a browser.
 #[derive(Clone, Debug)]
@@ -30,6 +28,8 @@ pub struct Cors {
     pub origins: Origins,
     /// The status of a preflight: 200, or 204.
     pub preflight_status: StatusCode,
+    /// How long a browser may remember a preflight.
+    pub max_age_secs: u64,
 }
 
 /// The origins that may read answers. Credentials with any origin cannot be said.
@@ -43,7 +43,7 @@ pub enum Origins {
 
 impl Default for Cors {
     fn default() -> Self {
-        Self { origins: Origins::Any, preflight_status: StatusCode::OK }
+        Self { origins: Origins::Any, preflight_status: StatusCode::OK, max_age_secs: 600 }
     }
 }
 
@@ -60,7 +60,7 @@ impl Cors {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
-        headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECS);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, self.max_age_secs.into());
         Some(response)
     }
 
@@ -157,6 +157,6 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::OK);
         assert!(answer.header("access-control-allow-methods").expect("methods").contains("PATCH"));
         assert!(answer.header("access-control-allow-headers").expect("headers").contains("Idempotency-Key"));
-        assert!(answer.header("access-control-max-age").is_some());
+        assert_eq!(answer.header("access-control-max-age"), Some("600"));
     }
 }

@@ -35,7 +35,8 @@ pub struct Line<'a> {
     pub path: &'a str,
     pub status: u16,
     pub duration: Duration,
-    pub client: IpAddr,
+    /// Nobody's at the operator's socket.
+    pub client: Option<IpAddr>,
     pub request_id: &'a str,
     pub user: Option<UserId>,
     /// The size of the answer's body, if it is known beforehand.
@@ -54,7 +55,7 @@ impl Line<'_> {
                     path = %plain(self.path, PATH_BYTES_MAX),
                     status = self.status,
                     duration_ms = self.duration.as_secs_f64() * 1_000.0,
-                    client.address = %self.client,
+                    client.address = self.client.map(tracing::field::display),
                     request.id = self.request_id,
                     user.id = self.user.map(tracing::field::display),
                     bytes = self.bytes,

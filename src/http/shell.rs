@@ -7,7 +7,7 @@
 //! file of its own; here is only the order.
 use std::any::Any;
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use poem::http::{Method, Version};
 use poem::{Body, Endpoint, Request, Response};
 use tracing::Instrument;
 
-use super::address::{self, Origin, Reached};
+use super::address::{self, ClientAddress, Origin, Reached};
 use super::body::{BodyCap, Guarded, Meter};
 use super::log::{Line, Who};
 use super::policy::{LivePolicy, Policy};
@@ -36,7 +36,7 @@ const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 const RETRY_WHEN_LATE: Duration = Duration::from_secs(5);
 
 /// The router in its shell. Extensions of every request that the router sees:
-/// [`address::ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`],
+/// [`ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`],
 /// and [`BodyCap`] if there is a body.
 pub struct Shell {
     router: BoxEndpoint<'static>,
@@ -91,7 +91,7 @@ impl Shell {
                 path: path.path(),
                 status: response.status().as_u16(),
                 duration,
-                client: origin.client.0,
+                client: origin.client,
                 request_id: id.as_str(),
                 user: who.user(),
                 bytes,
@@ -112,7 +112,7 @@ impl Shell {
         alias::rewrite(&method, request.uri_mut());
 
         let extensions = request.extensions_mut();
-        extensions.insert(origin.client);
+        extensions.insert(ClientAddress(origin.client));
         extensions.insert(Reached::new(origin.https, origin.host.clone().unwrap_or(host)));
         extensions.insert(id.clone());
         extensions.insert(self.tenant.clone());
@@ -170,9 +170,9 @@ impl Endpoint for Shell {
     }
 }
 
-/// Who is at the other end of the connection. The operator's socket is on this machine.
-fn peer(request: &Request) -> IpAddr {
-    request.remote_addr().as_socket_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |it| it.ip())
+/// Who is at the other end of the connection; nobody with an address, at the operator's socket.
+fn peer(request: &Request) -> Option<IpAddr> {
+    request.remote_addr().as_socket_addr().map(|it| it.ip())
 }
 
 /// Puts a guard around the body, if there is one.

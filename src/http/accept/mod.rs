@@ -31,7 +31,7 @@ use self::connection::Peer;
 use self::phase::Phase;
 use self::seats::{Refusal, Seat, Seats};
 use super::Shell;
-use super::address::{self, ClientAddress};
+use super::address;
 use super::policy::Policy;
 
 /// Pause after the system could not give us a connection: usually there are no file descriptors left,
@@ -110,8 +110,8 @@ impl House {
     fn let_in(&self, stream: TcpStream, remote: SocketAddr) {
         let policy = self.shell.policy();
         let address = remote.ip().to_canonical();
-        let counted = Some(ClientAddress(address).throttle_key())
-            .filter(|_| !address::is_trusted(address, &policy.trusted_proxies));
+        let counted =
+            Some(address::throttle_key(address)).filter(|_| !address::is_trusted(address, &policy.trusted_proxies));
         let seat = match self.seats.take(counted, &policy.limits) {
             Ok(seat) => seat,
             Err(Refusal::TooManyFromThere) => {

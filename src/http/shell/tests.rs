@@ -5,7 +5,6 @@ use poem::web::{LocalAddr, RemoteAddr};
 use poem::{EndpointExt, Route, RouteMethod, get, handler};
 use serde_json::{Value, json};
 
-use super::super::address::ClientAddress;
 use super::super::cors::{Cors, Origins};
 use super::super::policy::Limits;
 use super::*;
@@ -20,7 +19,7 @@ async fn echo(body: String) -> String {
 
 #[handler]
 async fn where_from(request: &Request) -> String {
-    let client = request.data::<ClientAddress>().expect("an address").0;
+    let client = request.data::<ClientAddress>().and_then(|it| it.0).expect("an address");
     let reached = request.data::<Reached>().expect("a host");
     let tenant = request.data::<TenantId>().expect("a tenant");
     format!("{client} {} {} {tenant} {}", reached.https, reached.host(), request.uri())
