@@ -1,6 +1,7 @@
 //! Steading: a complete API backend in one statically linked binary.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod base;
 pub mod config;
 pub mod db;
@@ -8,3 +9,4 @@ pub mod features;
 pub mod http;
 pub mod kv;
 pub mod work;
+pub use app::App;

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use serde::Deserialize;
 
 use super::{Faults, within};
@@ -10,10 +8,11 @@ use super::{Faults, within};
 pub struct HttpConfig {
     pub header_timeout_secs: u64,
     pub header_bytes_max: usize,
+    pub idle_timeout_secs: u64,
     pub request_timeout_secs: u64,
     pub write_timeout_secs: u64,
-    pub body_bytes_max: usize,
-    pub body_bytes_per_sec_min: usize,
+    pub body_bytes_max: u64,
+    pub body_bytes_per_sec_min: u64,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
     pub streams_per_connection_max: u32,
@@ -24,6 +23,7 @@ impl Default for HttpConfig {
         Self {
             header_timeout_secs: 10,
             header_bytes_max: 32_768,
+            idle_timeout_secs: 60,
             request_timeout_secs: 60,
             write_timeout_secs: 30,
             body_bytes_max: 1 << 20,
@@ -40,17 +40,14 @@ impl HttpConfig {
         let mut faults = Faults::new();
         within(&mut faults, "header_timeout_secs", self.header_timeout_secs, 1..=120);
         within(&mut faults, "header_bytes_max", self.header_bytes_max as u64, 8_192..=1 << 20);
+        within(&mut faults, "idle_timeout_secs", self.idle_timeout_secs, 1..=3_600);
         within(&mut faults, "request_timeout_secs", self.request_timeout_secs, 1..=3_600);
         within(&mut faults, "write_timeout_secs", self.write_timeout_secs, 1..=3_600);
-        within(&mut faults, "body_bytes_max", self.body_bytes_max as u64, 1_024..=64 << 20);
-        within(&mut faults, "body_bytes_per_sec_min", self.body_bytes_per_sec_min as u64, 0..=1 << 20);
+        within(&mut faults, "body_bytes_max", self.body_bytes_max, 1_024..=64 << 20);
+        within(&mut faults, "body_bytes_per_sec_min", self.body_bytes_per_sec_min, 0..=1 << 20);
         within(&mut faults, "connections_max", self.connections_max as u64, 8..=1_000_000);
         within(&mut faults, "connections_per_address_max", self.connections_per_address_max as u64, 1..=1_000_000);
         within(&mut faults, "streams_per_connection_max", self.streams_per_connection_max.into(), 1..=10_000);
         faults
-    }
-
-    pub fn request_timeout(&self) -> Duration {
-        Duration::from_secs(self.request_timeout_secs)
     }
 }

@@ -14,19 +14,8 @@ use super::{Config, DEFAULT};
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Settings that count only after a restart: where they are used, they are read once.
-const AFTER_RESTART: &[&str] = &[
-    "server.listen",
-    "http.header_timeout_secs",
-    "http.header_bytes_max",
-    "http.connections_max",
-    "http.connections_per_address_max",
-    "http.streams_per_connection_max",
-    "storage.",
-    "accounts.hash_threads",
-    "accounts.hash_queue_max",
-    "log.",
-    "setup.",
-];
+const AFTER_RESTART: &[&str] =
+    &["server.listen", "storage.", "accounts.hash_threads", "accounts.hash_queue_max", "log.", "setup."];
 
 /// The settings in force, and where they come from. Cheap to clone.
 #[derive(Clone, Debug)]

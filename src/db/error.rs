@@ -37,6 +37,9 @@ pub enum Error {
     /// All places for open tenants are taken by tenants in use.
     #[error("too many tenants are open")]
     TooManyTenants,
+    /// Another process has the data folder.
+    #[error("another Steading uses the folder {folder}; stop it first")]
+    InUse { folder: String },
     /// The server is stopping.
     #[error("the database is closed")]
     Closed,

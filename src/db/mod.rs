@@ -5,6 +5,7 @@
 //! in which stores run portable SQL on a [`Tx`]. A write is answered after its commit is
 //! on the disk; many that wait share one commit (see [`sqlite`]).
 mod error;
+mod folder;
 pub mod migrate;
 mod sqlite;
 mod tenants;
@@ -13,7 +14,6 @@ mod tests;
 mod tx;
 mod value;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub use error::Error;
+pub use folder::Folder;
 use sqlite::{Class, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
@@ -67,14 +68,16 @@ impl Default for Options {
 pub struct Db {
     system: Arc<Database>,
     tenants: Arc<Tenants>,
+    /// Held until the last clone is gone. Absent in memory.
+    _folder: Option<Arc<Folder>>,
 }
 
 impl Db {
-    /// Opens the databases under `folder`, making and migrating what is missing or older.
-    ///
-    /// One process per folder: the caller holds the folder's lock.
-    pub fn open(folder: &Path, options: Options, clock: Clock) -> Result<Self, Error> {
-        Self::start(Home::Folder(folder.to_owned()), options, clock)
+    /// Opens the databases in `folder`, making and migrating what is missing or older.
+    pub fn open(folder: Folder, options: Options, clock: Clock) -> Result<Self, Error> {
+        sqlite::keep_temporary_files_in(&folder.path().join("tmp"))?;
+        let home = Home::Folder(folder.path().to_owned());
+        Self::start(home, options, clock, Some(Arc::new(folder)))
     }
 
     /// Databases that are gone with the process, for tests.
@@ -82,13 +85,13 @@ impl Db {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("memory-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let options = Options { read_threads: 1, ..Options::default() };
-        Self::start(Home::Memory(name), options, Clock::system())
+        Self::start(Home::Memory(name), options, Clock::system(), None)
     }
 
-    fn start(home: Home, options: Options, clock: Clock) -> Result<Self, Error> {
+    fn start(home: Home, options: Options, clock: Clock, folder: Option<Arc<Folder>>) -> Result<Self, Error> {
         let tenants = Tenants::new(home, options, clock);
         let system = Arc::new(tenants.open_system()?);
-        Ok(Self { system, tenants: Arc::new(tenants) })
+        Ok(Self { system, tenants: Arc::new(tenants), _folder: folder })
     }
 
     /// Makes a tenant's database, if it is not there yet.
@@ -204,19 +207,17 @@ impl Db {
         !self.system.damaged.load(Ordering::Relaxed) && self.tenants.are_sound()
     }
 
-    /// As [`Db::write`] on the tenant `main`, waiting on the calling thread. For unit tests.
-    #[cfg(test)]
-    pub(crate) fn write_blocking<T, E>(
-        &self,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let (task, answer) = task(Box::new(work));
-        self.tenants.get(&TenantId::main())?.writer.send(Class::Shared, task);
-        answer.blocking_recv().unwrap_or_else(|_| Err(Error::Closed.into()))
+    /// Whether there is more room on the disk than is kept free: the other word for health checks.
+    pub fn has_room(&self) -> bool {
+        self.tenants.has_room()
+    }
+
+    /// Looks through the server's database and a tenant's for damage, and tells what it finds.
+    /// Takes as long as reading both, and waits on the calling thread.
+    pub fn examine(&self, tenant: &TenantId) -> Result<Vec<String>, Error> {
+        let mut found = self.tenants.examine(None)?;
+        found.extend(self.tenants.examine(Some(tenant))?);
+        Ok(found)
     }
 }
 

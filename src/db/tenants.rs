@@ -2,14 +2,13 @@
 //!
 //! Only this file knows that a tenant is a folder with a file in it.
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::migrate::{self, Migration};
 use super::sqlite::{self, Place, Readers, Writer};
-use super::{Error, Options};
+use super::{Error, Options, folder};
 use crate::base::{Clock, TenantId};
 
 /// One open database: its writer, its readers, and whether it may still be written.
@@ -80,7 +79,7 @@ impl Tenants {
 
     pub(super) fn open_system(&self) -> Result<Database, Error> {
         if let Home::Folder(folder) = &self.home {
-            make_folder(folder)?;
+            folder::make(folder)?;
         }
         Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock)
     }
@@ -88,7 +87,7 @@ impl Tenants {
     /// Makes the place of a new tenant and opens it. Does nothing for one that is there.
     pub(super) fn create(&self, tenant: &TenantId) -> Result<(), Error> {
         if let Home::Folder(_) = self.home {
-            make_folder(&self.home.tenant_folder(tenant))?;
+            folder::make(&self.home.tenant_folder(tenant))?;
         }
         self.open(tenant).map(drop)
     }
@@ -124,6 +123,20 @@ impl Tenants {
         Ok(database)
     }
 
+    /// Whether there is more room on the disk than is kept free.
+    pub(super) fn has_room(&self) -> bool {
+        match &self.home {
+            Home::Folder(path) => self.options.free_bytes_min <= folder::free_bytes(path),
+            Home::Memory(_) => true,
+        }
+    }
+
+    /// Looks through a whole database for damage, and tells what it finds.
+    pub(super) fn examine(&self, tenant: Option<&TenantId>) -> Result<Vec<String>, Error> {
+        let place = tenant.map_or_else(|| self.home.system(), |it| self.home.tenant(it));
+        sqlite::examine(&place)
+    }
+
     /// Whether every open database may be written.
     pub(super) fn are_sound(&self) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
@@ -137,13 +150,4 @@ fn close_one(open: &mut HashMap<TenantId, Arc<Database>>) -> Result<(), Error> {
     let oldest = idle.min_by_key(|(_, it)| it.last_asked.load(Ordering::Relaxed)).map(|(id, _)| id.clone());
     open.remove(&oldest.ok_or(Error::TooManyTenants)?);
     Ok(())
-}
-
-/// Makes a folder that only its owner may enter: what is in it opens every account.
-fn make_folder(folder: &Path) -> Result<(), Error> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|cause| Error::Io { what: folder.display().to_string(), cause })
 }

@@ -17,10 +17,14 @@ struct Fixture {
     folder: tempfile::TempDir,
 }
 
+fn open(folder: &Path, options: Options) -> Result<Db, Error> {
+    Db::open(Folder::take(folder)?, options, Clock::system())
+}
+
 /// A fresh data folder with the tables above.
 async fn fixture(options: Options) -> Fixture {
     let folder = tempfile::tempdir().expect("a folder");
-    let db = Db::open(folder.path(), options, Clock::system()).expect("opened");
+    let db = open(folder.path(), options).expect("opened");
     let main = TenantId::main();
     db.create_tenant(&main).expect("made");
     db.write_alone(&main, |tx| tx.batch(SCHEMA)).await.expect("tables");
@@ -62,10 +66,7 @@ impl Fixture {
     }
 
     /// Sends writes that will share one transaction, and returns their answers.
-    async fn together<T: Send + 'static>(
-        &self,
-        works: Vec<Box<dyn FnMut(&mut Tx<'_>) -> Result<T, Error> + Send>>,
-    ) -> Vec<Result<T, Error>> {
+    async fn together<T: Send + 'static>(&self, works: Vec<Work<T, Error>>) -> Vec<Result<T, Error>> {
         let (release, holding) = self.hold().await;
         let writes = join_all(works.into_iter().map(|work| self.db.write(&self.main, work)));
         let (held, answers) = tokio::join!(holding, async {
@@ -80,7 +81,7 @@ impl Fixture {
     }
 }
 
-type Write = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), Error> + Send>;
+type Write = Work<(), Error>;
 
 fn write_of(n: i64) -> Write {
     Box::new(move |tx| insert(tx, n))
@@ -331,7 +332,7 @@ async fn below_the_free_room_only_what_frees_room_is_written() {
     it.db.write(&it.main, |tx| insert(tx, 1)).await.expect("written");
     drop(it.db);
     let full = Options { free_bytes_min: u64::MAX, ..Options::default() };
-    let db = Db::open(it.folder.path(), full, Clock::system()).expect("opened");
+    let db = open(it.folder.path(), full).expect("opened");
 
     let written = db.write(&it.main, |tx| insert(tx, 2)).await;
     let deleted = db.free(&it.main, |tx| tx.execute("DELETE FROM notes", &[])).await;
@@ -381,7 +382,7 @@ async fn what_was_answered_is_there_after_a_restart_and_stopping_empties_the_log
     let log = it.folder.path().join("tenants/main/records.db-wal");
     assert_eq!(std::fs::metadata(&log).map_or(0, |it| it.len()), 0);
 
-    let db = Db::open(it.folder.path(), Options::default(), Clock::system()).expect("opened");
+    let db = open(it.folder.path(), Options::default()).expect("opened");
 
     assert_eq!(db.read(&it.main, all).await.expect("read"), [1]);
 }
@@ -392,7 +393,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let file = folder.path().join("system.db");
     std::fs::write(&file, "These are my notes, not a database. ".repeat(200)).expect("written");
 
-    let refused = Db::open(folder.path(), Options::default(), Clock::system());
+    let refused = open(folder.path(), Options::default());
 
     assert!(matches!(refused, Err(Error::Damaged)), "{refused:?}");
     assert!(std::fs::read_to_string(&file).expect("still text").starts_with("These are my notes"));
@@ -414,7 +415,7 @@ async fn a_damaged_page_is_announced_and_the_database_not_written_any_more() {
     drop(it.db);
     damage(&it.folder.path().join("tenants/main/records.db"));
 
-    let db = Db::open(it.folder.path(), Options::default(), Clock::system()).expect("opened");
+    let db = open(it.folder.path(), Options::default()).expect("opened");
     let sum = "SELECT sum(n + length(text)) FROM notes";
     let read = db.read(&it.main, move |tx| tx.find(sum, &[], |row| row.integer(0))).await;
     let written = db.write(&it.main, |tx| insert(tx, 9_999)).await;

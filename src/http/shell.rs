@@ -172,7 +172,7 @@ impl Endpoint for Shell {
 
 /// Who is at the other end of the connection; nobody with an address, at the operator's socket.
 fn peer(request: &Request) -> Option<IpAddr> {
-    request.remote_addr().as_socket_addr().map(|it| it.ip())
+    request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip)
 }
 
 /// Puts a guard around the body, if there is one.

@@ -124,6 +124,35 @@ pub(in crate::db) fn snapshot(place: &Place, into: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Looks through every page, index and foreign key, and tells what is wrong. Takes as long as reading the file.
+pub(in crate::db) fn examine(place: &Place) -> Result<Vec<String>, Error> {
+    let connection = open_reader(place)?;
+    let look = || -> rusqlite::Result<Vec<String>> {
+        let mut integrity = connection.prepare("PRAGMA integrity_check(20)")?;
+        let mut found: Vec<String> = integrity.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        found.retain(|it| it != "ok");
+        let mut keys = connection.prepare("PRAGMA foreign_key_check")?;
+        let dangling =
+            keys.query_map([], |row| Ok(format!("a row of {} refers to nothing", row.get::<_, String>(0)?)))?;
+        found.extend(dangling.take(20).collect::<Result<Vec<_>, _>>()?);
+        Ok(found)
+    };
+    look().map_err(error)
+}
+
+/// Where large sorts and the like go, so that memory stays bounded and `/tmp` is not filled.
+/// Counts for the whole process, so the first folder wins.
+pub(in crate::db) fn keep_temporary_files_in(folder: &Path) -> Result<(), Error> {
+    static DONE: std::sync::Once = std::sync::Once::new();
+    let mut outcome = Ok(());
+    DONE.call_once(|| {
+        outcome = Connection::open_in_memory()
+            .and_then(|it| it.pragma_update(None, "temp_store_directory", folder.to_string_lossy()))
+            .map_err(error);
+    });
+    outcome
+}
+
 /// How large the write-ahead log is; 0 if there is none.
 pub(super) fn wal_bytes(place: &Place) -> u64 {
     let Some(path) = place.path() else { return 0 };

@@ -7,6 +7,6 @@ mod connection;
 mod readers;
 mod writer;
 
-pub(super) use connection::{Place, error, open_writer, prepare, snapshot};
+pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::Readers;
 pub(super) use writer::{Class, Task, Writer};

@@ -17,7 +17,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection::{Place, error, is_io_failure, wal_bytes};
-use crate::db::{Error, Options, Tx};
+use crate::db::{Error, Options, Tx, folder};
 
 /// Once a group has run this long it commits, however many still wait, so that one
 /// slow task holds up its own group only.
@@ -222,7 +222,7 @@ impl Inner {
     /// Answers at once those whose asker is gone, and those for which there is no room on the disk.
     fn refuse_what_cannot_be_written(&self, pending: &mut VecDeque<Envelope>) {
         let damaged = self.damaged.load(Ordering::Relaxed);
-        let full = self.folder.as_ref().is_some_and(|it| free_bytes(it) < self.free_bytes_min);
+        let full = self.folder.as_ref().is_some_and(|it| folder::free_bytes(it) < self.free_bytes_min);
         for envelope in std::mem::take(pending) {
             if envelope.task.is_abandoned() {
                 continue;
@@ -439,11 +439,6 @@ fn authorize(scope: u8, context: &AuthContext<'_>) -> Authorization {
         }
         _ => Authorization::Allow,
     }
-}
-
-fn free_bytes(folder: &std::path::Path) -> u64 {
-    // A file system that cannot tell is left to tell by itself, with SQLITE_FULL.
-    rustix::fs::statvfs(folder).map_or(u64::MAX, |it| it.f_bavail.saturating_mul(it.f_frsize))
 }
 
 pub(super) fn announce_damage(damaged: &AtomicBool, place: &Place) {

@@ -142,7 +142,7 @@ impl AccountsApi {
     async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
         let config = self.config.get();
         let tenant = TenantId::main();
-        let attempt = throttle::attempt(&self.kv, &config, &tenant, "setup", address.0, self.clock.now())?;
+        let attempt = throttle::attempt(&self.kv, &config, &tenant, "setup", address, self.clock.now())?;
 
         let Setup { token, email, password, name } = body.0;
         let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
@@ -163,7 +163,7 @@ impl AccountsApi {
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.0;
         let email = normalize_email(&email).unwrap_or(email);
-        let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address.0, now)?;
+        let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
 
         let found = self.db.get(&tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
         let (user, kept) = found.unzip();

@@ -255,7 +255,7 @@ impl SignedIn {
 }
 
 /// A link with which someone becomes an admin. Shown this once.
-#[derive(Clone, Object)]
+#[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub struct SetupLink {
     pub url: String,

@@ -1,5 +1,4 @@
 //! Wrong guesses are counted, per account and per address, before a password is looked at.
-use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -8,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use super::error::Error;
 use crate::base::{TenantId, Timestamp};
 use crate::config::AccountsConfig;
+use crate::http::ClientAddress;
 use crate::kv::{Count, Kv};
 
 /// An attempt that was let through and counted. If it turns out right, it is taken back.
@@ -26,14 +26,14 @@ pub(super) fn attempt(
     config: &AccountsConfig,
     tenant: &TenantId,
     account: &str,
-    address: Option<IpAddr>,
+    address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
     let window = Duration::from_secs(config.sign_in_window_secs);
     // A digest: the account's name is a client's text of any length.
     let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
     let account = format!("sign-in/{tenant}/account/{account}");
-    let address = address.map(|it| format!("sign-in/address/{}", neighbourhood(it)));
+    let address = address.throttle_key().map(|it| format!("sign-in/address/{it}"));
     if let Some(address) = &address {
         within(kv.count_up(address, window, now), config.sign_in_failures_per_address_max, now)?;
     }
@@ -58,14 +58,6 @@ fn within(counted: Count, most: u32, now: Timestamp) -> Result<(), Error> {
     Err(Error::TooManyAttempts { until: counted.resets_at, wait: now.until(counted.resets_at) })
 }
 
-/// What one attacker has many of: an IPv6 address counts as its /64.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(it) => IpAddr::V6((it.to_bits() & !u128::from(u64::MAX)).into()),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,8 +68,8 @@ mod tests {
             sign_in_failures_per_address_max: 5,
             ..AccountsConfig::default()
         };
-        let address = address.parse().expect("an address");
-        attempt(kv, &config, &TenantId::main(), account, Some(address), Timestamp::from_millis(0))
+        let address = ClientAddress(address.parse().ok());
+        attempt(kv, &config, &TenantId::main(), account, address, Timestamp::from_millis(0))
     }
 
     #[test]
