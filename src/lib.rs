@@ -8,5 +8,6 @@ pub mod db;
 pub mod features;
 pub mod http;
 pub mod kv;
+pub mod roles;
 pub mod work;
 pub use app::App;

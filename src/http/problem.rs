@@ -254,7 +254,10 @@ impl From<db::Error> for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        Self::from_response(problem.respond())
+        // poem drops what a response carries, and keeps what its error does.
+        let mut error = Self::from_response(problem.clone().respond());
+        error.set_data(problem);
+        error
     }
 }
 
