@@ -36,7 +36,7 @@ pub fn canonical(method: &Method, path: &str) -> Option<String> {
     } else {
         return None;
     };
-    if below.len() <= 1 {
+    if below == "/" || below == "/admin/" {
         return None;
     }
     Some(format!("{DEFAULT_VERSION}{}", renamed(method, below).unwrap_or(below)))
