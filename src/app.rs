@@ -19,8 +19,9 @@ use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::cors::{Cors, Origins};
 use crate::http::health::Health;
+use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{Limits, LivePolicy, Policy, Problem, Shell};
+use crate::http::{Limits, LivePolicy, Policy, Problem, Shell, pages, problem, swagger};
 use crate::kv::{self, Kv};
 use crate::work::{Lifecycle, Pool, Worker};
 
@@ -119,9 +120,10 @@ impl App {
     }
 
     /// Every route of the product.
-    pub fn routes(&self) -> Route {
+    pub fn routes(&self) -> anyhow::Result<Route> {
         let service = OpenApiService::new(self.accounts.clone(), "Steading", env!("CARGO_PKG_VERSION"));
-        let spec = service.spec_endpoint();
+        let documents = Documents::new(&service.spec())?;
+        let kinds = [problem::PROBLEMS, accounts::PROBLEMS].concat();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
             let database = if db.is_sound() { Ok(()) } else { Err("a database file is damaged".to_owned()) };
@@ -129,7 +131,11 @@ impl App {
             vec![("database", database), ("disk", disk)]
         };
         let health = Health::new(env!("CARGO_PKG_VERSION"), Box::new(check));
-        health.route(Route::new()).at("/openapi.json", spec).nest_no_strip("/api/v1", service)
+        let route = documents.route(health.route(Route::new()));
+        let route = swagger::route(route, &service.swagger_ui_html())?;
+        let route = pages::route(route, &kinds)?;
+        let route = accounts::pages::route(route, &self.config.get().accounts)?;
+        Ok(route.nest_no_strip("/api/v1", service))
     }
 
     /// The shell around `routes`: what every request goes through before and after its feature.

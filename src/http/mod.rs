@@ -2,6 +2,7 @@
 pub mod accept;
 pub mod address;
 pub mod alias;
+pub mod asset;
 pub mod body;
 pub mod caller;
 pub mod cors;
@@ -11,12 +12,14 @@ mod host;
 pub mod input;
 pub mod log;
 pub mod openapi;
+pub mod pages;
 pub mod paging;
 pub mod policy;
 pub mod problem;
 pub mod request_id;
 mod security_headers;
 pub mod shell;
+pub mod swagger;
 
 pub use accept::{Door, serve};
 pub use address::{ClientAddress, Reached};

@@ -60,7 +60,7 @@ impl Operator {
         }
         let settings = context.settings()?;
         let app = App::open(&context.data, settings, Clock::system(), Random::system()).await?;
-        let shell = app.shell(app.routes());
+        let shell = app.shell(app.routes()?);
         Ok(Self::InProcess(Box::new(app), shell))
     }
 

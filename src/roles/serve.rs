@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = tcp.local_addr()?;
 
-    let shell = Arc::new(app.shell(app.routes()));
+    let shell = Arc::new(app.shell(app.routes()?));
     make_first_admin(&settings, &shell).await?;
     greet(&app, &settings, address, &context.data).await?;
 

@@ -14,6 +14,7 @@ mod error;
 mod first_admin;
 mod gate;
 mod model;
+pub(crate) mod pages;
 mod password;
 mod store;
 mod sweep;
