@@ -112,7 +112,6 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
     };
     say(format!("Steading {}", env!("CARGO_PKG_VERSION")));
     say(format!("  API      {url}/api/v1   documentation {url}/api-docs"));
-    say(format!("  listens  {address}   data {}", data.display()));
     let main = TenantId::main();
     if !accounts::admin_exists(&app.db, &main).await? {
         let lifetime = settings.accounts.setup_link_lifetime();
@@ -120,6 +119,8 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
         say(format!("  setup    {}", link.url));
         say(format!("           makes you the first admin; works once, until {}", link.expires_at));
     }
+    // Last, so that a program that reads along knows that everything was said.
+    say(format!("  listens  {address}   data {}", data.display()));
     Ok(())
 }
 
