@@ -10,6 +10,7 @@ use poem::http::Method;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::operator::SOCKET;
 use super::{Context, logs, say};
@@ -40,6 +41,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.settings()?;
     let settings = config.get();
     logs::start(&settings.log);
+    let signals = Signals::receive().context("cannot receive signals")?;
     let app = App::open(&context.data, config.clone(), Clock::system(), Random::system()).await?;
     // The folder is ours now, so a socket in it is a stale one.
     let socket = open_socket(&context.data.join(SOCKET))?;
@@ -53,7 +55,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
 
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
-    lifecycle.task("signals", signals(lifecycle.clone(), config.clone()));
+    lifecycle.task("signals", obey(signals, lifecycle.stop_token(), config.clone()));
     let _watch = config.file().is_some().then(|| config.watch()).transpose()?;
     let grace = settings.server.stop_grace();
     let doors = vec![Door::Tcp(tcp), Door::Socket(socket)];
@@ -124,15 +126,26 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
     Ok(())
 }
 
+/// The signals that we receive, from the moment that this is made.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn receive() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Stops on SIGINT and SIGTERM, at once on the second; reloads the settings on SIGHUP.
-async fn signals(lifecycle: Lifecycle, config: Live) {
-    let stop = lifecycle.stop_token();
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        tracing::error!("signals cannot be received");
-        return;
-    };
+async fn obey(signals: Signals, stop: CancellationToken, config: Live) {
+    let Signals { mut interrupt, mut terminate, mut hangup } = signals;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,

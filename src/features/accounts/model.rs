@@ -103,7 +103,7 @@ pub struct Registration {
     #[oai(validator(max_length = 254))]
     pub email: String,
     /// At least 8 characters, at most 1,024 bytes, any of them.
-    #[oai(write_only, validator(min_length = 1, max_length = 1024))]
+    #[oai(validator(min_length = 1, max_length = 1024))]
     pub password: String,
     /// What they want to be called.
     #[oai(validator(max_length = 200))]
@@ -127,7 +127,7 @@ pub struct NewUser {
     #[oai(validator(max_length = 254))]
     pub email: String,
     /// At least 8 characters (15 for admins), at most 1,024 bytes, any of them.
-    #[oai(write_only, validator(min_length = 1, max_length = 1024))]
+    #[oai(validator(min_length = 1, max_length = 1024))]
     pub password: String,
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
@@ -156,7 +156,7 @@ pub struct Setup {
     #[oai(validator(max_length = 254))]
     pub email: String,
     /// At least 15 characters, at most 1,024 bytes, any of them.
-    #[oai(write_only, validator(min_length = 1, max_length = 1024))]
+    #[oai(validator(min_length = 1, max_length = 1024))]
     pub password: String,
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
@@ -179,7 +179,7 @@ impl poem_openapi::types::Example for Setup {
 pub struct Credentials {
     #[oai(validator(max_length = 254))]
     pub email: String,
-    #[oai(write_only, validator(max_length = 1024))]
+    #[oai(validator(max_length = 1024))]
     pub password: String,
 }
 
@@ -193,7 +193,7 @@ impl poem_openapi::types::Example for Credentials {
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refresh {
-    #[oai(validator(max_length = 200))]
+    #[oai(validator(max_length = 4096))]
     pub refresh_token: String,
 }
 

@@ -1,3 +1,4 @@
+//! The promises of the shell, through requests.
 use std::net::SocketAddr;
 
 use poem::http::uri::Scheme;

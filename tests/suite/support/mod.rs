@@ -14,7 +14,6 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_323_045_678);
 pub const PASSWORD: &str = "correct horse battery staple";
 
 pub struct TestApp {
-    pub app: App,
     pub clock: Clock,
     shell: Shell,
     tokens: BTreeMap<&'static str, String>,
@@ -100,7 +99,7 @@ impl TestApp {
         let clock = Clock::stopped_at(START);
         let app = App::in_memory(config, clock.clone(), Random::counting()).await.expect("an app");
         let shell = app.shell(app.routes().expect("routes"));
-        Self { app, clock, shell, tokens: BTreeMap::new() }
+        Self { clock, shell, tokens: BTreeMap::new() }
     }
 
     /// With `admin@`, `user@` and `readonly@example.com`, all signed in.
