@@ -107,7 +107,7 @@ pub struct Document {
     /// The sort of problem, for programs. A code never changes its meaning.
     pub code: String,
     /// Each thing that is wrong with the request, if it is about its values.
-    #[oai(skip_serializing_if_is_empty)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub errors: Vec<Fault>,
 }
 
@@ -135,6 +135,7 @@ impl Problem {
     /// Well-formed, but with values that are not valid: all of them at once.
     pub fn invalid(errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
+            [only] if only.pointer.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.pointer, only.detail),
             many => format!("{} values are not valid; see `errors`", many.len()),
         };
@@ -174,6 +175,19 @@ impl Problem {
         response
     }
 
+    /// Why a body did not arrive whole: as whoever guards bodies says, if it was stopped there.
+    pub fn from_body(error: &poem::error::ReadBodyError) -> Self {
+        if let Some(problem) = ProblemError::within(error) {
+            return problem.clone();
+        }
+        match error {
+            poem::error::ReadBodyError::PayloadTooLarge => {
+                Self::new(&BODY_TOO_LARGE, "the body is larger than this path takes")
+            }
+            _ => Self::new(&MALFORMED, "the body could not be read to its end"),
+        }
+    }
+
     /// Turns a failure that the framework made, before or after an endpoint ran, into a problem.
     pub async fn from_framework(error: poem::Error) -> Response {
         use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, SizedLimitError};
@@ -199,8 +213,8 @@ impl Problem {
             Self::new(&METHOD_NOT_ALLOWED, "see the OpenAPI document for the methods of this path")
         } else if error.is::<SizedLimitError>() {
             Self::new(&BODY_TOO_LARGE, "the body is larger than this path takes")
-        } else if error.is::<ReadBodyError>() {
-            Self::new(&MALFORMED, "the body could not be read to its end")
+        } else if let Some(cause) = error.downcast_ref::<ReadBodyError>() {
+            Self::from_body(cause)
         } else if error.status().is_client_error() {
             Self::new(&MALFORMED, error.to_string())
         } else {
@@ -231,6 +245,30 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |it| it.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// A problem where Rust asks for an error: inside the `io::Error` of a body that is cut short.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.detail)]
+pub struct ProblemError(pub Problem);
+
+impl ProblemError {
+    /// The problem that an error carries, however often it was wrapped.
+    pub fn within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(Self(problem)) = error.downcast_ref() {
+                return Some(problem);
+            }
+            // `io::Error::source` skips the error that it wraps.
+            let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            next = match wrapped {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
+        }
+        None
+    }
+}
+
 impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
         match &error {
@@ -253,7 +291,10 @@ impl From<db::Error> for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        Self::from_response(problem.respond())
+        // The framework replaces the extensions of such a response by the error's own.
+        let mut error = Self::from_response(problem.clone().respond());
+        error.set_data(problem);
+        error
     }
 }
 
@@ -298,6 +339,31 @@ mod tests {
 
         assert_eq!(problem.kind, &INTERNAL);
         assert!(!problem.detail.contains("secrets"));
+    }
+
+    /// The guard of bodies speaks through two or three layers of `io::Error`.
+    #[test]
+    fn a_problem_is_found_however_often_it_was_wrapped() {
+        use std::io;
+        let problem = Problem::new(&BODY_TOO_LARGE, "at most 10 bytes");
+        let wrapped = io::Error::other(io::Error::other(ProblemError(problem)));
+
+        let found = Problem::from_body(&poem::error::ReadBodyError::Io(wrapped));
+        let none = Problem::from_body(&poem::error::ReadBodyError::Io(io::Error::other("gone")));
+
+        assert_eq!((found.kind, found.detail.as_str()), (&BODY_TOO_LARGE, "at most 10 bytes"));
+        assert_eq!(none.kind, &MALFORMED);
+    }
+
+    #[tokio::test]
+    async fn a_problem_keeps_its_body_on_its_way_through_the_framework() {
+        let error = poem::Error::from(Problem::not_found());
+
+        let mut response = Problem::from_framework(error).await;
+        finish(&mut response, "7");
+
+        let body = response.into_body().into_string().await.expect("a body");
+        assert!(body.contains(r#""code":"not-found""#), "{body}");
     }
 
     #[test]
