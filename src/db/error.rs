@@ -20,6 +20,9 @@ pub enum Error {
     /// The closure panicked; its own changes were undone.
     #[error("the closure panicked: {message}")]
     Panicked { message: String },
+    /// A statement of the closure ended the transaction of its whole group. Nothing of it was written.
+    #[error("a statement ended the transaction")]
+    EndedTransaction,
     /// The file holds what SQLite never wrote. It is read as far as it goes, and not written any more.
     #[error("the database file is damaged")]
     Damaged,
@@ -34,6 +37,9 @@ pub enum Error {
     /// All places for open tenants are taken by tenants in use.
     #[error("too many tenants are open")]
     TooManyTenants,
+    /// Another process has the data folder.
+    #[error("another Steading uses the folder {folder}; stop it first")]
+    InUse { folder: String },
     /// The server is stopping.
     #[error("the database is closed")]
     Closed,

@@ -1,4 +1,291 @@
-//! The only room that names an SQL engine.
+//! Where rows live, and the only room that names an SQL engine.
+//!
+//! [`Db`] gives each tenant a database. An endpoint owns the transaction:
+//! `db.write(tenant, |tx| …)` and `db.read(tenant, |tx| …)` take a synchronous closure,
+//! in which stores run portable SQL on a [`Tx`]. A write is answered after its commit is
+//! on the disk; many that wait share one commit (see [`sqlite`]).
 mod error;
+mod folder;
+pub mod migrate;
+mod sqlite;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod value;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 pub use error::Error;
+pub use folder::Folder;
+use sqlite::{Class, Task};
+use tenants::{Database, Home, Tenants};
+pub use tx::Tx;
+pub use value::{Row, Value};
+
+use crate::base::{Clock, TenantId};
+
+/// How much the databases may take. The defaults are those of `config.toml`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Below this much free room on the disk, only what frees room is written.
+    pub free_bytes_min: u64,
+    /// Most writes that wait for the writer, per database.
+    pub write_queue_max: usize,
+    /// Most writes in one commit.
+    pub group_max: usize,
+    /// How long one closure may take between its first and its last statement.
+    pub write_budget: Duration,
+    pub read_threads: usize,
+    /// Most reads that wait for a thread, per database.
+    pub read_queue_max: usize,
+    /// How long a read may take. Older snapshots would keep checkpoints from finishing.
+    pub read_budget: Duration,
+    pub tenants_open_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            free_bytes_min: 64 << 20,
+            write_queue_max: 4_096,
+            group_max: 256,
+            write_budget: Duration::from_secs(2),
+            read_threads: 4,
+            read_queue_max: 1_024,
+            read_budget: Duration::from_secs(2),
+            tenants_open_max: 64,
+        }
+    }
+}
+
+/// All databases of a data folder. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    system: Arc<Database>,
+    tenants: Arc<Tenants>,
+    /// Held until the last clone is gone. Absent in memory.
+    _folder: Option<Arc<Folder>>,
+}
+
+impl Db {
+    /// Opens the databases in `folder`, making and migrating what is missing or older.
+    pub fn open(folder: Folder, options: Options, clock: Clock) -> Result<Self, Error> {
+        sqlite::keep_temporary_files_in(&folder.path().join("tmp"))?;
+        let home = Home::Folder(folder.path().to_owned());
+        Self::start(home, options, clock, Some(Arc::new(folder)))
+    }
+
+    /// Databases that are gone with the process, for tests.
+    pub fn in_memory() -> Result<Self, Error> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("memory-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let options = Options { read_threads: 1, ..Options::default() };
+        Self::start(Home::Memory(name), options, Clock::system(), None)
+    }
+
+    fn start(home: Home, options: Options, clock: Clock, folder: Option<Arc<Folder>>) -> Result<Self, Error> {
+        let tenants = Tenants::new(home, options, clock);
+        let system = Arc::new(tenants.open_system()?);
+        Ok(Self { system, tenants: Arc::new(tenants), _folder: folder })
+    }
+
+    /// Makes a tenant's database, if it is not there yet.
+    pub fn create_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
+        self.tenants.create(tenant)
+    }
+
+    /// Runs `work` in a transaction and answers when it is on the disk.
+    ///
+    /// `work` may run more than once, so it changes nothing but through `tx`. If it
+    /// returns an error or panics, its changes are undone and those of others stay.
+    /// At most [`Options::write_queue_max`] wait; beyond that [`Error::QueueFull`].
+    pub async fn write<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(self.tenants.get(tenant)?, Class::Shared, Box::new(work)).await
+    }
+
+    /// As [`Db::write`], and also when the disk is nearly full: for what frees room or takes rights away.
+    pub async fn free<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(self.tenants.get(tenant)?, Class::Freeing, Box::new(work)).await
+    }
+
+    /// As [`Db::write`], for one batch of at most 500 rows of bulk work. One at most shares
+    /// a commit with small writes, so that these are not held up.
+    pub async fn write_bulk<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(self.tenants.get(tenant)?, Class::Bulk, Box::new(work)).await
+    }
+
+    /// As [`Db::write`], in a transaction that nothing else shares. For changes of the schema.
+    pub async fn write_alone<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(self.tenants.get(tenant)?, Class::Alone, Box::new(work)).await
+    }
+
+    /// As [`Db::write`], in the server's own database.
+    pub async fn write_system<T, E>(
+        &self,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(Arc::clone(&self.system), Class::Shared, Box::new(work)).await
+    }
+
+    /// Runs `work` on one unchanging state of the data, in the pool of readers.
+    ///
+    /// It may take [`Options::read_budget`]; then [`Error::BudgetSpent`].
+    pub async fn read<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        read(self.tenants.get(tenant)?, work).await
+    }
+
+    /// Runs one statement that finds its row by key, on the thread that asks.
+    ///
+    /// Cheaper than [`Db::read`], and stopped early ([`Error::BudgetSpent`]) if it is no point read.
+    pub async fn get<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let database = self.tenants.get(tenant)?;
+        match database.readers.run_in_place(work) {
+            Ok(answer) => answer,
+            Err(work) => read(database, work).await,
+        }
+    }
+
+    /// Whether every open database may be written: the word for health checks.
+    pub fn is_sound(&self) -> bool {
+        !self.system.damaged.load(Ordering::Relaxed) && self.tenants.are_sound()
+    }
+
+    /// Whether there is more room on the disk than is kept free: the other word for health checks.
+    pub fn has_room(&self) -> bool {
+        self.tenants.has_room()
+    }
+
+    /// Looks through the server's database and a tenant's for damage, and tells what it finds.
+    /// Takes as long as reading both, and waits on the calling thread.
+    pub fn examine(&self, tenant: &TenantId) -> Result<Vec<String>, Error> {
+        let mut found = self.tenants.examine(None)?;
+        found.extend(self.tenants.examine(Some(tenant))?);
+        Ok(found)
+    }
+}
+
+type Work<T, E> = Box<dyn FnMut(&mut Tx<'_>) -> Result<T, E> + Send>;
+
+async fn write<T, E>(database: Arc<Database>, class: Class, work: Work<T, E>) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (task, answer) = task(work);
+    database.writer.send(class, task);
+    answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+}
+
+async fn read<T, E>(
+    database: Arc<Database>,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (asker, answer) = oneshot::channel();
+    database.readers.send(Box::new(move |tx| {
+        let _ = asker.send(tx.map_err(E::from).and_then(work));
+    }));
+    // A reader that panicked drops the asker without an answer.
+    answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))
+}
+
+/// A closure with its answer, in the form that the writer takes.
+struct Job<T, E> {
+    work: Work<T, E>,
+    answer: Option<Result<T, E>>,
+    asker: oneshot::Sender<Result<T, E>>,
+}
+
+fn task<T, E>(work: Work<T, E>) -> (Box<dyn Task>, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (asker, answer) = oneshot::channel();
+    (Box::new(Job { work, answer: None, asker }), answer)
+}
+
+impl<T: Send, E: From<Error> + Send> Task for Job<T, E> {
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        self.answer = None;
+        let answer = (self.work)(tx);
+        let keep = answer.is_ok();
+        self.answer = Some(answer);
+        keep
+    }
+
+    fn finish(self: Box<Self>, verdict: Result<(), Error>) {
+        let answer = match (verdict, self.answer) {
+            (Ok(()), Some(answer)) => answer,
+            // The closure knows best why its transaction ended, if it said so itself.
+            (Err(Error::EndedTransaction), Some(Err(cause))) => Err(cause),
+            (Err(cause), _) => Err(cause.into()),
+            (Ok(()), None) => Err(Error::Closed.into()),
+        };
+        let _ = self.asker.send(answer);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.asker.is_closed()
+    }
+}

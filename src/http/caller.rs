@@ -10,6 +10,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
+use super::log::Who;
 use super::problem::{self, Problem};
 use crate::base::{SessionId, TenantId, UserId};
 
@@ -142,7 +143,11 @@ impl<'a> ApiExtractor<'a> for Caller {
         let token = bearer_token(request)?;
         let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
         let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
-        Ok(authenticate(tenant, token).await?)
+        let caller = authenticate(tenant, token).await?;
+        if let (Subject::User { id, .. }, Some(who)) = (caller.subject(), request.data::<Who>()) {
+            who.is(*id); // for the log
+        }
+        Ok(caller)
     }
 }
 

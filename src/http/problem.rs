@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use crate::base::text::chain;
 use crate::db;
 
 /// The media type of every failure.
@@ -240,12 +241,7 @@ pub fn finish(response: &mut Response, request_id: &str) {
     response.set_body(document.to_json_string());
 }
 
-/// An error and all its causes in one line, for the log.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |it| it.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// A problem where Rust asks for an error: inside the `io::Error` of a body that is cut short.
+/// A problem on its way through code that only passes errors on, such as the reading of a body.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.detail)]
 pub struct ProblemError(pub Problem);
@@ -291,7 +287,7 @@ impl From<db::Error> for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        // The framework replaces the extensions of such a response by the error's own.
+        // poem drops what a response carries, and keeps what its error does.
         let mut error = Self::from_response(problem.clone().respond());
         error.set_data(problem);
         error

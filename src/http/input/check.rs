@@ -61,9 +61,12 @@ pub(super) fn check(shapes: &Shapes, shape: usize, value: &mut Value, at: At<'_>
                 check(shapes, *items, item, At::Item(&at, index), faults);
             }
         }
-        (Kind::Object { members, others, min, max }, Value::Object(object)) => {
+        (Kind::Object { members, required, others, min, max }, Value::Object(object)) => {
             check_count(object.len(), *min, *max, "member", at, faults);
             check_members(shapes, members, *others, object, at, faults);
+            for name in required.iter().filter(|it| !object.contains_key(**it)) {
+                faults.add(At::Member(&at, name), "required", "is required");
+            }
         }
         (Kind::OneOf { variants, told_by }, value) => {
             check_variants(shapes, variants, told_by.as_ref(), value, at, faults);
@@ -104,15 +107,6 @@ fn check_members(
             break;
         }
     }
-    let mut missing: Vec<_> = members
-        .iter()
-        .filter(|(name, it)| it.required && !object.contains_key(**name))
-        .map(|(name, _)| *name)
-        .collect();
-    missing.sort_unstable();
-    for name in missing {
-        faults.add(At::Member(&at, name), "required", "is required");
-    }
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
@@ -143,7 +137,7 @@ fn check_variants(
                     faults.add(here, "not-one-of", format!("must be one of: {}", names.join(", ")));
                 }
             },
-            Some(other) => faults.add(here, "type", format!("must be text, not {}", found(other))),
+            Some(other) => faults.add(here, "type", format!("must be a string, not {}", found(other))),
             None if value.is_object() => faults.add(here, "required", "is required"),
             None => faults.add(at, "type", format!("must be an object, not {}", found(value))),
         }
@@ -269,10 +263,10 @@ fn plural(count: usize, thing: &str) -> String {
 fn wanted(kind: &Kind) -> &'static str {
     match kind {
         Kind::Any | Kind::Same(_) | Kind::OneOf { .. } => "something else",
-        Kind::Boolean => "true or false",
+        Kind::Boolean => "a boolean",
         Kind::Integer(_) => "a whole number",
         Kind::Number(_) => "a number",
-        Kind::Text { .. } => "text",
+        Kind::Text { .. } => "a string",
         Kind::Array { .. } => "an array",
         Kind::Object { .. } => "an object",
     }
@@ -281,9 +275,9 @@ fn wanted(kind: &Kind) -> &'static str {
 fn found(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "true or false",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "text",
+        Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }

@@ -41,7 +41,7 @@ impl<T> Deref for Input<T> {
 }
 
 /// Reads a `T` out of the bytes of a body.
-pub fn read<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+pub fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() && !T::IS_REQUIRED {
         return T::parse_from_json(None).map_err(|_| Problem::internal(&MadeOfNothing));
     }
@@ -120,7 +120,7 @@ impl<T: ParseFromJSON + 'static> ParsePayload for Input<T> {
             Err(error) => Err(error),
         };
         let bytes = bytes.map_err(|error| Problem::from_body(&error))?;
-        Ok(Self(read(&bytes)?))
+        Ok(Self(parse(&bytes)?))
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) enum Kind {
     },
     Object {
         members: HashMap<&'static str, Member>,
+        /// In the order of the schema, in which a person reads them.
+        required: Vec<&'static str>,
         others: Option<usize>,
         min: usize,
         max: usize,
@@ -194,12 +196,18 @@ impl<'a> Builder<'a> {
                 max: schema.max_items.or(schema.max_length).unwrap_or(usize::MAX),
                 unique: schema.unique_items.unwrap_or(false),
             },
-            "object" => Kind::Object {
-                members: schema.properties.iter().map(|(name, it)| (*name, self.member(schema, name, it))).collect(),
-                others: schema.additional_properties.as_ref().map(|it| self.add(it)),
-                min: schema.min_properties.unwrap_or(0),
-                max: schema.max_properties.unwrap_or(usize::MAX),
-            },
+            "object" => {
+                let members: HashMap<_, _> =
+                    schema.properties.iter().map(|(name, it)| (*name, self.member(schema, name, it))).collect();
+                let is_required = |it: &&str| members.get(it).is_some_and(|member| member.required);
+                Kind::Object {
+                    required: schema.required.iter().copied().filter(is_required).collect(),
+                    members,
+                    others: schema.additional_properties.as_ref().map(|it| self.add(it)),
+                    min: schema.min_properties.unwrap_or(0),
+                    max: schema.max_properties.unwrap_or(usize::MAX),
+                }
+            }
             _ => Kind::Any,
         }
     }

@@ -1,0 +1,199 @@
+//! The composition root: opens, wires, and hands out parts. The only file that knows everything.
+//!
+//! A program of its own can be built around it: `App::open`, [`App::routes`] with more
+//! routes of its own, and [`App::shell`] around both (see `packaging/examples/embed`).
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::StatusCode;
+use poem::{EndpointExt, Route};
+use poem_openapi::OpenApiService;
+
+use crate::base::{Clock, Random, TenantId};
+use crate::config::{Config, CorsConfig, HttpConfig, Live, StorageConfig};
+use crate::db::{Db, Folder, Options};
+use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
+use crate::features::server_keys::{self, Purpose};
+use crate::http::caller::Authenticate;
+use crate::http::cors::{Cors, Origins};
+use crate::http::health::Health;
+use crate::http::openapi::Documents;
+use crate::http::paging::Cursors;
+use crate::http::{Limits, LivePolicy, Policy, Problem, Shell, pages, problem, swagger};
+use crate::kv::{self, Kv};
+use crate::work::{Lifecycle, Pool, Worker};
+
+/// How often settings that were reloaded reach the handling of requests.
+const POLICY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Everything open and ready. Features get the parts they need, never this.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub config: Live,
+    pub db: Db,
+    pub kv: Kv,
+    pub clock: Clock,
+    pub random: Random,
+    pub accounts: AccountsApi,
+    policy: LivePolicy,
+    /// For what waits on a disk without being part of a request.
+    background: Pool,
+}
+
+impl App {
+    /// Opens a data folder, makes what is missing in it, and wires the features.
+    pub async fn open(data: &Path, config: Live, clock: Clock, random: Random) -> anyhow::Result<Self> {
+        let settings = config.get();
+        let db = Db::open(Folder::take(data)?, options(&settings.storage), clock.clone())?;
+        let kv = Kv::open(&data.join("cache.redb"), &clock)?;
+        Self::wire(config, db, kv, clock, random).await
+    }
+
+    /// An app whose data is gone with the process, for tests.
+    pub async fn in_memory(config: Live, clock: Clock, random: Random) -> anyhow::Result<Self> {
+        Self::wire(config, Db::in_memory()?, Kv::in_memory(), clock, random).await
+    }
+
+    async fn wire(config: Live, db: Db, kv: Kv, clock: Clock, random: Random) -> anyhow::Result<Self> {
+        let settings = config.get();
+        db.create_tenant(&TenantId::main())?;
+        let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
+        let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
+        let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
+        let tokens = Arc::new(Tokens::new(&access, &refresh)?);
+        let threads = match settings.accounts.hash_threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            set => set,
+        };
+        let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max)?;
+        let accounts = AccountsApi {
+            db: db.clone(),
+            kv: kv.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            config: config.view(|it| &it.accounts),
+            server: config.view(|it| &it.server),
+            passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone())?,
+            gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
+            tokens,
+            cursors: Cursors::new(cursor.reveal()),
+        };
+        let policy = policy(&settings).live();
+        let background = Pool::start("background", 1, 16)?;
+        Ok(Self { config, db, kv, clock, random, accounts, policy, background })
+    }
+
+    /// The one list of everything that runs beside requests.
+    pub fn start(&self, lifecycle: &Lifecycle) {
+        lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(self.flush_worker());
+        lifecycle.start(self.policy_worker());
+    }
+
+    fn flush_worker(&self) -> Worker {
+        let app = self.clone();
+        Worker::every("kv.flush", kv::FLUSH_INTERVAL, move || {
+            let (kv, now, pool) = (app.kv.clone(), app.clock.now(), app.background.clone());
+            async move { pool.run(move || kv.flush(now)).await.unwrap_or(Ok(())) }
+        })
+    }
+
+    /// Brings reloaded settings to the handling of requests.
+    fn policy_worker(&self) -> Worker {
+        let (config, live) = (self.config.clone(), Arc::clone(&self.policy));
+        let mut seen = config.get();
+        Worker::every("http.policy", POLICY_INTERVAL, move || {
+            let settings = config.get();
+            if !Arc::ptr_eq(&settings, &seen) {
+                live.store(Arc::new(policy(&settings)));
+                seen = settings;
+            }
+            async { Ok::<(), std::convert::Infallible>(()) }
+        })
+    }
+
+    /// Writes what was kept back for speed. Called once, when nothing is served any more.
+    pub fn close(&self) -> Result<(), kv::Error> {
+        self.kv.flush(self.clock.now())
+    }
+
+    /// Every route of the product.
+    pub fn routes(&self) -> anyhow::Result<Route> {
+        let service = OpenApiService::new(self.accounts.clone(), "Steading", env!("CARGO_PKG_VERSION"));
+        let documents = Documents::new(&service.spec())?;
+        let kinds = [problem::PROBLEMS, accounts::PROBLEMS].concat();
+        let (db, room) = (self.db.clone(), self.db.clone());
+        let check = move || {
+            let database = if db.is_sound() { Ok(()) } else { Err("a database file is damaged".to_owned()) };
+            let disk = if room.has_room() { Ok(()) } else { Err("the disk is nearly full".to_owned()) };
+            vec![("database", database), ("disk", disk)]
+        };
+        let health = Health::new(env!("CARGO_PKG_VERSION"), Box::new(check));
+        let route = documents.route(health.route(Route::new()));
+        let route = swagger::route(route, &service.swagger_ui_html())?;
+        let route = pages::route(route, &kinds)?;
+        let route = accounts::pages::route(route, &self.config.get().accounts)?;
+        Ok(route.nest_no_strip("/api/v1", service))
+    }
+
+    /// The shell around `routes`: what every request goes through before and after its feature.
+    pub fn shell(&self, routes: Route) -> Shell {
+        let gate = self.accounts.gate.clone();
+        let authenticate: Arc<Authenticate> = Arc::new(move |tenant, token| {
+            let gate = gate.clone();
+            Box::pin(async move { gate.caller(&tenant, &token).await.map_err(Problem::from) })
+        });
+        let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
+        Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
+    }
+}
+
+fn options(storage: &StorageConfig) -> Options {
+    Options {
+        free_bytes_min: storage.free_bytes_min,
+        write_queue_max: storage.write_queue_max,
+        group_max: storage.group_max,
+        write_budget: Duration::from_millis(storage.write_budget_ms),
+        read_threads: storage.read_threads,
+        read_queue_max: storage.read_queue_max,
+        read_budget: Duration::from_millis(storage.read_budget_ms),
+        tenants_open_max: storage.tenants_open_max,
+    }
+}
+
+fn policy(settings: &Config) -> Policy {
+    Policy {
+        limits: limits(&settings.http),
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+        cors: cors(&settings.cors),
+        log_requests: settings.log.requests,
+    }
+}
+
+fn limits(http: &HttpConfig) -> Limits {
+    Limits {
+        header_timeout: Duration::from_secs(http.header_timeout_secs),
+        header_bytes_max: http.header_bytes_max,
+        idle_timeout: Duration::from_secs(http.idle_timeout_secs),
+        request_timeout: Duration::from_secs(http.request_timeout_secs),
+        write_timeout: Duration::from_secs(http.write_timeout_secs),
+        connections_max: http.connections_max,
+        connections_per_address_max: http.connections_per_address_max,
+        streams_per_connection_max: http.streams_per_connection_max,
+        body_bytes_max: http.body_bytes_max,
+        body_bytes_per_sec_min: http.body_bytes_per_sec_min,
+        ..Limits::default()
+    }
+}
+
+fn cors(cors: &CorsConfig) -> Cors {
+    let origins = if cors.allows_any() {
+        Origins::Any
+    } else {
+        Origins::Only { origins: cors.origins.clone(), credentials: cors.credentials }
+    };
+    let preflight_status = StatusCode::from_u16(cors.preflight_status).unwrap_or(StatusCode::OK);
+    Cors { origins, preflight_status, max_age_secs: cors.max_age_secs }
+}

@@ -1,0 +1,157 @@
+//! Settings that change while the server runs, swapped whole or not at all.
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use notify::{RecursiveMode, Watcher};
+
+use super::load::{Error, Sources};
+use super::{Config, DEFAULT};
+
+/// Editors write a file in several steps; a reload waits until they are done.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Settings that count only after a restart: where they are used, they are read once.
+const AFTER_RESTART: &[&str] =
+    &["server.listen", "storage.", "accounts.hash_threads", "accounts.hash_queue_max", "log.", "setup."];
+
+/// The settings in force, and where they come from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Live {
+    current: Arc<ArcSwap<Config>>,
+    sources: Arc<Sources>,
+}
+
+/// One section of the settings in force. Cheap to clone.
+pub struct View<T>(Source<T>);
+
+enum Source<T> {
+    Live(Arc<ArcSwap<Config>>, fn(&Config) -> &Arc<T>),
+    Fixed(Arc<T>),
+}
+
+impl<T> Clone for View<T> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Source::Live(current, pick) => Source::Live(Arc::clone(current), *pick),
+            Source::Fixed(section) => Source::Fixed(Arc::clone(section)),
+        })
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for View<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(out)
+    }
+}
+
+impl<T> View<T> {
+    /// A section that never changes. For tests.
+    pub fn fixed(section: T) -> Self {
+        Self(Source::Fixed(Arc::new(section)))
+    }
+
+    /// The section as it is now. Asked for once in a request, so that the request sees one state.
+    pub fn get(&self) -> Arc<T> {
+        match &self.0 {
+            Source::Live(current, pick) => Arc::clone(pick(&current.load())),
+            Source::Fixed(section) => Arc::clone(section),
+        }
+    }
+}
+
+impl Live {
+    /// Loads the settings for the first time.
+    pub fn load(sources: Sources) -> Result<Self, Error> {
+        let config = sources.load()?;
+        Ok(Self { current: Arc::new(ArcSwap::from_pointee(config)), sources: Arc::new(sources) })
+    }
+
+    pub fn get(&self) -> Arc<Config> {
+        self.current.load_full()
+    }
+
+    pub fn view<T>(&self, pick: fn(&Config) -> &Arc<T>) -> View<T> {
+        View(Source::Live(Arc::clone(&self.current), pick))
+    }
+
+    /// Reads all sources again. If anything is wrong with them, the old settings stay.
+    pub fn reload(&self) -> Result<(), Error> {
+        let config = self.sources.load().inspect_err(|cause| {
+            tracing::error!("the settings have mistakes and were not taken up:\n{cause}");
+        })?;
+        let changed = changes(&self.get(), &config);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.current.store(Arc::new(config));
+        let (later, now): (Vec<_>, Vec<_>) = changed
+            .iter()
+            .partition(|key| AFTER_RESTART.iter().any(|it| *it == **key || (it.ends_with('.') && key.starts_with(it))));
+        if !now.is_empty() {
+            tracing::info!(settings = ?now, "new settings are in force");
+        }
+        if !later.is_empty() {
+            tracing::warn!(settings = ?later, "these settings count after a restart");
+        }
+        Ok(())
+    }
+
+    /// Reloads whenever the file or its `conf.d` changes, until the guard is dropped.
+    pub fn watch(&self) -> notify::Result<Watch> {
+        let (live, (told, changes)) = (self.clone(), crossbeam_channel::bounded::<()>(1));
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|it| !it.kind.is_access()) {
+                let _ = told.try_send(());
+            }
+        })?;
+        for folder in self.sources.folders().iter().filter(|it| it.is_dir()) {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        }
+        std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
+            // Ends when the watcher, and with it the sender, is dropped.
+            while changes.recv().is_ok() {
+                while changes.recv_timeout(SETTLE).is_ok() {}
+                let _ = live.reload(); // a mistake is logged there, and the old settings stay
+            }
+        })?;
+        Ok(Watch { _watcher: watcher })
+    }
+
+    /// The file that the settings come from, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.sources.file.as_deref()
+    }
+}
+
+/// Watches for as long as it lives.
+#[derive(Debug)]
+pub struct Watch {
+    _watcher: notify::RecommendedWatcher,
+}
+
+/// The keys whose values differ; never the values, which may be secret.
+pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
+    let known = super::load::known(DEFAULT);
+    let keys = known.iter().flat_map(|(section, keys)| keys.keys().map(move |key| (section, key)));
+    let (old, new) = (format!("{old:#?}"), format!("{new:#?}"));
+    if old == new {
+        return Vec::new();
+    }
+    keys.filter(|(section, key)| excerpt(&old, section, key) != excerpt(&new, section, key))
+        .map(|(section, key)| format!("{section}.{key}"))
+        .collect()
+}
+
+/// What stands for a key in the printed settings, where secrets are not shown.
+fn excerpt<'a>(printed: &'a str, section: &str, key: &str) -> &'a str {
+    let after = |text: &'a str, mark: String| text.split_once(mark.as_str()).map_or("", |(_, rest)| rest);
+    let section = after(printed, format!("\n    {section}: "));
+    let value = after(section, format!("\n        {key}: "));
+    value.split_once("\n        ").map_or(value, |(first, rest)| {
+        // A list goes on over several lines, until its closing bracket.
+        if first.ends_with('[') { &value[..first.len() + rest.find(']').unwrap_or(0)] } else { first }
+    })
+}

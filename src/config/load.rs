@@ -1,0 +1,344 @@
+//! From files, environment and flags to one checked [`Config`], or to all complaints at once.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::{Table, Value};
+
+use super::{Config, DEFAULT, LogFormat};
+use crate::base::text::nearest;
+
+const PREFIX: &str = "STEADING__";
+/// Short names for what is mostly set from outside.
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("STEADING_ADMIN_EMAIL", "STEADING__SETUP__ADMIN_EMAIL"),
+    ("STEADING_ADMIN_PASSWORD", "STEADING__SETUP__ADMIN_PASSWORD"),
+    ("STEADING_ADMIN_PASSWORD_FILE", "STEADING__SETUP__ADMIN_PASSWORD_FILE"),
+];
+
+/// Where settings come from, in rising order of weight.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub file: Option<PathBuf>,
+    pub environment: Vec<(String, String)>,
+    pub flags: Flags,
+}
+
+/// Settings from the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub listen: Option<SocketAddr>,
+    /// For a developer's own machine: loopback only, readable logs, relaxed limits.
+    pub dev: bool,
+}
+
+/// The variables of this process that concern us.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|it| it.starts_with("STEADING"))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Error {
+    pub complaints: Vec<Complaint>,
+}
+
+/// One thing that is wrong: where, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    pub place: String,
+    pub text: String,
+}
+
+impl Complaint {
+    /// File, line and column; what comes from no file is last.
+    fn position(&self) -> (bool, String, u32, u32) {
+        let mut parts = self.place.rsplitn(3, ':');
+        let column = parts.next().and_then(|it| it.parse().ok());
+        let line = parts.next().and_then(|it| it.parse().ok());
+        match (parts.next(), line, column) {
+            (Some(file), Some(line), Some(column)) => (false, file.to_owned(), line, column),
+            _ => (true, String::new(), 0, 0),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.complaints.iter().map(|it| format!("{}: {}", it.place, it.text)).collect();
+        out.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
+        self.complaints.push(Complaint { place: place.into(), text: text.into() });
+    }
+}
+
+/// Sections with their keys and defaults, read from the commented file.
+pub(super) fn known(commented: &str) -> BTreeMap<String, BTreeMap<String, Value>> {
+    let is_setting = |line: &str| {
+        let name = line.split(" = ").next().unwrap_or_default();
+        line.contains(" = ") && !name.is_empty() && name.bytes().all(|it| it.is_ascii_lowercase() || it == b'_')
+    };
+    let text: String = commented
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|it| is_setting(it)).unwrap_or(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let table: Table = text.parse().unwrap_or_default();
+    table
+        .into_iter()
+        .filter_map(|(section, keys)| match keys {
+            Value::Table(keys) => Some((section, keys.into_iter().collect())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A value with the place that it was read from.
+struct Given {
+    value: Value,
+    place: String,
+}
+
+/// What was given, by section and key; later sources replace earlier ones.
+#[derive(Default)]
+struct Merge {
+    given: BTreeMap<(String, String), Given>,
+    error: Error,
+}
+
+impl Sources {
+    /// Reads and checks everything.
+    pub(super) fn load(&self) -> Result<Config, Error> {
+        let known = known(DEFAULT);
+        let mut merge = Merge::default();
+        for file in self.files(&mut merge.error) {
+            merge.add_file(&file, &known);
+        }
+        for (name, value) in &self.environment {
+            merge.add_variable(name, value, &known);
+        }
+        let mut config = merge.build();
+        self.flags.apply(&mut config, &mut merge.error);
+        for (section, faults) in config.check() {
+            for (key, text) in faults {
+                let given = merge.given.get(&(section.to_owned(), key.to_owned()));
+                let place = given.map_or_else(|| "the default".to_owned(), |it| it.place.clone());
+                merge.error.add(place, format!("`{section}.{key}` {text}"));
+            }
+        }
+        // From the top of the file to its end, as one mends it.
+        merge.error.complaints.sort_by_key(Complaint::position);
+        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error) }
+    }
+
+    /// The file and what lies in `conf.d` beside it, in the order in which they count.
+    fn files(&self, error: &mut Error) -> Vec<PathBuf> {
+        let Some(file) = &self.file else { return Vec::new() };
+        let mut files = vec![file.clone()];
+        let folder = file.with_file_name("conf.d");
+        match std::fs::read_dir(&folder) {
+            Ok(entries) => {
+                let mut more: Vec<_> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
+                more.retain(|it| it.extension().is_some_and(|it| it == "toml"));
+                more.sort();
+                files.extend(more);
+            }
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+            Err(cause) => error.add(folder.display().to_string(), format!("cannot be read: {cause}")),
+        }
+        files
+    }
+
+    /// Folders whose changes may change the settings.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let Some(file) = &self.file else { return Vec::new() };
+        let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        vec![folder.to_owned(), folder.join("conf.d")]
+    }
+}
+
+type Known = BTreeMap<String, BTreeMap<String, Value>>;
+
+impl Merge {
+    fn add_file(&mut self, file: &Path, known: &Known) {
+        let name = file.display().to_string();
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(cause) => return self.error.add(name, format!("cannot be read: {cause}")),
+        };
+        let (table, errors) = toml::de::DeTable::parse_recoverable(&text);
+        for cause in errors {
+            let at = cause.span().map_or(0, |it| it.start);
+            self.error.add(place(&name, &text, at), cause.message().to_owned());
+        }
+        for (section, keys) in table.get_ref() {
+            let at = place(&name, &text, section.span().start);
+            let Some(known) = known.get(section.get_ref().as_ref()) else {
+                let meant = meant(section.get_ref(), known.keys());
+                self.error.add(at, format!("`{}` is not a section{meant}", section.get_ref()));
+                continue;
+            };
+            let Some(keys) = keys.get_ref().as_table() else {
+                self.error
+                    .add(at, format!("`{0}` is a section: write `[{0}]` on a line of its own", section.get_ref()));
+                continue;
+            };
+            for (key, value) in keys {
+                let place = place(&name, &text, key.span().start);
+                let value: Value = plain(value.get_ref());
+                let folder = file.parent().unwrap_or(Path::new("."));
+                self.add(section.get_ref(), key.get_ref(), value, place, known, folder);
+            }
+        }
+    }
+
+    fn add_variable(&mut self, name: &str, text: &str, known: &Known) {
+        let long = SHORT_NAMES.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| *long);
+        let Some(path) = long.strip_prefix(PREFIX) else { return };
+        let path = path.to_lowercase();
+        let Some((section, key)) = path.split_once("__") else {
+            return self.error.add(name, "must be such as STEADING__SERVER__LISTEN");
+        };
+        let Some(known) = known.get(section) else {
+            let meant = meant(section, known.keys());
+            return self.error.add(name, format!("`{section}` is not a section{meant}"));
+        };
+        let value = match known.get(key) {
+            Some(Value::String(_)) | None => Value::String(text.to_owned()),
+            Some(_) => match format!("it = {text}").parse::<Table>().ok().and_then(|mut it| it.remove("it")) {
+                Some(value) => value,
+                None => Value::String(text.to_owned()),
+            },
+        };
+        self.add(section, key, value, name.to_owned(), known, Path::new("."));
+    }
+
+    fn add(
+        &mut self,
+        section: &str,
+        key: &str,
+        value: Value,
+        place: String,
+        known: &BTreeMap<String, Value>,
+        folder: &Path,
+    ) {
+        if let Some(default) = known.get(key) {
+            if default.same_type(&value) {
+                self.given.insert((section.to_owned(), key.to_owned()), Given { value, place });
+            } else {
+                let (wanted, found) = (default.type_str(), value.type_str());
+                self.error.add(place, format!("`{section}.{key}` must be of type {wanted}, not {found}"));
+            }
+            return;
+        }
+        let Some(default) = key.strip_suffix("_file").and_then(|it| known.get(it)) else {
+            let meant = meant(key, known.keys());
+            return self.error.add(place, format!("`{section}.{key}` is not a setting{meant}"));
+        };
+        let file = folder.join(value.as_str().unwrap_or_default());
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
+            Err(cause) => return self.error.add(place, format!("{} cannot be read: {cause}", file.display())),
+        };
+        let value = match default {
+            Value::String(_) => Some(Value::String(text)),
+            _ => format!("it = {text}").parse::<Table>().ok().and_then(|mut it| it.remove("it")),
+        };
+        let key = key.trim_end_matches("_file");
+        match value.filter(|it| it.same_type(default)) {
+            Some(value) => {
+                self.given.insert((section.to_owned(), key.to_owned()), Given { value, place });
+            }
+            None => {
+                let wanted = default.type_str();
+                self.error
+                    .add(place, format!("{} must hold a value of type {wanted} for `{section}.{key}`", file.display()));
+            }
+        }
+    }
+
+    /// Puts together what was given. A value that its setting does not take is left out with a complaint.
+    fn build(&mut self) -> Config {
+        let mut whole = Table::new();
+        for ((section, key), given) in &self.given {
+            let one = Table::from_iter([(
+                section.clone(),
+                Value::Table(Table::from_iter([(key.clone(), given.value.clone())])),
+            )]);
+            if let Err(cause) = one.try_into::<Config>() {
+                self.error.add(given.place.clone(), format!("`{section}.{key}`: {}", cause.message()));
+                continue;
+            }
+            let keys = whole.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(keys) = keys {
+                keys.insert(key.clone(), given.value.clone());
+            }
+        }
+        whole.try_into().unwrap_or_default()
+    }
+}
+
+impl Flags {
+    fn apply(&self, config: &mut Config, error: &mut Error) {
+        let server = Arc::make_mut(&mut config.server);
+        if let Some(listen) = self.listen {
+            server.listen = listen;
+        }
+        if !self.dev {
+            return;
+        }
+        if !server.listen.ip().is_loopback() {
+            error.add("--dev", format!("listens on loopback addresses only, not on {}", server.listen));
+        }
+        let log = Arc::make_mut(&mut config.log);
+        log.format = LogFormat::Text;
+        log.level = "info,steading=debug".to_owned();
+        let accounts = Arc::make_mut(&mut config.accounts);
+        accounts.password_length_min_admin = 8;
+        accounts.sign_in_failures_per_account_max = 1_000;
+        accounts.sign_in_failures_per_address_max = 10_000;
+    }
+}
+
+/// `config.toml:12:5`, for the byte at `offset`.
+fn place(file: &str, text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{file}:{line}:{column}")
+}
+
+fn meant<'a>(typed: &str, known: impl Iterator<Item = &'a String>) -> String {
+    nearest(typed, known.map(String::as_str)).map_or_else(String::new, |it| format!("; did you mean `{it}`?"))
+}
+
+/// A parsed value without its places.
+fn plain(value: &toml::de::DeValue<'_>) -> Value {
+    use toml::de::DeValue;
+    match value {
+        DeValue::String(it) => Value::String(it.to_string()),
+        DeValue::Integer(it) => i64::from_str_radix(&it.as_str().replace('_', ""), it.radix())
+            .map_or_else(|_| Value::String(it.to_string()), Value::Integer),
+        DeValue::Float(it) => it.as_str().parse().map_or_else(|_| Value::String(it.to_string()), Value::Float),
+        DeValue::Boolean(it) => Value::Boolean(*it),
+        DeValue::Datetime(it) => Value::Datetime(*it),
+        DeValue::Array(items) => Value::Array(items.iter().map(|it| plain(it.get_ref())).collect()),
+        DeValue::Table(keys) => {
+            Value::Table(keys.iter().map(|(key, it)| (key.get_ref().to_string(), plain(it.get_ref()))).collect())
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What an operator sets: one file, one struct, one file of code for each section.
+//!
+//! Every source is merged and checked before anything of it counts, and everything that
+//! is wrong is told at once ([`Error`]). The commented `config.toml` is embedded: it is the
+//! list of known settings, their types and defaults, and a test holds it against the code.
+mod accounts;
+mod cors;
+mod http;
+mod live;
+mod load;
+mod log;
+mod server;
+mod setup;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+pub use self::accounts::{AccountsConfig, Registration};
+pub use self::cors::CorsConfig;
+pub use self::http::HttpConfig;
+pub use self::live::{Live, View};
+pub use self::load::{Complaint, Error, Flags, Sources, environment};
+pub use self::log::{LogConfig, LogFormat};
+pub use self::server::ServerConfig;
+pub use self::setup::SetupConfig;
+pub use self::storage::StorageConfig;
+
+/// The commented default, as it lies at the project's root.
+pub const DEFAULT: &str = include_str!("../../config.toml");
+
+/// All settings. A feature gets a [`View`] of its own section only.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: Arc<ServerConfig>,
+    pub http: Arc<HttpConfig>,
+    pub cors: Arc<CorsConfig>,
+    pub storage: Arc<StorageConfig>,
+    pub accounts: Arc<AccountsConfig>,
+    pub log: Arc<LogConfig>,
+    pub setup: Arc<SetupConfig>,
+}
+
+/// What a section finds wrong with itself: the key, and why.
+type Faults = Vec<(&'static str, String)>;
+
+/// Notes a number outside of its range.
+fn within(faults: &mut Faults, key: &'static str, value: u64, range: std::ops::RangeInclusive<u64>) {
+    if !range.contains(&value) {
+        faults.push((key, format!("must be {} to {}, got {value}", range.start(), range.end())));
+    }
+}
+
+impl Config {
+    fn check(&self) -> Vec<(&'static str, Faults)> {
+        vec![
+            ("server", self.server.check()),
+            ("http", self.http.check()),
+            ("cors", self.cors.check()),
+            ("storage", self.storage.check()),
+            ("accounts", self.accounts.check()),
+            ("log", self.log.check()),
+            ("setup", self.setup.check()),
+        ]
+    }
+}

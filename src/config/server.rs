@@ -1,0 +1,71 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use super::{Faults, within};
+
+/// `[server]`: where it listens, how it is reached, how it stops.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    pub listen: SocketAddr,
+    pub public_url: String,
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    pub stop_grace_secs: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8088)),
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+            stop_grace_secs: 20,
+        }
+    }
+}
+
+impl ServerConfig {
+    pub(super) fn check(&self) -> Faults {
+        let mut faults = Faults::new();
+        let url = self.public_url.as_str();
+        let is_url = url.starts_with("http://") || url.starts_with("https://");
+        if !url.is_empty() && (!is_url || url.ends_with('/') || url.contains(['?', '#', ' '])) {
+            faults.push((
+                "public_url",
+                "must be such as \"https://api.example.com\", without a slash at its end".to_owned(),
+            ));
+        }
+        within(&mut faults, "stop_grace_secs", self.stop_grace_secs, 1..=600);
+        faults
+    }
+
+    pub fn stop_grace(&self) -> Duration {
+        Duration::from_secs(self.stop_grace_secs)
+    }
+
+    /// The address in links: as set, or made from where it listens.
+    pub fn url(&self) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.clone();
+        }
+        let host =
+            if self.listen.ip().is_unspecified() { "localhost".to_owned() } else { self.listen.ip().to_string() };
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        format!("http://{host}:{}", self.listen.port())
+    }
+}
+
+/// Networks, or single addresses.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parse = |it: &String| {
+        it.parse::<IpNet>().or_else(|_| it.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| it.clone())
+    };
+    texts.iter().map(parse).collect::<Result<_, _>>().map_err(|it| {
+        serde::de::Error::custom(format!("\"{it}\" is neither an address nor a network such as \"10.0.0.0/8\""))
+    })
+}

@@ -1,0 +1,80 @@
+//! The data folder: one process at a time, and who may look into it.
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// A data folder that no other process uses, for as long as this value lives.
+///
+/// The lock is on a file of its own, never on a database: closing a database file that
+/// SQLite has open would drop its locks.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the folder, making it if there is none. [`Error::InUse`] if another process has it.
+    pub fn take(path: &Path) -> Result<Self, Error> {
+        let io = |what: &Path| {
+            let what = what.display().to_string();
+            move |cause| Error::Io { what, cause }
+        };
+        make(path)?;
+        make(&path.join("tmp"))?;
+        let file = path.join("steading.lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&file).map_err(io(&file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: path.display().to_string() }),
+            Err(TryLockError::Error(cause)) => Err(io(&file)(cause)),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Makes a folder that only its owner may enter: what is in it opens every account.
+pub(super) fn make(path: &Path) -> Result<(), Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|cause| Error::Io { what: path.display().to_string(), cause })
+}
+
+/// Free room on the disk of a folder, in bytes. A file system that cannot tell has room
+/// until it says otherwise by failing.
+pub(super) fn free_bytes(path: &Path) -> u64 {
+    rustix::fs::statvfs(path).map_or(u64::MAX, |it| it.f_bavail.saturating_mul(it.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_use_is_refused_and_free_again_afterwards() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let path = parent.path().join("data");
+        let first = Folder::take(&path).expect("taken");
+
+        assert!(matches!(Folder::take(&path), Err(Error::InUse { .. })));
+        drop(first);
+        Folder::take(&path).expect("free again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_look_into_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().expect("a folder");
+        let path = parent.path().join("data");
+        let _folder = Folder::take(&path).expect("taken");
+
+        assert_eq!(fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,12 @@
+//! SQLite: one writer thread with group commit, read-only readers.
+//!
+//! The promise is that an acknowledged write survives a power cut: WAL with
+//! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
+//! never wait for the writer nor it for them ([`readers`]).
+mod connection;
+mod readers;
+mod writer;
+
+pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
+pub(super) use readers::Readers;
+pub(super) use writer::{Class, Task, Writer};

@@ -1,0 +1,168 @@
+//! Read-only connections: some used in place for point reads, a bounded pool for the rest.
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rusqlite::Connection;
+
+use super::connection::{Place, error, open_reader};
+use super::writer::{announce_damage, panic_message};
+use crate::db::{Error, Options, Tx};
+
+/// Steps of SQLite's machine between two looks at the budget: some ten microseconds.
+const STEPS_PER_LOOK: i32 = 1_000;
+/// Steps that a read in place may take. A point read takes some thirty; what goes
+/// beyond belongs into the pool, where it holds up nobody.
+const STEPS_IN_PLACE_MAX: i64 = 50_000;
+
+/// A closure that reads, with whoever waits for its answer.
+pub(in crate::db) type ReadTask = Box<dyn FnOnce(Result<&mut Tx<'_>, Error>) + Send>;
+
+#[derive(Debug)]
+pub(in crate::db) struct Readers {
+    in_place: Vec<Mutex<Reader>>,
+    queue: Sender<Job>,
+    place: Place,
+    damaged: Arc<AtomicBool>,
+}
+
+struct Job(ReadTask);
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Job")
+    }
+}
+
+impl Readers {
+    pub(in crate::db) fn start(place: &Place, options: &Options, damaged: Arc<AtomicBool>) -> Result<Self, Error> {
+        let slots = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let in_place = (0..slots).map(|_| Reader::open(place).map(Mutex::new)).collect::<Result<_, _>>()?;
+        let (queue, waiting) = crossbeam_channel::bounded(options.read_queue_max);
+        for number in 0..options.read_threads {
+            let (reader, waiting, budget) = (Reader::open(place)?, waiting.clone(), options.read_budget);
+            let (place, damaged) = (place.clone(), Arc::clone(&damaged));
+            std::thread::Builder::new()
+                .name(format!("db-reader-{number}"))
+                .spawn(move || work(&reader, &waiting, budget, &place, &damaged))
+                .map_err(|cause| Error::Io { what: "a thread for a reader".to_owned(), cause })?;
+        }
+        Ok(Self { in_place, queue, place: place.clone(), damaged })
+    }
+
+    /// Hands a task to the pool.
+    pub(in crate::db) fn send(&self, task: ReadTask) {
+        match self.queue.try_send(Job(task)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(Job(task))) => task(Err(Error::QueueFull)),
+            Err(TrySendError::Disconnected(Job(task))) => task(Err(Error::Closed)),
+        }
+    }
+
+    /// Runs a task here and now on this thread's connection, or gives it back if that is in use.
+    pub(in crate::db) fn run_in_place<F, T>(&self, task: F) -> Result<T, F>
+    where
+        F: FnOnce(&mut Tx<'_>) -> T,
+    {
+        let Some(reader) = self.reader_of_this_thread() else { return Err(task) };
+        reader.budget.allow_steps(STEPS_IN_PLACE_MAX);
+        let mut tx = Tx::sqlite(&reader.connection, far_away());
+        let answer = task(&mut tx);
+        if tx.saw_damage() {
+            announce_damage(&self.damaged, &self.place);
+        }
+        Ok(answer)
+    }
+
+    fn reader_of_this_thread(&self) -> Option<MutexGuard<'_, Reader>> {
+        thread_local! { static SLOT: Cell<Option<usize>> = const { Cell::new(None) }; }
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        let slot = SLOT.get().unwrap_or_else(|| {
+            let slot = THREADS.fetch_add(1, Ordering::Relaxed);
+            SLOT.set(Some(slot));
+            slot
+        });
+        match self.in_place.get(slot % self.in_place.len())?.try_lock() {
+            Ok(reader) => Some(reader),
+            // A panic while reading leaves nothing behind: its statement was reset.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+fn work(reader: &Reader, waiting: &Receiver<Job>, budget: Duration, place: &Place, damaged: &AtomicBool) {
+    while let Ok(Job(task)) = waiting.recv() {
+        reader.budget.allow_time(budget);
+        // Several statements of one task see one state of the data.
+        if let Err(cause) = reader.connection.execute_batch("BEGIN") {
+            task(Err(error(cause)));
+            continue;
+        }
+        let mut tx = Tx::sqlite(&reader.connection, Instant::now() + budget);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(Ok(&mut tx)))) {
+            tracing::error!(panic = panic_message(panic.as_ref()), "a read panicked");
+        }
+        if tx.saw_damage() {
+            announce_damage(damaged, place);
+        }
+        reader.budget.allow_steps(i64::MAX);
+        let _ = reader.connection.execute_batch("ROLLBACK");
+    }
+}
+
+/// A deadline for reads that are counted in steps instead.
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(3_600)
+}
+
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    budget: Arc<Budget>,
+}
+
+impl Reader {
+    fn open(place: &Place) -> Result<Self, Error> {
+        let mut connection = open_reader(place)?;
+        let budget = Arc::new(Budget::new());
+        let spent = Arc::clone(&budget);
+        connection.progress_handler(STEPS_PER_LOOK, Some(move || spent.is_spent())).map_err(error)?;
+        Ok(Self { connection, budget })
+    }
+}
+
+/// What a statement may still take; SQLite asks now and then whether to stop.
+#[derive(Debug)]
+struct Budget {
+    origin: Instant,
+    steps_left: AtomicI64,
+    /// Nanoseconds after `origin`; 0 means no limit in time.
+    deadline: AtomicU64,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self { origin: Instant::now(), steps_left: AtomicI64::new(i64::MAX), deadline: AtomicU64::new(0) }
+    }
+
+    fn allow_steps(&self, steps: i64) {
+        self.steps_left.store(steps, Ordering::Relaxed);
+        self.deadline.store(0, Ordering::Relaxed);
+    }
+
+    fn allow_time(&self, time: Duration) {
+        self.steps_left.store(i64::MAX, Ordering::Relaxed);
+        let deadline = (self.origin.elapsed() + time).as_nanos();
+        self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_spent(&self) -> bool {
+        let left = self.steps_left.fetch_sub(STEPS_PER_LOOK.into(), Ordering::Relaxed);
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        left <= 0 || (0 < deadline && u128::from(deadline) < self.origin.elapsed().as_nanos())
+    }
+}

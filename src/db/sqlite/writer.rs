@@ -1,0 +1,466 @@
+//! The one thread that writes: many requests, one transaction, one fsync.
+//!
+//! It takes what waits, runs each task in a savepoint, commits once, and only then
+//! answers. A task that fails loses its own changes; a statement that ends the whole
+//! transaction (a full disk, an I/O error) costs only the task that ran it, and the
+//! others run again, each in a transaction of its own. So tasks may run more than once.
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Connection, ErrorCode};
+
+use super::connection::{Place, error, is_io_failure, wal_bytes};
+use crate::db::{Error, Options, Tx, folder};
+
+/// Once a group has run this long it commits, however many still wait, so that one
+/// slow task holds up its own group only.
+const GROUP_TIME_MAX: Duration = Duration::from_millis(50);
+/// New pages in the write-ahead log after which they are copied into the main file.
+const CHECKPOINT_PAGES: i32 = 1_000;
+/// Size of the write-ahead log at which the writer waits for readers and empties it.
+const WAL_BYTES_MAX: u64 = 32 << 20;
+/// How long the writer sleeps when nobody writes, before it copies what is left.
+const IDLE: Duration = Duration::from_secs(1);
+/// What the process ends with when the outcome of a commit is unknown (EX_IOERR of sysexits.h).
+const EXIT_IO_ERROR: i32 = 74;
+
+/// The writer's own statements. Prepared statements are cached by their text, and a task must
+/// not find one of these there, so each is marked.
+const BEGIN: &str = "BEGIN IMMEDIATE /* writer */";
+const COMMIT: &str = "COMMIT /* writer */";
+const ROLLBACK: &str = "ROLLBACK /* writer */";
+const SAVEPOINT: &str = "SAVEPOINT task /* writer */";
+const UNDO: &str = "ROLLBACK TO task /* writer */";
+const RELEASE: &str = "RELEASE task /* writer */";
+
+/// How a task shares the writer with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::db) enum Class {
+    /// In a group with others.
+    Shared,
+    /// As `Shared`, and also when the disk is nearly full: it frees room, or lets someone sign out.
+    Freeing,
+    /// A batch of many rows; at most one in a group, so that small writes are not held up.
+    Bulk,
+    /// In a transaction of its own, where it may change the schema.
+    Alone,
+}
+
+/// A closure on its way through the writer, with whoever waits for its answer.
+pub(in crate::db) trait Task: Send {
+    /// Runs the closure and keeps its answer. True if its changes are to stay.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Sends the kept answer, or the error that befell the whole group.
+    fn finish(self: Box<Self>, verdict: Result<(), Error>);
+    /// Whether nobody waits any more.
+    fn is_abandoned(&self) -> bool;
+}
+
+struct Envelope {
+    class: Class,
+    task: Box<dyn Task>,
+}
+
+/// The handle to the writer's thread. Dropping it lets the thread finish what waits.
+#[derive(Debug)]
+pub(in crate::db) struct Writer {
+    queue: Option<Sender<Envelope>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(in crate::db) fn start(
+        place: Place,
+        connection: Connection,
+        options: &Options,
+        damaged: Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
+        let inner = Inner::new(place, connection, options, damaged)?;
+        let thread = std::thread::Builder::new()
+            .name("db-writer".to_owned())
+            .spawn(move || inner.work(&waiting))
+            .map_err(|cause| Error::Io { what: "a thread for the writer".to_owned(), cause })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub(in crate::db) fn send(&self, class: Class, task: Box<dyn Task>) {
+        let Some(queue) = &self.queue else { return task.finish(Err(Error::Closed)) };
+        match queue.try_send(Envelope { class, task }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(envelope)) => envelope.task.finish(Err(Error::QueueFull)),
+            Err(TrySendError::Disconnected(envelope)) => envelope.task.finish(Err(Error::Closed)),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where the connection is: what the authorizer allows depends on it.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Scope {
+    /// The writer's own statements.
+    Outside,
+    /// A task in a group: rows only.
+    Group,
+    /// A task by itself: rows and schema.
+    Alone,
+}
+
+struct Inner {
+    place: Place,
+    folder: Option<PathBuf>,
+    connection: Connection,
+    scope: Arc<AtomicU8>,
+    /// Pages in the write-ahead log after the last commit.
+    wal_pages: Arc<AtomicI32>,
+    /// The same at the last checkpoint.
+    checkpointed_pages: i32,
+    damaged: Arc<AtomicBool>,
+    free_bytes_min: u64,
+    group_max: usize,
+    budget: Duration,
+}
+
+/// What became of one task in a transaction.
+enum Ran {
+    Kept,
+    Undone,
+    Panicked(String),
+    /// Its statement ended the whole transaction.
+    EndedTransaction,
+}
+
+/// What became of the transaction.
+enum Committed {
+    Yes,
+    No(ErrorCode, String),
+}
+
+impl Inner {
+    fn new(
+        place: Place,
+        mut connection: Connection,
+        options: &Options,
+        damaged: Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let scope = Arc::new(AtomicU8::new(Scope::Outside as u8));
+        let wal_pages = Arc::new(AtomicI32::new(0));
+        let (seen_scope, seen_pages) = (Arc::clone(&scope), Arc::clone(&wal_pages));
+        connection
+            .authorizer(Some(move |context: AuthContext<'_>| authorize(seen_scope.load(Ordering::Relaxed), &context)))
+            .map_err(error)?;
+        connection
+            .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+                seen_pages.store(pages, Ordering::Relaxed);
+                Ok(())
+            }))
+            .map_err(error)?;
+        Ok(Self {
+            folder: place.path().and_then(|it| it.parent()).map(ToOwned::to_owned),
+            place,
+            connection,
+            scope,
+            wal_pages,
+            checkpointed_pages: 0,
+            damaged,
+            free_bytes_min: options.free_bytes_min,
+            group_max: options.group_max,
+            budget: options.write_budget,
+        })
+    }
+
+    fn work(mut self, waiting: &Receiver<Envelope>) {
+        let mut pending = VecDeque::new();
+        loop {
+            if pending.is_empty() {
+                match waiting.recv_timeout(IDLE) {
+                    Ok(envelope) => pending.push_back(envelope),
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.checkpoint_if(1);
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            pending.extend(waiting.try_iter().take(self.group_max.saturating_sub(pending.len())));
+            self.group(&mut pending);
+            self.checkpoint_if(CHECKPOINT_PAGES);
+        }
+        self.checkpoint("TRUNCATE");
+    }
+
+    /// Takes one group from the front of what is pending, runs it and answers it.
+    fn group(&mut self, pending: &mut VecDeque<Envelope>) {
+        self.refuse_what_cannot_be_written(pending);
+        match pending.front().map(|it| it.class) {
+            None => {}
+            Some(Class::Alone) => {
+                if let Some(envelope) = pending.pop_front() {
+                    self.run_singly(vec![envelope.task], Scope::Alone);
+                }
+            }
+            Some(_) => self.run_together(pending),
+        }
+    }
+
+    /// Answers at once those whose asker is gone, and those for which there is no room on the disk.
+    fn refuse_what_cannot_be_written(&self, pending: &mut VecDeque<Envelope>) {
+        let damaged = self.damaged.load(Ordering::Relaxed);
+        let full = self.folder.as_ref().is_some_and(|it| folder::free_bytes(it) < self.free_bytes_min);
+        for envelope in std::mem::take(pending) {
+            if envelope.task.is_abandoned() {
+                continue;
+            }
+            if damaged {
+                envelope.task.finish(Err(Error::Damaged));
+            } else if full && envelope.class != Class::Freeing {
+                envelope.task.finish(Err(Error::StorageFull));
+            } else {
+                pending.push_back(envelope);
+            }
+        }
+    }
+
+    fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
+        if let Err(cause) = self.control(BEGIN) {
+            return self.refuse_all(pending, &cause);
+        }
+        let started = Instant::now();
+        let mut ran: Vec<(Box<dyn Task>, Ran)> = Vec::new();
+        let mut left: VecDeque<Envelope> = VecDeque::new();
+        let mut has_bulk = false;
+        while let Some(mut envelope) = pending.pop_front() {
+            if envelope.class == Class::Alone || GROUP_TIME_MAX < started.elapsed() {
+                left.push_back(envelope);
+                break;
+            }
+            if envelope.class == Class::Bulk && std::mem::replace(&mut has_bulk, true) {
+                left.push_back(envelope);
+                continue;
+            }
+            let outcome = self.run_in_savepoint(envelope.task.as_mut());
+            let ended = matches!(outcome, Ran::EndedTransaction);
+            ran.push((envelope.task, outcome));
+            if ended {
+                left.append(pending);
+                *pending = left;
+                return self.run_the_others_singly(ran);
+            }
+        }
+        left.append(pending);
+        *pending = left;
+        match self.commit() {
+            Committed::Yes => ran.into_iter().for_each(|(task, ran)| answer(task, ran)),
+            Committed::No(ErrorCode::ConstraintViolation, _) => {
+                self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
+            }
+            Committed::No(code, message) => {
+                ran.into_iter().for_each(|(task, _)| task.finish(Err(group_error(code, &message))));
+            }
+        }
+    }
+
+    /// The last of `ran` ended the transaction: it alone is answered, the others start over.
+    fn run_the_others_singly(&mut self, mut ran: Vec<(Box<dyn Task>, Ran)>) {
+        let culprit = ran.pop();
+        self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
+        if let Some((task, ran)) = culprit {
+            answer(task, ran);
+        }
+    }
+
+    fn run_singly(&mut self, tasks: Vec<Box<dyn Task>>, scope: Scope) {
+        for mut task in tasks {
+            if let Err(cause) = self.control(BEGIN) {
+                task.finish(Err(Error::Engine(cause.to_string().into())));
+                continue;
+            }
+            let ran = self.run(task.as_mut(), scope);
+            if self.connection.is_autocommit() {
+                answer(task, Ran::EndedTransaction);
+            } else if matches!(ran, Ran::Kept) {
+                match self.commit() {
+                    Committed::Yes => answer(task, ran),
+                    Committed::No(code, message) => task.finish(Err(group_error(code, &message))),
+                }
+            } else {
+                let _ = self.control(ROLLBACK);
+                answer(task, ran);
+            }
+        }
+    }
+
+    fn run_in_savepoint(&mut self, task: &mut dyn Task) -> Ran {
+        if self.control(SAVEPOINT).is_err() {
+            return Ran::EndedTransaction;
+        }
+        let ran = self.run(task, Scope::Group);
+        // Some failures end the whole transaction. Without this look a later task
+        // would commit alone and be told that it failed.
+        if self.connection.is_autocommit() {
+            return Ran::EndedTransaction;
+        }
+        let undone = matches!(ran, Ran::Kept) || self.control(UNDO).is_ok();
+        if !undone || self.control(RELEASE).is_err() {
+            return Ran::EndedTransaction;
+        }
+        ran
+    }
+
+    fn run(&mut self, task: &mut dyn Task, scope: Scope) -> Ran {
+        let mut tx = Tx::sqlite(&self.connection, Instant::now() + self.budget);
+        self.scope.store(scope as u8, Ordering::Relaxed);
+        let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
+        self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
+        if tx.saw_damage() {
+            announce_damage(&self.damaged, &self.place);
+        }
+        match outcome {
+            Ok(true) => Ran::Kept,
+            Ok(false) => Ran::Undone,
+            Err(panic) => Ran::Panicked(panic_message(panic.as_ref())),
+        }
+    }
+
+    fn commit(&mut self) -> Committed {
+        let Err(cause) = self.control(COMMIT) else { return Committed::Yes };
+        if is_io_failure(&cause) {
+            stop_the_process(&self.place, &cause);
+        }
+        if !self.connection.is_autocommit() {
+            let _ = self.control(ROLLBACK);
+        }
+        Committed::No(cause.sqlite_error_code().unwrap_or(ErrorCode::Unknown), cause.to_string())
+    }
+
+    /// Runs one of the writer's own statements.
+    fn control(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn refuse_all(&self, pending: &mut VecDeque<Envelope>, cause: &rusqlite::Error) {
+        tracing::error!(database = ?self.place, %cause, "a transaction could not begin");
+        for envelope in pending.drain(..) {
+            envelope.task.finish(Err(Error::Engine(cause.to_string().into())));
+        }
+    }
+
+    fn checkpoint_if(&mut self, new_pages: i32) {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages < self.checkpointed_pages {
+            self.checkpointed_pages = 0; // the log was begun anew
+        }
+        if pages - self.checkpointed_pages < new_pages {
+            return;
+        }
+        self.checkpoint(if WAL_BYTES_MAX <= wal_bytes(&self.place) { "TRUNCATE" } else { "PASSIVE" });
+        self.checkpointed_pages = pages;
+    }
+
+    /// Copies the write-ahead log into the main file. `TRUNCATE` waits for readers first.
+    fn checkpoint(&mut self, mode: &str) {
+        if self.place.path().is_none() {
+            return;
+        }
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        match self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+            Ok(_) => {}
+            Err(cause) if is_io_failure(&cause) => stop_the_process(&self.place, &cause),
+            Err(cause) => tracing::warn!(database = ?self.place, %cause, "the write-ahead log was not copied"),
+        }
+        if mode == "TRUNCATE" && wal_bytes(&self.place) == 0 {
+            self.wal_pages.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn answer(task: Box<dyn Task>, ran: Ran) {
+    match ran {
+        Ran::Kept | Ran::Undone => task.finish(Ok(())),
+        Ran::Panicked(message) => task.finish(Err(Error::Panicked { message })),
+        Ran::EndedTransaction => task.finish(Err(Error::EndedTransaction)),
+    }
+}
+
+fn group_error(code: ErrorCode, message: &str) -> Error {
+    match code {
+        ErrorCode::DiskFull => Error::StorageFull,
+        ErrorCode::ConstraintViolation => Error::Conflict { constraint: message.to_owned() },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged,
+        _ => Error::Engine(message.to_owned().into()),
+    }
+}
+
+/// Which statements a task may prepare. Asked when a statement is prepared, not when it runs.
+fn authorize(scope: u8, context: &AuthContext<'_>) -> Authorization {
+    if scope == Scope::Outside as u8 {
+        return Authorization::Allow;
+    }
+    match context.action {
+        // Full-text search reads this one for itself.
+        AuthAction::Pragma { pragma_name: "data_version", .. } => Authorization::Allow,
+        AuthAction::Pragma { .. }
+        | AuthAction::Attach { .. }
+        | AuthAction::Detach { .. }
+        | AuthAction::Transaction { .. }
+        | AuthAction::Savepoint { .. } => Authorization::Deny,
+        AuthAction::CreateIndex { .. }
+        | AuthAction::CreateTable { .. }
+        | AuthAction::CreateTrigger { .. }
+        | AuthAction::CreateView { .. }
+        | AuthAction::CreateVtable { .. }
+        | AuthAction::DropIndex { .. }
+        | AuthAction::DropTable { .. }
+        | AuthAction::DropTrigger { .. }
+        | AuthAction::DropView { .. }
+        | AuthAction::DropVtable { .. }
+        | AuthAction::AlterTable { .. }
+        | AuthAction::Reindex { .. }
+        | AuthAction::Analyze { .. }
+            if scope == Scope::Group as u8 =>
+        {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    }
+}
+
+pub(super) fn announce_damage(damaged: &AtomicBool, place: &Place) {
+    if !damaged.swap(true, Ordering::Relaxed) {
+        tracing::error!(
+            database = ?place,
+            "the database file is damaged and is not written any more; stop the server, run `steading doctor`, \
+             and restore a backup"
+        );
+    }
+}
+
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|it| (*it).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Whether a commit reached the disk is unknown, and after a failed fsync the kernel may
+/// report success for data that it dropped: nobody is answered, and the next start replays
+/// what the log really holds.
+#[expect(clippy::disallowed_methods, reason = "going on would acknowledge writes that may be lost")]
+fn stop_the_process(place: &Place, cause: &rusqlite::Error) -> ! {
+    tracing::error!(database = ?place, %cause, "the disk failed; stopping without answering what was under way");
+    std::process::exit(EXIT_IO_ERROR)
+}

@@ -1,0 +1,153 @@
+//! Which database is open: the server's own, and one for each tenant.
+//!
+//! Only this file knows that a tenant is a folder with a file in it.
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::migrate::{self, Migration};
+use super::sqlite::{self, Place, Readers, Writer};
+use super::{Error, Options, folder};
+use crate::base::{Clock, TenantId};
+
+/// One open database: its writer, its readers, and whether it may still be written.
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) writer: Writer,
+    pub(super) readers: Readers,
+    pub(super) damaged: Arc<AtomicBool>,
+    /// When it was last asked for, in counts of [`Tenants::asked`].
+    last_asked: AtomicU64,
+}
+
+impl Database {
+    fn open(place: Place, migrations: &[Migration], options: &Options, clock: &Clock) -> Result<Self, Error> {
+        let connection = sqlite::open_writer(&place)?;
+        migrate::migrate(&connection, &place, migrations, clock)?;
+        let damaged = Arc::new(AtomicBool::new(false));
+        let readers = Readers::start(&place, options, Arc::clone(&damaged))?;
+        let writer = Writer::start(place, connection, options, Arc::clone(&damaged))?;
+        Ok(Self { writer, readers, damaged, last_asked: AtomicU64::new(0) })
+    }
+}
+
+/// The open tenants of a data folder.
+#[derive(Debug)]
+pub(super) struct Tenants {
+    home: Home,
+    open: RwLock<HashMap<TenantId, Arc<Database>>>,
+    asked: AtomicU64,
+    options: Options,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+pub(super) enum Home {
+    Folder(PathBuf),
+    /// Databases that are gone with the process, under a name that no other test has.
+    Memory(String),
+}
+
+impl Home {
+    fn system(&self) -> Place {
+        match self {
+            Self::Folder(folder) => Place::File(folder.join("system.db")),
+            Self::Memory(name) => Place::Memory(format!("{name}-system")),
+        }
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> Place {
+        match self {
+            Self::Folder(_) => Place::File(self.tenant_folder(tenant).join("records.db")),
+            Self::Memory(name) => Place::Memory(format!("{name}-tenant-{tenant}")),
+        }
+    }
+
+    fn tenant_folder(&self, tenant: &TenantId) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.join("tenants").join(tenant.as_str()),
+            Self::Memory(name) => PathBuf::from(name),
+        }
+    }
+}
+
+impl Tenants {
+    pub(super) fn new(home: Home, options: Options, clock: Clock) -> Self {
+        Self { home, open: RwLock::default(), asked: AtomicU64::new(0), options, clock }
+    }
+
+    pub(super) fn open_system(&self) -> Result<Database, Error> {
+        if let Home::Folder(folder) = &self.home {
+            folder::make(folder)?;
+        }
+        Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock)
+    }
+
+    /// Makes the place of a new tenant and opens it. Does nothing for one that is there.
+    pub(super) fn create(&self, tenant: &TenantId) -> Result<(), Error> {
+        if let Home::Folder(_) = self.home {
+            folder::make(&self.home.tenant_folder(tenant))?;
+        }
+        self.open(tenant).map(drop)
+    }
+
+    /// The open database of a tenant; opens and migrates it if need be.
+    pub(super) fn get(&self, tenant: &TenantId) -> Result<Arc<Database>, Error> {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if let Some(database) = self.open.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
+            database.last_asked.store(asked, Ordering::Relaxed);
+            return Ok(Arc::clone(database));
+        }
+        self.open(tenant)
+    }
+
+    fn open(&self, tenant: &TenantId) -> Result<Arc<Database>, Error> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = open.get(tenant) {
+            return Ok(Arc::clone(database));
+        }
+        let exists = match &self.home {
+            Home::Folder(_) => self.home.tenant_folder(tenant).is_dir(),
+            Home::Memory(_) => true,
+        };
+        if !exists {
+            return Err(Error::NoTenant { tenant: tenant.to_string() });
+        }
+        if self.options.tenants_open_max <= open.len() {
+            close_one(&mut open)?;
+        }
+        let database = Database::open(self.home.tenant(tenant), migrate::TENANT, &self.options, &self.clock)?;
+        let database = Arc::new(database);
+        open.insert(tenant.clone(), Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// Whether there is more room on the disk than is kept free.
+    pub(super) fn has_room(&self) -> bool {
+        match &self.home {
+            Home::Folder(path) => self.options.free_bytes_min <= folder::free_bytes(path),
+            Home::Memory(_) => true,
+        }
+    }
+
+    /// Looks through a whole database for damage, and tells what it finds.
+    pub(super) fn examine(&self, tenant: Option<&TenantId>) -> Result<Vec<String>, Error> {
+        let place = tenant.map_or_else(|| self.home.system(), |it| self.home.tenant(it));
+        sqlite::examine(&place)
+    }
+
+    /// Whether every open database may be written.
+    pub(super) fn are_sound(&self) -> bool {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.values().all(|it| !it.damaged.load(Ordering::Relaxed))
+    }
+}
+
+/// Closes the tenant that was not asked for the longest, of those that nobody uses now.
+fn close_one(open: &mut HashMap<TenantId, Arc<Database>>) -> Result<(), Error> {
+    let idle = open.iter().filter(|(_, it)| Arc::strong_count(it) == 1);
+    let oldest = idle.min_by_key(|(_, it)| it.last_asked.load(Ordering::Relaxed)).map(|(id, _)| id.clone());
+    open.remove(&oldest.ok_or(Error::TooManyTenants)?);
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! A transaction as a store sees it: statements in, rows out, nothing else.
+use std::fmt;
+use std::time::Instant;
+
+use rusqlite::Connection;
+
+use super::{Error, Row, Value, sqlite};
+
+/// An open transaction. A store gets `&mut Tx` and never commits, waits or opens one.
+pub struct Tx<'a> {
+    engine: Engine<'a>,
+    /// Looked at between statements; a single statement has the progress handler for that.
+    deadline: Instant,
+    /// Whether a statement found the file damaged, even if its caller swallowed the error.
+    saw_damage: bool,
+}
+
+/// The engine behind a transaction. PostgreSQL will be the second variant.
+enum Engine<'a> {
+    Sqlite(&'a Connection),
+}
+
+impl fmt::Debug for Tx<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Tx").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn sqlite(connection: &'a Connection, deadline: Instant) -> Self {
+        Self { engine: Engine::Sqlite(connection), deadline, saw_damage: false }
+    }
+
+    pub(super) fn saw_damage(&self) -> bool {
+        self.saw_damage
+    }
+
+    /// Runs a statement that returns no rows, and tells how many rows it changed.
+    pub fn execute(&mut self, sql: &str, params: &[Value<'_>]) -> Result<u64, Error> {
+        self.watched(|engine| match engine {
+            Engine::Sqlite(connection) => {
+                let mut statement = sqlite::prepare(connection, sql, params)?;
+                Ok(statement.raw_execute().map_err(sqlite::error)? as u64)
+            }
+        })
+    }
+
+    /// All rows of a statement, each read by `read`. For answers whose size has a limit.
+    pub fn query<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value<'_>],
+        read: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        self.each(sql, params, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The first row of a statement, if there is one.
+    pub fn find<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value<'_>],
+        read: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.watched(|engine| match engine {
+            Engine::Sqlite(connection) => {
+                let mut statement = sqlite::prepare(connection, sql, params)?;
+                let mut rows = statement.raw_query();
+                rows.next().map_err(sqlite::error)?.map(|row| read(&Row::new(row))).transpose()
+            }
+        })
+    }
+
+    /// Hands each row to `take` as it comes, so that an answer can be written straight into a buffer.
+    pub fn each(
+        &mut self,
+        sql: &str,
+        params: &[Value<'_>],
+        take: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.watched(|engine| match engine {
+            Engine::Sqlite(connection) => {
+                let mut statement = sqlite::prepare(connection, sql, params)?;
+                let mut rows = statement.raw_query();
+                while let Some(row) = rows.next().map_err(sqlite::error)? {
+                    take(&Row::new(row))?;
+                }
+                Ok(())
+            }
+        })
+    }
+
+    /// Runs several statements without parameters, such as a migration.
+    pub fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        self.watched(|engine| match engine {
+            Engine::Sqlite(connection) => connection.execute_batch(sql).map_err(sqlite::error),
+        })
+    }
+
+    /// Runs one statement, if there is time left for it, and remembers what it says of the file.
+    fn watched<T>(&mut self, run: impl FnOnce(&Engine<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        if self.deadline < Instant::now() {
+            return Err(Error::BudgetSpent);
+        }
+        let outcome = run(&self.engine);
+        self.saw_damage |= matches!(outcome, Err(Error::Damaged));
+        outcome
+    }
+}

@@ -1,0 +1,512 @@
+//! The endpoints of accounts.
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem_openapi::param::{Header, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+
+use super::error::Error;
+use super::gate::Gate;
+use super::model::{
+    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SignedIn, TokenPair,
+    USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+};
+use super::password::{self, Passwords};
+use super::token::{Access, RefreshToken, Tokens};
+use super::{first_admin, store, throttle};
+use crate::base::text::normalize_email;
+use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
+use crate::config::{self, AccountsConfig, ServerConfig, View};
+use crate::db::{Db, Tx};
+use crate::http::etag::{self, IfMatch};
+use crate::http::openapi::Tag;
+use crate::http::paging::{self, Cursors, Paging};
+use crate::http::problem::{Fault, Problem};
+use crate::http::{Caller, ClientAddress, Input};
+use crate::kv::Kv;
+
+/// A day, as sessions are counted.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The endpoints of accounts, with what they need.
+#[derive(Clone, Debug)]
+pub struct AccountsApi {
+    pub db: Db,
+    pub kv: Kv,
+    pub clock: Clock,
+    pub random: Random,
+    pub config: View<AccountsConfig>,
+    pub server: View<ServerConfig>,
+    pub passwords: Passwords,
+    pub tokens: Arc<Tokens>,
+    pub gate: Gate,
+    pub cursors: Cursors,
+}
+
+#[derive(ApiResponse)]
+enum Created {
+    /// The account was made, and its owner is signed in.
+    #[oai(status = 201)]
+    SignedIn(Json<SignedIn>),
+}
+
+#[derive(ApiResponse)]
+enum CreatedUser {
+    /// The account was made.
+    #[oai(status = 201)]
+    User(Json<User>, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+}
+
+#[derive(ApiResponse)]
+enum CreatedLink {
+    /// The link was made.
+    #[oai(status = 201)]
+    Link(Json<SetupLink>),
+}
+
+#[derive(ApiResponse)]
+enum Profile {
+    /// The caller's own account.
+    #[oai(status = 200)]
+    User(Json<User>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+/// What is true of a list as a whole.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct ListMeta {
+    /// Most things on this page.
+    limit: u64,
+    /// Where the next page begins; absent on the last one.
+    next_cursor: Option<String>,
+    /// The number of this page, if it was asked for by number.
+    page: Option<u64>,
+    /// How many there are in all, if `count=exact` was asked for.
+    total: Option<u64>,
+}
+
+/// A page of people.
+#[derive(Debug, Object)]
+struct UserList {
+    data: Vec<User>,
+    meta: ListMeta,
+}
+
+#[derive(ApiResponse)]
+enum Users {
+    /// A page of people.
+    #[oai(status = 200)]
+    Page(Json<UserList>, #[oai(header = "Link")] Option<String>),
+}
+
+/// Someone who wants an account, checked.
+struct Newcomer {
+    user: User,
+    password: Secret<String>,
+}
+
+#[OpenApi(prefix_path = "/api/v1")]
+impl AccountsApi {
+    /// Register
+    ///
+    /// Makes an account with the role `user` and signs its owner in. Anyone may, unless the
+    /// server's operator has closed registration.
+    #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
+    async fn register(&self, body: Input<Registration>) -> Result<Created, Problem> {
+        let config = self.config.get();
+        if config.registration == config::Registration::Closed {
+            return Err(Error::RegistrationClosed.into());
+        }
+
+        let Registration { email, password, name } = body.0;
+        let newcomer = self.newcomer(&config, &email, password, name, Role::User)?;
+        let tenant = TenantId::main();
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
+
+        Ok(Created::SignedIn(Json(signed_in)))
+    }
+
+    /// Become the first admin
+    ///
+    /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
+    /// makes it. Anyone who holds one may.
+    #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
+    async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
+        let config = self.config.get();
+        let tenant = TenantId::main();
+        let attempt = throttle::attempt(&self.kv, &config, &tenant, "setup", address, self.clock.now())?;
+
+        let Setup { token, email, password, name } = body.0;
+        let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
+        let digest = first_admin::secret_digest(&token);
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
+
+        attempt.succeeded(&self.kv);
+        Ok(Created::SignedIn(Json(signed_in)))
+    }
+
+    /// Sign in
+    ///
+    /// Anyone may. After too many wrong guesses for an account or from an address, both right and
+    /// wrong ones are answered with 429 for a while.
+    #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
+    async fn login(&self, address: ClientAddress, body: Input<Credentials>) -> Result<Json<SignedIn>, Problem> {
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        // What is no address is the address of nobody, and must cost and look the same.
+        let Credentials { email, password } = body.0;
+        let email = normalize_email(&email).unwrap_or(email);
+        let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
+
+        let found = self.db.get(&tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
+        let (user, kept) = found.unzip();
+        let is_right = self.passwords.is_right(Secret::new(password), kept).await?;
+        let Some(user) = user.filter(|_| is_right) else {
+            return Err(Error::WrongCredentials.into());
+        };
+
+        let session = self.session(&config, user, now);
+        let opened = session.clone();
+        let user = self
+            .db
+            .write(&tenant, move |tx| {
+                store::set_last_sign_in(tx, user, now)?;
+                store::insert_session(tx, &opened)?;
+                store::find_user(tx, user)?.ok_or(Error::WrongCredentials)
+            })
+            .await?;
+
+        attempt.succeeded(&self.kv);
+        Ok(Json(SignedIn::new(self.token_pair(&config, &tenant, &session, now)?, user)))
+    }
+
+    /// Get fresh tokens
+    ///
+    /// Anyone with a refresh token may. Each works once; within half a minute it gets the same
+    /// answer again, in case that was lost. After that, using it again ends the session, since one
+    /// of the two who used it stole it.
+    #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
+    async fn refresh_token(&self, body: Input<Refresh>) -> Result<Json<TokenPair>, Problem> {
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        let token = self.tokens.read_refresh(&tenant, &body.0.refresh_token).ok_or(Error::TokenInvalid)?;
+
+        let rules = Arc::clone(&config);
+        let outcome = self.db.free(&tenant, move |tx| rotate(tx, &rules, token, now)).await?;
+
+        let session = match outcome {
+            Rotation::Current(session) => session,
+            Rotation::Refused => return Err(Error::TokenInvalid.into()),
+            Rotation::Ended => {
+                self.gate.forget_session(token.session);
+                tracing::warn!(session.id = %token.session, "a refresh token was used again; its session was ended");
+                return Err(Error::TokenInvalid.into());
+            }
+        };
+        Ok(Json(self.token_pair(&config, &tenant, &session, now)?))
+    }
+
+    /// Sign out
+    ///
+    /// Ends this session: its access tokens and its refresh token stop working at once. Anyone signed in may.
+    #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
+    async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
+        let (_, session) = caller.user()?;
+
+        self.db.free(caller.tenant(), move |tx| store::delete_session(tx, session)).await?;
+
+        self.gate.forget_session(session);
+        Ok(Done::Done)
+    }
+
+    /// Sign out everywhere
+    ///
+    /// Ends all of the caller's sessions, on every device. Anyone signed in may.
+    #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
+    async fn logout_all(&self, caller: Caller) -> Result<Done, Problem> {
+        let (user, _) = caller.user()?;
+
+        self.db.free(caller.tenant(), move |tx| store::delete_sessions_of(tx, user)).await?;
+
+        self.gate.forget_user(user);
+        Ok(Done::Done)
+    }
+
+    /// Read one's own profile
+    ///
+    /// Anyone signed in may.
+    #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
+    async fn show_profile(&self, caller: Caller) -> Result<Profile, Problem> {
+        let (user, _) = caller.user()?;
+
+        let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, user)).await?;
+
+        let user = user.ok_or(Error::NotFound)?;
+        let tag = etag::of_version(user.version);
+        Ok(Profile::User(Json(user), tag))
+    }
+
+    /// Change one's own profile
+    ///
+    /// Only what is sent is changed. With `If-Match`, only if nobody changed it since. Anyone signed in may.
+    #[oai(path = "/auth/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Accounts")]
+    async fn update_profile(
+        &self,
+        caller: Caller,
+        /// The `ETag` of the profile that the change is meant for.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Input<ProfilePatch>,
+    ) -> Result<Profile, Problem> {
+        let (user, _) = caller.user()?;
+
+        let expected = IfMatch::parse(if_match.0.as_deref())?;
+        let (now, name) = (self.clock.now(), body.0.name);
+
+        let user = self
+            .db
+            .write(caller.tenant(), move |tx| {
+                let old = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
+                if !expected.allows(old.version) {
+                    return Err(Error::Stale);
+                }
+                if let Some(name) = &name {
+                    store::set_name(tx, user, name, now)?;
+                }
+                store::find_user(tx, user)?.ok_or(Error::NotFound)
+            })
+            .await?;
+
+        let tag = etag::of_version(user.version);
+        Ok(Profile::User(Json(user), tag))
+    }
+
+    /// Make an account for someone
+    ///
+    /// Needs the permission `users:write`.
+    #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
+    async fn create_user(&self, caller: Caller, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
+        caller.must(USERS_WRITE)?;
+
+        let NewUser { email, password, name, role } = body.0;
+        let config = self.config.get();
+        let newcomer = self.newcomer(&config, &email, password, name, role.unwrap_or(Role::User))?;
+        let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
+
+        let user = self
+            .db
+            .write(caller.tenant(), move |tx| {
+                store::insert_user(tx, &user, &hash)?;
+                Ok::<_, Error>(user.clone())
+            })
+            .await?;
+
+        let tag = etag::of_version(user.version);
+        let location = format!("/api/v1/users/{}", user.id);
+        Ok(CreatedUser::User(Json(user), tag, location))
+    }
+
+    /// List accounts
+    ///
+    /// The oldest first. Needs the permission `users:read`.
+    #[oai(path = "/admin/users", method = "get", operation_id = "list_users", tag = "Tag::Users")]
+    async fn list_users(
+        &self,
+        caller: Caller,
+        /// Most accounts on a page: 1 to 500, or 30 if absent.
+        limit: Query<Option<u64>>,
+        /// `meta.nextCursor` of the page before.
+        cursor: Query<Option<String>>,
+        /// The number of a page, from 1; not beside `cursor`.
+        page: Query<Option<u64>>,
+        /// `exact` to get `meta.total`.
+        count: Query<Option<String>>,
+    ) -> Result<Users, Problem> {
+        caller.must(USERS_READ)?;
+
+        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let scope = format!("users {:?}", caller.subject());
+        let page = asked.check(&self.cursors, &scope)?;
+        let after = page.after.as_deref().and_then(read_position);
+        let (skip, limit, with_total) = (page.skip, page.limit, page.with_total);
+
+        let (mut users, total) = self
+            .db
+            .read(caller.tenant(), move |tx| {
+                // One more than the page holds tells whether there is a next one.
+                let users = store::list_users(tx, after, skip, limit + 1)?;
+                let total = if with_total { Some(store::count_users(tx)?.unsigned_abs()) } else { None };
+                Ok::<_, Error>((users, total))
+            })
+            .await?;
+
+        let has_more = limit < users.len() as u64;
+        users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let last = users.last().filter(|_| has_more);
+        let next_cursor = last.map(|it| self.cursors.seal(&position(it), &scope));
+        let link = paging::next_link("/api/v1/admin/users", &page, next_cursor.as_deref());
+        let meta = ListMeta { limit, next_cursor, page: page.number, total };
+        Ok(Users::Page(Json(UserList { data: users, meta }), link))
+    }
+
+    /// Make a setup link
+    ///
+    /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set
+    /// another time. Needs the permission `users:admin`.
+    #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
+    async fn create_setup_link(&self, caller: Caller) -> Result<CreatedLink, Problem> {
+        caller.must(USERS_ADMIN)?;
+
+        let (url, lifetime) = (self.server.get().url(), self.config.get().setup_link_lifetime());
+        let link =
+            first_admin::open_setup_link(&self.db, caller.tenant(), &url, lifetime, &self.random, &self.clock).await?;
+
+        Ok(CreatedLink::Link(Json(link)))
+    }
+}
+
+impl AccountsApi {
+    /// Checks what someone wants to be known by; everything that is wrong with it at once.
+    fn newcomer(
+        &self,
+        config: &AccountsConfig,
+        email: &str,
+        password: String,
+        name: Option<String>,
+        role: Role,
+    ) -> Result<Newcomer, Error> {
+        let name = name.unwrap_or_default();
+        let (email, mut faults) = match normalize_email(email) {
+            Ok(email) => (email, Vec::new()),
+            Err(why) => (String::new(), vec![Fault::new("/email", "email", why)]),
+        };
+        faults.extend(password::fault(config, &password, role, &email, &name));
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let now = self.clock.now();
+        let user = User {
+            id: self.random.id(&self.clock),
+            email,
+            email_verified: false,
+            name,
+            role,
+            permissions: User::permission_names(role),
+            created_at: now,
+            updated_at: now,
+            last_sign_in_at: None,
+            version: 1,
+        };
+        Ok(Newcomer { user, password: Secret::new(password) })
+    }
+
+    /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up.
+    async fn add_signed_in(
+        &self,
+        config: &AccountsConfig,
+        tenant: &TenantId,
+        newcomer: Newcomer,
+        setup_link: Option<String>,
+    ) -> Result<SignedIn, Error> {
+        let hash = self.passwords.hash(newcomer.password).await?;
+        let now = self.clock.now();
+        let user = User { last_sign_in_at: Some(now), ..newcomer.user };
+        let session = self.session(config, user.id, now);
+        let opened = session.clone();
+
+        let user = self
+            .db
+            .write(tenant, move |tx| {
+                if let Some(digest) = &setup_link {
+                    if !store::use_setup_link(tx, digest, now)? {
+                        return Err(Error::SetupLinkInvalid);
+                    }
+                    store::delete_setup_links(tx)?;
+                }
+                store::insert_user(tx, &user, &hash)?;
+                store::insert_session(tx, &opened)?;
+                Ok(user.clone())
+            })
+            .await?;
+
+        Ok(SignedIn::new(self.token_pair(config, tenant, &session, now)?, user))
+    }
+
+    fn session(&self, config: &AccountsConfig, user: UserId, now: Timestamp) -> Session {
+        let id: SessionId = self.random.id(&self.clock);
+        let expires_at = session_end(config, now, now);
+        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at }
+    }
+
+    fn token_pair(
+        &self,
+        config: &AccountsConfig,
+        tenant: &TenantId,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<TokenPair, Error> {
+        let expires_at = now.plus(config.access_token_lifetime());
+        let access = Access { user: session.user_id, session: session.id, expires_at };
+        let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
+        Ok(TokenPair {
+            access_token: self.tokens.access(tenant, access, now)?,
+            refresh_token: self.tokens.refresh(tenant, refresh),
+            token_type: "Bearer".to_owned(),
+            expires_in: config.access_token_secs,
+        })
+    }
+}
+
+/// What became of a refresh token.
+enum Rotation {
+    /// The session as it is now; its current refresh token is the answer.
+    Current(Session),
+    Refused,
+    /// It was used before, and not just now: the session is over.
+    Ended,
+}
+
+fn rotate(tx: &mut Tx<'_>, config: &AccountsConfig, token: RefreshToken, now: Timestamp) -> Result<Rotation, Error> {
+    let Some(session) = store::find_live_session(tx, token.session, now)? else {
+        return Ok(Rotation::Refused);
+    };
+    if token.counter == session.refresh_counter {
+        let session = Session {
+            refresh_counter: session.refresh_counter + 1,
+            refreshed_at: now,
+            expires_at: session_end(config, session.created_at, now),
+            ..session
+        };
+        store::refresh_session(tx, &session)?;
+        return Ok(Rotation::Current(session));
+    }
+    let is_one_behind = token.counter + 1 == session.refresh_counter;
+    let grace = Duration::from_secs(config.refresh_grace_secs);
+    if is_one_behind && now <= session.refreshed_at.plus(grace) {
+        return Ok(Rotation::Current(session));
+    }
+    store::delete_session(tx, session.id)?;
+    Ok(Rotation::Ended)
+}
+
+/// When a session ends if nobody uses it again.
+fn session_end(config: &AccountsConfig, created_at: Timestamp, now: Timestamp) -> Timestamp {
+    let days = |count: u64| DAY * u32::try_from(count).unwrap_or(u32::MAX);
+    now.plus(days(config.session_idle_days)).min(created_at.plus(days(config.session_days_max)))
+}
+
+/// What a cursor remembers of the last account on a page.
+fn position(user: &User) -> String {
+    format!("{} {}", user.created_at.millis(), user.id)
+}
+
+fn read_position(text: &str) -> Option<(Timestamp, UserId)> {
+    let (created_at, id) = text.split_once(' ')?;
+    Some((Timestamp::from_millis(created_at.parse().ok()?), id.parse().ok()?))
+}

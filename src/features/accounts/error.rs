@@ -1,0 +1,77 @@
+//! What can go wrong with accounts, in words fit for the client.
+use std::time::Duration;
+
+use crate::base::Timestamp;
+use crate::db;
+use crate::http::problem::{self, Fault, Kind, Problem};
+use crate::work::Full;
+
+const EMAIL_TAKEN: Kind = Kind { status: 409, code: "email-taken", title: "That address has an account" };
+const WRONG_CREDENTIALS: Kind =
+    Kind { status: 401, code: "wrong-credentials", title: "The address or the password is wrong" };
+const REGISTRATION_CLOSED: Kind =
+    Kind { status: 403, code: "registration-closed", title: "People cannot register here" };
+const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
+const SETUP_LINK_INVALID: Kind =
+    Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
+
+/// Problems only this feature reports; the catalogue page lists them.
+pub const PROBLEMS: &[&Kind] =
+    &[&EMAIL_TAKEN, &WRONG_CREDENTIALS, &REGISTRATION_CLOSED, &TOKEN_INVALID, &SETUP_LINK_INVALID];
+
+/// How long to wait when the threads that check passwords have more than enough to do.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is an account with this address; sign in, or use another address")]
+    EmailTaken,
+    #[error("no account has this address and this password")]
+    WrongCredentials,
+    #[error("accounts are made by an admin here")]
+    RegistrationClosed,
+    #[error("it was refused because it is not valid, has expired or was used before; sign in again")]
+    TokenInvalid,
+    #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
+    SetupLinkInvalid,
+    #[error("there were too many attempts; wait until {until}")]
+    TooManyAttempts { until: Timestamp, wait: Duration },
+    #[error("the profile is another than the one that `If-Match` names; read it again")]
+    Stale,
+    #[error("there is nothing here, or nothing that you may see")]
+    NotFound,
+    #[error("some values are not valid")]
+    Invalid(Vec<Fault>),
+    #[error("too many passwords are being checked")]
+    PasswordsBusy(#[from] Full),
+    #[error("a password could not be hashed")]
+    Hash(#[source] argon2::password_hash::Error),
+    #[error("a token could not be signed")]
+    Sign(#[source] jsonwebtoken::errors::Error),
+    #[error("cannot reach the accounts")]
+    Db(#[from] db::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::EmailTaken => &EMAIL_TAKEN,
+            Error::WrongCredentials => &WRONG_CREDENTIALS,
+            Error::RegistrationClosed => &REGISTRATION_CLOSED,
+            Error::TokenInvalid => &TOKEN_INVALID,
+            Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
+            Error::Stale => &problem::STALE,
+            Error::NotFound => return Self::not_found(),
+            Error::TooManyAttempts { wait, .. } => {
+                return Self::new(&problem::TOO_MANY_REQUESTS, error.to_string()).retry_after(wait);
+            }
+            Error::Invalid(faults) => return Self::invalid(faults),
+            Error::PasswordsBusy(_) => {
+                return Self::new(&problem::BUSY, error.to_string()).retry_after(RETRY_WHEN_FULL);
+            }
+            Error::Hash(_) | Error::Sign(_) => return Self::internal(&error),
+            Error::Db(cause) => return cause.into(),
+        };
+        Self::new(kind, error.to_string())
+    }
+}

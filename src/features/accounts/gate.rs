@@ -1,0 +1,119 @@
+//! From an access token to a caller, for every request.
+//!
+//! A token that was verified once is remembered by its digest until it expires, so that
+//! a request costs a look-up, not a signature. What ends a session calls
+//! [`Gate::forget_session`] or [`Gate::forget_user`] after its commit.
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::error::Error;
+use super::store;
+use super::token::Tokens;
+use crate::base::{Clock, SessionId, TenantId, Timestamp, UserId};
+use crate::db::Db;
+use crate::http::{Caller, Principal, Subject};
+
+/// Most tokens remembered in one half of the map: some 200 bytes each.
+const REMEMBERED_MAX: usize = 50_000;
+
+/// Checks access tokens. Cheap to clone; clones share what they remember.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    db: Db,
+    clock: Clock,
+    tokens: Arc<Tokens>,
+    seen: Arc<RwLock<Seen>>,
+}
+
+type Digest = [u8; 32];
+
+/// Verified tokens in two halves: when the young one is full it becomes the old one, and
+/// what was in the old one is verified again if it comes back. So memory is bounded, and
+/// tokens in use stay.
+#[derive(Debug, Default)]
+struct Seen {
+    young: HashMap<Digest, Verified>,
+    old: HashMap<Digest, Verified>,
+    /// Counts what was forgotten. A token that was being verified meanwhile is not remembered.
+    forgotten: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Verified {
+    caller: Caller,
+    expires_at: Timestamp,
+}
+
+impl Gate {
+    pub fn new(db: Db, clock: Clock, tokens: Arc<Tokens>) -> Self {
+        Self { db, clock, tokens, seen: Arc::default() }
+    }
+
+    /// Whose token it is, if it is genuine and its session lives.
+    pub async fn caller(&self, tenant: &TenantId, token: &str) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let key = key(tenant, token);
+        let forgotten = match self.look_up(&key, now) {
+            Ok(caller) => return Ok(caller),
+            Err(forgotten) => forgotten,
+        };
+        let access = self.tokens.read_access(tenant, token, now).ok_or(Error::TokenInvalid)?;
+        let (user, session) = (access.user, access.session);
+        let role = self.db.get(tenant, move |tx| store::find_session_role(tx, session, user, now)).await;
+        let role = role.map_err(Error::Db)?.ok_or(Error::TokenInvalid)?;
+        let caller = Caller::new(Principal {
+            tenant: tenant.clone(),
+            subject: Subject::User { id: user, session },
+            role: role.name().to_owned(),
+            permissions: role.permissions(),
+        });
+        self.remember(key, Verified { caller: caller.clone(), expires_at: access.expires_at }, forgotten);
+        Ok(caller)
+    }
+
+    /// The caller that is remembered, or how often something was forgotten so far.
+    fn look_up(&self, key: &Digest, now: Timestamp) -> Result<Caller, u64> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        match seen.young.get(key).or_else(|| seen.old.get(key)) {
+            Some(verified) if now < verified.expires_at => Ok(verified.caller.clone()),
+            _ => Err(seen.forgotten),
+        }
+    }
+
+    fn remember(&self, key: Digest, verified: Verified, forgotten: u64) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.forgotten != forgotten {
+            return;
+        }
+        if REMEMBERED_MAX <= seen.young.len() {
+            seen.old = std::mem::take(&mut seen.young);
+        }
+        seen.young.insert(key, verified);
+    }
+
+    /// A session ended: its tokens stop working now.
+    pub(super) fn forget_session(&self, ended: SessionId) {
+        self.forget(|it| matches!(it, Subject::User { session, .. } if *session == ended));
+    }
+
+    /// All sessions of someone ended, or what they may do changed.
+    pub(super) fn forget_user(&self, user: UserId) {
+        self.forget(|it| matches!(it, Subject::User { id, .. } if *id == user));
+    }
+
+    fn forget(&self, is_meant: impl Fn(&Subject) -> bool) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        seen.forgotten += 1;
+        seen.young.retain(|_, it| !is_meant(it.caller.subject()));
+        seen.old.retain(|_, it| !is_meant(it.caller.subject()));
+    }
+}
+
+/// A digest, so that a look into this memory finds no token that works.
+fn key(tenant: &TenantId, token: &str) -> Digest {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest(&SHA256, [tenant.as_str(), "\0", token].concat().as_bytes()).as_ref());
+    key
+}

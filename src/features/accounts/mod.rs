@@ -1,0 +1,31 @@
+//! Accounts: who someone is, how they sign in, and for how long.
+//!
+//! A password is kept as an argon2id hash only, and checked on threads of its own, so
+//! that a flood of sign-ins slows sign-ins and nothing else. Signing in opens a
+//! [`Session`](model::TokenPair): a short-lived access token (a signed JWT) and a refresh
+//! token. An unknown address costs the same time and gets the same words as a wrong password.
+//!
+//! A request with a token goes through [`Gate`]: a look into the map of verified tokens,
+//! and only for a token not seen before a signature and a point read. Whatever ends a
+//! session empties the map after its commit, so it is felt at once.
+
+mod api;
+mod error;
+mod first_admin;
+mod gate;
+mod model;
+pub(crate) mod pages;
+mod password;
+mod store;
+mod sweep;
+mod throttle;
+mod token;
+
+pub use api::AccountsApi;
+pub use error::{Error, PROBLEMS};
+pub use first_admin::{admin_exists, open_setup_link};
+pub use gate::Gate;
+pub use model::{Role, SetupLink, User};
+pub use password::Passwords;
+pub use sweep::worker;
+pub use token::Tokens;

@@ -1,0 +1,275 @@
+//! The things: people, roles, and what is sent to make or change them.
+use std::fmt;
+use std::str::FromStr;
+
+use poem_openapi::{Enum, Object};
+
+use crate::base::{SessionId, Timestamp, UserId};
+use crate::http::{Permission, Permissions};
+
+pub const USERS_READ: Permission = Permission("users:read");
+pub const USERS_WRITE: Permission = Permission("users:write");
+pub const USERS_ADMIN: Permission = Permission("users:admin");
+const RECORDS_READ: Permission = Permission("records:read");
+const RECORDS_WRITE: Permission = Permission("records:write");
+
+/// What someone may try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Reading and writing what the rules let through.
+    User,
+    /// Reading what the rules let through.
+    Readonly,
+}
+
+impl Role {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::User => "user",
+            Self::Readonly => "readonly",
+        }
+    }
+
+    /// What the role may try, as granted to a caller.
+    pub const fn permissions(self) -> Permissions {
+        match self {
+            Self::Admin => Permissions::All,
+            Self::User => Permissions::Only(&[RECORDS_READ, RECORDS_WRITE]),
+            Self::Readonly => Permissions::Only(&[RECORDS_READ]),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "admin" => Ok(Self::Admin),
+            "user" => Ok(Self::User),
+            "readonly" => Ok(Self::Readonly),
+            _ => Err("a role is `admin`, `user` or `readonly`"),
+        }
+    }
+}
+
+/// Someone with an account.
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct User {
+    pub id: UserId,
+    #[oai(read_only)]
+    pub email: String,
+    /// Whether the address was shown to be theirs.
+    pub email_verified: bool,
+    /// What they want to be called; may be empty.
+    pub name: String,
+    pub role: Role,
+    /// What the role may try: `<resource>:<read|write|admin>`; `*` is everything.
+    pub permissions: Vec<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Absent: never signed in.
+    pub last_sign_in_at: Option<Timestamp>,
+    // Counts changes, for the ETag.
+    #[oai(skip)]
+    pub version: i64,
+}
+
+impl User {
+    /// What a role may try, in the words of the API.
+    pub fn permission_names(role: Role) -> Vec<String> {
+        match role.permissions() {
+            Permissions::All => vec!["*".to_owned()],
+            Permissions::Only(granted) => granted.iter().map(|it| it.0.to_owned()).collect(),
+        }
+    }
+}
+
+/// What someone sends to make themselves an account.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registration {
+    #[oai(validator(max_length = 254))]
+    pub email: String,
+    /// At least 8 characters, at most 1,024 bytes, any of them.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: String,
+    /// What they want to be called.
+    #[oai(validator(max_length = 200))]
+    pub name: Option<String>,
+}
+
+impl poem_openapi::types::Example for Registration {
+    fn example() -> Self {
+        Self {
+            email: "ada@example.com".to_owned(),
+            password: "correct horse battery staple".to_owned(),
+            name: Some("Ada".to_owned()),
+        }
+    }
+}
+
+/// What an admin sends to make someone an account.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewUser {
+    #[oai(validator(max_length = 254))]
+    pub email: String,
+    /// At least 8 characters (15 for admins), at most 1,024 bytes, any of them.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: String,
+    #[oai(validator(max_length = 200))]
+    pub name: Option<String>,
+    /// Absent: `user`.
+    pub role: Option<Role>,
+}
+
+impl poem_openapi::types::Example for NewUser {
+    fn example() -> Self {
+        Self {
+            email: "grace@example.com".to_owned(),
+            password: "correct horse battery staple".to_owned(),
+            name: Some("Grace".to_owned()),
+            role: Some(Role::Readonly),
+        }
+    }
+}
+
+/// What the holder of a setup link sends to become the first admin.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Setup {
+    /// The part of the setup link after `#token=`.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub token: String,
+    #[oai(validator(max_length = 254))]
+    pub email: String,
+    /// At least 15 characters, at most 1,024 bytes, any of them.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: String,
+    #[oai(validator(max_length = 200))]
+    pub name: Option<String>,
+}
+
+impl poem_openapi::types::Example for Setup {
+    fn example() -> Self {
+        Self {
+            token: "setup_3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs".to_owned(),
+            email: "ada@example.com".to_owned(),
+            password: "correct horse battery staple".to_owned(),
+            name: Some("Ada".to_owned()),
+        }
+    }
+}
+
+/// What someone sends to sign in.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    #[oai(validator(max_length = 254))]
+    pub email: String,
+    #[oai(validator(max_length = 1024))]
+    pub password: String,
+}
+
+impl poem_openapi::types::Example for Credentials {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned(), password: "correct horse battery staple".to_owned() }
+    }
+}
+
+/// What someone sends for a fresh pair of tokens.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Refresh {
+    #[oai(validator(max_length = 4096))]
+    pub refresh_token: String,
+}
+
+impl poem_openapi::types::Example for Refresh {
+    fn example() -> Self {
+        Self { refresh_token: "rt_AZC2pH4sfDqfTisdXGp-gAAAAAAAAAABx2c0…".to_owned() }
+    }
+}
+
+/// What someone may change of their own profile.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProfilePatch {
+    /// Absent: not changed.
+    #[oai(validator(max_length = 200))]
+    pub name: Option<String>,
+}
+
+impl poem_openapi::types::Example for ProfilePatch {
+    fn example() -> Self {
+        Self { name: Some("Ada Lovelace".to_owned()) }
+    }
+}
+
+/// Two tokens: one to show with each request, one to get the next two.
+#[derive(Clone, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct TokenPair {
+    /// Send it as `Authorization: Bearer …`.
+    pub access_token: String,
+    /// Works once, for the next pair.
+    pub refresh_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Seconds until the access token stops working.
+    pub expires_in: u64,
+}
+
+/// Someone who just signed in, with their tokens.
+#[derive(Clone, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct SignedIn {
+    /// Send it as `Authorization: Bearer …`.
+    pub access_token: String,
+    /// Works once, for the next pair.
+    pub refresh_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Seconds until the access token stops working.
+    pub expires_in: u64,
+    pub user: User,
+}
+
+impl SignedIn {
+    pub fn new(tokens: TokenPair, user: User) -> Self {
+        let TokenPair { access_token, refresh_token, token_type, expires_in } = tokens;
+        Self { access_token, refresh_token, token_type, expires_in, user }
+    }
+}
+
+/// A link with which someone becomes an admin. Shown this once.
+#[derive(Clone, Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct SetupLink {
+    pub url: String,
+    pub expires_at: Timestamp,
+}
+
+/// A sign-in on one device, as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub user_id: UserId,
+    /// The only refresh token that counts is the one with this number.
+    pub refresh_counter: i64,
+    pub created_at: Timestamp,
+    pub refreshed_at: Timestamp,
+    pub expires_at: Timestamp,
+}

@@ -1,0 +1,136 @@
+//! Passwords: which are accepted, and how they are kept and checked.
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+
+use super::error::Error;
+use super::model::Role;
+use crate::base::{Random, Secret};
+use crate::config::{AccountsConfig, View};
+use crate::http::problem::Fault;
+use crate::work::Pool;
+
+/// Longest password, so that hashing it costs no more than any other.
+pub(super) const BYTES_MAX: usize = 1_024;
+/// Shortest part of an address or name that a password must not be.
+const LIKENESS_CHARS_MIN: usize = 4;
+
+/// Hashes and checks passwords with argon2id (RFC 9106), on threads of its own. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    pool: Pool,
+    config: View<AccountsConfig>,
+    random: Random,
+    /// Checked when no account has the address, so that this takes the same time.
+    dummy: String,
+}
+
+impl Passwords {
+    pub fn new(pool: Pool, config: View<AccountsConfig>, random: Random) -> Result<Self, Error> {
+        let dummy = hash(&config.get(), &random.bytes(), &random.bytes::<32>())?;
+        Ok(Self { pool, config, random, dummy })
+    }
+
+    /// The form in which a password is kept.
+    pub(super) async fn hash(&self, password: Secret<String>) -> Result<String, Error> {
+        let (config, salt) = (self.config.get(), self.random.bytes());
+        self.pool.run(move || hash(&config, &salt, password.reveal().as_bytes())).await?
+    }
+
+    /// Whether `password` is the one behind `kept`; never, if nothing is kept, after the same time.
+    pub(super) async fn is_right(&self, password: Secret<String>, kept: Option<String>) -> Result<bool, Error> {
+        let exists = kept.is_some();
+        let kept = kept.unwrap_or_else(|| self.dummy.clone());
+        let matches = self
+            .pool
+            .run(move || {
+                let parsed = PasswordHash::new(&kept);
+                parsed.is_ok_and(|it| Argon2::default().verify_password(password.reveal().as_bytes(), &it).is_ok())
+            })
+            .await?;
+        Ok(matches && exists)
+    }
+}
+
+fn hash(config: &AccountsConfig, salt: &[u8; 16], password: &[u8]) -> Result<String, Error> {
+    let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None);
+    let params = params.map_err(|cause| Error::Hash(cause.into()))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash: PasswordHash = argon2.hash_password_with_salt(password, salt).map_err(Error::Hash)?;
+    Ok(hash.to_string())
+}
+
+/// What is wrong with a new password, if anything (NIST SP 800-63B-4: length counts, composition does not).
+pub(super) fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
+    let least = match role {
+        Role::Admin => config.password_length_min_admin,
+        Role::User | Role::Readonly => config.password_length_min,
+    };
+    let fault = |code, detail: String| Some(Fault::new("/password", code, detail));
+    if password.chars().count() < least as usize {
+        return fault("too-short", format!("must be at least {least} characters long"));
+    }
+    if BYTES_MAX < password.len() {
+        return fault("too-long", format!("must be at most {BYTES_MAX} bytes long"));
+    }
+    let small = password.to_lowercase();
+    let local_part = email.split('@').next().unwrap_or_default();
+    let is_like = |it: &str| {
+        let it = it.to_lowercase();
+        LIKENESS_CHARS_MIN <= it.chars().count() && (small == it || small.replace(it.as_str(), "").len() <= 3)
+    };
+    if is_like(email) || is_like(local_part) || is_like(name) {
+        return fault("guessable", "must not be the address or the name".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passwords() -> Passwords {
+        let config = AccountsConfig { hash_memory_kib: 64, hash_iterations: 1, ..AccountsConfig::default() };
+        let pool = Pool::start("passwords", 1, 4).expect("threads");
+        Passwords::new(pool, View::fixed(config), Random::system()).expect("made")
+    }
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_is_right() {
+        let passwords = passwords();
+        let kept = passwords.hash(secret("correct horse")).await.expect("hashed");
+
+        assert!(kept.starts_with("$argon2id$v=19$"), "{kept}");
+        assert!(passwords.is_right(secret("correct horse"), Some(kept.clone())).await.expect("checked"));
+        assert!(!passwords.is_right(secret("correct horsf"), Some(kept)).await.expect("checked"));
+        assert!(!passwords.is_right(secret("correct horse"), None).await.expect("checked"));
+        assert!(!passwords.is_right(secret("x"), Some("not a hash".to_owned())).await.expect("checked"));
+    }
+
+    #[test]
+    fn length_counts_in_characters_and_more_of_them_for_admins() {
+        let config = AccountsConfig::default();
+        let check = |password: &str, role| fault(&config, password, role, "ada@example.com", "").map(|it| it.code);
+
+        assert_eq!(check("ääääääää", Role::User), None);
+        assert_eq!(check("äääääää", Role::User).as_deref(), Some("too-short"));
+        assert_eq!(check("14 characters.", Role::Admin).as_deref(), Some("too-short"));
+        assert_eq!(check("15 characters..", Role::Admin), None);
+        assert_eq!(check(&"x".repeat(1_025), Role::User).as_deref(), Some("too-long"));
+    }
+
+    #[test]
+    fn the_address_and_the_name_are_no_passwords() {
+        let config = AccountsConfig::default();
+        let check = |password| fault(&config, password, Role::User, "lovelace@example.com", "Ada Lovelace");
+
+        for password in ["lovelace@example.com", "Lovelace", "LOVELACE1", "Ada Lovelace", "ada lovelace!"] {
+            assert!(check(password).is_some(), "{password} was accepted");
+        }
+        assert_eq!(check("lovelace and eleven more"), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! The SQL of accounts.
+use super::error::Error;
+use super::model::{Role, Session, User};
+use crate::base::{SessionId, Timestamp, UserId};
+use crate::db::{self, Row, Tx, Value};
+
+const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at";
+
+fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
+    let role = read_role(row, 4)?;
+    Ok(User {
+        id: row.id(0)?,
+        email: row.text(1)?.to_owned(),
+        email_verified: row.bool(2)?,
+        name: row.text(3)?.to_owned(),
+        role,
+        permissions: User::permission_names(role),
+        version: row.integer(5)?,
+        created_at: row.timestamp(6)?,
+        updated_at: row.timestamp(7)?,
+        last_sign_in_at: row.optional(8, Row::timestamp)?,
+    })
+}
+
+fn read_role(row: &Row<'_>, column: usize) -> Result<Role, db::Error> {
+    row.text(column)?.parse().map_err(|_| db::Error::Column { column, expected: "a role" })
+}
+
+/// Adds someone, refusing an address that has an account.
+pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
+    let added = tx.execute(
+        "INSERT INTO users (id, email, email_verified, name, role, password_hash, version,
+                            created_at, updated_at, last_sign_in_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (email) DO NOTHING",
+        &[
+            user.id.into(),
+            (&user.email).into(),
+            user.email_verified.into(),
+            (&user.name).into(),
+            user.role.name().into(),
+            password_hash.into(),
+            user.version.into(),
+            user.created_at.into(),
+            user.updated_at.into(),
+            user.last_sign_in_at.into(),
+        ],
+    )?;
+    if added == 0 { Err(Error::EmailTaken) } else { Ok(()) }
+}
+
+pub(super) fn find_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, db::Error> {
+    tx.find(&format!("SELECT {USER} FROM users WHERE id = $1"), &[id.into()], read_user)
+}
+
+/// The account with an address, and the hash of its password.
+pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<(UserId, String)>, db::Error> {
+    tx.find("SELECT id, password_hash FROM users WHERE email = $1", &[email.into()], |row| {
+        Ok((row.id(0)?, row.text(1)?.to_owned()))
+    })
+}
+
+/// One page of people, the oldest first, after the position `after`.
+pub(super) fn list_users(
+    tx: &mut Tx<'_>,
+    after: Option<(Timestamp, UserId)>,
+    skip: u64,
+    limit: u64,
+) -> Result<Vec<User>, db::Error> {
+    let limits = [Value::Integer(limit.cast_signed()), Value::Integer(skip.cast_signed())];
+    match after {
+        None => {
+            let sql = format!("SELECT {USER} FROM users ORDER BY created_at, id LIMIT $1 OFFSET $2");
+            tx.query(&sql, &limits, read_user)
+        }
+        Some((created_at, id)) => {
+            let sql = format!(
+                "SELECT {USER} FROM users WHERE (created_at, id) > ($3, $4)
+                 ORDER BY created_at, id LIMIT $1 OFFSET $2"
+            );
+            let [limit, skip] = limits;
+            tx.query(&sql, &[limit, skip, created_at.into(), id.into()], read_user)
+        }
+    }
+}
+
+pub(super) fn count_users(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
+    let count = tx.find("SELECT count(*) FROM users", &[], |row| row.integer(0))?;
+    Ok(count.unwrap_or(0))
+}
+
+pub(super) fn count_admins(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
+    let count = tx.find("SELECT count(*) FROM users WHERE role = 'admin'", &[], |row| row.integer(0))?;
+    Ok(count.unwrap_or(0))
+}
+
+pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute("UPDATE users SET last_sign_in_at = $2 WHERE id = $1", &[id.into(), now.into()]).map(drop)
+}
+
+/// Changes a name, and counts the change.
+pub(super) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE users SET name = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        &[id.into(), name.into(), now.into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
+    tx.execute(
+        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        &[
+            session.id.into(),
+            session.user_id.into(),
+            session.refresh_counter.into(),
+            session.created_at.into(),
+            session.refreshed_at.into(),
+            session.expires_at.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// A session that has not ended.
+pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<Option<Session>, db::Error> {
+    tx.find(
+        "SELECT id, user_id, refresh_counter, created_at, refreshed_at, expires_at
+         FROM sessions WHERE id = $1 AND $2 < expires_at",
+        &[id.into(), now.into()],
+        |row| {
+            Ok(Session {
+                id: row.id(0)?,
+                user_id: row.id(1)?,
+                refresh_counter: row.integer(2)?,
+                created_at: row.timestamp(3)?,
+                refreshed_at: row.timestamp(4)?,
+                expires_at: row.timestamp(5)?,
+            })
+        },
+    )
+}
+
+/// Whose a live session is, and their role: what a token is worth now.
+pub(super) fn find_session_role(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<Role>, db::Error> {
+    tx.find(
+        "SELECT users.role FROM sessions JOIN users ON users.id = sessions.user_id
+         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at",
+        &[id.into(), user.into(), now.into()],
+        |row| read_role(row, 0),
+    )
+}
+
+pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE sessions SET refresh_counter = $2, refreshed_at = $3, expires_at = $4 WHERE id = $1",
+        &[session.id.into(), session.refresh_counter.into(), session.refreshed_at.into(), session.expires_at.into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn delete_session(tx: &mut Tx<'_>, id: SessionId) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM sessions WHERE id = $1", &[id.into()]).map(drop)
+}
+
+pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.into()]).map(drop)
+}
+
+/// Removes up to `limit` sessions that have ended, and tells how many.
+pub(super) fn delete_expired_sessions(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<u64, db::Error> {
+    tx.execute(
+        "DELETE FROM sessions WHERE id IN
+            (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+        &[now.into(), limit.into()],
+    )
+}
+
+pub(super) fn insert_setup_link(
+    tx: &mut Tx<'_>,
+    secret_digest: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), db::Error> {
+    tx.execute(
+        "INSERT INTO setup_links (secret_digest, created_at, expires_at) VALUES ($1, $2, $3)",
+        &[secret_digest.into(), now.into(), expires_at.into()],
+    )
+    .map(drop)
+}
+
+/// Uses a setup link up. False if there was none that still worked.
+pub(super) fn use_setup_link(tx: &mut Tx<'_>, secret_digest: &str, now: Timestamp) -> Result<bool, db::Error> {
+    let used = tx.execute(
+        "DELETE FROM setup_links WHERE secret_digest = $1 AND $2 < expires_at",
+        &[secret_digest.into(), now.into()],
+    )?;
+    Ok(used == 1)
+}
+
+pub(super) fn delete_setup_links(tx: &mut Tx<'_>) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM setup_links", &[]).map(drop)
+}

@@ -1,0 +1,114 @@
+//! Wrong guesses are counted, per account and per address, before a password is looked at.
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::BASE64URL_NOPAD;
+
+use super::error::Error;
+use crate::base::{TenantId, Timestamp};
+use crate::config::AccountsConfig;
+use crate::http::ClientAddress;
+use crate::kv::{Count, Kv};
+
+/// An attempt that was let through and counted. If it turns out right, it is taken back.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    account: String,
+    address: Option<String>,
+}
+
+/// Counts an attempt to sign in, and refuses it beyond the limits.
+///
+/// It is counted first, so that fifty at once do not all see a free place. An account
+/// that does not exist is counted like one that does.
+pub(super) fn attempt(
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    account: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    let window = Duration::from_secs(config.sign_in_window_secs);
+    // A digest: the account's name is a client's text of any length.
+    let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
+    let account = format!("sign-in/{tenant}/account/{account}");
+    let address = address.throttle_key().map(|it| format!("sign-in/address/{it}"));
+    if let Some(address) = &address {
+        within(kv.count_up(address, window, now), config.sign_in_failures_per_address_max, now)?;
+    }
+    within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
+    Ok(Attempt { account, address })
+}
+
+impl Attempt {
+    /// The guess was right: the account starts over, and the address is not blamed.
+    pub(super) fn succeeded(self, kv: &Kv) {
+        kv.forget(&self.account);
+        if let Some(address) = &self.address {
+            kv.count_down(address);
+        }
+    }
+}
+
+fn within(counted: Count, most: u32, now: Timestamp) -> Result<(), Error> {
+    if counted.count <= most {
+        return Ok(());
+    }
+    Err(Error::TooManyAttempts { until: counted.resets_at, wait: now.until(counted.resets_at) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn try_once(kv: &Kv, account: &str, address: &str) -> Result<Attempt, Error> {
+        let config = AccountsConfig {
+            sign_in_failures_per_account_max: 3,
+            sign_in_failures_per_address_max: 5,
+            ..AccountsConfig::default()
+        };
+        let address = ClientAddress(address.parse().ok());
+        attempt(kv, &config, &TenantId::main(), account, address, Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn an_account_is_closed_after_its_guesses_from_wherever_they_come() {
+        let kv = Kv::in_memory();
+
+        let outcomes: Vec<_> = (1..=4).map(|n| try_once(&kv, "ada", &format!("10.0.0.{n}")).is_ok()).collect();
+
+        assert_eq!(outcomes, [true, true, true, false]);
+        assert!(try_once(&kv, "grace", "10.0.0.9").is_ok());
+    }
+
+    #[test]
+    fn an_address_is_closed_after_its_guesses_whatever_it_tries() {
+        let kv = Kv::in_memory();
+
+        let outcomes: Vec<_> = (1..=6).map(|n| try_once(&kv, &format!("user{n}"), "10.0.0.1").is_ok()).collect();
+
+        assert_eq!(outcomes, [true, true, true, true, true, false]);
+    }
+
+    /// One customer of a provider has 2^64 addresses.
+    #[test]
+    fn an_ipv6_neighbourhood_counts_as_one_address() {
+        let kv = Kv::in_memory();
+        for n in 1..=5 {
+            try_once(&kv, &format!("user{n}"), &format!("2001:db8::{n}")).expect("within the limit");
+        }
+
+        assert!(try_once(&kv, "user6", "2001:db8::ffff").is_err());
+        assert!(try_once(&kv, "user6", "2001:db8:0:1::1").is_ok());
+    }
+
+    #[test]
+    fn a_right_guess_is_not_held_against_anyone() {
+        let kv = Kv::in_memory();
+
+        for _ in 0..20 {
+            try_once(&kv, "ada", "10.0.0.1").expect("let through").succeeded(&kv);
+        }
+    }
+}

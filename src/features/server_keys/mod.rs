@@ -1,0 +1,42 @@
+//! The secrets that the server signs with, made at its first start.
+//!
+//! They are in `system.db` and nowhere else, so they survive restarts and never reach a
+//! tenant's data or its exports. Each purpose has a key of its own: a signature made
+//! for one can never pass for another.
+mod store;
+
+use crate::base::{Clock, Random, Secret};
+use crate::db::{self, Db};
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Seed of the Ed25519 key of access tokens.
+    AccessToken,
+    RefreshToken,
+    Cursor,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access-token",
+            Self::RefreshToken => "refresh-token",
+            Self::Cursor => "cursor",
+        }
+    }
+}
+
+/// 256 bits that only this server knows.
+pub type ServerKey = Secret<[u8; 32]>;
+
+/// The key for `purpose`, made now if this is the first time that it is asked for.
+pub async fn load(db: &Db, purpose: Purpose, random: &Random, clock: &Clock) -> Result<ServerKey, db::Error> {
+    let (fresh, now) = (Secret::new(random.bytes::<32>()), clock.now());
+    db.write_system(move |tx| {
+        store::insert_if_missing(tx, purpose.name(), fresh.reveal(), now)?;
+        store::find(tx, purpose.name())
+    })
+    .await
+    .map(Secret::new)
+}

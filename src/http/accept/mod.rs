@@ -1,0 +1,188 @@
+//! The accept loop: connections in, requests to the [`Shell`], answers out.
+//!
+//! It exists because poem's own has no timers and no caps. Each connection is one
+//! task: hyper reads and writes through a [`stream`], which notes in a [`pulse`]
+//! what the client is doing, and [`connection`] ends what takes too long. How many
+//! there may be is counted in [`seats`].
+//!
+//! On stop: the listeners close, requests in flight are finished, idle connections
+//! are closed, and what is left after the grace is cut.
+mod answer;
+mod connection;
+mod phase;
+mod pulse;
+mod seats;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::connection::Peer;
+use self::phase::Phase;
+use self::seats::{Refusal, Seat, Seats};
+use super::Shell;
+use super::address;
+use super::policy::Policy;
+
+/// Pause after the system could not give us a connection: usually there are no file descriptors left,
+/// and asking again at once would only burn the processor.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// What a client is told when there is no room. Written raw: it must cost next to nothing.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Type: application/problem+json\r\nContent-Length: 130\r\nRetry-After: 5\r\nConnection: close\r\n\r\n\
+    {\"type\":\"/problems/busy\",\"title\":\"The server is busy\",\"status\":503,\"detail\":\"too many connections; try again later\",\"code\":\"busy\"}";
+/// Clients that are told so at the same time; the next are closed without a word.
+const TURNED_AWAY_MAX: usize = 64;
+/// How long such a client may take to read it.
+const TURNED_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Where requests come in.
+#[derive(Debug)]
+pub enum Door {
+    Tcp(TcpListener),
+    /// The operator's: whoever comes in here as us, or as root, may do everything.
+    Socket(UnixListener),
+}
+
+/// Serves until `stop`, then lets what is in flight finish for up to `grace`.
+pub async fn serve(doors: Vec<Door>, shell: Arc<Shell>, stop: CancellationToken, grace: Duration) {
+    let house = House {
+        shell,
+        seats: Arc::default(),
+        phase: Arc::default(),
+        tasks: TaskTracker::new(),
+        turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+    };
+    join_all(doors.into_iter().map(|it| house.open(it, &stop))).await;
+
+    house.phase.stop();
+    house.tasks.close();
+    if timeout(grace, house.tasks.wait()).await.is_err() {
+        tracing::warn!(connections = house.tasks.len(), "the grace is over; connections are cut");
+        house.phase.cut();
+        house.tasks.wait().await;
+    }
+}
+
+/// What all doors share.
+struct House {
+    shell: Arc<Shell>,
+    seats: Arc<Seats>,
+    phase: Arc<Phase>,
+    tasks: TaskTracker,
+    turned_away: Arc<Semaphore>,
+}
+
+impl House {
+    /// Lets clients in through one door until `stop`. The listener closes on return.
+    async fn open(&self, door: Door, stop: &CancellationToken) {
+        match door {
+            Door::Tcp(listener) => {
+                while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+                    match accepted {
+                        Ok((stream, remote)) => self.let_in(stream, remote),
+                        Err(error) => survive(&error).await,
+                    }
+                }
+            }
+            Door::Socket(listener) => {
+                while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+                    match accepted {
+                        Ok((stream, _)) => self.let_operator_in(stream),
+                        Err(error) => survive(&error).await,
+                    }
+                }
+            }
+        }
+    }
+
+    fn let_in(&self, stream: TcpStream, remote: SocketAddr) {
+        let policy = self.shell.policy();
+        let address = remote.ip().to_canonical();
+        let counted =
+            Some(address::throttle_key(address)).filter(|_| !address::is_trusted(address, &policy.trusted_proxies));
+        let seat = match self.seats.take(counted, &policy.limits) {
+            Ok(seat) => seat,
+            Err(Refusal::TooManyFromThere) => {
+                tracing::debug!(client.address = %address, "an address has too many connections; closed");
+                return;
+            }
+            Err(Refusal::Full) => {
+                tracing::debug!(client.address = %address, "too many connections; turned away");
+                self.turn_away(stream);
+                return;
+            }
+        };
+        // Both may fail on a connection that is gone already, which reading from it will tell.
+        let local = stream.local_addr().unwrap_or(remote);
+        let _ = stream.set_nodelay(true);
+        self.serve(stream, Peer::Client { local, remote }, seat, policy);
+    }
+
+    fn let_operator_in(&self, stream: UnixStream) {
+        let policy = self.shell.policy();
+        let ours = rustix::process::geteuid().as_raw();
+        match stream.peer_cred().map(|it| it.uid()) {
+            Ok(uid) if uid == ours || uid == 0 => {}
+            Ok(uid) => {
+                tracing::warn!(uid, "someone else came to the operator's socket; closed");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell who came to the operator's socket; closed");
+                return;
+            }
+        }
+        // The operator must get in when the server is full, so this seat is not counted with the others.
+        self.serve(stream, Peer::Operator, Seat::spare(), policy);
+    }
+
+    fn serve<S>(&self, stream: S, peer: Peer, seat: Seat, policy: Arc<Policy>)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let (shell, phase, tasks) = (self.shell.clone(), self.phase.clone(), self.tasks.clone());
+        self.tasks.spawn(connection::serve(stream, peer, seat, shell, policy, phase, tasks));
+    }
+
+    /// Says that there is no room, and waits a moment for the client to read it: closing at once, with its
+    /// request unread, would make the system throw our words away.
+    fn turn_away(&self, mut stream: TcpStream) {
+        let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
+        self.tasks.spawn(async move {
+            let _ = timeout(TURNED_AWAY_TIMEOUT, async {
+                stream.write_all(NO_ROOM).await?;
+                stream.shutdown().await?;
+                let mut unread = [0; 1024];
+                while 0 < stream.read(&mut unread).await? {}
+                io::Result::Ok(())
+            })
+            .await;
+            drop(permit);
+        });
+    }
+}
+
+/// Goes on after `accept` failed. Only a failure of ours needs a pause; a client that is gone already does not.
+async fn survive(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+        return;
+    }
+    tracing::error!(%error, "cannot accept a connection; will try again");
+    sleep(PAUSE_AFTER_FAILURE).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! The bytes of a connection on their way, noted in its [`Pulse`].
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::pulse::Pulse;
+use super::seats::Seat;
+
+/// How every HTTP/2 connection begins (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A stream that tells the pulse what it sees, and closes without losing the last answer.
+pub(super) struct Stream<S> {
+    inner: S,
+    pulse: Arc<Pulse>,
+    /// How many bytes of the preface have come; nothing once it is clear which protocol is spoken.
+    preface: Option<usize>,
+    shut: bool,
+    _seat: Seat,
+}
+
+impl<S> Stream<S> {
+    pub(super) fn new(inner: S, pulse: Arc<Pulse>, seat: Seat) -> Self {
+        Self { inner, pulse, preface: Some(0), shut: false, _seat: seat }
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        if let Some(seen) = self.preface {
+            let expected = &PREFACE[seen..PREFACE.len().min(seen + bytes.len())];
+            self.preface = Some(seen + bytes.len());
+            if !bytes.starts_with(expected) {
+                self.preface = None;
+            } else if PREFACE.len() <= seen + bytes.len() {
+                self.preface = None;
+                self.pulse.is_http2();
+            }
+        }
+        self.pulse.received();
+    }
+
+    fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => self.pulse.write_blocked(),
+            Poll::Ready(_) => self.pulse.written(),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        let new = &buffer.filled()[before..];
+        if !new.is_empty() {
+            self.received(new);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.note_write(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
+        self.note_write(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    /// Closes our side, and then reads on until the client closes its own. A socket that is dropped with
+    /// unread bytes is reset, and a reset takes the answer with it that said why (RFC 9112 section 9.6).
+    /// The pulse bounds the wait.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.shut {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            self.shut = true;
+            self.pulse.closing();
+        }
+        if !self.pulse.may_still_send() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut space = [std::mem::MaybeUninit::uninit(); 4096];
+        loop {
+            let mut unread = ReadBuf::uninit(&mut space);
+            let end = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut unread));
+            if end.is_err() || unread.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether the server lives, whether it should get requests, and how it is.
+//!
+//! `/health/live` looks at nothing: a process that answers is alive, and restarting
+//! it would not mend a full disk. `/health/ready` and `/health` ask the check that
+//! `app.rs` hands in, and answer 503 when a part is failing.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use poem::http::StatusCode;
+use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use poem::{Endpoint, IntoEndpoint, Response, Route, RouteMethod};
+use serde_json::{Map, Value, json};
+
+/// How a part is: fine, or why not. The reason is for the log, never for the client.
+pub type Checked = (&'static str, Result<(), String>);
+
+/// Looks at each part. Quick and without waiting: probes ask every few seconds.
+pub type Check = dyn Fn() -> Vec<Checked> + Send + Sync;
+
+/// What the health endpoints tell from.
+pub struct Health {
+    check: Box<Check>,
+    version: &'static str,
+    started: Instant,
+    /// Whether the last look found a failing part, so that a failure is logged once.
+    failing: AtomicBool,
+}
+
+impl Health {
+    pub fn new(version: &'static str, check: Box<Check>) -> Self {
+        Self { check, version, started: Instant::now(), failing: AtomicBool::new(false) }
+    }
+
+    /// The three paths, to be merged into the router.
+    pub fn route(self, route: Route) -> Route {
+        let health = Arc::new(self);
+        route
+            .at("/health", get(health.clone(), Self::overall))
+            .at("/health/live", get(health.clone(), |_| answer(StatusCode::OK, &json!({ "status": "ok" }))))
+            .at("/health/ready", get(health, Self::ready))
+    }
+
+    fn ready(&self) -> Response {
+        let (status, word) = verdict(&self.look());
+        answer(status, &json!({ "status": word }))
+    }
+
+    fn overall(&self) -> Response {
+        let checked = self.look();
+        let (status, word) = verdict(&checked);
+        let checks: Map<_, _> = checked.into_iter().map(|(name, it)| (name.to_owned(), word_for(it.is_ok()))).collect();
+        let uptime_secs = self.started.elapsed().as_secs();
+        answer(status, &json!({ "status": word, "version": self.version, "uptimeSecs": uptime_secs, "checks": checks }))
+    }
+
+    fn look(&self) -> Vec<Checked> {
+        let checked = (self.check)();
+        let is_failing = checked.iter().any(|(_, it)| it.is_err());
+        if self.failing.swap(is_failing, Ordering::Relaxed) != is_failing {
+            for (name, reason) in checked.iter().filter_map(|(name, it)| Some((name, it.as_ref().err()?))) {
+                tracing::warn!(check = name, reason, "a part of the server is failing");
+            }
+            if !is_failing {
+                tracing::info!("every part of the server is well again");
+            }
+        }
+        checked
+    }
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Health").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+fn verdict(checked: &[Checked]) -> (StatusCode, &'static str) {
+    if checked.iter().all(|(_, it)| it.is_ok()) {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing")
+    }
+}
+
+fn word_for(is_ok: bool) -> Value {
+    Value::from(if is_ok { "ok" } else { "failing" })
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, "application/json")
+        .header(CACHE_CONTROL, "no-store")
+        .body(body.to_string())
+}
+
+fn get(
+    health: Arc<Health>,
+    show: fn(&Health) -> Response,
+) -> impl IntoEndpoint<Endpoint = impl Endpoint + use<>> + use<> {
+    RouteMethod::new().get(poem::endpoint::make_sync(move |_| show(&health)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use poem::Request;
+
+    use super::*;
+
+    async fn ask(route: &Route, path: &'static str) -> (u16, Value) {
+        let request = Request::builder().uri_str(path).finish();
+        let response = route.get_response(request).await;
+        let status = response.status().as_u16();
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert_eq!(response.content_type(), Some("application/json"));
+        (status, response.into_body().into_json().await.expect("JSON"))
+    }
+
+    fn route(disk_is_full: Arc<AtomicBool>) -> Route {
+        let check = move || {
+            let disk = if disk_is_full.load(Ordering::Relaxed) { Err("/data is full".to_owned()) } else { Ok(()) };
+            vec![("database", Ok(())), ("disk", disk)]
+        };
+        Health::new("1.2.3", Box::new(check)).route(Route::new())
+    }
+
+    /// Restarting a process does not empty a disk.
+    #[tokio::test]
+    async fn a_failing_part_makes_it_not_ready_but_leaves_it_alive() {
+        let disk_is_full = Arc::new(AtomicBool::new(false));
+        let route = route(disk_is_full.clone());
+        assert_eq!(ask(&route, "/health/ready").await, (200, json!({ "status": "ok" })));
+
+        disk_is_full.store(true, Ordering::Relaxed);
+
+        assert_eq!(ask(&route, "/health/ready").await, (503, json!({ "status": "failing" })));
+        assert_eq!(ask(&route, "/health/live").await, (200, json!({ "status": "ok" })));
+    }
+
+    #[tokio::test]
+    async fn the_overall_view_names_parts_but_not_reasons() {
+        let route = route(Arc::new(AtomicBool::new(true)));
+
+        let (status, body) = ask(&route, "/health").await;
+
+        assert_eq!(status, 503);
+        assert_eq!(body["version"], "1.2.3");
+        assert_eq!(body["checks"], json!({ "database": "ok", "disk": "failing" }));
+        assert!(body["uptimeSecs"].is_u64());
+        assert!(!body.to_string().contains("full"));
+    }
+}

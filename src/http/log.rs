@@ -1,0 +1,121 @@
+//! One line in the log for each request.
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::base::UserId;
+
+/// Longest path in a line; the rest is cut off, so that long paths cannot fill a disk.
+const PATH_BYTES_MAX: usize = 1024;
+/// Longest method in a line. Registered methods have at most 17 letters.
+const METHOD_BYTES_MAX: usize = 20;
+
+/// Where whoever checks the caller leaves the account's id for the log line; in the extensions of every request.
+#[derive(Clone, Debug, Default)]
+pub struct Who(Arc<OnceLock<UserId>>);
+
+impl Who {
+    /// The first account that is told stands.
+    pub fn is(&self, user: UserId) {
+        let _ = self.0.set(user);
+    }
+
+    pub fn user(&self) -> Option<UserId> {
+        self.0.get().copied()
+    }
+}
+
+/// What a line tells. Never the query: it may hold secrets.
+#[derive(Debug)]
+pub struct Line<'a> {
+    pub method: &'a str,
+    /// As the client sent it, before an alias was rewritten.
+    pub path: &'a str,
+    pub status: u16,
+    pub duration: Duration,
+    /// Nobody's at the operator's socket.
+    pub client: Option<IpAddr>,
+    pub request_id: &'a str,
+    pub user: Option<UserId>,
+    /// The size of the answer's body, if it is known beforehand.
+    pub bytes: Option<u64>,
+}
+
+impl Line<'_> {
+    /// Probes come every few seconds for ever, so their lines are at debug level.
+    pub fn write(&self) {
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "steading::request",
+                    $level,
+                    method = %plain(self.method, METHOD_BYTES_MAX),
+                    path = %plain(self.path, PATH_BYTES_MAX),
+                    status = self.status,
+                    duration_ms = self.duration.as_secs_f64() * 1_000.0,
+                    client.address = self.client.map(tracing::field::display),
+                    request.id = self.request_id,
+                    user.id = self.user.map(tracing::field::display),
+                    bytes = self.bytes,
+                    "answered"
+                )
+            };
+        }
+        if is_probe(self.path) {
+            line!(tracing::Level::DEBUG);
+        } else {
+            line!(tracing::Level::INFO);
+        }
+    }
+}
+
+fn is_probe(path: &str) -> bool {
+    path.strip_prefix("/health").is_some_and(|it| it.is_empty() || it.starts_with('/'))
+}
+
+/// `text` with everything but visible ASCII percent-encoded, so that it can neither end
+/// a line, nor move the cursor, nor turn the reading direction around.
+fn plain(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max && text.bytes().all(|it| it.is_ascii_graphic()) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(bytes_max.min(text.len()) + 3);
+    for byte in text.bytes().take(bytes_max) {
+        if byte.is_ascii_graphic() {
+            plain.push(char::from(byte));
+        } else {
+            let _ = write!(plain, "%{byte:02X}");
+        }
+    }
+    if bytes_max < text.len() {
+        plain.push_str("...");
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sends_cannot_forge_a_line() {
+        assert_eq!(plain("/api/v1/users", 99), "/api/v1/users");
+        assert_eq!(plain("/a\nlevel=error \x1b[2J\u{202e}", 99), "/a%0Alevel=error%20%1B[2J%E2%80%AE");
+    }
+
+    #[test]
+    fn a_long_path_is_cut() {
+        let path = "a".repeat(PATH_BYTES_MAX + 1);
+
+        assert_eq!(plain(&path, PATH_BYTES_MAX).len(), PATH_BYTES_MAX + 3);
+        assert_eq!(plain(&path[1..], PATH_BYTES_MAX), path[1..]);
+    }
+
+    #[test]
+    fn probes_are_told_from_other_paths() {
+        assert!(is_probe("/health") && is_probe("/health/ready"));
+        assert!(!is_probe("/healthy") && !is_probe("/api/health"));
+    }
+}

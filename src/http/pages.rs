@@ -1,0 +1,161 @@
+//! Pages for people: problems, guides, and the frame around them.
+//!
+//! They are written in Markdown under `assets/`, rendered once at the start, and cached.
+use askama::Template;
+use poem::{Endpoint, Response, Route};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use rust_embed::Embed;
+
+use super::asset::{Asset, Caching, short_digest};
+use super::problem::Kind;
+use super::swagger::with_policy;
+
+/// No inline script or style, nothing from elsewhere.
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                          connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+#[derive(Embed)]
+#[folder = "assets/docs"]
+struct Guides;
+
+#[derive(Embed)]
+#[folder = "assets/problems"]
+struct ProblemPages;
+
+#[derive(Embed)]
+#[folder = "assets/static"]
+struct Statics;
+
+/// A page of text.
+#[derive(Template)]
+#[template(path = "text.html", config = "assets/askama.toml")]
+struct TextPage<'a> {
+    title: &'a str,
+    body: &'a str,
+}
+
+/// The guides in the order in which one reads them. Others follow by name.
+const READING_ORDER: &[&str] = &["start", "configuration", "architecture"];
+
+/// A page in its final form, with the policy above.
+pub fn page(html: String) -> impl Endpoint<Output = Response> + 'static {
+    with_policy(Asset::new(html, "text/html; charset=utf-8", Caching::Ask), POLICY)
+}
+
+/// Adds the start page, the guides, the problems of all `kinds`, and the files that pages use.
+pub fn route(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
+    let mut names: Vec<String> = Guides::iter().filter_map(|it| Some(it.strip_suffix(".md")?.to_owned())).collect();
+    names.sort_by_key(|it| (READING_ORDER.iter().position(|known| known == it).unwrap_or(usize::MAX), it.clone()));
+    let mut index = String::from("<h1>Guides</h1><ul>");
+    for name in names {
+        let rendered = render(&text(Guides::get(&format!("{name}.md"))));
+        index.push_str(&format!("<li><a href=\"/docs/{name}\">{}</a></li>", rendered.title));
+        route = route.at(format!("/docs/{name}"), page(rendered.page()?));
+    }
+    index.push_str("</ul><p><a href=\"/api-docs\">The API, to read and to try</a></p>");
+
+    let mut catalogue = String::from("<h1>Problems</h1><p>Every failure of the API is one of these.</p><dl>");
+    for kind in kinds {
+        let rendered = render(&text(ProblemPages::get(&format!("{}.md", kind.code))));
+        catalogue.push_str(&format!(
+            "<dt><a href=\"/problems/{0}\"><code>{0}</code></a> {1}</dt><dd>{2}</dd>",
+            kind.code, kind.status, kind.title
+        ));
+        route = route.at(format!("/problems/{}", kind.code), page(rendered.page()?));
+    }
+    catalogue.push_str("</dl>");
+
+    for name in Statics::iter() {
+        let (body, kind) =
+            (Statics::get(&name).map(|it| it.data.into_owned()).unwrap_or_default(), content_type(&name));
+        route = route.at(format!("/static/{name}"), Asset::new(body, kind, Caching::Ask));
+    }
+    let start = text(Statics::get("index.md"));
+    Ok(route
+        .at("/docs", page(TextPage { title: "Guides", body: &index }.render()?))
+        .at("/problems", page(TextPage { title: "Problems", body: &catalogue }.render()?))
+        .at("/", page(render(&start).page()?)))
+}
+
+fn text(file: Option<rust_embed::EmbeddedFile>) -> String {
+    file.map(|it| String::from_utf8_lossy(&it.data).into_owned()).unwrap_or_default()
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+/// A text with its first heading as its title.
+struct Rendered {
+    title: String,
+    html: String,
+}
+
+impl Rendered {
+    fn page(&self) -> askama::Result<String> {
+        TextPage { title: &self.title, body: &self.html }.render()
+    }
+}
+
+fn render(markdown: &str) -> Rendered {
+    let events: Vec<_> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
+    let heading = |it: &Event<'_>| matches!(it, Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }));
+    let title: String = events
+        .iter()
+        .skip_while(|it| !heading(it))
+        .take_while(|it| !matches!(it, Event::End(TagEnd::Heading(_))))
+        .filter_map(|it| match it {
+            Event::Text(text) | Event::Code(text) => Some(text.as_ref()),
+            _ => None,
+        })
+        .collect();
+    let mut body = String::new();
+    html::push_html(&mut body, events.into_iter());
+    Rendered { title, html: body }
+}
+
+/// The name of a file under `/static`, with a mark that changes with its content.
+pub fn versioned(name: &str) -> String {
+    let bytes = Statics::get(name).map(|it| it.data).unwrap_or_default();
+    format!("/static/{name}?v={}", short_digest(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::accounts;
+    use crate::http::problem;
+
+    fn kinds() -> Vec<&'static Kind> {
+        [problem::PROBLEMS, accounts::PROBLEMS].concat()
+    }
+
+    /// A code without a page is a dead link in every such answer.
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        for kind in kinds() {
+            let page = text(ProblemPages::get(&format!("{}.md", kind.code)));
+            assert!(200 < page.len() && page.starts_with("# "), "{}", kind.code);
+        }
+        for page in ProblemPages::iter() {
+            assert!(kinds().iter().any(|it| format!("{}.md", it.code) == page.as_ref()), "{page}");
+        }
+    }
+
+    #[test]
+    fn guides_have_a_title_and_links_that_lead_somewhere() {
+        for name in Guides::iter() {
+            let rendered = render(&text(Guides::get(&name)));
+            assert!(!rendered.title.is_empty(), "{name}");
+            for link in rendered.html.split("href=\"").skip(1).filter_map(|it| it.split('"').next()) {
+                let guide = link.strip_prefix("/docs/").map(|it| it.split('#').next().unwrap_or(it));
+                assert!(guide.is_none_or(|it| Guides::get(&format!("{it}.md")).is_some()), "{name}: {link}");
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What happens to every request before and after the feature that answers it.
+//!
+//! In this order: the host is checked, aliases are rewritten, the client's address
+//! is found, a preflight is answered, the body is guarded, the feature runs with a
+//! deadline and behind a wall that stops panics, failures become problems, headers
+//! are set, and one line is logged. What each step decides is a pure function in a
+//! file of its own; here is only the order.
+use std::any::Any;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Body as _;
+use poem::endpoint::BoxEndpoint;
+use poem::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN};
+use poem::http::{Method, Version};
+use poem::{Body, Endpoint, Request, Response};
+use tracing::Instrument;
+
+use super::address::{self, ClientAddress, Origin, Reached};
+use super::body::{BodyCap, Guarded, Meter};
+use super::log::{Line, Who};
+use super::policy::{LivePolicy, Policy};
+use super::problem::{self, Problem};
+use super::request_id::{RequestId, X_REQUEST_ID};
+use super::{alias, host, security_headers};
+use crate::base::{Clock, Random, TenantId};
+
+const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
+/// How long a client should wait when its request was given up: the cause seldom passes at once.
+const RETRY_WHEN_LATE: Duration = Duration::from_secs(5);
+
+/// The router in its shell. Extensions of every request that the router sees:
+/// [`ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`],
+/// and [`BodyCap`] if there is a body.
+pub struct Shell {
+    router: BoxEndpoint<'static>,
+    policy: LivePolicy,
+    clock: Clock,
+    random: Random,
+    tenant: TenantId,
+}
+
+impl Shell {
+    pub fn new(router: BoxEndpoint<'static>, policy: LivePolicy, clock: Clock, random: Random) -> Self {
+        Self { router, policy, clock, random, tenant: TenantId::main() }
+    }
+
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Answers one request, whatever happens.
+    pub async fn answer(&self, mut request: Request) -> Response {
+        let began = Instant::now();
+        let policy = self.policy();
+        let id = RequestId::of(request.headers(), &self.random, &self.clock);
+        let origin = address::of(peer(&request), request.headers(), &policy.trusted_proxies);
+        let (method, version) = (request.method().clone(), request.version());
+        let path = request.uri().clone();
+        let page = request.headers().get(ORIGIN).cloned();
+        let who = Who::default();
+
+        let mut response = match self.admit(&mut request, &origin, &id, &who) {
+            Err(problem) => problem.respond(),
+            Ok(()) => match policy.cors.preflight(&method, request.headers()) {
+                Some(preflight) => preflight,
+                None => self.run(request, &policy, &id).await,
+            },
+        };
+
+        problem::finish(&mut response, id.as_str());
+        let bytes = settle_body(&mut response, &method);
+        let duration = began.elapsed();
+        let headers = response.headers_mut();
+        if version >= Version::HTTP_2 {
+            headers.remove(CONNECTION);
+        }
+        policy.cors.mark(page.as_ref(), headers);
+        security_headers::apply(headers, origin.https);
+        headers.insert(X_REQUEST_ID, id.header_value());
+        headers.insert(X_RESPONSE_TIME, response_time(duration));
+        if policy.log_requests {
+            let line = Line {
+                method: method.as_str(),
+                path: path.path(),
+                status: response.status().as_u16(),
+                duration,
+                client: origin.client,
+                request_id: id.as_str(),
+                user: who.user(),
+                bytes,
+            };
+            line.write();
+        }
+        response
+    }
+
+    /// Checks what can be checked without a feature, and says what was found to those who come after.
+    fn admit(&self, request: &mut Request, origin: &Origin, id: &RequestId, who: &Who) -> Result<(), Problem> {
+        let host = host::of(request.version(), request.uri(), request.headers())
+            .map_err(|reason| Problem::new(&problem::MALFORMED, reason))?;
+        if *request.method() == Method::CONNECT {
+            return Err(Problem::new(&problem::METHOD_NOT_ALLOWED, "this server is no proxy"));
+        }
+        let method = request.method().clone();
+        alias::rewrite(&method, request.uri_mut());
+
+        let extensions = request.extensions_mut();
+        extensions.insert(ClientAddress(origin.client));
+        extensions.insert(Reached::new(origin.https, origin.host.clone().unwrap_or(host)));
+        extensions.insert(id.clone());
+        extensions.insert(self.tenant.clone());
+        extensions.insert(who.clone());
+        Ok(())
+    }
+
+    /// Lets the router answer, with its body guarded and its time bounded.
+    async fn run(&self, mut request: Request, policy: &Policy, id: &RequestId) -> Response {
+        let version = request.version();
+        let meter = guard_body(&mut request, policy);
+        // At error level, so that it is there for the cause of a failure whatever is filtered out.
+        let span = tracing::error_span!("request", request.id = id.as_str());
+
+        let outcome = async {
+            let outcome = within(policy.limits.request_timeout, meter.as_deref(), self.router.call(request)).await;
+            match outcome {
+                Outcome::Answer(Ok(response)) => response,
+                Outcome::Answer(Err(error)) => Problem::from_framework(error).await,
+                Outcome::Late => late(policy.limits.request_timeout).respond(),
+                Outcome::Panic(message) => {
+                    tracing::error!(panic = message, "a request panicked");
+                    Problem::new(&problem::INTERNAL, "the server's log has the cause, under the id in `instance`")
+                        .respond()
+                }
+            }
+        };
+        let response = outcome.instrument(span).await;
+
+        // Why the body ended early is known here only; the handler saw an I/O error.
+        match meter.and_then(|it| it.problem()) {
+            Some(cut) if !response.status().is_success() => {
+                let mut response = cut.respond();
+                if version < Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
+            _ => response,
+        }
+    }
+}
+
+impl std::fmt::Debug for Shell {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Shell").field("policy", &self.policy).field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint for Shell {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        Ok(self.answer(request).await)
+    }
+}
+
+/// Who is at the other end of the connection; nobody with an address, at the operator's socket.
+fn peer(request: &Request) -> Option<IpAddr> {
+    request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip)
+}
+
+/// Puts a guard around the body, if there is one.
+fn guard_body(request: &mut Request, policy: &Policy) -> Option<Arc<Meter>> {
+    let body: BoxBody<Bytes, std::io::Error> = request.take_body().into();
+    if body.is_end_stream() {
+        request.set_body(Body::from(body));
+        return None;
+    }
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let meter = Arc::new(Meter::new(policy.limits.body_bytes_max));
+    let guarded = Guarded::new(body, declared, meter.clone(), &policy.limits);
+    request.set_body(Body::from(BoxBody::new(guarded)));
+    request.extensions_mut().insert(BodyCap::new(meter.clone()));
+    Some(meter)
+}
+
+enum Outcome<T> {
+    Answer(T),
+    Panic(String),
+    Late,
+}
+
+/// Runs `work` until it ends, panics, or has used up its time. Waiting for the client's body is not its time.
+async fn within<T>(timeout: Duration, body: Option<&Meter>, work: impl Future<Output = T>) -> Outcome<T> {
+    let mut work = pin!(work);
+    let mut guarded = pin!(poll_fn(|cx| {
+        // A panicked future is not polled again, so nothing sees what it left half done.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Outcome::Answer),
+            Err(panic) => std::task::Poll::Ready(Outcome::Panic(message(&*panic))),
+        }
+    }));
+    let mut due = tokio::time::Instant::now() + timeout;
+    loop {
+        if let Ok(outcome) = tokio::time::timeout_at(due, guarded.as_mut()).await {
+            return outcome;
+        }
+        let extended = body.map_or(due, |it| it.handlers_turn() + timeout);
+        if extended <= due {
+            return Outcome::Late;
+        }
+        due = extended;
+    }
+}
+
+/// What a panic said.
+pub(super) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}
+
+fn late(timeout: Duration) -> Problem {
+    let detail = format!("the request was given up after {} s; it may have taken effect", timeout.as_secs());
+    Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_LATE)
+}
+
+/// Takes the body off an answer to HEAD, and tells the size of the body if it is known.
+fn settle_body(response: &mut Response, method: &Method) -> Option<u64> {
+    let body: BoxBody<Bytes, std::io::Error> = response.take_body().into();
+    let bytes = body.size_hint().exact();
+    if *method != Method::HEAD {
+        response.set_body(Body::from(body));
+        return bytes;
+    }
+    // HTTP/2 would send what is left in it; the length is that of the answer to GET.
+    if let Some(bytes) = bytes.filter(|it| 0 < *it) {
+        response.headers_mut().insert(CONTENT_LENGTH, bytes.into());
+    }
+    Some(0)
+}
+
+/// Milliseconds with three decimals: `1.234ms`.
+fn response_time(duration: Duration) -> HeaderValue {
+    let micros = duration.as_micros();
+    HeaderValue::try_from(format!("{}.{:03}ms", micros / 1_000, micros % 1_000))
+        .unwrap_or(HeaderValue::from_static("0.000ms"))
+}
+
+#[cfg(test)]
+mod tests;

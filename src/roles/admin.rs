@@ -1,0 +1,69 @@
+//! `admin create` and `admin link`.
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use poem::http::Method;
+use serde_json::json;
+
+use super::operator::Operator;
+use super::{Context, say};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Args {
+    /// Make an account, an admin's unless `--role` says otherwise.
+    Create {
+        #[arg(long)]
+        email: String,
+        /// The password. Others on this machine can see it in the list of processes; see `--password-file`.
+        #[arg(long, required_unless_present = "password_file", conflicts_with = "password_file")]
+        password: Option<String>,
+        /// A file whose first line is the password; `-` for standard input.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[arg(long, default_value = "admin", value_parser = ["admin", "user", "readonly"])]
+        role: String,
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Make a link with which whoever opens it becomes an admin, once.
+    Link,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
+    let operator = Operator::find(context).await?;
+    match args {
+        Args::Create { email, password, password_file, role, name } => {
+            let password = match password_file {
+                Some(file) => read_password(&file)?,
+                None => password.unwrap_or_default(),
+            };
+            let mut body = json!({ "email": email, "password": password, "role": role });
+            if let Some(name) = name {
+                body["name"] = name.into();
+            }
+            let user = operator.ask(Method::POST, "/api/v1/admin/users", Some(&body)).await?.json()?;
+            say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])));
+        }
+        Args::Link => {
+            let link = operator.ask(Method::POST, "/api/v1/admin/setup-links", None).await?.json()?;
+            say(text(&link["url"]));
+            say(format!("works once, until {}", text(&link["expiresAt"])));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn read_password(file: &std::path::Path) -> anyhow::Result<String> {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,88 @@
+//! `doctor`: looks at the settings, the folder, the disk and the databases, and says what to do.
+use std::path::Path;
+use std::process::ExitCode;
+
+use poem::http::Method;
+
+use super::operator::Operator;
+use super::{Context, say};
+use crate::base::TenantId;
+use crate::base::text::chain;
+
+/// What was looked at, and what is wrong with it and can be done, if anything is.
+struct Finding {
+    part: &'static str,
+    outcome: Result<String, String>,
+}
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![settings(context), folder(&context.data)];
+    if findings.iter().all(|it| it.outcome.is_ok()) {
+        findings.extend(databases(context).await);
+    }
+    for Finding { part, outcome } in &findings {
+        match outcome {
+            Ok(text) => say(format!("ok    {part}: {text}")),
+            Err(text) => say(format!("WRONG {part}: {text}")),
+        }
+    }
+    Ok(if findings.iter().all(|it| it.outcome.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn settings(context: &Context) -> Finding {
+    let outcome = match context.settings() {
+        Ok(live) => Ok(live.file().map_or_else(|| "the defaults".to_owned(), |it| it.display().to_string())),
+        Err(cause) => Err(cause.to_string()),
+    };
+    Finding { part: "settings", outcome }
+}
+
+fn folder(data: &Path) -> Finding {
+    let probe = data.join(".doctor");
+    let outcome = std::fs::create_dir_all(data)
+        .and_then(|()| std::fs::write(&probe, b"probe"))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map(|()| format!("{} can be written", data.display()))
+        .map_err(|cause| {
+            let why = cause.to_string();
+            format!(
+                "{} cannot be written: {why}; give it to the user that runs the server, or name another with --data",
+                data.display()
+            )
+        });
+    Finding { part: "folder", outcome }
+}
+
+async fn databases(context: &Context) -> Vec<Finding> {
+    let operator = match Operator::find(context).await {
+        Ok(operator) => operator,
+        Err(cause) => {
+            let outcome = Err(format!("{cause:#}; if the file is damaged, restore a backup"));
+            return vec![Finding { part: "databases", outcome }];
+        }
+    };
+    let (health, sqlite) = match &operator {
+        Operator::AtTheSocket(_) => (operator.ask(Method::GET, "/health", None).await, None),
+        Operator::InProcess(app, _) => {
+            (operator.ask(Method::GET, "/health", None).await, Some(app.db.examine(&TenantId::main())))
+        }
+    };
+    let outcome = match health {
+        Ok(reply) if reply.status == 200 => {
+            Ok("there is room on the disk, and the databases can be written".to_owned())
+        }
+        Ok(reply) => {
+            Err(format!("{}; free some room on the disk, or see the log", String::from_utf8_lossy(&reply.body)))
+        }
+        Err(cause) => Err(format!("{cause:#}")),
+    };
+    let mut findings = vec![Finding { part: "health", outcome }];
+    let outcome = match sqlite {
+        None => Ok("the server is running; stop it to have every page looked at".to_owned()),
+        Some(Ok(wrong)) if wrong.is_empty() => Ok("every page and reference was looked at".to_owned()),
+        Some(Ok(wrong)) => Err(format!("{}; restore a backup", wrong.join("; "))),
+        Some(Err(cause)) => Err(format!("{}; restore a backup", chain(&cause))),
+    };
+    findings.push(Finding { part: "databases", outcome });
+    findings
+}

@@ -1,0 +1,102 @@
+//! The roles of the one binary: what each subcommand does.
+//!
+//! All but `serve` are clients. They ask the running server through its socket, or,
+//! with the server stopped, the same router in their own process ([`operator`]).
+mod admin;
+mod completions;
+mod doctor;
+mod health;
+mod logs;
+mod migrate;
+mod openapi;
+mod operator;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Flags, Live, Sources, environment};
+
+/// A complete API backend in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "steading", version, about, long_about = None)]
+pub struct Command {
+    /// The folder with all data.
+    #[arg(long, global = true, default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+    /// The file with settings; `config.toml` in this folder if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Run the server.
+    Serve(serve::Args),
+    /// Make admins, and links for making them.
+    #[command(subcommand)]
+    Admin(admin::Args),
+    /// Bring the data to this version, without serving it.
+    Migrate,
+    /// Look for what is wrong, and say what to do about it.
+    Doctor,
+    /// Say whether the server is ready, by exit code: for containers.
+    Health,
+    /// Print the OpenAPI document.
+    Openapi(openapi::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+}
+
+/// What every role is told.
+#[derive(Debug)]
+struct Context {
+    data: PathBuf,
+    sources: Sources,
+}
+
+impl Context {
+    /// The settings; all their mistakes at once if there are any.
+    fn settings(&self) -> anyhow::Result<Live> {
+        Live::load(self.sources.clone()).map_err(|cause| anyhow::anyhow!("the settings have mistakes:\n{cause}"))
+    }
+}
+
+/// Runs the role that the command line names.
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    // What we write opens every account: for this user only, whatever the folder's own mode.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let default = PathBuf::from("config.toml");
+    let file = command.config.or_else(|| default.is_file().then_some(default));
+    let sources = Sources { file, environment: environment(), flags: Flags::default() };
+    let mut context = Context { data: command.data, sources };
+    match command.role {
+        Role::Serve(args) => {
+            context.sources.flags = args.flags();
+            serve::run(&context).await
+        }
+        Role::Admin(args) => admin::run(&context, args).await,
+        Role::Migrate => migrate::run(&context).await,
+        Role::Doctor => doctor::run(&context).await,
+        Role::Health => health::run(&context).await,
+        Role::Openapi(args) => openapi::run(&context, &args).await,
+        Role::Completions(args) => Ok(completions::run(&args)),
+    }
+}
+
+/// Tells a person why a role failed.
+#[expect(clippy::print_stderr, reason = "roles talk to a person at a terminal")]
+pub fn fail(cause: &anyhow::Error) -> ExitCode {
+    eprintln!("steading: {cause:#}");
+    ExitCode::FAILURE
+}
+
+/// Tells a person what a role found or did.
+#[expect(clippy::print_stdout, reason = "roles talk to a person at a terminal")]
+fn say(text: impl std::fmt::Display) {
+    println!("{text}");
+}

@@ -1,0 +1,172 @@
+//! `serve`: the server, from its first word to its last.
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use poem::http::Method;
+use serde_json::json;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::operator::SOCKET;
+use super::{Context, logs, say};
+use crate::app::App;
+use crate::base::{Clock, Random, TenantId};
+use crate::config::{Config, Flags, Live};
+use crate::features::accounts;
+use crate::http::{Caller, Door, Shell};
+use crate::work::Lifecycle;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to listen, instead of `server.listen`.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// For your own machine: loopback only, readable logs, relaxed limits.
+    #[arg(long)]
+    dev: bool,
+}
+
+impl Args {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { listen: self.listen, dev: self.dev }
+    }
+}
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.settings()?;
+    let settings = config.get();
+    logs::start(&settings.log);
+    let signals = Signals::receive().context("cannot receive signals")?;
+    let app = App::open(&context.data, config.clone(), Clock::system(), Random::system()).await?;
+    // The folder is ours now, so a socket in it is a stale one.
+    let socket = open_socket(&context.data.join(SOCKET))?;
+    let listen = settings.server.listen;
+    let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = tcp.local_addr()?;
+
+    let shell = Arc::new(app.shell(app.routes()?));
+    make_first_admin(&settings, &shell).await?;
+    greet(&app, &settings, address, &context.data).await?;
+
+    let lifecycle = Lifecycle::new();
+    app.start(&lifecycle);
+    lifecycle.task("signals", obey(signals, lifecycle.stop_token(), config.clone()));
+    let _watch = config.file().is_some().then(|| config.watch()).transpose()?;
+    let grace = settings.server.stop_grace();
+    let doors = vec![Door::Tcp(tcp), Door::Socket(socket)];
+    crate::http::serve(doors, shell, lifecycle.stop_token(), grace).await;
+
+    let all_stopped = lifecycle.stop(grace).await;
+    app.close()?;
+    let _ = std::fs::remove_file(context.data.join(SOCKET));
+    tracing::info!(all_stopped, "stopped");
+    Ok(if lifecycle.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Opens the operator's socket, for this user only.
+fn open_socket(path: &Path) -> anyhow::Result<UnixListener> {
+    let open = || {
+        match std::fs::remove_file(path) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+        let socket = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(socket)
+    };
+    open().with_context(|| format!("cannot open the socket {}", path.display()))
+}
+
+/// Makes the admin that the settings name, unless there is one already.
+async fn make_first_admin(settings: &Config, shell: &Shell) -> anyhow::Result<()> {
+    let setup = &settings.setup;
+    if setup.admin_email.is_empty() {
+        return Ok(());
+    }
+    let body = json!({ "email": setup.admin_email, "password": setup.admin_password.reveal(), "role": "admin" });
+    let request = poem::Request::builder()
+        .method(Method::POST)
+        .uri_str("/api/v1/admin/users")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .extension(Caller::operator(TenantId::main()))
+        .body(body.to_string());
+    let response = shell.answer(request).await;
+    match response.status().as_u16() {
+        201 => tracing::info!("the admin of the settings was made"),
+        409 => {} // made at an earlier start
+        _ => anyhow::bail!("the admin of the settings was refused: {}", response.into_body().into_string().await?),
+    }
+    Ok(())
+}
+
+/// Tells the person at the terminal where everything is, and how to become the first admin.
+async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -> anyhow::Result<()> {
+    let url = if settings.server.public_url.is_empty() && settings.server.listen.port() == 0 {
+        format!("http://{address}") // the system chose a port
+    } else {
+        settings.server.url()
+    };
+    say(format!("Steading {}", env!("CARGO_PKG_VERSION")));
+    say(format!("  API      {url}/api/v1   documentation {url}/api-docs"));
+    let main = TenantId::main();
+    if !accounts::admin_exists(&app.db, &main).await? {
+        let lifetime = settings.accounts.setup_link_lifetime();
+        let link = accounts::open_setup_link(&app.db, &main, &url, lifetime, &app.random, &app.clock).await?;
+        say(format!("  setup    {}", link.url));
+        say(format!("           makes you the first admin; works once, until {}", link.expires_at));
+    }
+    // Last, so that a program that reads along knows that everything was said.
+    say(format!("  listens  {address}   data {}", data.display()));
+    Ok(())
+}
+
+/// The signals that we receive, from the moment that this is made.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn receive() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Stops on SIGINT and SIGTERM, at once on the second; reloads the settings on SIGHUP.
+async fn obey(signals: Signals, stop: CancellationToken, config: Live) {
+    let Signals { mut interrupt, mut terminate, mut hangup } = signals;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => { let _ = config.reload(); } // a mistake is logged there
+            () = stop.cancelled() => return,
+        }
+    }
+    tracing::info!("stopping; once more to stop at once");
+    stop.cancel();
+    abort_on_the_second(interrupt, terminate);
+}
+
+/// Ends the process at the second signal, whatever is still under way.
+#[expect(clippy::disallowed_methods, reason = "the operator asked twice; nothing waits for this task")]
+fn abort_on_the_second(mut interrupt: Signal, mut terminate: Signal) {
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130)
+    });
+}

@@ -1,0 +1,12 @@
+//! What runs beside requests: workers, their beginning and their end.
+//!
+//! A [`Worker`] is a periodic step: it has no input, reads state, moves it forward in
+//! bounded batches, and is safe to run twice or late. The [`Lifecycle`] owns the word
+//! to stop. A [`Pool`] runs what would hold up the async threads, within bounds.
+mod lifecycle;
+mod pool;
+mod worker;
+
+pub use lifecycle::Lifecycle;
+pub use pool::{Full, Pool};
+pub use worker::Worker;

@@ -1,0 +1,164 @@
+//! A browser, and a server to look at.
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+
+/// How long a page may take to show something.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on a port that the system chose, in a folder of its own.
+pub struct Server {
+    pub url: String,
+    pub setup_link: String,
+    folder: tempfile::TempDir,
+    process: Child,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_steading"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        let (mut url, mut setup_link) = (String::new(), String::new());
+        for line in BufReader::new(process.stdout.take().expect("piped")).lines() {
+            let line = line.expect("a line");
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("setup"), Some(link)) => link.clone_into(&mut setup_link),
+                (Some("listens"), Some(address)) => {
+                    url = format!("http://{address}");
+                    break;
+                }
+                _ => {}
+            }
+        }
+        Self { url, setup_link, folder, process }
+    }
+
+    /// Runs a role on the server's folder.
+    pub fn steading(&self, args: &[&str]) {
+        let ran = Command::new(env!("CARGO_BIN_EXE_steading")).args(args).current_dir(self.folder.path()).output();
+        let ran = ran.expect("run");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A Chromium of its own, that remembers what it asked for.
+pub struct Browser {
+    pub client: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    pub async fn start() -> Self {
+        let profile = tempfile::tempdir().expect("a folder");
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is installed (tests/run installs it)");
+        let lines = BufReader::new(driver.stdout.take().expect("piped")).lines();
+        let port = lines
+            .map(|it| it.expect("a line"))
+            .filter(|it| it.contains("successfully"))
+            .find_map(|it| it.rsplit_once("on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+            .expect("a port");
+        let mut capabilities = serde_json::Map::new();
+        let profile_flag = format!("--user-data-dir={}", profile.path().display());
+        let flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--window-size=1200,1000",
+            &profile_flag,
+        ];
+        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": flags }));
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "performance": "ALL", "browser": "ALL" }));
+        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a browser");
+        Self { client, driver, _profile: profile }
+    }
+
+    /// Waits for an element and scrolls to it.
+    pub async fn find(&self, selector: &str) -> Element {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+        let element = found.unwrap_or_else(|cause| panic!("{selector}: {cause}"));
+        let script = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})";
+        let argument = serde_json::to_value(&element).expect("a reference");
+        self.client.execute(script, vec![argument]).await.expect("scrolled");
+        element
+    }
+
+    /// The address of every request that the page made.
+    pub async fn requests(&self) -> Vec<String> {
+        let entries = self.log("performance").await;
+        let messages = entries.iter().filter_map(|it| serde_json::from_str::<Value>(it["message"].as_str()?).ok());
+        messages
+            .filter(|it| it["message"]["method"] == "Network.requestWillBeSent")
+            .filter_map(|it| Some(it["message"]["params"]["request"]["url"].as_str()?.to_owned()))
+            .filter(|it| !it.starts_with("chrome"))
+            .collect()
+    }
+
+    /// What the browser's console complains of, such as a breach of the page's own policy.
+    pub async fn complaints(&self) -> Vec<String> {
+        let entries = self.log("browser").await;
+        let severe = entries.iter().filter(|it| it["level"] == "SEVERE" || it["level"] == "WARNING");
+        severe.map(|it| it["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    async fn log(&self, kind: &'static str) -> Vec<Value> {
+        let answer = self.client.issue_cmd(Log(kind)).await.expect("the log");
+        answer.as_array().cloned().unwrap_or_default()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Ends the browser too.
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// ChromeDriver's own command for its logs.
+#[derive(Debug)]
+struct Log(&'static str);
+
+impl WebDriverCompatibleCommand for Log {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _url: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({ "type": self.0 }).to_string()))
+    }
+}

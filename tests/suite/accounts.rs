@@ -1,0 +1,445 @@
+//! Accounts: registering, signing in, sessions, roles.
+use futures_util::future::join_all;
+use insta::assert_json_snapshot;
+use poem::http::Method;
+use serde_json::json;
+
+use crate::support::{PASSWORD, TestApp};
+
+#[tokio::test]
+async fn who_registers_is_signed_in() {
+    let app = TestApp::new().await;
+
+    let reply = app.register("  Ada@Example.COM ").await;
+
+    assert_eq!(reply.status, 201);
+    assert_json_snapshot!(reply.body["user"], @r#"
+    {
+      "id": "00000000-0000-7000-8000-000000000007",
+      "email": "ada@example.com",
+      "emailVerified": false,
+      "name": "",
+      "role": "user",
+      "permissions": [
+        "records:read",
+        "records:write"
+      ],
+      "createdAt": "2026-01-02T03:04:05.678Z",
+      "updatedAt": "2026-01-02T03:04:05.678Z",
+      "lastSignInAt": "2026-01-02T03:04:05.678Z"
+    }
+    "#);
+    assert_eq!(app.profile(&reply.str("accessToken")).await.body["email"], "ada@example.com");
+    assert!(!reply.text.contains(PASSWORD) && !reply.text.contains("argon2"));
+}
+
+#[tokio::test]
+async fn an_address_has_one_account_however_it_is_written() {
+    let app = TestApp::new().await;
+    app.register("ada@example.com").await;
+
+    let again = app.register("ADA@example.com").await;
+
+    assert_eq!(again.refusal(), (409, "email-taken"));
+    assert_json_snapshot!(again.body, @r#"
+    {
+      "type": "/problems/email-taken",
+      "title": "That address has an account",
+      "status": 409,
+      "detail": "there is an account with this address; sign in, or use another address",
+      "instance": "00000000-0000-7000-8000-00000000000a",
+      "code": "email-taken"
+    }
+    "#);
+}
+
+/// Settled by the constraint, not by a look before.
+#[tokio::test]
+async fn of_fifty_who_register_one_address_at_once_one_gets_it() {
+    let app = TestApp::new().await;
+
+    let replies = join_all((0..50).map(|_| app.register("ada@example.com"))).await;
+
+    let statuses: Vec<_> = replies.iter().map(|it| it.status).collect();
+    assert_eq!(statuses.iter().filter(|it| **it == 201).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|it| [201, 409].contains(it)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn registration_can_be_closed() {
+    let app = TestApp::with(&[("ACCOUNTS__REGISTRATION", "closed")]).await;
+
+    assert_eq!(app.register("ada@example.com").await.refusal(), (403, "registration-closed"));
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_registration_is_told_at_once() {
+    let app = TestApp::new().await;
+    let body = json!({ "email": "not an address", "password": "short" });
+
+    let reply = app.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
+
+    assert_eq!(reply.refusal(), (422, "validation-failed"));
+    assert_json_snapshot!(reply.body["errors"], @r#"
+    [
+      {
+        "pointer": "/email",
+        "code": "email",
+        "detail": "must be an e-mail address, such as ada@example.com"
+      },
+      {
+        "pointer": "/password",
+        "code": "too-short",
+        "detail": "must be at least 8 characters long"
+      }
+    ]
+    "#);
+}
+
+/// Nobody makes themselves an admin.
+#[tokio::test]
+async fn a_body_cannot_set_what_is_not_the_callers_to_set() {
+    let app = TestApp::with_people().await;
+    for member in ["role", "id", "emailVerified", "permissions", "tenant", "version"] {
+        let mut body = json!({ "email": "eve@example.com", "password": PASSWORD });
+        body[member] = json!("admin");
+        let registered = app.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
+        assert_eq!(registered.body["errors"][0]["pointer"], format!("/{member}"), "{registered:?}");
+
+        let patched =
+            app.as_role("user", Method::PATCH, "/api/v1/auth/profile").json(&json!({ member: "admin" })).send().await;
+        assert_eq!(patched.refusal(), (422, "validation-failed"), "{member}");
+    }
+}
+
+/// Otherwise a list of addresses could be sorted into customers and others.
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_address_cannot_be_told_apart() {
+    let app = TestApp::new().await;
+    app.register("ada@example.com").await;
+
+    let mut wrong = app.login("ada@example.com", "not the password").await;
+    let mut unknown = app.login("bob@example.com", "not the password").await;
+    let mut nonsense = app.login("no address at all", "not the password").await;
+
+    assert_eq!(wrong.refusal(), (401, "wrong-credentials"));
+    for reply in [&mut wrong, &mut unknown, &mut nonsense] {
+        reply.body["instance"] = json!("");
+        for header in ["x-request-id", "x-response-time"] {
+            reply.headers.remove(header);
+        }
+    }
+    assert_eq!((&wrong.body, &wrong.headers), (&unknown.body, &unknown.headers));
+    assert_eq!((&wrong.body, &wrong.headers), (&nonsense.body, &nonsense.headers));
+}
+
+#[tokio::test]
+async fn guessing_ends_after_ten_wrong_passwords_for_the_right_one_too_and_begins_anew_later() {
+    let app = TestApp::new().await;
+    app.register("ada@example.com").await;
+    for _ in 0..10 {
+        assert_eq!(app.login("ada@example.com", "wrong").await.status, 401);
+    }
+
+    let locked = app.login("ADA@example.com ", PASSWORD).await;
+
+    assert_eq!(locked.refusal(), (429, "too-many-requests"));
+    assert_eq!(locked.header("retry-after"), Some("900"));
+    assert_eq!(app.login("bob@example.com", "wrong").await.status, 401, "others are not locked");
+    app.advance(900);
+    assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
+}
+
+/// An account that does not exist is locked like one that does.
+#[tokio::test]
+async fn the_lock_does_not_tell_who_has_an_account() {
+    let app = TestApp::new().await;
+    for _ in 0..10 {
+        assert_eq!(app.login("nobody@example.com", "wrong").await.status, 401);
+    }
+
+    assert_eq!(app.login("nobody@example.com", "wrong").await.status, 429);
+}
+
+#[tokio::test]
+async fn an_access_token_ends_at_its_time() {
+    let app = TestApp::new().await;
+    let token = app.register("ada@example.com").await.str("accessToken");
+
+    app.advance(899);
+    assert_eq!(app.profile(&token).await.status, 200);
+    app.advance(1);
+    assert_eq!(app.profile(&token).await.refusal(), (401, "token-invalid"));
+}
+
+#[tokio::test]
+async fn refreshing_gives_a_new_pair_and_the_old_refresh_token_is_spent() {
+    let app = TestApp::new().await;
+    let first = app.register("ada@example.com").await.str("refreshToken");
+
+    let reply = app.refresh(&first).await;
+
+    assert_eq!(reply.status, 200);
+    assert_ne!(reply.str("refreshToken"), first);
+    assert_eq!(app.profile(&reply.str("accessToken")).await.status, 200);
+}
+
+/// An answer can be lost on its way, and two tabs refresh at once: all must end up with the same pair.
+#[tokio::test]
+async fn a_lost_answer_is_given_again_for_half_a_minute() {
+    let app = TestApp::new().await;
+    let first = app.register("ada@example.com").await.str("refreshToken");
+    let second = app.refresh(&first).await.str("refreshToken");
+
+    app.advance(30);
+    let replies = join_all((0..50).map(|_| app.refresh(&first))).await;
+
+    assert!(replies.iter().all(|it| it.status == 200 && it.str("refreshToken") == second));
+    assert_eq!(app.refresh(&second).await.status, 200);
+}
+
+/// Two hold the token and one of them stole it: neither goes on.
+#[tokio::test]
+async fn a_refresh_token_used_again_later_ends_its_session() {
+    let app = TestApp::new().await;
+    let first = app.register("ada@example.com").await.str("refreshToken");
+    let second = app.refresh(&first).await;
+
+    app.advance(31);
+    let stolen = app.refresh(&first).await;
+
+    assert_eq!(stolen.refusal(), (401, "token-invalid"));
+    assert_eq!(app.refresh(&second.str("refreshToken")).await.refusal(), (401, "token-invalid"));
+    assert_eq!(app.profile(&second.str("accessToken")).await.refusal(), (401, "token-invalid"));
+}
+
+#[tokio::test]
+async fn a_token_two_behind_ends_the_session_even_within_the_grace() {
+    let app = TestApp::new().await;
+    let first = app.register("ada@example.com").await.str("refreshToken");
+    let second = app.refresh(&first).await.str("refreshToken");
+    let third = app.refresh(&second).await.str("refreshToken");
+
+    assert_eq!(app.refresh(&first).await.status, 401);
+    assert_eq!(app.refresh(&third).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_not_used() {
+    let app = TestApp::new().await;
+    let first = app.register("ada@example.com").await.str("refreshToken");
+    app.advance(30 * 24 * 3_600 - 1);
+    let second = app.refresh(&first).await;
+    assert_eq!(second.status, 200);
+
+    app.advance(30 * 24 * 3_600);
+
+    assert_eq!(app.refresh(&second.str("refreshToken")).await.status, 401);
+}
+
+#[tokio::test]
+async fn signing_out_is_felt_at_once_by_this_session_only() {
+    let app = TestApp::new().await;
+    let here = app.register("ada@example.com").await;
+    let there = app.login("ada@example.com", PASSWORD).await;
+    let (token, other) = (here.str("accessToken"), there.str("accessToken"));
+    assert_eq!(app.profile(&token).await.status, 200, "verified, and so remembered");
+
+    let out = app.ask(Method::POST, "/api/v1/auth/logout").bearer(&token).send().await;
+
+    assert_eq!(out.status, 204);
+    assert_eq!(app.profile(&token).await.refusal(), (401, "token-invalid"));
+    assert_eq!(app.refresh(&here.str("refreshToken")).await.status, 401);
+    assert_eq!(app.profile(&other).await.status, 200);
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_every_session_of_the_caller_and_no_other() {
+    let app = TestApp::with_people().await;
+    let here = app.register("ada@example.com").await;
+    let there = app.login("ada@example.com", PASSWORD).await;
+    app.profile(&there.str("accessToken")).await;
+
+    let out = app.ask(Method::POST, "/api/auth/logout-all").bearer(&here.str("accessToken")).send().await;
+
+    assert_eq!(out.status, 204);
+    for session in [&here, &there] {
+        assert_eq!(app.profile(&session.str("accessToken")).await.status, 401);
+        assert_eq!(app.refresh(&session.str("refreshToken")).await.status, 401);
+    }
+    assert_eq!(app.as_role("user", Method::GET, "/api/v1/auth/profile").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn tokens_do_not_stand_in_for_each_other() {
+    let app = TestApp::new().await;
+    let reply = app.register("ada@example.com").await;
+
+    assert_eq!(app.profile(&reply.str("refreshToken")).await.refusal(), (401, "token-invalid"));
+    assert_eq!(app.refresh(&reply.str("accessToken")).await.refusal(), (401, "token-invalid"));
+}
+
+#[tokio::test]
+async fn forged_and_foreign_tokens_are_refused_quickly() {
+    let app = TestApp::new().await;
+    let foreign = TestApp::new().await.register("ada@example.com").await.str("accessToken");
+    // Counted dice give both servers the same keys, so the foreign one stands for a live session that is not here.
+    let long = "x".repeat(20_000);
+    for token in ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", foreign.as_str(), &long] {
+        let reply = app.profile(token).await;
+        assert_eq!(reply.status, 401, "{token:.40}");
+    }
+    let twice = app.ask(Method::GET, "/api/v1/auth/profile").bearer("a").bearer("b").send().await;
+    assert_eq!(twice.refusal(), (400, "malformed-request"));
+    let basic = app.ask(Method::GET, "/api/v1/auth/profile").header("authorization", "Basic YTpi").send().await;
+    assert_eq!(basic.refusal(), (401, "not-signed-in"));
+    assert_eq!(basic.header("www-authenticate"), Some("Bearer"));
+}
+
+#[tokio::test]
+async fn a_profile_is_changed_where_it_is_sent_and_only_in_the_version_it_is_meant_for() {
+    let app = TestApp::with_people().await;
+    let patch = |body, tag: &'static str| {
+        app.as_role("user", Method::PATCH, "/api/v1/auth/profile").header("if-match", tag).json(&body).send()
+    };
+
+    let renamed = patch(json!({ "name": "Ada" }), "\"1\"").await;
+    let stale = patch(json!({ "name": "Eve" }), "\"1\"").await;
+    let nothing = patch(json!({}), "\"2\"").await;
+
+    assert_eq!((renamed.status, renamed.header("etag")), (200, Some("\"2\"")));
+    assert_eq!(stale.refusal(), (412, "stale-version"));
+    assert_eq!((nothing.status, nothing.header("etag")), (200, Some("\"2\"")));
+    assert_eq!(nothing.body["name"], "Ada");
+    assert_eq!(patch(json!({ "name": "x" }), "nonsense").await.refusal(), (400, "malformed-request"));
+}
+
+#[tokio::test]
+async fn a_setup_link_makes_one_admin_also_when_fifty_race_for_it() {
+    let app = TestApp::new().await;
+    let link = app.operator(Method::POST, "/api/v1/admin/setup-links").send().await;
+    assert_eq!(link.status, 201);
+    let token = link.str("url").split_once("#token=").expect("a secret").1.to_owned();
+
+    let replies = join_all((0..50).map(|n| {
+        let body = json!({ "token": token, "email": format!("admin{n}@example.com"), "password": PASSWORD });
+        app.ask(Method::POST, "/api/v1/setup").json(&body).send()
+    }))
+    .await;
+
+    let made: Vec<_> = replies.iter().filter(|it| it.status == 201).collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0].body["user"]["role"], "admin");
+    assert!(replies.iter().filter(|it| it.status != 201).all(|it| [403, 429, 503].contains(&it.status)));
+    assert_eq!(app.profile(&made[0].str("accessToken")).await.body["permissions"], json!(["*"]));
+}
+
+#[tokio::test]
+async fn a_setup_link_ends_at_its_time() {
+    let app = TestApp::new().await;
+    let link = app.operator(Method::POST, "/api/v1/admin/setup-links").send().await;
+    let token = link.str("url").split_once("#token=").expect("a secret").1.to_owned();
+    let body = json!({ "token": token, "email": "ada@example.com", "password": PASSWORD });
+
+    app.advance(3_600);
+    let late = app.ask(Method::POST, "/api/v1/setup").json(&body).send().await;
+
+    assert_eq!(late.refusal(), (403, "setup-link-invalid"));
+}
+
+#[tokio::test]
+async fn an_admin_needs_a_longer_password() {
+    let app = TestApp::with_people().await;
+    let body = |role| json!({ "email": "new@example.com", "password": "eleven char", "role": role });
+    let make = |role| app.as_role("admin", Method::POST, "/api/v1/admin/users").json(&body(role)).send();
+
+    assert_eq!(make("admin").await.body["errors"][0]["code"], "too-short");
+    let made = make("readonly").await;
+    assert_eq!((made.status, made.header("etag")), (201, Some("\"1\"")));
+    assert_eq!(make("superhero").await.body["errors"][0]["code"], "not-one-of");
+}
+
+#[tokio::test]
+async fn a_list_is_paged_by_cursor_and_by_number_without_gaps_or_repeats() {
+    let app = TestApp::with_people().await;
+    for n in 0..8 {
+        app.register(&format!("user{n}@example.com")).await;
+    }
+    let list = |query: String| app.as_role("admin", Method::GET, &format!("/api/v1/admin/users?{query}")).send();
+    let ids = |reply: &crate::support::Reply| -> Vec<String> {
+        let data = reply.body["data"].as_array().expect("a page");
+        data.iter().map(|it| it["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let all = ids(&list("limit=500".to_owned()).await);
+    assert_eq!(all.len(), 11);
+
+    let mut by_cursor = Vec::new();
+    let mut query = "limit=4&count=exact".to_owned();
+    loop {
+        let page = list(query).await;
+        assert_eq!(page.body["meta"]["total"], 11, "{page:?}");
+        by_cursor.extend(ids(&page));
+        let Some(cursor) = page.body["meta"]["nextCursor"].as_str() else { break };
+        assert!(page.header("link").is_some_and(|it| it.contains(cursor) && it.ends_with("rel=\"next\"")));
+        query = format!("limit=4&count=exact&cursor={cursor}");
+    }
+    let mut by_number = Vec::new();
+    for page in 1..=3 {
+        by_number.extend(ids(&list(format!("limit=4&page={page}")).await));
+    }
+
+    assert_eq!(by_cursor, all);
+    assert_eq!(by_number, all);
+}
+
+#[tokio::test]
+async fn a_cursor_is_its_callers_own_and_cannot_be_made_up() {
+    let app = TestApp::with_people().await;
+    let first = app.as_role("admin", Method::GET, "/api/v1/admin/users?limit=1").send().await;
+    let cursor = first.body["meta"]["nextCursor"].as_str().expect("more").to_owned();
+    let path = format!("/api/v1/admin/users?limit=1&cursor={cursor}");
+
+    let own = app.as_role("admin", Method::GET, &path).send().await;
+    let others = app.operator(Method::GET, &path).send().await;
+    let forged = app.as_role("admin", Method::GET, &format!("{path}A")).send().await;
+
+    assert_eq!(own.status, 200);
+    assert_eq!(others.body["errors"][0]["pointer"], "?cursor");
+    assert_eq!(forged.refusal(), (422, "validation-failed"));
+}
+
+#[tokio::test]
+async fn second_names_of_paths_answer_like_the_first() {
+    let app = TestApp::with_people().await;
+    let refresh = app.login("user@example.com", PASSWORD).await.str("refreshToken");
+
+    for path in ["/api/admin/users", "/admin/users", "/api/v1/admin/users"] {
+        assert_eq!(app.as_role("admin", Method::GET, path).send().await.status, 200, "{path}");
+        assert_eq!(app.as_role("user", Method::GET, path).send().await.status, 403, "{path}");
+        assert_eq!(app.ask(Method::GET, path).send().await.status, 401, "{path}");
+    }
+    for path in ["/api/auth/refresh", "/api/auth/refresh-token", "/api/v1/auth/refresh"] {
+        let reply = app.ask(Method::POST, path).json(&json!({ "refreshToken": refresh })).send().await;
+        assert_eq!(reply.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_bodies_are_refused_with_a_reason() {
+    let app = TestApp::new().await;
+    let send = |text: String| app.ask(Method::POST, "/api/v1/auth/login").text(text).send();
+
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for text in [String::new(), "{".to_owned(), "\u{0}".to_owned(), deep, "null x".to_owned()] {
+        assert_eq!(send(text).await.refusal(), (400, "malformed-request"));
+    }
+    for text in [r#"[]"#, r#"null"#, r#"{"email": 1, "password": {}}"#, r#"{"email":"a","email":"b","password":"c"}"#] {
+        assert_eq!(send(text.to_owned()).await.refusal(), (422, "validation-failed"), "{text}");
+    }
+    let long = json!({ "email": "a@b.c", "password": "x".repeat(1_000_000) });
+    assert_eq!(send(long.to_string()).await.body["errors"][0]["code"], "too-long");
+    let larger = json!({ "email": "a@b.c", "password": "x".repeat(1_100_000) });
+    assert_eq!(send(larger.to_string()).await.refusal(), (413, "body-too-large"));
+    let untyped = app.ask(Method::POST, "/api/v1/auth/login").send().await;
+    assert_eq!(untyped.refusal(), (415, "unsupported-media-type"));
+}

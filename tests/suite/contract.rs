@@ -1,0 +1,163 @@
+//! Promises about every endpoint, held against the OpenAPI document.
+use std::collections::{BTreeMap, BTreeSet};
+
+use poem::http::Method;
+use serde_json::Value;
+
+use crate::support::TestApp;
+
+/// Operations that a stranger may call. Adding a line here is a security decision.
+const PUBLIC: &[&str] = &["register", "login", "refresh_token", "set_up"];
+/// Operations that need a permission which only admins have.
+const ADMINS_ONLY: &[&str] = &["create_user", "list_users", "create_setup_link"];
+
+struct Operation {
+    id: String,
+    path: String,
+    method: Method,
+    spec: Value,
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let paths = document["paths"].as_object().expect("paths");
+    paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().expect("methods").iter().map(move |(method, spec)| Operation {
+                id: spec["operationId"].as_str().unwrap_or_default().to_owned(),
+                path: path.replace('{', "").replace('}', ""),
+                method: method.to_uppercase().parse().expect("a method"),
+                spec: spec.clone(),
+            })
+        })
+        .collect()
+}
+
+/// The body that the document shows for an operation.
+fn example<'a>(document: &'a Value, operation: &Operation) -> Option<&'a Value> {
+    let name = operation.spec["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()?;
+    document.pointer(name.trim_start_matches('#')).map(|it| &it["example"])
+}
+
+/// The id of the operation that an alias stands for.
+fn base(id: &str) -> &str {
+    id.trim_end_matches("_alias").trim_end_matches("_renamed")
+}
+
+#[tokio::test]
+async fn a_stranger_is_turned_away_everywhere_but_where_it_is_meant() {
+    let app = TestApp::new().await;
+    let mut let_in = BTreeSet::new();
+    for operation in operations(&app.openapi().await) {
+        let reply = app.ask(operation.method, &operation.path).text("{}").send().await;
+        if reply.status == 401 {
+            assert_eq!(reply.refusal().1, "not-signed-in", "{}", operation.id);
+            assert!(!operation.spec["security"].is_null(), "{} says nothing of signing in", operation.id);
+        } else {
+            let_in.insert(base(&operation.id).to_owned());
+            assert!(operation.spec["security"].is_null(), "{} says one must sign in", operation.id);
+        }
+    }
+
+    assert_eq!(let_in, PUBLIC.iter().map(|it| (*it).to_owned()).collect());
+}
+
+#[tokio::test]
+async fn each_role_may_what_is_meant() {
+    let app = TestApp::with_people().await;
+    let mut refused: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for role in ["admin", "user", "readonly"] {
+        let document = app.openapi().await;
+        for operation in operations(&document) {
+            // Signing out would end what is being tested.
+            if operation.id.starts_with("logout") {
+                continue;
+            }
+            let body = example(&document, &operation).cloned().unwrap_or_default();
+            let reply = app.as_role(role, operation.method, &operation.path).json(&body).send().await;
+            assert!(reply.status < 500, "{} as {role}: {reply:?}", operation.id);
+            if reply.status == 403 && reply.refusal().1 == "not-allowed" {
+                refused.entry(role).or_default().insert(base(&operation.id).to_owned());
+            }
+        }
+    }
+
+    let admins_only: BTreeSet<String> = ADMINS_ONLY.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(refused, BTreeMap::from([("user", admins_only.clone()), ("readonly", admins_only)]));
+}
+
+#[tokio::test]
+async fn every_operation_is_described_for_people_and_programs() {
+    let document = TestApp::new().await.openapi().await;
+    let mut ids = BTreeSet::new();
+    for Operation { id, path, spec, .. } in operations(&document) {
+        assert!(ids.insert(id.clone()), "the id `{id}` is there twice");
+        assert!(
+            !id.is_empty() && id.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_'),
+            "{path}"
+        );
+        assert!(spec["summary"].as_str().is_some_and(|it| !it.is_empty()), "{id} has no summary");
+        let description = spec["description"].as_str().unwrap_or_default();
+        let tells_who = ["Anyone", "permission `", "Another name"].iter().any(|it| description.contains(it));
+        assert!(tells_who, "{id} does not say who may: {description}");
+        assert!(spec["tags"].as_array().is_some_and(|it| it.len() == 1), "{id} has no chapter");
+        for range in ["4XX", "5XX"] {
+            let content = &spec["responses"][range]["content"]["application/problem+json"];
+            assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{id} {range}");
+        }
+        if let Some(name) = spec["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str() {
+            let schema = document.pointer(name.trim_start_matches('#')).expect("the schema");
+            assert!(schema["example"].is_object(), "{id}: {name} has no example");
+            assert_eq!(schema["additionalProperties"], false, "{id}: {name} is open");
+        }
+    }
+}
+
+/// What a document shows must be what the server takes.
+#[tokio::test]
+async fn the_examples_of_the_document_fit_their_own_schema() {
+    let app = TestApp::new().await;
+    let document = app.openapi().await;
+    for operation in operations(&document) {
+        let Some(example) = example(&document, &operation) else { continue };
+        let reply = app.operator(operation.method, &operation.path).json(example).send().await;
+        assert!(![400, 413, 415, 422].contains(&reply.status), "{}: {reply:?}", operation.id);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request_and_is_kept_by_nobody() {
+    let app = TestApp::with_people().await;
+    for operation in operations(&app.openapi().await) {
+        let reply = app
+            .as_role("user", operation.method, &operation.path)
+            .header("x-request-id", "mine-1")
+            .text("{}")
+            .send()
+            .await;
+        assert_eq!(reply.header("x-request-id"), Some("mine-1"), "{}", operation.id);
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{}", operation.id);
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{}", operation.id);
+        assert!(reply.header("x-response-time").is_some(), "{}", operation.id);
+        if 400 <= reply.status {
+            assert_eq!(reply.body["instance"], "mine-1", "{}", operation.id);
+        }
+    }
+}
+
+/// A change here is a change for every client: look at it as one of them.
+#[tokio::test]
+async fn the_document_is_the_one_that_was_looked_at() {
+    insta::assert_json_snapshot!("openapi", TestApp::new().await.openapi().await);
+}
+
+#[tokio::test]
+async fn the_document_of_3_1_has_no_words_of_3_0() {
+    let app = TestApp::new().await;
+
+    let document = app.ask(Method::GET, "/openapi-3.1.json").send().await;
+
+    assert_eq!(document.body["openapi"], "3.1.0");
+    assert!(!document.text.contains("\"nullable\""));
+    assert!(!document.text.contains("\"exclusiveMinimum\":true"));
+}

@@ -1,0 +1,10 @@
+//! The suite: each test is the sentence of a promise, kept through the whole stack.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
+
+mod accounts;
+mod contract;
+mod pages;
+mod roles;
+mod support;
+mod tidy;
+mod upgrade;

@@ -1,0 +1,167 @@
+//! An app in memory with a stopped clock and counted dice, and a client for it.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use poem::http::{HeaderMap, Method};
+use serde_json::{Value, json};
+use steading::App;
+use steading::base::{Clock, Random, TenantId, Timestamp};
+use steading::config::{Live, Sources};
+use steading::http::{Caller, Shell};
+
+/// 2026-01-02T03:04:05.678Z, where every test's clock stands at first.
+pub const START: Timestamp = Timestamp::from_millis(1_767_323_045_678);
+pub const PASSWORD: &str = "correct horse battery staple";
+
+pub struct TestApp {
+    pub clock: Clock,
+    shell: Shell,
+    tokens: BTreeMap<&'static str, String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+    pub text: String,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|it| it.to_str().ok())
+    }
+
+    pub fn content_type(&self) -> &str {
+        self.header("content-type").unwrap_or_default()
+    }
+
+    /// Status and problem code, which most refusals are told by.
+    pub fn refusal(&self) -> (u16, &str) {
+        assert_eq!(self.content_type(), "application/problem+json", "{self:?}");
+        (self.status, self.body["code"].as_str().unwrap_or_default())
+    }
+
+    pub fn str(&self, member: &str) -> String {
+        self.body[member].as_str().unwrap_or_else(|| panic!("no `{member}` in {self:?}")).to_owned()
+    }
+}
+
+/// A request that is being put together.
+pub struct Ask<'a> {
+    app: &'a TestApp,
+    request: poem::RequestBuilder,
+    body: Option<String>,
+}
+
+impl<'a> Ask<'a> {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.text(body.to_string())
+    }
+
+    pub fn text(mut self, body: impl Into<String>) -> Self {
+        self.request = self.request.header("content-type", "application/json");
+        self.body = Some(body.into());
+        self
+    }
+
+    pub async fn send(self) -> Reply {
+        let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.into_body().into_string().await.expect("text");
+        Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
+    }
+}
+
+impl TestApp {
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With settings as they stand in the environment: `("ACCOUNTS__REGISTRATION", "closed")`.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        // The cheapest hash that the settings allow: the tests are not about its cost.
+        let cheap = [("ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("ACCOUNTS__HASH_ITERATIONS", "1")];
+        let environment =
+            cheap.iter().chain(settings).map(|(name, value)| (format!("STEADING__{name}"), (*value).to_owned()));
+        let config =
+            Live::load(Sources { environment: environment.collect(), ..Sources::default() }).expect("settings");
+        let clock = Clock::stopped_at(START);
+        let app = App::in_memory(config, clock.clone(), Random::counting()).await.expect("an app");
+        let shell = app.shell(app.routes().expect("routes"));
+        Self { clock, shell, tokens: BTreeMap::new() }
+    }
+
+    /// With `admin@`, `user@` and `readonly@example.com`, all signed in.
+    pub async fn with_people() -> Self {
+        let mut app = Self::new().await;
+        for role in ["admin", "user", "readonly"] {
+            let email = format!("{role}@example.com");
+            let body = json!({ "email": email, "password": PASSWORD, "role": role });
+            let made = app.operator(Method::POST, "/api/v1/admin/users").json(&body).send().await;
+            assert_eq!(made.status, 201, "{made:?}");
+            let token = app.login(&email, PASSWORD).await.str("accessToken");
+            app.tokens.insert(role, token);
+        }
+        app
+    }
+
+    pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {
+        let uri = path.parse().unwrap_or_else(|_| panic!("{path} is no path"));
+        let request = poem::Request::builder().method(method).uri(uri).header("host", "localhost");
+        Ask { app: self, request, body: None }
+    }
+
+    /// As someone of [`TestApp::with_people`]; as a stranger with `""`.
+    pub fn as_role(&self, role: &str, method: Method, path: &str) -> Ask<'_> {
+        let ask = self.ask(method, path);
+        match self.tokens.get(role) {
+            Some(token) => ask.bearer(token),
+            None => ask,
+        }
+    }
+
+    /// As the operator at the socket.
+    pub fn operator(&self, method: Method, path: &str) -> Ask<'_> {
+        let mut ask = self.ask(method, path);
+        ask.request = ask.request.extension(Caller::operator(TenantId::main()));
+        ask
+    }
+
+    pub async fn register(&self, email: &str) -> Reply {
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await
+    }
+
+    pub async fn login(&self, email: &str, password: &str) -> Reply {
+        let body = json!({ "email": email, "password": password });
+        self.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await
+    }
+
+    pub async fn refresh(&self, token: &str) -> Reply {
+        let body = json!({ "refreshToken": token });
+        self.ask(Method::POST, "/api/v1/auth/refresh-token").json(&body).send().await
+    }
+
+    pub async fn profile(&self, token: &str) -> Reply {
+        self.ask(Method::GET, "/api/v1/auth/profile").bearer(token).send().await
+    }
+
+    pub fn advance(&self, secs: u64) {
+        self.clock.advance(Duration::from_secs(secs));
+    }
+
+    pub async fn openapi(&self) -> Value {
+        self.ask(Method::GET, "/openapi.json").send().await.body
+    }
+}

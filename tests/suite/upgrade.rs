@@ -1,0 +1,17 @@
+//! What a release has promised to the data of the one before.
+use steading::db::migrate::{SYSTEM, TENANT};
+
+/// Migrations as they were released. A line is added with a migration, and never changed.
+const RELEASED: &[(&str, &str)] = &[
+    ("0001_system", "a55f83dce5c82b269d9d5eac2cabf6964c0ea6d6e76595794efb87719f669f97"),
+    ("0001_accounts", "227b88497564707a2a7a6e6f73eb890bfd9a9a5148cd08dfe6177379de0207c7"),
+];
+
+/// An edited migration would leave old and new servers with different tables under one number.
+#[test]
+fn a_released_migration_is_never_edited() {
+    let found: Vec<_> = SYSTEM.iter().chain(TENANT).map(|it| (it.name, it.digest())).collect();
+    let released: Vec<_> = RELEASED.iter().map(|(name, digest)| (*name, (*digest).to_owned())).collect();
+
+    assert_eq!(found, released);
+}
