@@ -1,3 +1,4 @@
+//! What a caller may send, and what is said of the rest.
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
