@@ -108,7 +108,7 @@ pub struct Document {
     /// The sort of problem, for programs. A code never changes its meaning.
     pub code: String,
     /// Each thing that is wrong with the request, if it is about its values.
-    #[oai(skip_serializing_if_is_empty)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub errors: Vec<Fault>,
 }
 
@@ -136,6 +136,7 @@ impl Problem {
     /// Well-formed, but with values that are not valid: all of them at once.
     pub fn invalid(errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
+            [only] if only.pointer.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.pointer, only.detail),
             many => format!("{} values are not valid; see `errors`", many.len()),
         };
@@ -175,6 +176,19 @@ impl Problem {
         response
     }
 
+    /// Why a body did not arrive whole: as whoever guards bodies says, if it was stopped there.
+    pub fn from_body(error: &poem::error::ReadBodyError) -> Self {
+        if let Some(problem) = ProblemError::within(error) {
+            return problem.clone();
+        }
+        match error {
+            poem::error::ReadBodyError::PayloadTooLarge => {
+                Self::new(&BODY_TOO_LARGE, "the body is larger than this path takes")
+            }
+            _ => Self::new(&MALFORMED, "the body could not be read to its end"),
+        }
+    }
+
     /// Turns a failure that the framework made, before or after an endpoint ran, into a problem.
     pub async fn from_framework(error: poem::Error) -> Response {
         use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, SizedLimitError};
@@ -200,8 +214,8 @@ impl Problem {
             Self::new(&METHOD_NOT_ALLOWED, "see the OpenAPI document for the methods of this path")
         } else if error.is::<SizedLimitError>() {
             Self::new(&BODY_TOO_LARGE, "the body is larger than this path takes")
-        } else if error.is::<ReadBodyError>() {
-            Self::new(&MALFORMED, "the body could not be read to its end")
+        } else if let Some(cause) = error.downcast_ref::<ReadBodyError>() {
+            Self::from_body(cause)
         } else if error.status().is_client_error() {
             Self::new(&MALFORMED, error.to_string())
         } else {
@@ -231,6 +245,25 @@ pub fn finish(response: &mut Response, request_id: &str) {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.detail)]
 pub struct ProblemError(pub Problem);
+
+impl ProblemError {
+    /// The problem that an error carries, however often it was wrapped.
+    pub fn within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(Self(problem)) = error.downcast_ref() {
+                return Some(problem);
+            }
+            // `io::Error::source` skips the error that it wraps.
+            let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            next = match wrapped {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
+        }
+        None
+    }
+}
 
 impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
@@ -302,6 +335,31 @@ mod tests {
 
         assert_eq!(problem.kind, &INTERNAL);
         assert!(!problem.detail.contains("secrets"));
+    }
+
+    /// The guard of bodies speaks through two or three layers of `io::Error`.
+    #[test]
+    fn a_problem_is_found_however_often_it_was_wrapped() {
+        use std::io;
+        let problem = Problem::new(&BODY_TOO_LARGE, "at most 10 bytes");
+        let wrapped = io::Error::other(io::Error::other(ProblemError(problem)));
+
+        let found = Problem::from_body(&poem::error::ReadBodyError::Io(wrapped));
+        let none = Problem::from_body(&poem::error::ReadBodyError::Io(io::Error::other("gone")));
+
+        assert_eq!((found.kind, found.detail.as_str()), (&BODY_TOO_LARGE, "at most 10 bytes"));
+        assert_eq!(none.kind, &MALFORMED);
+    }
+
+    #[tokio::test]
+    async fn a_problem_keeps_its_body_on_its_way_through_the_framework() {
+        let error = poem::Error::from(Problem::not_found());
+
+        let mut response = Problem::from_framework(error).await;
+        finish(&mut response, "7");
+
+        let body = response.into_body().into_string().await.expect("a body");
+        assert!(body.contains(r#""code":"not-found""#), "{body}");
     }
 
     #[test]

@@ -1,0 +1,159 @@
+//! What a caller sends: JSON that is read strictly and judged as a whole.
+//!
+//! The document is the validator: the body is read once into a tree that
+//! remembers what JSON alone would hide (a name given twice), then walked beside
+//! the type's own OpenAPI schema, so what the documentation promises and what the
+//! server takes cannot differ. All faults are told at once, each with its pointer,
+//! and none of them repeats a value: a password typed into the wrong member must
+//! not come back in an answer or a log.
+mod check;
+mod document;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Deref;
+
+use poem::http::header::CONTENT_TYPE;
+use poem::{Request, RequestBody};
+use poem_openapi::payload::{ParsePayload, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseFromJSON, Type};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::Value;
+
+use self::document::{At, Faults};
+use self::shape::{Kind, Shapes};
+use super::problem::{self, Fault, Problem};
+
+/// The JSON body of a request, as a `T`.
+///
+/// `Input<Option<T>>` takes a request without a body too.
+#[derive(Debug)]
+pub struct Input<T>(pub T);
+
+impl<T> Deref for Input<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Reads a `T` out of the bytes of a body.
+pub fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() && !T::IS_REQUIRED {
+        return T::parse_from_json(None).map_err(|_| Problem::internal(&MadeOfNothing));
+    }
+    let shapes = shape::of::<T>();
+    let value = checked(&shapes, bytes)?;
+    T::parse_from_json(Some(value)).map_err(|error| refused_by_type(&shapes, bytes, error.message()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a type that need not be sent could not be made of nothing")]
+struct MadeOfNothing;
+
+fn checked(shapes: &Shapes, bytes: &[u8]) -> Result<Value, Problem> {
+    let mut faults = Faults::default();
+    let mut value = document::read(bytes, &mut faults)?;
+    check::check(shapes, shapes.root, &mut value, At::Root, &mut faults);
+    faults.into_result()?;
+    Ok(value)
+}
+
+/// What only the type itself knows to be wrong, in its own words if these are safe to repeat.
+fn refused_by_type(shapes: &Shapes, bytes: &[u8], message: &str) -> Problem {
+    let nested = message.split_once(" (occurred while parsing ");
+    let words = nested.map_or(message, |(words, _)| words);
+    // The framework's own sentence for a wrong type ends with the value.
+    let own = words.strip_prefix("failed to parse \"").and_then(|it| it.split_once("\": ")).map(|(_, own)| own);
+    let (name, words) = match own.and_then(|it| it.strip_prefix("field `")?.split_once("` verification failed. ")) {
+        Some((name, words)) => (Some(name), Some(words)),
+        None => (None, own),
+    };
+    let mut faults = Faults::default();
+    let words = words.filter(|it| document::read(bytes, &mut faults).is_ok_and(|value| !document::quotes(it, &value)));
+    let pointer = match (&shapes.shapes[shapes.root].kind, name) {
+        (Kind::Object { members, .. }, Some(name)) if nested.is_none() && members.contains_key(name) => {
+            At::Member(&At::Root, name).pointer()
+        }
+        _ => String::new(),
+    };
+    Problem::invalid(vec![Fault::new(pointer, "invalid", words.unwrap_or("is not accepted"))])
+}
+
+/// `application/json` or anything `+json`, in UTF-8 if it says so.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(|it| it.trim().to_ascii_lowercase());
+    let media_type = parts.next().unwrap_or_default();
+    let json = media_type == "application/json"
+        || (media_type.strip_prefix("application/").and_then(|it| it.strip_suffix("+json")))
+            .is_some_and(|it| !it.is_empty());
+    let utf8 =
+        parts.filter_map(|it| it.strip_prefix("charset=").map(|it| it.trim_matches('"') == "utf-8")).all(|it| it);
+    json && utf8
+}
+
+impl<T: Type> Payload for Input<T> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn check_content_type(content_type: &str) -> bool {
+        is_json(content_type)
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: ParseFromJSON + 'static> ParsePayload for Input<T> {
+    const IS_REQUIRED: bool = T::IS_REQUIRED;
+
+    async fn from_request(_request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let bytes = match body.take() {
+            Ok(body) => body.into_bytes().await,
+            Err(error) => Err(error),
+        };
+        let bytes = bytes.map_err(|error| Problem::from_body(&error))?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+/// Written out where the framework has a macro, so that a body that need not be sent needs no type either.
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Input<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: T::IS_REQUIRED })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let content_type = request.headers().get(CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
+        match content_type {
+            Some(content_type) if !is_json(content_type) => {
+                return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED).into());
+            }
+            None if T::IS_REQUIRED => return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED).into()),
+            _ => {}
+        }
+        <Self as ParsePayload>::from_request(request, body).await
+    }
+}
+
+const UNSUPPORTED: &str = "send the body with `Content-Type: application/json`, in UTF-8";
