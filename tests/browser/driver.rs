@@ -1,4 +1,4 @@
-//! A browser, and a server to look at.
+//! A browser that is driven as a person would, and remembers what it did.
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,55 +10,6 @@ use serde_json::{Value, json};
 
 /// How long a page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A server on a port that the system chose, in a folder of its own.
-pub struct Server {
-    pub url: String,
-    pub setup_link: String,
-    folder: tempfile::TempDir,
-    process: Child,
-}
-
-impl Server {
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_steading"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
-        let (mut url, mut setup_link) = (String::new(), String::new());
-        for line in BufReader::new(process.stdout.take().expect("piped")).lines() {
-            let line = line.expect("a line");
-            let mut words = line.split_whitespace();
-            match (words.next(), words.next()) {
-                (Some("setup"), Some(link)) => link.clone_into(&mut setup_link),
-                (Some("listens"), Some(address)) => {
-                    url = format!("http://{address}");
-                    break;
-                }
-                _ => {}
-            }
-        }
-        Self { url, setup_link, folder, process }
-    }
-
-    /// Runs a role on the server's folder.
-    pub fn steading(&self, args: &[&str]) {
-        let ran = Command::new(env!("CARGO_BIN_EXE_steading")).args(args).current_dir(self.folder.path()).output();
-        let ran = ran.expect("run");
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// A Chromium of its own, that remembers what it asked for.
 pub struct Browser {

@@ -2,11 +2,14 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
 mod driver;
+#[path = "../server.rs"]
+mod server;
 
 use std::time::Duration;
 
-use driver::{Browser, Server};
+use driver::Browser;
 use fantoccini::Locator;
+use server::{Server, steading};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -14,8 +17,9 @@ const PASSWORD: &str = "correct horse battery staple";
 /// without any network.
 #[tokio::test]
 async fn swagger_ui_opens_signs_in_and_sends_a_request_and_nothing_leaves_the_machine() {
-    let server = Server::start();
-    server.steading(&["admin", "create", "--email", "ada@example.com", "--password", PASSWORD]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    steading(folder.path(), &["admin", "create", "--email", "ada@example.com", "--password", PASSWORD]);
     let browser = Browser::start().await;
     let page = &browser.client;
 
@@ -51,11 +55,13 @@ async fn swagger_ui_opens_signs_in_and_sends_a_request_and_nothing_leaves_the_ma
 
 #[tokio::test]
 async fn a_setup_link_leads_to_an_admin() {
-    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
     let browser = Browser::start().await;
     let page = &browser.client;
 
-    page.goto(&server.setup_link).await.expect("opened");
+    let link = server.greeting.split_whitespace().find(|it| it.contains("/setup#token=")).expect("a link");
+    page.goto(link).await.expect("opened");
     browser.find("#email").await.send_keys("ada@example.com").await.expect("typed");
     browser.find("#password").await.send_keys("lovelace").await.expect("typed");
     let is_held_back: bool = serde_json::from_value(
@@ -77,7 +83,8 @@ async fn a_setup_link_leads_to_an_admin() {
 /// Nothing is wider than a phone, and nothing needs a mouse.
 #[tokio::test]
 async fn pages_fit_a_phone() {
-    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
     let browser = Browser::start().await;
     browser.client.set_window_size(390, 800).await.expect("a phone");
     for path in ["/", "/docs", "/docs/configuration", "/problems", "/problems/busy", "/setup"] {

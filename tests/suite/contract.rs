@@ -25,7 +25,7 @@ fn operations(document: &Value) -> Vec<Operation> {
         .flat_map(|(path, methods)| {
             methods.as_object().expect("methods").iter().map(move |(method, spec)| Operation {
                 id: spec["operationId"].as_str().unwrap_or_default().to_owned(),
-                path: path.replace('{', "").replace('}', ""),
+                path: path.replace(['{', '}'], ""),
                 method: method.to_uppercase().parse().expect("a method"),
                 spec: spec.clone(),
             })

@@ -1,0 +1,168 @@
+//! What must not be lost when the worst happens: a kill, a full disk, a failing disk.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
+#![expect(clippy::print_stdout, reason = "how much was tried is worth a line")]
+
+mod load;
+#[path = "../server.rs"]
+mod server;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use load::{Load, ask};
+use server::{Server, steading};
+
+/// The cheapest passwords that the settings allow: these tests are about the disk.
+const CHEAP: &[(&str, &str)] =
+    &[("STEADING__ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("STEADING__ACCOUNTS__HASH_ITERATIONS", "1")];
+
+fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [CHEAP, more].concat()
+}
+
+#[test]
+fn what_was_acknowledged_survives_twenty_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut load = Load::new(8);
+    for round in 0..20 {
+        let mut server = Server::start(folder.path(), &settings(&[]));
+        if round == 0 {
+            assert!(server.greeting.contains("/setup#token="), "a fresh folder: {}", server.greeting);
+            load.register(&server.url);
+        }
+        load.check(&server.url);
+
+        // Not always at the same point of a group.
+        load.run(&server.url, Duration::from_millis(120 + 17 * round), || {
+            server.process.kill().expect("killed");
+        });
+        server.process.wait().expect("gone");
+    }
+
+    let server = Server::start(folder.path(), &settings(&[]));
+    load.check(&server.url);
+    drop(server);
+    assert!(1_000 < load.acknowledged(), "only {} writes were acknowledged", load.acknowledged());
+    println!("{} writes were acknowledged over 20 kills, and none was lost", load.acknowledged());
+    assert!(steading(folder.path(), &["doctor"]).contains("every page and reference was looked at"));
+}
+
+/// After a failed fsync the kernel may report success for what it dropped.
+#[test]
+fn a_failed_fsync_ends_the_process_without_a_false_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut load = Load::new(8);
+    let mut server = Server::start(folder.path(), &settings(&[]));
+    load.register(&server.url);
+    let id = server.process.id().to_string();
+    let inject = "inject=fsync,fdatasync:error=EIO:when=50+";
+    let mut strace = Command::new("strace")
+        .args(["-f", "-q", "-e", "trace=fsync,fdatasync", "-e", inject, "-o", "/dev/null", "-p", &id])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace is installed (tests/run installs it)");
+
+    load.run(&server.url, Duration::from_secs(30), || {});
+    let status = server.process.wait().expect("ended by itself");
+    strace.wait().expect("ended with it");
+
+    assert_eq!(status.code(), Some(74), "{status:?}");
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    assert!(log.contains("the disk failed; stopping without answering"), "{log}");
+    let server = Server::start(folder.path(), &settings(&[]));
+    load.check(&server.url);
+    println!("{} writes were acknowledged before the disk failed, and none was lost", load.acknowledged());
+}
+
+/// A small disk of its own, gone with the value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(folder.path()).status();
+        assert!(mounted.expect("run").success(), "this test mounts a tmpfs, and must run as root");
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Fills the disk but for `left` bytes.
+    fn fill(&self, left: u64) {
+        let room = rustix::fs::statvfs(self.path()).expect("asked");
+        let free = room.f_bavail * room.f_frsize;
+        let size = usize::try_from(free.saturating_sub(left)).expect("small");
+        std::fs::write(self.path().join("filler"), vec![1; size]).expect("filled");
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.path().join("filler")).expect("removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_nearly_full_disk_refuses_writes_and_lets_reading_and_signing_out_go_on() {
+    let disk = SmallDisk::mount();
+    let settings = settings(&[("STEADING__STORAGE__FREE_BYTES_MIN", "2000000")]);
+    let mut load = Load::new(4);
+    let server = Server::start(disk.path(), &settings);
+    load.register(&server.url);
+    load.run(&server.url, Duration::from_millis(300), || {});
+
+    disk.fill(1_000_000);
+    let (token, out) = (load.token(0), load.token(1));
+    let write = ask(&server.url, "PATCH", "/api/v1/auth/profile", &token, r#"{"name": "1"}"#).expect("answered");
+    let read = ask(&server.url, "GET", "/api/v1/auth/profile", &token, "").expect("answered");
+    let sign_out = ask(&server.url, "POST", "/api/v1/auth/logout", &out, "").expect("answered");
+    let signed_out = ask(&server.url, "GET", "/api/v1/auth/profile", &out, "").expect("answered");
+    let ready = ask(&server.url, "GET", "/health/ready", "", "").expect("answered");
+
+    assert!(write.0 == 507 && write.1.contains("storage-full"), "{write:?}");
+    assert_eq!((read.0, sign_out.0, signed_out.0, ready.0), (200, 204, 401, 503));
+    disk.empty();
+    load.forget(1);
+    load.run(&server.url, Duration::from_millis(300), || {});
+    load.check(&server.url);
+}
+
+/// Without a reserve, SQLite itself runs out of room in the middle of a write.
+#[test]
+fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
+    let disk = SmallDisk::mount();
+    let settings = settings(&[("STEADING__STORAGE__FREE_BYTES_MIN", "0")]);
+    let mut load = Load::new(4);
+    let mut server = Server::start(disk.path(), &settings);
+    load.register(&server.url);
+    disk.fill(300_000);
+
+    let began = Instant::now();
+    load.run(&server.url, Duration::from_secs(3), || {});
+    assert!(began.elapsed() < Duration::from_secs(20), "nothing hangs");
+    assert!(0 < load.refused(), "the disk was never full");
+
+    if let Some(status) = server.process.try_wait().expect("asked") {
+        // An I/O error instead of a full disk: it stops rather than guess.
+        assert_eq!(status.code(), Some(74));
+        disk.empty();
+        server = Server::start(disk.path(), &settings);
+    } else {
+        disk.empty();
+    }
+    load.check(&server.url);
+    let before = load.acknowledged();
+    load.run(&server.url, Duration::from_millis(500), || {});
+    assert!(before < load.acknowledged(), "with room again, writes go on");
+    drop(server);
+    let server = Server::start(disk.path(), &settings);
+    load.check(&server.url);
+}
