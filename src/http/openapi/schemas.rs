@@ -145,9 +145,9 @@ fn allow_null(schema: &mut Map<String, Value>) {
             _ => json!({ "allOf": parts }),
         };
         schema.insert("anyOf".to_owned(), json!([whole, { "type": "null" }]));
-    } else if let Some(choices) = ["anyOf", "oneOf"].into_iter().find_map(|it| schema.get(it).map(|_| it)) {
-        if let Some(choices) = schema.get_mut(choices).and_then(Value::as_array_mut) {
-            choices.push(json!({ "type": "null" }));
-        }
+    } else if let Some(variants) = ["anyOf", "oneOf"].into_iter().find(|it| schema.contains_key(*it))
+        && let Some(variants) = schema.get_mut(variants).and_then(Value::as_array_mut)
+    {
+        variants.push(json!({ "type": "null" }));
     }
 }
