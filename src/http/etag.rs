@@ -22,15 +22,8 @@ impl IfMatch {
         if header == "*" {
             return Ok(Self::Any);
         }
-        let tags = header.split(',').map(|it| {
-            let it = it.trim();
-            // A weak tag never matches strongly, so it names no version of ours.
-            let tag = it.strip_prefix("W/").map_or(Some(it), |_| Some("\"W/\""));
-            let tag = tag.and_then(|it| it.strip_prefix('"')?.strip_suffix('"')).filter(|it| !it.contains('"'));
-            tag.map(ToOwned::to_owned)
-        });
-        let tags: Option<Vec<_>> = tags.collect();
-        tags.map(Self::OneOf)
+        tags(header)
+            .map(Self::OneOf)
             .ok_or_else(|| Problem::new(&problem::MALFORMED, "`If-Match` must be an entity tag such as \"3\""))
     }
 
@@ -39,6 +32,24 @@ impl IfMatch {
             Self::Any => true,
             Self::OneOf(tags) => tags.iter().any(|it| *it == version.to_string()),
         }
+    }
+}
+
+/// The strong tags of a list, without their quotes. Weak ones are left out: they match nothing.
+fn tags(mut list: &str) -> Option<Vec<String>> {
+    let mut tags = Vec::new();
+    loop {
+        let weak = list.strip_prefix("W/");
+        // A tag may hold a comma, so the list cannot be split at them.
+        let (tag, rest) = weak.unwrap_or(list).strip_prefix('"')?.split_once('"')?;
+        if weak.is_none() {
+            tags.push(tag.to_owned());
+        }
+        let rest = rest.trim_start();
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        list = rest.strip_prefix(',')?.trim_start();
     }
 }
 
@@ -57,6 +68,7 @@ mod tests {
         assert_eq!(allows(Some("\"3\""), 3), Some(true));
         assert_eq!(allows(Some("\"2\", \"3\""), 3), Some(true));
         assert_eq!(allows(Some("\"2\""), 3), Some(false));
+        assert_eq!(allows(Some("\"a, b\" ,W/\"2\",\"3\""), 3), Some(true), "a comma may stand in a tag");
         assert_eq!(allows(Some("W/\"3\""), 3), Some(false), "weak tags never match");
     }
 

@@ -158,4 +158,20 @@ mod tests {
             }
         }
     }
+
+    /// The binary is used on machines without a way out, and nobody else shall see who reads what.
+    #[test]
+    fn no_file_of_a_page_comes_from_another_host() {
+        let problems = ProblemPages::iter().filter_map(|it| ProblemPages::get(&it));
+        let guides = Guides::iter().filter_map(|it| Guides::get(&it));
+        let rendered = problems.chain(guides).map(|it| render(&text(Some(it))).html);
+        let files = Statics::iter().map(|it| text(Statics::get(&it)));
+        for content in rendered.chain(files) {
+            for loads in
+                ["src=\"http", "src=\"//", "url(http", "url(//", "url(\"http", "@import", "import(", "fetch('http"]
+            {
+                assert!(!content.contains(loads), "{loads} in {content:.80}");
+            }
+        }
+    }
 }

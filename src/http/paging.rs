@@ -1,5 +1,5 @@
 //! Lists: how far a page goes, and where the next one begins.
-use std::fmt::Write;
+use std::fmt::Display;
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
@@ -102,19 +102,35 @@ impl Cursors {
     }
 }
 
-/// The `Link` header (RFC 8288) to the next page, relative to `path`.
-pub fn next_link(path: &str, page: &Page, next_cursor: Option<&str>) -> Option<String> {
-    let cursor = next_cursor?;
-    let mut link = format!("<{path}?limit={}", page.limit);
-    let _ = match page.number {
-        Some(number) => write!(link, "&page={}", number + 1),
-        None => write!(link, "&cursor={cursor}"),
+/// The `Link` header (RFC 8288) of a page: the next one, and for numbered pages those around it.
+///
+/// `query` is what else the list was asked for, encoded (`role=admin`), or empty: a link
+/// that dropped it would lead into another list.
+pub fn links(path: &str, query: &str, page: &Page, next_cursor: Option<&str>, total: Option<u64>) -> Option<String> {
+    let count = if page.with_total { "&count=exact" } else { "" };
+    let rest = if query.is_empty() { String::new() } else { format!("&{query}") };
+    let mut links = Vec::new();
+    let mut link = |name: &str, value: &dyn Display, relation: &str| {
+        links.push(format!("<{path}?limit={}&{name}={value}{count}{rest}>; rel=\"{relation}\"", page.limit));
     };
-    if page.with_total {
-        link.push_str("&count=exact");
+    match (page.number, next_cursor) {
+        (Some(number), next) => {
+            let within_reach = |number: u64| (number - 1).saturating_mul(page.limit) <= SKIP_MAX;
+            if next.is_some() && within_reach(number + 1) {
+                link("page", &(number + 1), "next");
+            }
+            if 1 < number {
+                link("page", &(number - 1), "prev");
+            }
+            link("page", &1, "first");
+            if let Some(last) = total.map(|it| it.div_ceil(page.limit).max(1)).filter(|it| within_reach(*it)) {
+                link("page", &last, "last");
+            }
+        }
+        (None, Some(cursor)) => link("cursor", &cursor, "next"),
+        (None, None) => {}
     }
-    link.push_str(">; rel=\"next\"");
-    Some(link)
+    Some(links.join(", ")).filter(|it| !it.is_empty())
 }
 
 #[cfg(test)]
@@ -163,5 +179,32 @@ mod tests {
         let page = Paging::default().check(&cursors(), "users").expect("fits");
 
         assert_eq!((page.limit, page.skip, page.after, page.with_total), (30, 0, None, false));
+    }
+
+    #[test]
+    fn a_numbered_page_knows_its_neighbours() {
+        let page = |number| Page { limit: 10, skip: 0, number: Some(number), after: None, with_total: true };
+
+        let middle = links("/u", "role=admin", &page(2), Some("c"), Some(31)).expect("links");
+        let last = links("/u", "", &page(4), None, Some(31)).expect("links");
+        let farthest = links("/u", "", &page(SKIP_MAX / 10 + 1), Some("c"), None).expect("links");
+
+        assert_eq!(
+            middle,
+            "</u?limit=10&page=3&count=exact&role=admin>; rel=\"next\", \
+             </u?limit=10&page=1&count=exact&role=admin>; rel=\"prev\", \
+             </u?limit=10&page=1&count=exact&role=admin>; rel=\"first\", \
+             </u?limit=10&page=4&count=exact&role=admin>; rel=\"last\""
+        );
+        assert!(!last.contains("next") && last.contains("page=3&count=exact>; rel=\"prev\""), "{last}");
+        assert!(!farthest.contains("next"), "it would be refused: {farthest}");
+    }
+
+    #[test]
+    fn a_page_after_a_cursor_knows_only_the_next() {
+        let page = Page { limit: 30, skip: 0, number: None, after: None, with_total: false };
+
+        assert_eq!(links("/u", "", &page, Some("c"), None).as_deref(), Some("</u?limit=30&cursor=c>; rel=\"next\""));
+        assert_eq!(links("/u", "", &page, None, None), None);
     }
 }

@@ -78,4 +78,14 @@ mod tests {
         assert!(route(Route::new(), &page).is_ok());
         assert!(route(Route::new(), "<html></html>").is_err());
     }
+
+    #[test]
+    fn the_style_loads_nothing_from_another_host() {
+        let page = OpenApiService::new((), "test", "1").swagger_ui_html();
+        let style = cut(&page, "<style charset=\"UTF-8\">", "</style>").expect("a style");
+
+        let loads: Vec<_> = style.split("url(").skip(1).map(|it| it.trim_start_matches('"')).collect();
+        assert!(!loads.is_empty() && loads.iter().all(|it| it.starts_with("data:")), "{:?}", loads.len());
+        assert!(!style.contains("@import") && !STARTER.contains("http"));
+    }
 }

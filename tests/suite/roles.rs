@@ -104,7 +104,7 @@ fn roles_work_with_the_server_running_and_with_it_stopped() {
         "{}",
         text(&doctor)
     );
-    assert!(text(&steading(folder.path(), &["openapi"])).contains("\"openapi\": \"3.0.0\""));
+    assert!(text(&steading(folder.path(), &["openapi"])).contains("\"openapi\": \"3.0.3\""));
     assert!(text(&steading(folder.path(), &["migrate"])).contains("is at version"));
     assert!(text(&steading(folder.path(), &["completions", "bash"])).contains("complete"));
 }

@@ -350,7 +350,7 @@ impl AccountsApi {
         users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let last = users.last().filter(|_| has_more);
         let next_cursor = last.map(|it| self.cursors.seal(&position(it), &scope));
-        let link = paging::next_link("/api/v1/admin/users", &page, next_cursor.as_deref());
+        let link = paging::links("/api/v1/admin/users", "", &page, next_cursor.as_deref(), total);
         let meta = ListMeta { limit, next_cursor, page: page.number, total };
         Ok(Users::Page(Json(UserList { data: users, meta }), link))
     }

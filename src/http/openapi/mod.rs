@@ -1,0 +1,163 @@
+//! The OpenAPI document, as 3.0 and as 3.1.
+//!
+//! poem-openapi describes the endpoints as 3.0.0. Added here: the second names of paths,
+//! that bodies take no unknown members, and that what may be left out may be null. The
+//! 3.1 document is a conversion of ours.
+mod schemas;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use poem::endpoint::make;
+use poem::http::Method;
+use poem::{Endpoint, Request, Route};
+use poem_openapi::Tags;
+use serde_json::{Map, Value, json};
+
+use super::alias;
+use super::asset::{Asset, Caching};
+
+/// The chapters of the document.
+#[derive(Clone, Copy, Debug, Tags)]
+pub enum Tag {
+    /// Registering, signing in and out, one's own profile.
+    Accounts,
+    /// Everyone's accounts, for admins.
+    Users,
+}
+
+/// The second names that are part of the product's promise. Others work, but are not in the document.
+const PROMISED_ALIASES: &[(&str, &str)] = &[
+    ("post", "/api/auth/register"),
+    ("post", "/api/auth/login"),
+    ("post", "/api/auth/logout"),
+    ("post", "/api/auth/logout-all"),
+    ("post", "/api/auth/refresh"),
+    ("post", "/api/auth/refresh-token"),
+    ("get", "/api/auth/profile"),
+    ("get", "/api/admin/users"),
+];
+
+/// Both documents. Cheap to clone; all clones serve the same.
+#[derive(Clone, Debug)]
+pub struct Documents(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    /// What the program itself offers; it does not change while it runs.
+    fixed: Value,
+    served: ArcSwap<Served>,
+}
+
+#[derive(Debug)]
+struct Served {
+    v3_0: Asset,
+    v3_1: Asset,
+}
+
+#[derive(Clone, Copy)]
+enum Version {
+    V3_0,
+    V3_1,
+}
+
+impl Documents {
+    /// Completes what poem-openapi says of a service (`OpenApiService::spec`).
+    pub fn new(spec: &str) -> serde_json::Result<Self> {
+        let mut fixed: Value = serde_json::from_str(spec)?;
+        fixed["openapi"] = "3.0.3".into();
+        schemas::each(&mut fixed, &mut schemas::say_it_once);
+        schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
+        close_bodies(&mut fixed);
+        add_aliases(&mut fixed);
+        let served = ArcSwap::from_pointee(Served::new(fixed.clone()));
+        Ok(Self(Arc::new(Held { fixed, served })))
+    }
+
+    /// Adds paths and schemas (in the words of 3.0) that came with the data: those of collections.
+    ///
+    /// They take the place of all that were added before. What the program itself offers always stands.
+    pub fn set_added(&self, paths: Map<String, Value>, schemas: Map<String, Value>) {
+        let mut document = self.0.fixed.clone();
+        for (whole, added) in [("/paths", paths), ("/components/schemas", schemas)] {
+            let Some(whole) = document.pointer_mut(whole).and_then(Value::as_object_mut) else { continue };
+            for (name, it) in added {
+                whole.entry(name).or_insert(it);
+            }
+        }
+        self.0.served.store(Arc::new(Served::new(document)));
+    }
+
+    pub fn route(&self, route: Route) -> Route {
+        let serve = |version| {
+            let held = Arc::clone(&self.0);
+            make(move |request: Request| {
+                let served = held.served.load();
+                let document = match version {
+                    Version::V3_0 => &served.v3_0,
+                    Version::V3_1 => &served.v3_1,
+                };
+                let document = document.clone();
+                async move { document.call(request).await }
+            })
+        };
+        route.at("/openapi.json", serve(Version::V3_0)).at("/openapi-3.1.json", serve(Version::V3_1))
+    }
+}
+
+impl Served {
+    fn new(mut document: Value) -> Self {
+        let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
+        let v3_0 = asset(&document);
+        document["openapi"] = "3.1.0".into();
+        schemas::each(&mut document, &mut schemas::as_3_1);
+        Self { v3_0, v3_1: asset(&document) }
+    }
+}
+
+/// Says of every object that a body may hold that it takes no other members: the server refuses them.
+///
+/// Not of one that is a part of a whole (`allOf`): it would refuse the other parts' members.
+fn close_bodies(document: &mut Value) {
+    let mut names = Vec::new();
+    for operation in operations(document) {
+        schemas::reachable(document, &operation["requestBody"], &mut names);
+    }
+    let mut parts = Vec::new();
+    schemas::each(document, &mut |schema| {
+        let all = schema.get("allOf").and_then(Value::as_array).filter(|it| 1 < it.len());
+        let references = all.into_iter().flatten().filter_map(|it| it["$ref"].as_str()?.rsplit('/').next());
+        parts.extend(references.map(ToOwned::to_owned));
+    });
+    for name in names.iter().filter(|it| !parts.contains(it)) {
+        let schema = &mut document["components"]["schemas"][name];
+        if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
+            schema["additionalProperties"] = false.into();
+        }
+    }
+}
+
+fn operations(document: &Value) -> impl Iterator<Item = &Value> {
+    let paths = document["paths"].as_object().into_iter().flat_map(Map::values);
+    paths.filter_map(Value::as_object).flat_map(Map::values)
+}
+
+fn add_aliases(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for (method, path) in PROMISED_ALIASES {
+        let Ok(verb) = method.to_uppercase().parse::<Method>() else { continue };
+        let Some(canonical) = alias::canonical(&verb, path) else { continue };
+        let Some(mut operation) = paths.get(&canonical).and_then(|it| it.get(method)).cloned() else { continue };
+        // `/auth/refresh` and `/auth/refresh-token` stand for the same one, under ids of their own.
+        let is_renamed = !canonical.ends_with(path.trim_start_matches("/api"));
+        let suffix = if is_renamed { "_renamed_alias" } else { "_alias" };
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        operation["operationId"] = format!("{id}{suffix}").into();
+        operation["description"] = format!("Another name of `{canonical}`.").into();
+        let entry = paths.entry(*path).or_insert_with(|| json!({}));
+        entry[*method] = operation;
+    }
+}
+
+#[cfg(test)]
+mod tests;
