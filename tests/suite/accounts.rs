@@ -347,6 +347,24 @@ async fn a_setup_link_ends_at_its_time() {
     assert_eq!(late.refusal(), (403, "setup-link-invalid"));
 }
 
+/// Otherwise anyone could keep the owner of a new server out of it.
+#[tokio::test]
+async fn made_up_setup_links_do_not_lock_the_real_one() {
+    let app = TestApp::new().await;
+    let link = app.operator(Method::POST, "/api/v1/admin/setup-links").send().await;
+    let token = link.str("url").split_once("#token=").expect("a secret").1.to_owned();
+    let set_up = |token: &str| {
+        let body = json!({ "token": token, "email": "ada@example.com", "password": PASSWORD });
+        app.ask(Method::POST, "/api/v1/setup").json(&body).send()
+    };
+
+    for n in 0..30 {
+        assert_eq!(set_up(&format!("setup_{n}")).await.refusal(), (403, "setup-link-invalid"));
+    }
+
+    assert_eq!(set_up(&token).await.status, 201);
+}
+
 #[tokio::test]
 async fn an_admin_needs_a_longer_password() {
     let app = TestApp::with_people().await;

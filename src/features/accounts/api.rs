@@ -140,13 +140,17 @@ impl AccountsApi {
     /// makes it. Anyone who holds one may.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
     async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
-        let config = self.config.get();
-        let tenant = TenantId::main();
-        let attempt = throttle::attempt(&self.kv, &config, &tenant, "setup", address, self.clock.now())?;
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
 
         let Setup { token, email, password, name } = body.0;
-        let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
         let digest = first_admin::secret_digest(&token);
+        // A look first, so that a made-up token costs no hashing. Using it up decides.
+        let looked_up = digest.clone();
+        if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &looked_up, now)).await? {
+            return Err(Error::SetupLinkInvalid.into());
+        }
+        let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
 
         attempt.succeeded(&self.kv);

@@ -195,6 +195,16 @@ pub(super) fn insert_setup_link(
     .map(drop)
 }
 
+/// Whether a setup link still works, without using it up.
+pub(super) fn has_setup_link(tx: &mut Tx<'_>, secret_digest: &str, now: Timestamp) -> Result<bool, db::Error> {
+    let found = tx.find(
+        "SELECT 1 FROM setup_links WHERE secret_digest = $1 AND $2 < expires_at",
+        &[secret_digest.into(), now.into()],
+        |row| row.integer(0),
+    )?;
+    Ok(found.is_some())
+}
+
 /// Uses a setup link up. False if there was none that still worked.
 pub(super) fn use_setup_link(tx: &mut Tx<'_>, secret_digest: &str, now: Timestamp) -> Result<bool, db::Error> {
     let used = tx.execute(

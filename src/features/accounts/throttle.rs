@@ -13,8 +13,25 @@ use crate::kv::{Count, Kv};
 /// An attempt that was let through and counted. If it turns out right, it is taken back.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    account: String,
+    /// Absent where a secret belongs to no account: counting those together would let anyone
+    /// lock out everyone.
+    account: Option<String>,
     address: Option<String>,
+}
+
+/// Counts an attempt with a secret that belongs to no account, and refuses it beyond the limit.
+pub(super) fn attempt_from(
+    kv: &Kv,
+    config: &AccountsConfig,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    let window = Duration::from_secs(config.sign_in_window_secs);
+    let address = address.throttle_key().map(|it| format!("sign-in/address/{it}"));
+    if let Some(address) = &address {
+        within(kv.count_up(address, window, now), config.sign_in_failures_per_address_max, now)?;
+    }
+    Ok(Attempt { account: None, address })
 }
 
 /// Counts an attempt to sign in, and refuses it beyond the limits.
@@ -29,22 +46,21 @@ pub(super) fn attempt(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
+    let from = attempt_from(kv, config, address, now)?;
     let window = Duration::from_secs(config.sign_in_window_secs);
     // A digest: the account's name is a client's text of any length.
     let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
     let account = format!("sign-in/{tenant}/account/{account}");
-    let address = address.throttle_key().map(|it| format!("sign-in/address/{it}"));
-    if let Some(address) = &address {
-        within(kv.count_up(address, window, now), config.sign_in_failures_per_address_max, now)?;
-    }
     within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
-    Ok(Attempt { account, address })
+    Ok(Attempt { account: Some(account), ..from })
 }
 
 impl Attempt {
     /// The guess was right: the account starts over, and the address is not blamed.
     pub(super) fn succeeded(self, kv: &Kv) {
-        kv.forget(&self.account);
+        if let Some(account) = &self.account {
+            kv.forget(account);
+        }
         if let Some(address) = &self.address {
             kv.count_down(address);
         }
