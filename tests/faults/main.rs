@@ -3,8 +3,10 @@
 #![expect(clippy::print_stdout, reason = "how much was tried is worth a line")]
 
 mod load;
+mod power_loss;
 #[path = "../server.rs"]
 mod server;
+mod vfs;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
