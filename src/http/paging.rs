@@ -147,6 +147,7 @@ mod tests {
 
         assert_eq!(cursors().open(&cursor, "users").as_deref(), Some("12:abc"));
         assert_eq!(cursors().open(&cursor, "users of someone else"), None);
+        assert_eq!(cursors().open(&cursor, "roles"), None, "as long as the right one");
         assert_eq!(Cursors::new(&[8; 32]).open(&cursor, "users"), None);
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).expect("base64");
         for bit in 0..bytes.len() * 8 {

@@ -335,7 +335,7 @@ impl AccountsApi {
         caller.must(USERS_READ)?;
 
         let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
-        let scope = format!("users {:?}", caller.subject());
+        let scope = format!("users {} {:?}", caller.tenant(), caller.subject());
         let page = asked.check(&self.cursors, &scope)?;
         let after = page.after.as_deref().and_then(read_position);
         let (skip, limit, with_total) = (page.skip, page.limit, page.with_total);

@@ -88,6 +88,8 @@ struct Thing {
     slug: String,
     #[oai(validator(minimum(value = "1"), maximum(value = "10", exclusive)))]
     size: i64,
+    #[oai(validator(minimum(value = "0", exclusive)))]
+    weight: Option<f64>,
     /// Who it is.
     profile: Profile,
     #[oai(validator(max_items = 3))]
@@ -256,6 +258,8 @@ fn an_exclusive_bound_excludes_itself() {
 
         assert_eq!(parse::<Thing>(body.as_bytes()).is_ok(), fits, "{size}");
     }
+    assert_eq!(fault(r#""weight":0"#), is("/weight", "too-small"));
+    assert!(parse::<Thing>(br#"{"slug":"a","size":1,"profile":{"name":"a"},"weight":0.1}"#).is_ok());
 }
 
 /// Five characters fit into five, whether they take five bytes or twenty.
