@@ -69,6 +69,48 @@ impl Health {
     }
 }
 
+/// The three paths in the words of OpenAPI, for the document: poem-openapi does not know them.
+pub fn describe() -> Value {
+    let operation = |id: &str, summary: &str, description: &str, statuses: &[&str]| {
+        let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+        let failure = json!({
+            "description": "The request failed; see `type`.",
+            "content": { "application/problem+json": problem },
+        });
+        let mut responses = json!({ "4XX": failure, "5XX": failure });
+        for status in statuses {
+            responses[*status] = json!({
+                "description": if *status == "200" { "All is well." } else { "A part is failing; `status` says so." },
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Health" } } },
+            });
+        }
+        json!({ "get": {
+            "operationId": id, "summary": summary, "description": description, "tags": ["System"], "responses": responses,
+        } })
+    };
+    json!({
+        "paths": {
+            "/health": operation("health", "How the server is", "Each part by name, without internals. Anyone may.", &["200", "503"]),
+            "/health/live": operation("health_live", "Whether the process lives", "Always 200 while it runs. Anyone may.", &["200"]),
+            "/health/ready": operation("health_ready", "Whether it should get requests", "For load balancers. Anyone may.", &["200", "503"]),
+        },
+        "schemas": {
+            "Health": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {
+                    "status": { "type": "string", "enum": ["ok", "failing"] },
+                    "version": { "type": "string" },
+                    "uptimeSecs": { "type": "integer", "format": "uint64" },
+                    "checks": { "type": "object", "additionalProperties": { "type": "string", "enum": ["ok", "failing"] } },
+                },
+                "example": { "status": "ok", "version": "0.1.0", "uptimeSecs": 12, "checks": { "database": "ok", "disk": "ok" } },
+            },
+        },
+        "tag": { "name": "System", "description": "Whether the server is well." },
+    })
+}
+
 impl std::fmt::Debug for Health {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Health").field("version", &self.version).finish_non_exhaustive()

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::TestApp;
 
 /// Operations that a stranger may call. Adding a line here is a security decision.
-const PUBLIC: &[&str] = &["register", "login", "refresh_token", "set_up"];
+const PUBLIC: &[&str] = &["register", "login", "refresh_token", "set_up", "health", "health_live", "health_ready"];
 /// Operations that need a permission which only admins have.
 const ADMINS_ONLY: &[&str] = &["create_user", "list_users", "create_setup_link"];
 

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::alias;
 use super::asset::{Asset, Caching};
+use super::health;
 
 /// The chapters of the document.
 #[derive(Clone, Copy, Debug, Tags)]
@@ -70,6 +71,7 @@ impl Documents {
         schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
         close_bodies(&mut fixed);
         add_aliases(&mut fixed);
+        add_health(&mut fixed);
         let served = ArcSwap::from_pointee(Served::new(fixed.clone()));
         Ok(Self(Arc::new(Held { fixed, served })))
     }
@@ -112,6 +114,20 @@ impl Served {
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
         Self { v3_0, v3_1: asset(&document) }
+    }
+}
+
+/// Adds what `http/health` answers.
+fn add_health(document: &mut Value) {
+    let mut described = health::describe();
+    for (whole, added) in [("/paths", "paths"), ("/components/schemas", "schemas")] {
+        let whole = document.pointer_mut(whole).and_then(Value::as_object_mut);
+        if let (Some(whole), Some(added)) = (whole, described[added].as_object_mut()) {
+            whole.append(added);
+        }
+    }
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.push(described["tag"].take());
     }
 }
 
