@@ -75,7 +75,7 @@ impl App {
             random: random.clone(),
             config: config.view(|it| &it.accounts),
             server: config.view(|it| &it.server),
-            passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone())?,
+            passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone()),
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),

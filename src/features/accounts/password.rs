@@ -2,6 +2,7 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use data_encoding::BASE64_NOPAD;
 
 use super::error::Error;
 use super::model::Role;
@@ -21,14 +22,21 @@ pub struct Passwords {
     pool: Pool,
     config: View<AccountsConfig>,
     random: Random,
-    /// Checked when no account has the address, so that this takes the same time.
-    dummy: String,
 }
 
 impl Passwords {
-    pub fn new(pool: Pool, config: View<AccountsConfig>, random: Random) -> Result<Self, Error> {
-        let dummy = hash(&config.get(), &random.bytes(), &random.bytes::<32>())?;
-        Ok(Self { pool, config, random, dummy })
+    pub fn new(pool: Pool, config: View<AccountsConfig>, random: Random) -> Self {
+        Self { pool, config, random }
+    }
+
+    /// Looks like a kept password of today's cost, and matches none: what is checked when no account
+    /// has the address, so that this takes the same time.
+    fn dummy(&self) -> String {
+        let config = self.config.get();
+        let (memory, iterations) = (config.hash_memory_kib, config.hash_iterations);
+        let salt = BASE64_NOPAD.encode(&self.random.bytes::<16>());
+        let hash = BASE64_NOPAD.encode(&self.random.bytes::<32>());
+        format!("$argon2id$v=19$m={memory},t={iterations},p=1${salt}${hash}")
     }
 
     /// The form in which a password is kept.
@@ -40,7 +48,7 @@ impl Passwords {
     /// Whether `password` is the one behind `kept`; never, if nothing is kept, after the same time.
     pub(super) async fn is_right(&self, password: Secret<String>, kept: Option<String>) -> Result<bool, Error> {
         let exists = kept.is_some();
-        let kept = kept.unwrap_or_else(|| self.dummy.clone());
+        let kept = kept.unwrap_or_else(|| self.dummy());
         let matches = self
             .pool
             .run(move || {
@@ -92,7 +100,7 @@ mod tests {
     fn passwords() -> Passwords {
         let config = AccountsConfig { hash_memory_kib: 64, hash_iterations: 1, ..AccountsConfig::default() };
         let pool = Pool::start("passwords", 1, 4).expect("threads");
-        Passwords::new(pool, View::fixed(config), Random::system()).expect("made")
+        Passwords::new(pool, View::fixed(config), Random::system())
     }
 
     fn secret(text: &str) -> Secret<String> {
@@ -109,6 +117,19 @@ mod tests {
         assert!(!passwords.is_right(secret("correct horsf"), Some(kept)).await.expect("checked"));
         assert!(!passwords.is_right(secret("correct horse"), None).await.expect("checked"));
         assert!(!passwords.is_right(secret("x"), Some("not a hash".to_owned())).await.expect("checked"));
+    }
+
+    /// Otherwise an unknown address would be told by how fast it is refused.
+    #[tokio::test]
+    async fn what_is_checked_for_an_unknown_address_costs_what_a_kept_password_does() {
+        let passwords = passwords();
+        let kept = passwords.hash(secret("correct horse")).await.expect("hashed");
+        let (kept, dummy) =
+            (PasswordHash::new(&kept).expect("kept"), PasswordHash::new(&passwords.dummy()).expect("read"));
+
+        assert_eq!((kept.algorithm, kept.version, kept.params), (dummy.algorithm, dummy.version, dummy.params));
+        assert_eq!(kept.hash.map(|it| it.len()), dummy.hash.map(|it| it.len()));
+        assert_eq!(kept.salt.map(|it| it.len()), dummy.salt.map(|it| it.len()));
     }
 
     #[test]
