@@ -160,6 +160,8 @@ fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
         server = Server::start(disk.path(), &settings);
     } else {
         assert!(0 < load.refused(), "the disk was never full");
+        // A client stops when it gets no answer.
+        assert!(Duration::from_secs(3) <= began.elapsed(), "requests were lost instead of refused");
         disk.empty();
     }
     load.check(&server.url);
