@@ -1,5 +1,6 @@
 //! Which host a request is meant for, and the refusal of requests that leave it open.
 use poem::http::header::{HOST, HeaderMap, HeaderValue};
+use poem::http::uri::Authority;
 use poem::http::{Uri, Version};
 
 /// Finds the one host that a request names, or says why it cannot be taken.
@@ -15,7 +16,7 @@ pub(super) fn of(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Hea
     if sent.next().is_some() {
         return Err("send `Host` once");
     }
-    let authority = uri.authority().map(|it| it.as_str());
+    let authority = uri.authority().map(Authority::as_str);
 
     if let (Some(header), Some(authority)) = (header, authority)
         && !header.as_bytes().eq_ignore_ascii_case(authority.as_bytes())
