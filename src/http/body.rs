@@ -2,7 +2,7 @@
 //!
 //! It counts what arrives and does not believe `Content-Length`, except when that
 //! already admits too much. The reader sees an I/O error around the problem; the
-//! shell asks the [`Meter`] too, for readers that do not look into errors.
+//! shell asks the meter too, for readers that do not look into errors.
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

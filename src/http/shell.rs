@@ -7,7 +7,7 @@
 //! file of its own; here is only the order.
 use std::any::Any;
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use http_body_util::combinators::BoxBody;
 use hyper::body::Body as _;
 use poem::endpoint::BoxEndpoint;
 use poem::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN};
+use poem::http::uri::Scheme;
 use poem::http::{Method, Version};
 use poem::{Body, Endpoint, Request, Response};
 use tracing::Instrument;
@@ -60,7 +61,8 @@ impl Shell {
         let began = Instant::now();
         let policy = self.policy();
         let id = RequestId::of(request.headers(), &self.random, &self.clock);
-        let origin = address::of(peer(&request), request.headers(), &policy.trusted_proxies);
+        let mut origin = address::of(peer(&request), request.headers(), &policy.trusted_proxies);
+        origin.https |= *request.scheme() == Scheme::HTTPS;
         let (method, version) = (request.method().clone(), request.version());
         let path = request.uri().clone();
         let page = request.headers().get(ORIGIN).cloned();
@@ -172,7 +174,7 @@ impl Endpoint for Shell {
 
 /// Who is at the other end of the connection; nobody with an address, at the operator's socket.
 fn peer(request: &Request) -> Option<IpAddr> {
-    request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip)
+    request.remote_addr().as_socket_addr().map(SocketAddr::ip)
 }
 
 /// Puts a guard around the body, if there is one.

@@ -2,9 +2,9 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
@@ -15,7 +15,7 @@ use poem::Addr;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::super::policy::{Limits, Policy};
@@ -124,11 +124,7 @@ pub(super) async fn serve<S>(
 
 /// Waits until something is overdue. The alarm is moved only when it rings too late; when it
 /// rings too early it is set again, which is rare and cheap.
-fn overdue(
-    pulse: &Pulse,
-    mut alarm: std::pin::Pin<&mut tokio::time::Sleep>,
-    cx: &mut std::task::Context<'_>,
-) -> Poll<Overdue> {
+fn overdue(pulse: &Pulse, mut alarm: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Overdue> {
     loop {
         let (due, overdue) = pulse.due();
         if due < alarm.deadline() {
@@ -139,7 +135,7 @@ fn overdue(
             tracing::debug!(?overdue, "a connection is closed");
             return Poll::Ready(overdue);
         }
-        alarm.as_mut().reset(due);
+        alarm.as_mut().reset(due.min(pulse.look_again()));
     }
 }
 

@@ -1,9 +1,9 @@
 //! The accept loop: connections in, requests to the [`Shell`], answers out.
 //!
 //! It exists because poem's own has no timers and no caps. Each connection is one
-//! task: hyper reads and writes through a [`stream`], which notes in a [`pulse`]
-//! what the client is doing, and [`connection`] ends what takes too long. How many
-//! there may be is counted in [`seats`].
+//! task: hyper reads and writes through a `stream`, which notes in a `pulse`
+//! what the client is doing, and `connection` ends what takes too long. How many
+//! there may be is counted in `seats`.
 //!
 //! On stop: the listeners close, requests in flight are finished, idle connections
 //! are closed, and what is left after the grace is cut.

@@ -15,7 +15,7 @@ use super::super::policy::Limits;
 
 /// How long a client may take to close a connection that was closed on our side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// So far away that the alarm of a busy connection does not ring.
+/// Nothing is due while a request is in flight.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The state of one connection. All of it is written by the connection's own task,
@@ -114,12 +114,19 @@ impl Pulse {
         self.had_body.load(Ordering::Relaxed) || self.head_since.get(self.opened).is_some()
     }
 
+    /// When to look again at a connection for which nothing is due. A request of HTTP/2 may end
+    /// without waking the connection, so it is never left alone for longer.
+    pub(super) fn look_again(&self) -> Instant {
+        Instant::now() + self.idle_timeout
+    }
+
     /// When the client has to have moved on, and from what.
     pub(super) fn due(&self) -> (Instant, Overdue) {
         if let Some(blocked) = self.write_since.get(self.opened) {
             return (blocked + self.write_timeout, Overdue::Write);
         }
-        if 0 < self.in_flight.load(Ordering::Relaxed) {
+        // Acquire: who sees that the last request is over must see when it ended.
+        if 0 < self.in_flight.load(Ordering::Acquire) {
             return (self.opened + NEVER, Overdue::Idle);
         }
         let idle = self.idle_since.get(self.opened).unwrap_or(self.opened);

@@ -1,7 +1,7 @@
 //! The promises of the shell, through requests.
-use std::net::SocketAddr;
+use std::io;
+use std::sync::Mutex;
 
-use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{EndpointExt, Route, RouteMethod, get, handler};
 use serde_json::{Value, json};
@@ -183,7 +183,7 @@ async fn a_handler_that_hangs_is_given_up() {
 async fn waiting_for_a_steady_body_is_not_the_handlers_time() {
     let parts = futures_util::stream::unfold(0, |sent| async move {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        (sent < 50).then(|| (Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 4096])), sent + 1))
+        (sent < 50).then(|| (Ok::<_, io::Error>(Bytes::from(vec![b'x'; 4096])), sent + 1))
     });
     let request = ask(http::Request::post("/api/v1/echo"), Body::from_bytes_stream(parts));
 
@@ -197,7 +197,7 @@ async fn waiting_for_a_steady_body_is_not_the_handlers_time() {
 async fn a_body_that_drips_is_408() {
     let parts = futures_util::stream::unfold((), |()| async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        Some((Ok::<_, io::Error>(Bytes::from_static(b"x")), ()))
     });
     let request = ask(http::Request::post("/api/v1/echo"), Body::from_bytes_stream(parts));
 
@@ -277,4 +277,49 @@ async fn a_policy_can_be_swapped() {
     live.store(Arc::new(Policy::default()));
 
     assert_eq!(shell.answer(post()).await.status().as_u16(), 200);
+}
+
+/// A writer that keeps what it is told.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn lines(&self) -> Vec<Value> {
+        let bytes = self.0.lock().expect("not poisoned");
+        String::from_utf8_lossy(&bytes).lines().map(|it| serde_json::from_str(it).expect("JSON")).collect()
+    }
+}
+
+/// A secret in a query belongs to the client and to nobody who reads logs.
+#[tokio::test]
+async fn one_line_is_logged_and_it_does_not_hold_the_query() {
+    let kept = Kept::default();
+    let writer = kept.clone();
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(log);
+
+    shell(Policy::default()).answer(ask(to("/api/where?token=hunter2"), "")).await;
+    shell(Policy::default()).answer(ask(to("/fail").header("x-request-id", "mine-1"), "")).await;
+
+    let lines = kept.lines();
+    let line = &lines[0];
+    assert_eq!(line["target"], "steading::request");
+    assert_eq!((&line["method"], &line["path"], &line["status"]), (&json!("GET"), &json!("/api/where"), &json!(200)));
+    assert_eq!((&line["client.address"], &line["request.id"]), (&json!("192.0.2.1"), &json!(MADE_ID)));
+    assert!(line["duration_ms"].is_f64() && line["bytes"].is_u64());
+    assert!(!format!("{lines:?}").contains("hunter2"));
+    let panicked = lines.iter().find(|it| it["panic"].is_string()).expect("the panic is logged");
+    assert_eq!(panicked["panic"], "the numbers were 42");
+    assert_eq!(panicked["span"]["request.id"], "mine-1");
 }

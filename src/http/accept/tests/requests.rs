@@ -1,0 +1,168 @@
+//! What is taken for a request, and what is not.
+use super::*;
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    let server = Server::start(Limits::default()).await;
+    let mut stream = server.connect().await;
+
+    for _ in 0..3 {
+        stream.write_all(WHO.as_bytes()).await.expect("sent");
+        assert_eq!(status(&read_one(&mut stream).await), "200");
+    }
+}
+
+/// A chunked body has no length to look at beforehand.
+#[tokio::test]
+async fn an_endless_chunked_body_is_413_and_not_read_to_its_end() {
+    let server = Server::start(Limits::default()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").await.expect("sent");
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x1_0000], b"\r\n"].concat();
+    for _ in 0..48 {
+        stream.write_all(&chunk).await.expect("sent");
+    }
+
+    let answer = read_all(&mut stream).await;
+
+    assert_eq!(status(&answer), "413");
+    assert!(answer.contains("\"code\":\"body-too-large\""), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(server.shared.bytes_read.load(Ordering::Relaxed) <= 1024 * 1024, "more than the cap reached the handler");
+}
+
+/// A socket that is closed with unread bytes is reset. Most clients then tell of a broken connection
+/// and never look at the answer that says why.
+#[tokio::test]
+async fn a_client_that_goes_on_sending_is_not_reset() {
+    let server = Server::start(Limits { body_bytes_max: 10, ..Limits::default() }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await.expect("sent");
+    let answer = read_one(&mut stream).await;
+
+    for _ in 0..10 {
+        stream.write_all(&[b'x'; 4096]).await.expect("sent");
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    assert_eq!(status(&answer), "413");
+}
+
+#[tokio::test]
+async fn a_body_that_admits_to_be_too_large_is_not_asked_for() {
+    let server = Server::start(Limits::default()).await;
+
+    let answer =
+        server.say("POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n").await;
+
+    assert_eq!(status(&answer), "413");
+    assert_eq!(server.shared.bytes_read.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_missing_doubled_or_malformed_host_is_400() {
+    let server = Server::start(Limits::default()).await;
+    for head in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: \r\n", "Host: a/b\r\n"]
+    {
+        let answer = server.say(format!("GET /who HTTP/1.1\r\n{head}Connection: close\r\n\r\n")).await;
+
+        assert_eq!(status(&answer), "400", "{head:?}");
+        assert!(answer.contains("application/problem+json"), "{head:?}");
+    }
+    assert_eq!(status(&server.say("GET /who HTTP/1.0\r\n\r\n").await), "200");
+}
+
+/// Two lengths are how a request is smuggled past a proxy: what comes after it must never
+/// be taken for a request (RFC 9112 section 6.1).
+#[tokio::test]
+async fn after_a_request_with_two_lengths_the_connection_is_closed() {
+    let server = Server::start(Limits::default()).await;
+    let (cl, te) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    for lengths in [format!("{cl}{te}"), format!("{te}{cl}")] {
+        let smuggled = format!("POST /read HTTP/1.1\r\nHost: a\r\n{lengths}\r\n0\r\n\r\n{WHO}");
+
+        let answer = server.say(smuggled).await;
+
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 400") || answer.contains("connection: close"), "{answer}");
+    }
+    let unequal = "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello";
+    assert_eq!(status(&server.say(unequal).await), "400");
+    let not_chunked = "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nhello";
+    assert_eq!(status(&server.say(not_chunked).await), "400");
+}
+
+#[tokio::test]
+async fn a_head_of_33_kib_is_431() {
+    let server = Server::start(Limits::default()).await;
+    let padding = "x".repeat(33 * 1024);
+
+    let answer = server.say(format!("GET /who HTTP/1.1\r\nHost: a\r\nX-Padding: {padding}\r\n\r\n")).await;
+
+    assert_eq!(status(&answer), "431");
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_request_and_no_other() {
+    let server = Server::start(Limits::default()).await;
+
+    let answer = server.say("GET /fail HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+
+    assert_eq!(status(&answer), "500");
+    assert!(answer.contains("\"code\":\"internal\"") && !answer.contains("on purpose"), "{answer}");
+    assert_eq!(status(&server.say(WHO_AND_CLOSE).await), "200");
+}
+
+/// Whoever reaches the socket is the operator; nobody else can become one, whatever they send.
+#[tokio::test]
+async fn the_operator_comes_through_the_socket_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("steading.sock");
+    let socket = UnixListener::bind(&path).expect("a socket");
+    let policy = Policy { trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")], ..Policy::default() };
+    let server = Server::with(policy, vec![Door::Socket(socket)]).await;
+
+    let mut stream = UnixStream::connect(&path).await.expect("a connection");
+    stream.write_all(WHO_AND_CLOSE.as_bytes()).await.expect("sent");
+    let operator = read_all(&mut stream).await;
+    let forged = "GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: unix\r\nForwarded: for=unix\r\n\
+        X-Remote-User: operator\r\nX-Caller: operator\r\n\r\n";
+    let stranger = server.say(forged).await;
+
+    assert!(operator.ends_with("operator from None, with a body: false"), "{operator}");
+    assert!(stranger.ends_with("a stranger from Some(127.0.0.1), with a body: false"), "{stranger}");
+}
+
+#[tokio::test]
+async fn a_forged_client_address_is_ignored_on_the_wire_too() {
+    let server = Server::start(Limits::default()).await;
+
+    let answer = server
+        .say("GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.7\r\nX-Real-IP: 192.0.2.7\r\n\r\n")
+        .await;
+
+    assert!(answer.contains("from Some(127.0.0.1)"), "{answer}");
+}
+
+#[tokio::test]
+async fn odd_request_targets_do_no_harm() {
+    let server = Server::start(Limits::default()).await;
+    for (line, expected) in [
+        ("CONNECT a:80", "405"),
+        ("OPTIONS *", "404"),
+        ("GET /../../etc/passwd", "404"),
+        ("GET //who", "404"),
+        ("GET /who/", "404"),
+        ("GET /%ff%00", "404"),
+        ("GET http://a/who", "200"),
+        ("GET http://b/who", "400"),
+        ("BREW /who", "405"),
+        ("HEAD /who", "200"),
+    ] {
+        let host = if line.starts_with("CONNECT") { "a:80" } else { "a" };
+        let answer = server.say(format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
+
+        assert_eq!(status(&answer), expected, "{line}: {answer}");
+    }
+    assert_eq!(status(&server.say(WHO_AND_CLOSE).await), "200");
+}
