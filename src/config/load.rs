@@ -19,11 +19,18 @@ const SHORT_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Where settings come from, in rising order of weight.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     pub file: Option<PathBuf>,
     pub environment: Vec<(String, String)>,
     pub flags: Flags,
+}
+
+impl fmt::Debug for Sources {
+    /// Without the environment, whose values may be secret.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Sources").field("file", &self.file).field("flags", &self.flags).finish_non_exhaustive()
+    }
 }
 
 /// Settings from the command line.
