@@ -41,9 +41,11 @@ pub const METHOD_NOT_ALLOWED: Kind =
 pub const TOO_SLOW: Kind = Kind { status: 408, code: "request-timeout", title: "The request took too long" };
 pub const STALE: Kind = Kind { status: 412, code: "stale-version", title: "It was changed by someone else" };
 pub const BODY_TOO_LARGE: Kind = Kind { status: 413, code: "body-too-large", title: "The body is too large" };
+pub const TARGET_TOO_LONG: Kind = Kind { status: 414, code: "target-too-long", title: "The address is too long" };
 pub const UNSUPPORTED_MEDIA_TYPE: Kind = Kind { status: 415, code: "unsupported-media-type", title: "Send JSON" };
 pub const INVALID: Kind = Kind { status: 422, code: "validation-failed", title: "Some values are not valid" };
 pub const TOO_MANY_REQUESTS: Kind = Kind { status: 429, code: "too-many-requests", title: "Too many requests" };
+pub const HEAD_TOO_LARGE: Kind = Kind { status: 431, code: "head-too-large", title: "The head of the request is too large" };
 pub const INTERNAL: Kind = Kind { status: 500, code: "internal", title: "Something went wrong on our side" };
 pub const BUSY: Kind = Kind { status: 503, code: "busy", title: "The server is busy" };
 pub const BUDGET_SPENT: Kind = Kind { status: 503, code: "budget-spent", title: "The query took too long" };
@@ -62,9 +64,11 @@ pub const PROBLEMS: &[&Kind] = &[
     &TOO_SLOW,
     &STALE,
     &BODY_TOO_LARGE,
+    &TARGET_TOO_LONG,
     &UNSUPPORTED_MEDIA_TYPE,
     &INVALID,
     &TOO_MANY_REQUESTS,
+    &HEAD_TOO_LARGE,
     &INTERNAL,
     &BUSY,
     &BUDGET_SPENT,
@@ -176,6 +180,19 @@ impl Problem {
         response
     }
 
+    /// What the client reads, about the request with that id.
+    pub(super) fn document(self, request_id: String) -> Document {
+        Document {
+            r#type: format!("/problems/{}", self.kind.code),
+            title: self.kind.title.to_owned(),
+            status: self.kind.status,
+            detail: self.detail,
+            instance: request_id,
+            code: self.kind.code.to_owned(),
+            errors: self.errors,
+        }
+    }
+
     /// Why a body did not arrive whole: as whoever guards bodies says, if it was stopped there.
     pub fn from_body(error: &poem::error::ReadBodyError) -> Self {
         if let Some(problem) = ProblemError::within(error) {
@@ -229,16 +246,7 @@ impl Problem {
 /// Writes the body of a problem, if the response carries one. Called once, outermost, when the id is known.
 pub fn finish(response: &mut Response, request_id: &str) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return };
-    let document = Document {
-        r#type: format!("/problems/{}", problem.kind.code),
-        title: problem.kind.title.to_owned(),
-        status: problem.kind.status,
-        detail: problem.detail,
-        instance: request_id.to_owned(),
-        code: problem.kind.code.to_owned(),
-        errors: problem.errors,
-    };
-    response.set_body(document.to_json_string());
+    response.set_body(problem.document(request_id.to_owned()).to_json_string());
 }
 
 /// A problem on its way through code that only passes errors on, such as the reading of a body.

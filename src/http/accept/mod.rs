@@ -11,6 +11,7 @@ mod answer;
 mod connection;
 mod phase;
 mod pulse;
+mod raw;
 mod seats;
 mod stream;
 
@@ -38,10 +39,6 @@ use super::policy::Policy;
 /// and asking again at once would only burn the processor.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// What a client is told when there is no room. Written raw: it must cost next to nothing.
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    Content-Type: application/problem+json\r\nContent-Length: 130\r\nRetry-After: 5\r\nConnection: close\r\n\r\n\
-    {\"type\":\"/problems/busy\",\"title\":\"The server is busy\",\"status\":503,\"detail\":\"too many connections; try again later\",\"code\":\"busy\"}";
 /// Clients that are told so at the same time; the next are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
 /// How long such a client may take to read it.
@@ -162,7 +159,7 @@ impl House {
         let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
         self.tasks.spawn(async move {
             let _ = timeout(TURNED_AWAY_TIMEOUT, async {
-                stream.write_all(NO_ROOM).await?;
+                stream.write_all(&raw::NO_ROOM).await?;
                 stream.shutdown().await?;
                 let mut unread = [0; 1024];
                 while 0 < stream.read(&mut unread).await? {}

@@ -29,6 +29,8 @@ pub(super) struct Pulse {
     /// Requests whose answers are not written yet.
     in_flight: AtomicU32,
     had_request: AtomicBool,
+    /// Whether everything that was answered is written, so that what is written next answers no request.
+    is_quiet: AtomicBool,
     /// Whether the newest request had a body, which may not have been read to its end.
     had_body: AtomicBool,
     speaks_http2: AtomicBool,
@@ -60,6 +62,7 @@ impl Pulse {
             write_timeout: limits.write_timeout,
             in_flight: AtomicU32::new(0),
             had_request: AtomicBool::new(false),
+            is_quiet: AtomicBool::new(true),
             had_body: AtomicBool::new(false),
             speaks_http2: AtomicBool::new(false),
             idle_since: Since::never(),
@@ -73,6 +76,7 @@ impl Pulse {
     pub(super) fn begin(self: &Arc<Self>, has_body: bool) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.had_request.store(true, Ordering::Relaxed);
+        self.is_quiet.store(false, Ordering::Relaxed);
         self.had_body.store(has_body, Ordering::Relaxed);
         self.head_since.clear();
         InFlight(self.clone())
@@ -101,6 +105,19 @@ impl Pulse {
         if self.in_flight.load(Ordering::Relaxed) == 0 {
             self.idle_since.set(self.opened);
         }
+    }
+
+    /// Notes that all that hyper had to write is written.
+    pub(super) fn flushed(&self) {
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            self.is_quiet.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether what hyper writes now is its own word about a head that it cannot read: of HTTP/1, and
+    /// part of no answer.
+    pub(super) fn speaks_unasked(&self) -> bool {
+        self.is_quiet.load(Ordering::Relaxed) && !self.speaks_http2.load(Ordering::Relaxed)
     }
 
     /// Notes that our side is closed, or asked to be.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pulse::Pulse;
+use super::raw;
 use super::seats::Seat;
 
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
@@ -19,12 +20,14 @@ pub(super) struct Stream<S> {
     /// How many bytes of the preface have come; nothing once it is clear which protocol is spoken.
     preface: Option<usize>,
     shut: bool,
+    /// What is left to say instead of hyper's own words about a head that it cannot read.
+    instead: Option<&'static [u8]>,
     _seat: Seat,
 }
 
 impl<S> Stream<S> {
     pub(super) fn new(inner: S, pulse: Arc<Pulse>, seat: Seat) -> Self {
-        Self { inner, pulse, preface: Some(0), shut: false, _seat: seat }
+        Self { inner, pulse, preface: Some(0), shut: false, instead: None, _seat: seat }
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -49,6 +52,27 @@ impl<S> Stream<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Stream<S> {
+    /// Puts a problem in the place of hyper's own words, if `bytes` are these. True once it is written whole.
+    fn write_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
+        if self.instead.is_none() && self.pulse.speaks_unasked() {
+            self.instead = raw::instead_of(bytes);
+        }
+        let Some(mut left) = self.instead else { return Poll::Ready(Ok(false)) };
+        while !left.is_empty() {
+            let written = Pin::new(&mut self.inner).poll_write(cx, left);
+            self.note_write(&written);
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => left = &left[count..],
+            }
+            self.instead = Some(left);
+        }
+        self.instead = None;
+        Poll::Ready(Ok(true))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
@@ -63,6 +87,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if ready!(self.write_instead(cx, bytes))? {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.note_write(&written);
         written
@@ -73,6 +100,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(first) = parts.iter().find(|it| !it.is_empty())
+            && ready!(self.write_instead(cx, first))?
+        {
+            return Poll::Ready(Ok(first.len()));
+        }
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
         self.note_write(&written);
         written
@@ -83,7 +115,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.pulse.flushed();
+        Poll::Ready(Ok(()))
     }
 
     /// Closes our side, and then reads on until the client closes its own. A socket that is dropped with

@@ -43,6 +43,11 @@ async fn swallow(shared: poem::web::Data<&Shared>, body: Body) -> poem::Result<S
 }
 
 #[handler]
+async fn echo(body: Vec<u8>) -> Vec<u8> {
+    body
+}
+
+#[handler]
 async fn wait(shared: poem::web::Data<&Shared>) -> &'static str {
     shared.entered.notify_one();
     shared.go_on.notified().await;
@@ -91,6 +96,7 @@ async fn ticks() -> Body {
 fn router(shared: Shared) -> BoxEndpoint<'static> {
     Route::new()
         .at("/read", RouteMethod::new().post(swallow))
+        .at("/echo", RouteMethod::new().post(echo))
         .at("/wait", get(wait))
         .at("/who", get(who).post(who))
         .at("/fail", get(fail))

@@ -68,6 +68,7 @@ async fn a_missing_doubled_or_malformed_host_is_400() {
 
         assert_eq!(status(&answer), "400", "{head:?}");
         assert!(answer.contains("application/problem+json"), "{head:?}");
+        assert!(answer.contains("x-request-id: "), "the shell's own words were replaced: {head:?}");
     }
     assert_eq!(status(&server.say("GET /who HTTP/1.0\r\n\r\n").await), "200");
 }
@@ -100,6 +101,42 @@ async fn a_head_of_33_kib_is_431() {
     let answer = server.say(format!("GET /who HTTP/1.1\r\nHost: a\r\nX-Padding: {padding}\r\n\r\n")).await;
 
     assert_eq!(status(&answer), "431");
+}
+
+/// A client that sends nonsense is told in the same shape as one that sends a wrong value.
+#[tokio::test]
+async fn a_head_that_nobody_can_read_is_a_problem_too() {
+    let server = Server::start(Limits::default()).await;
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(70_000));
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(200));
+    for (head, expected) in [
+        ("nonsense\r\n\r\n", ("400", "malformed-request")),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", ("400", "malformed-request")),
+        ("GET / HTTP/3.7\r\nHost: a\r\n\r\n", ("400", "malformed-request")),
+        (&long, ("431", "head-too-large")),
+        (&many, ("431", "head-too-large")),
+    ] {
+        let answer = server.say(head).await;
+
+        let (top, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((status(top), body["code"].as_str()), (expected.0, Some(expected.1)), "{answer}");
+        assert!(top.contains("Content-Type: application/problem+json"), "{top}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+}
+
+/// What hyper says unasked is replaced; what a feature says is not, even if it looks the same.
+#[tokio::test]
+async fn an_answer_that_looks_like_a_refusal_is_left_alone() {
+    let server = Server::start(Limits::default()).await;
+    let lookalike = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
+    let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", lookalike.len());
+    let answer = server.say(format!("{request}{lookalike}nonsense\r\n\r\n")).await;
+
+    assert_eq!(status(&answer), "200", "{answer}");
+    assert!(answer.contains(&format!("\r\n\r\n{lookalike}")), "{answer}");
 }
 
 #[tokio::test]
