@@ -10,6 +10,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::StatusCode;
 use poem::{EndpointExt, Route};
 use poem_openapi::OpenApiService;
+use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{Config, CorsConfig, HttpConfig, Live, StorageConfig};
@@ -37,6 +38,9 @@ pub struct App {
     pub clock: Clock,
     pub random: Random,
     pub accounts: AccountsApi,
+    /// Cancelled when the server was told to stop, which is before it takes no more requests.
+    pub stopping: CancellationToken,
+    documents: Documents,
     policy: LivePolicy,
     /// For what waits on a disk without being part of a request.
     background: Pool,
@@ -82,7 +86,9 @@ impl App {
         };
         let policy = policy(&settings).live();
         let background = Pool::start("background", 1, 16)?;
-        Ok(Self { config, db, kv, clock, random, accounts, policy, background })
+        let documents = Documents::new(&service(&accounts).spec())?;
+        let stopping = CancellationToken::new();
+        Ok(Self { config, db, kv, clock, random, accounts, stopping, documents, policy, background })
     }
 
     /// The one list of everything that runs beside requests.
@@ -121,8 +127,7 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service = OpenApiService::new(self.accounts.clone(), "Steading", env!("CARGO_PKG_VERSION"));
-        let documents = Documents::new(&service.spec())?;
+        let service = service(&self.accounts);
         let kinds = [problem::PROBLEMS, accounts::PROBLEMS].concat();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
@@ -130,8 +135,8 @@ impl App {
             let disk = if room.has_room() { Ok(()) } else { Err("the disk is nearly full".to_owned()) };
             vec![("database", database), ("disk", disk)]
         };
-        let health = Health::new(env!("CARGO_PKG_VERSION"), Box::new(check));
-        let route = documents.route(health.route(Route::new()));
+        let health = Health::new(env!("CARGO_PKG_VERSION"), self.stopping.clone(), Box::new(check));
+        let route = self.documents.route(health.route(Route::new()));
         let route = swagger::route(route, &service.swagger_ui_html())?;
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
@@ -147,7 +152,12 @@ impl App {
         });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
+            .described_by(self.documents.clone())
     }
+}
+
+fn service(accounts: &AccountsApi) -> OpenApiService<AccountsApi, ()> {
+    OpenApiService::new(accounts.clone(), "Steading", env!("CARGO_PKG_VERSION"))
 }
 
 fn options(storage: &StorageConfig) -> Options {

@@ -14,6 +14,7 @@ pub struct ServerConfig {
     pub public_url: String,
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
+    pub stop_delay_secs: u64,
     pub stop_grace_secs: u64,
 }
 
@@ -23,6 +24,7 @@ impl Default for ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8088)),
             public_url: String::new(),
             trusted_proxies: Vec::new(),
+            stop_delay_secs: 0,
             stop_grace_secs: 20,
         }
     }
@@ -39,8 +41,13 @@ impl ServerConfig {
                 "must be such as \"https://api.example.com\", without a slash at its end".to_owned(),
             ));
         }
+        within(&mut faults, "stop_delay_secs", self.stop_delay_secs, 0..=600);
         within(&mut faults, "stop_grace_secs", self.stop_grace_secs, 1..=600);
         faults
+    }
+
+    pub fn stop_delay(&self) -> Duration {
+        Duration::from_secs(self.stop_delay_secs)
     }
 
     pub fn stop_grace(&self) -> Duration {

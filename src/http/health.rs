@@ -2,7 +2,8 @@
 //!
 //! `/health/live` looks at nothing: a process that answers is alive, and restarting
 //! it would not mend a full disk. `/health/ready` and `/health` ask the check that
-//! `app.rs` hands in, and answer 503 when a part is failing.
+//! `app.rs` hands in, and answer 503 when a part is failing. `/health/ready` also does
+//! so once the server was told to stop, so that a load balancer looks elsewhere.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,6 +12,7 @@ use poem::http::StatusCode;
 use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use poem::{Endpoint, IntoEndpoint, Response, Route, RouteMethod};
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// How a part is: fine, or why not. The reason is for the log, never for the client.
 pub type Checked = (&'static str, Result<(), String>);
@@ -21,6 +23,7 @@ pub type Check = dyn Fn() -> Vec<Checked> + Send + Sync;
 /// What the health endpoints tell from.
 pub struct Health {
     check: Box<Check>,
+    stopping: CancellationToken,
     version: &'static str,
     started: Instant,
     /// Whether the last look found a failing part, so that a failure is logged once.
@@ -28,8 +31,8 @@ pub struct Health {
 }
 
 impl Health {
-    pub fn new(version: &'static str, check: Box<Check>) -> Self {
-        Self { check, version, started: Instant::now(), failing: AtomicBool::new(false) }
+    pub fn new(version: &'static str, stopping: CancellationToken, check: Box<Check>) -> Self {
+        Self { check, stopping, version, started: Instant::now(), failing: AtomicBool::new(false) }
     }
 
     /// The three paths, to be merged into the router.
@@ -42,6 +45,9 @@ impl Health {
     }
 
     fn ready(&self) -> Response {
+        if self.stopping.is_cancelled() {
+            return answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "stopping" }));
+        }
         let (status, word) = verdict(&self.look());
         answer(status, &json!({ "status": word }))
     }
@@ -80,7 +86,7 @@ pub fn describe() -> Value {
         let mut responses = json!({ "4XX": failure, "5XX": failure });
         for status in statuses {
             responses[*status] = json!({
-                "description": if *status == "200" { "All is well." } else { "A part is failing; `status` says so." },
+                "description": if *status == "200" { "All is well." } else { "A part is failing, or the server is stopping; `status` says so." },
                 "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Health" } } },
             });
         }
@@ -99,7 +105,7 @@ pub fn describe() -> Value {
                 "type": "object",
                 "required": ["status"],
                 "properties": {
-                    "status": { "type": "string", "enum": ["ok", "failing"] },
+                    "status": { "type": "string", "enum": ["ok", "failing", "stopping"] },
                     "version": { "type": "string" },
                     "uptimeSecs": { "type": "integer", "format": "uint64" },
                     "checks": { "type": "object", "additionalProperties": { "type": "string", "enum": ["ok", "failing"] } },
@@ -162,11 +168,15 @@ mod tests {
     }
 
     fn route(disk_is_full: Arc<AtomicBool>) -> Route {
+        route_until(CancellationToken::new(), disk_is_full)
+    }
+
+    fn route_until(stopping: CancellationToken, disk_is_full: Arc<AtomicBool>) -> Route {
         let check = move || {
             let disk = if disk_is_full.load(Ordering::Relaxed) { Err("/data is full".to_owned()) } else { Ok(()) };
             vec![("database", Ok(())), ("disk", disk)]
         };
-        Health::new("1.2.3", Box::new(check)).route(Route::new())
+        Health::new("1.2.3", stopping, Box::new(check)).route(Route::new())
     }
 
     /// Restarting a process does not empty a disk.
@@ -180,6 +190,19 @@ mod tests {
 
         assert_eq!(ask(&route, "/health/ready").await, (503, json!({ "status": "failing" })));
         assert_eq!(ask(&route, "/health/live").await, (200, json!({ "status": "ok" })));
+    }
+
+    /// What is under way is finished, so the process is neither dead nor failing.
+    #[tokio::test]
+    async fn a_server_that_was_told_to_stop_is_alive_and_not_ready() {
+        let stopping = CancellationToken::new();
+        let route = route_until(stopping.clone(), Arc::default());
+
+        stopping.cancel();
+
+        assert_eq!(ask(&route, "/health/ready").await, (503, json!({ "status": "stopping" })));
+        assert_eq!(ask(&route, "/health/live").await.0, 200);
+        assert_eq!(ask(&route, "/health").await.0, 200);
     }
 
     #[tokio::test]

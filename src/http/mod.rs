@@ -2,6 +2,7 @@
 pub mod accept;
 pub mod address;
 pub mod alias;
+mod allow;
 pub mod asset;
 pub mod body;
 pub mod caller;

@@ -45,7 +45,8 @@ pub const TARGET_TOO_LONG: Kind = Kind { status: 414, code: "target-too-long", t
 pub const UNSUPPORTED_MEDIA_TYPE: Kind = Kind { status: 415, code: "unsupported-media-type", title: "Send JSON" };
 pub const INVALID: Kind = Kind { status: 422, code: "validation-failed", title: "Some values are not valid" };
 pub const TOO_MANY_REQUESTS: Kind = Kind { status: 429, code: "too-many-requests", title: "Too many requests" };
-pub const HEAD_TOO_LARGE: Kind = Kind { status: 431, code: "head-too-large", title: "The head of the request is too large" };
+pub const HEAD_TOO_LARGE: Kind =
+    Kind { status: 431, code: "head-too-large", title: "The head of the request is too large" };
 pub const INTERNAL: Kind = Kind { status: 500, code: "internal", title: "Something went wrong on our side" };
 pub const BUSY: Kind = Kind { status: 503, code: "busy", title: "The server is busy" };
 pub const BUDGET_SPENT: Kind = Kind { status: 503, code: "budget-spent", title: "The query took too long" };

@@ -17,15 +17,16 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Body as _;
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN};
+use poem::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN};
 use poem::http::uri::Scheme;
-use poem::http::{Method, Version};
+use poem::http::{Method, StatusCode, Uri, Version};
 use poem::{Body, Endpoint, Request, Response};
 use tracing::Instrument;
 
 use super::address::{self, ClientAddress, Origin, Reached};
 use super::body::{BodyCap, Guarded, Meter};
 use super::log::{Line, Who};
+use super::openapi::Documents;
 use super::policy::{LivePolicy, Policy};
 use super::problem::{self, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
@@ -45,11 +46,17 @@ pub struct Shell {
     clock: Clock,
     random: Random,
     tenant: TenantId,
+    documents: Option<Documents>,
 }
 
 impl Shell {
     pub fn new(router: BoxEndpoint<'static>, policy: LivePolicy, clock: Clock, random: Random) -> Self {
-        Self { router, policy, clock, random, tenant: TenantId::main() }
+        Self { router, policy, clock, random, tenant: TenantId::main(), documents: None }
+    }
+
+    /// Lets a refused method be told which ones the path takes.
+    pub fn described_by(self, documents: Documents) -> Self {
+        Self { documents: Some(documents), ..self }
     }
 
     pub(super) fn policy(&self) -> Arc<Policy> {
@@ -76,6 +83,9 @@ impl Shell {
             },
         };
 
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            self.say_what_is_allowed(path.clone(), &method, &mut response);
+        }
         problem::finish(&mut response, id.as_str());
         let bytes = settle_body(&mut response, &method);
         let duration = began.elapsed();
@@ -101,6 +111,13 @@ impl Shell {
             line.write();
         }
         response
+    }
+
+    fn say_what_is_allowed(&self, mut path: Uri, method: &Method, response: &mut Response) {
+        if let Some(documents) = &self.documents {
+            alias::rewrite(method, &mut path);
+            response.headers_mut().insert(ALLOW, documents.methods_of(path.path()));
+        }
     }
 
     /// Checks what can be checked without a feature, and says what was found to those who come after.

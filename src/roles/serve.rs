@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
 
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
-    lifecycle.task("signals", obey(signals, lifecycle.stop_token(), config.clone()));
+    lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
     let _watch = config.file().is_some().then(|| config.watch()).transpose()?;
     let grace = settings.server.stop_grace();
     let doors = vec![Door::Tcp(tcp), Door::Socket(socket)];
@@ -144,7 +144,7 @@ impl Signals {
 }
 
 /// Stops on SIGINT and SIGTERM, at once on the second; reloads the settings on SIGHUP.
-async fn obey(signals: Signals, stop: CancellationToken, config: Live) {
+async fn obey(signals: Signals, stopping: CancellationToken, stop: CancellationToken, config: Live) {
     let Signals { mut interrupt, mut terminate, mut hangup } = signals;
     loop {
         tokio::select! {
@@ -155,8 +155,10 @@ async fn obey(signals: Signals, stop: CancellationToken, config: Live) {
         }
     }
     tracing::info!("stopping; once more to stop at once");
-    stop.cancel();
     abort_on_the_second(interrupt, terminate);
+    stopping.cancel();
+    tokio::time::sleep(config.get().server.stop_delay()).await;
+    stop.cancel();
 }
 
 /// Ends the process at the second signal, whatever is still under way.

@@ -74,10 +74,13 @@ async fn each_role_may_what_is_meant() {
                 continue;
             }
             let body = example(&document, &operation).cloned().unwrap_or_default();
-            let reply = app.as_role(role, operation.method, &operation.path).json(&body).send().await;
+            let reply = app.as_role(role, operation.method.clone(), &operation.path).json(&body).send().await;
             assert!(reply.status < 500, "{} as {role}: {reply:?}", operation.id);
             if reply.status == 403 && reply.refusal().1 == "not-allowed" {
                 refused.entry(role).or_default().insert(base(&operation.id).to_owned());
+                // Someone who may not is not told what would be wrong with the body.
+                let nonsense = app.as_role(role, operation.method, &operation.path).text("{\"").send().await;
+                assert_eq!(nonsense.refusal(), reply.refusal(), "{} as {role}", operation.id);
             }
         }
     }
@@ -142,6 +145,24 @@ async fn every_answer_names_its_request_and_is_kept_by_nobody() {
         if 400 <= reply.status {
             assert_eq!(reply.body["instance"], "mine-1", "{}", operation.id);
         }
+    }
+}
+
+/// RFC 9110 section 15.5.6: who used the wrong method is told the right ones.
+#[tokio::test]
+async fn a_refused_method_is_told_which_ones_the_path_takes() {
+    let app = TestApp::new().await;
+    for (path, allowed) in [
+        ("/api/v1/auth/profile", "GET, HEAD, PATCH"),
+        ("/api/auth/profile", "GET, HEAD, PATCH"),
+        ("/admin/users", "GET, HEAD, POST"),
+        ("/api/v1/auth/login", "POST"),
+        ("/health", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+    ] {
+        let reply = app.ask(Method::DELETE, path).send().await;
+
+        assert_eq!((reply.refusal(), reply.header("allow")), ((405, "method-not-allowed"), Some(allowed)), "{path}");
     }
 }
 

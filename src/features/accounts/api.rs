@@ -126,7 +126,7 @@ impl AccountsApi {
             return Err(Error::RegistrationClosed.into());
         }
 
-        let Registration { email, password, name } = body.0;
+        let Registration { email, password, name } = body.read()?;
         let newcomer = self.newcomer(&config, &email, password, name, Role::User)?;
         let tenant = TenantId::main();
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
@@ -140,10 +140,10 @@ impl AccountsApi {
     /// makes it. Anyone who holds one may.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
     async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
+        let Setup { token, email, password, name } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
 
-        let Setup { token, email, password, name } = body.0;
         let digest = first_admin::secret_digest(&token);
         // A look first, so that a made-up token costs no hashing. Using it up decides.
         let looked_up = digest.clone();
@@ -165,7 +165,7 @@ impl AccountsApi {
     async fn login(&self, address: ClientAddress, body: Input<Credentials>) -> Result<Json<SignedIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
-        let Credentials { email, password } = body.0;
+        let Credentials { email, password } = body.read()?;
         let email = normalize_email(&email).unwrap_or(email);
         let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
 
@@ -199,7 +199,7 @@ impl AccountsApi {
     #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
     async fn refresh_token(&self, body: Input<Refresh>) -> Result<Json<TokenPair>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        let token = self.tokens.read_refresh(&tenant, &body.0.refresh_token).ok_or(Error::TokenInvalid)?;
+        let token = self.tokens.read_refresh(&tenant, &body.read()?.refresh_token).ok_or(Error::TokenInvalid)?;
 
         let rules = Arc::clone(&config);
         let outcome = self.db.free(&tenant, move |tx| rotate(tx, &rules, token, now)).await?;
@@ -271,7 +271,7 @@ impl AccountsApi {
         let (user, _) = caller.user()?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let (now, name) = (self.clock.now(), body.0.name);
+        let (now, name) = (self.clock.now(), body.read()?.name);
 
         let user = self
             .db
@@ -298,7 +298,7 @@ impl AccountsApi {
     async fn create_user(&self, caller: Caller, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
 
-        let NewUser { email, password, name, role } = body.0;
+        let NewUser { email, password, name, role } = body.read()?;
         let config = self.config.get();
         let newcomer = self.newcomer(&config, &email, password, name, role.unwrap_or(Role::User))?;
         let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);

@@ -9,8 +9,9 @@ use poem_openapi::types::ToJSON;
 use super::super::problem::{self, Problem};
 
 /// What a client is told when there is no room. Made once: it must cost next to nothing.
-pub(super) static NO_ROOM: LazyLock<Vec<u8>> =
-    LazyLock::new(|| answer(Problem::new(&problem::BUSY, "too many connections; try again later"), "Retry-After: 5\r\n"));
+pub(super) static NO_ROOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    answer(Problem::new(&problem::BUSY, "too many connections; try again later"), "Retry-After: 5\r\n")
+});
 
 static MALFORMED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let detail = "the head of the request is not HTTP: see RFC 9112 for its first line and its headers";

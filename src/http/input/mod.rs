@@ -12,7 +12,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Deref;
+use std::marker::PhantomData;
 
 use poem::http::header::CONTENT_TYPE;
 use poem::{Request, RequestBody};
@@ -26,17 +26,22 @@ use self::document::{At, Faults};
 use self::shape::{Kind, Shapes};
 use super::problem::{self, Fault, Problem};
 
-/// The JSON body of a request, as a `T`.
+/// The JSON body of a request, which is or is not a `T`.
+///
+/// It arrived, but nobody judged it yet: an endpoint first looks whether the caller may do this at all, and
+/// then calls [`Input::read`]. So someone without the permission learns nothing of what a good body would be.
 ///
 /// `Input<Option<T>>` takes a request without a body too.
 #[derive(Debug)]
-pub struct Input<T>(pub T);
+pub struct Input<T> {
+    arrived: Result<Vec<u8>, Problem>,
+    of: PhantomData<fn() -> T>,
+}
 
-impl<T> Deref for Input<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
+impl<T: ParseFromJSON + 'static> Input<T> {
+    /// The body as a `T`, or everything that is wrong with it.
+    pub fn read(self) -> Result<T, Problem> {
+        parse(&self.arrived?)
     }
 }
 
@@ -114,13 +119,19 @@ impl<T: Type> Payload for Input<T> {
 impl<T: ParseFromJSON + 'static> ParsePayload for Input<T> {
     const IS_REQUIRED: bool = T::IS_REQUIRED;
 
-    async fn from_request(_request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
-        let bytes = match body.take() {
-            Ok(body) => body.into_bytes().await,
-            Err(error) => Err(error),
+    async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let content_type = request.headers().get(CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
+        let is_readable = content_type.map_or(!T::IS_REQUIRED, is_json);
+        let arrived = if is_readable {
+            let bytes = match body.take() {
+                Ok(body) => body.into_vec().await,
+                Err(error) => Err(error),
+            };
+            bytes.map_err(|error| Problem::from_body(&error))
+        } else {
+            Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED))
         };
-        let bytes = bytes.map_err(|error| Problem::from_body(&error))?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self { arrived, of: PhantomData })
     }
 }
 
@@ -144,14 +155,6 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Input<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let content_type = request.headers().get(CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
-        match content_type {
-            Some(content_type) if !is_json(content_type) => {
-                return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED).into());
-            }
-            None if T::IS_REQUIRED => return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED).into()),
-            _ => {}
-        }
         <Self as ParsePayload>::from_request(request, body).await
     }
 }

@@ -404,13 +404,18 @@ struct Api;
 #[OpenApi]
 impl Api {
     #[oai(path = "/patch", method = "post")]
-    async fn patch(&self, body: Input<Patch>) -> PlainText<String> {
-        PlainText(format!("{:?}", body.name))
+    async fn patch(&self, body: Input<Patch>) -> Result<PlainText<String>, Problem> {
+        Ok(PlainText(format!("{:?}", body.read()?.name)))
     }
 
     #[oai(path = "/optional", method = "post")]
-    async fn optional(&self, body: Input<Option<Patch>>) -> PlainText<String> {
-        PlainText(format!("{:?}", body.is_some()))
+    async fn optional(&self, body: Input<Option<Patch>>) -> Result<PlainText<String>, Problem> {
+        Ok(PlainText(format!("{:?}", body.read()?.is_some())))
+    }
+
+    #[oai(path = "/forbidden", method = "post")]
+    async fn forbidden(&self, _body: Input<Patch>) -> Result<PlainText<String>, Problem> {
+        Err(Problem::new(&problem::NOT_ALLOWED, "not you"))
     }
 }
 
@@ -439,6 +444,16 @@ async fn only_json_in_utf8_is_taken() {
         let (answered, _) = post("/patch", content_type, json!({ "name": "a" }).to_string().into()).await;
 
         assert_eq!(answered.as_u16(), status, "{content_type:?}");
+    }
+}
+
+/// What a good body would be is nobody's business who may not send one.
+#[tokio::test]
+async fn a_body_is_judged_when_the_endpoint_asks_and_not_before() {
+    for (content_type, body) in [("application/json", "{\"nonsense\":"), ("text/plain", "x")] {
+        let (answered, _) = post("/forbidden", Some(content_type), body.into()).await;
+
+        assert_eq!(answered.as_u16(), 403);
     }
 }
 

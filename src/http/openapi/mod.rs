@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use poem::endpoint::make;
-use poem::http::Method;
+use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
 use poem_openapi::Tags;
 use serde_json::{Map, Value, json};
 
 use super::alias;
+use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
 
@@ -54,6 +55,7 @@ struct Held {
 struct Served {
     v3_0: Asset,
     v3_1: Asset,
+    allow: Allow,
 }
 
 #[derive(Clone, Copy)]
@@ -90,6 +92,11 @@ impl Documents {
         self.0.served.store(Arc::new(Served::new(document)));
     }
 
+    /// The methods of a path, as the header `Allow` lists them.
+    pub fn methods_of(&self, path: &str) -> HeaderValue {
+        self.0.served.load().allow.for_path(path)
+    }
+
     pub fn route(&self, route: Route) -> Route {
         let serve = |version| {
             let held = Arc::clone(&self.0);
@@ -111,9 +118,10 @@ impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
         let v3_0 = asset(&document);
+        let allow = Allow::of(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
-        Self { v3_0, v3_1: asset(&document) }
+        Self { v3_0, v3_1: asset(&document), allow }
     }
 }
 

@@ -4,7 +4,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi, OpenApiService, Union};
 
 use super::*;
-use crate::http::Input;
+use crate::http::{Input, Problem};
 
 #[derive(Object)]
 struct Inner {
@@ -37,8 +37,8 @@ struct Api;
 #[OpenApi]
 impl Api {
     #[oai(path = "/outer", method = "post", operation_id = "make")]
-    async fn make(&self, body: Input<Outer>) -> Json<String> {
-        Json(body.0.name)
+    async fn make(&self, body: Input<Outer>) -> Result<Json<String>, Problem> {
+        Ok(Json(body.read()?.name))
     }
 
     #[oai(path = "/figure", method = "post", operation_id = "draw")]
