@@ -137,7 +137,7 @@ impl App {
         };
         let health = Health::new(env!("CARGO_PKG_VERSION"), self.stopping.clone(), Box::new(check));
         let route = self.documents.route(health.route(Route::new()));
-        let route = swagger::route(route, &service.swagger_ui_html())?;
+        let route = swagger::route(route);
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
         Ok(route.nest_no_strip("/api/v1", service))

@@ -2,7 +2,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
@@ -35,7 +34,7 @@ impl Random {
         match &self.0 {
             Source::System => {
                 #[expect(clippy::expect_used, reason = "a machine without randomness must not make secrets")]
-                SystemRandom::new().fill(&mut bytes).expect("the operating system gives random bytes");
+                getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
             }
             Source::Counting(count) => {
                 let count = (count.fetch_add(1, Ordering::Relaxed) + 1).to_be_bytes();

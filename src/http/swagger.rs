@@ -1,12 +1,17 @@
 //! Swagger UI at `/api-docs`, from the binary, with nothing loaded from elsewhere.
 //!
 //! poem-openapi carries it as one page of 1.6 MB with everything inline. Its script and
-//! style are cut out once at the start and served as files that a browser keeps, beside
-//! a small page of ours, so that a strict Content-Security-Policy holds.
+//! style are cut out, when somebody first asks for them, and served as files that a browser
+//! keeps, beside a small page of ours, so that a strict Content-Security-Policy holds.
+use std::sync::LazyLock;
+
+use poem::endpoint::make;
 use poem::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
-use poem::{Endpoint, EndpointExt, Response, Route};
+use poem::{Endpoint, EndpointExt, Request, Response, Route};
+use poem_openapi::OpenApiService;
 
 use super::asset::{Asset, Caching, short_digest};
+use super::problem::Problem;
 
 /// Nothing from another host, no inline script or style. Swagger UI draws its icons from `data:`;
 /// what it styles while it renders, it sets property by property, which no policy forbids.
@@ -21,30 +26,56 @@ const LOOKS: &str = include_str!("../../assets/static/api-docs.css");
 #[error("Swagger UI's page has no {0} to cut out; poem-openapi has changed")]
 pub struct Error(&'static str);
 
-/// Adds the page and its files, cut out of `page` (`OpenApiService::swagger_ui_html`).
-pub fn route(route: Route, page: &str) -> Result<Route, Error> {
+/// What is served, by the last part of its path; the page itself has none.
+type Files = Vec<(String, Asset)>;
+
+/// Cut out once, and not at the start: it takes longer than all the rest of it.
+static FILES: LazyLock<Result<Files, Error>> =
+    LazyLock::new(|| cut_up(&OpenApiService::new((), "Steading", "").swagger_ui_html()));
+
+/// Adds the page and its files.
+pub fn route(route: Route) -> Route {
+    route.at("/api-docs", with_policy(make(|request| serve(String::new(), request)), POLICY)).at(
+        "/api-docs/:file",
+        make(|request: Request| serve(request.raw_path_param("file").unwrap_or_default().to_owned(), request)),
+    )
+}
+
+async fn serve(name: String, request: Request) -> poem::Result<Response> {
+    let files = FILES.as_ref().map_err(|error| Problem::internal(error))?;
+    let (_, file) = files.iter().find(|(it, _)| *it == name).ok_or_else(Problem::not_found)?;
+    file.call(request).await
+}
+
+fn cut_up(page: &str) -> Result<Files, Error> {
     let style = format!("{}\n{LOOKS}", cut(page, "<style charset=\"UTF-8\">", "</style>").ok_or(Error("style"))?);
     let script = cut(page, "<script charset=\"UTF-8\">", "</script>\n</head>").ok_or(Error("script"))?.to_owned();
-    let style_path = format!("/api-docs/swagger-ui-{}.css", short_digest(style.as_bytes()));
-    let script_path = format!("/api-docs/swagger-ui-{}.js", short_digest(script.as_bytes()));
-    let starter_path = format!("/api-docs/start-{}.js", short_digest(STARTER.as_bytes()));
+    let style_name = format!("swagger-ui-{}.css", short_digest(style.as_bytes()));
+    let script_name = format!("swagger-ui-{}.js", short_digest(script.as_bytes()));
+    let starter_name = format!("start-{}.js", short_digest(STARTER.as_bytes()));
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Steading API</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"{style_path}\">\n\
-         <script src=\"{script_path}\" defer></script>\n<script src=\"{starter_path}\" defer></script>\n</head>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"/api-docs/{style_name}\">\n\
+         <script src=\"/api-docs/{script_name}\" defer></script>\n\
+         <script src=\"/api-docs/{starter_name}\" defer></script>\n</head>\n\
          <body><div id=\"ui\"></div></body>\n</html>\n"
     );
-    Ok(route
-        .at(style_path, Asset::new(style, "text/css; charset=utf-8", Caching::Forever))
-        .at(script_path, Asset::new(script, "text/javascript; charset=utf-8", Caching::Forever))
-        .at(starter_path, Asset::new(STARTER, "text/javascript; charset=utf-8", Caching::Forever))
-        .at("/api-docs", with_policy(Asset::new(page, "text/html; charset=utf-8", Caching::Ask), POLICY)))
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
+    Ok(vec![
+        (String::new(), Asset::new(page, "text/html; charset=utf-8", Caching::Ask)),
+        (style_name, Asset::new(style, "text/css; charset=utf-8", Caching::Forever)),
+        (script_name, Asset::new(script, SCRIPT, Caching::Forever)),
+        (starter_name, Asset::new(STARTER, SCRIPT, Caching::Forever)),
+    ])
 }
 
 /// A page with a Content-Security-Policy of its own.
-pub(super) fn with_policy(page: Asset, policy: &'static str) -> impl Endpoint<Output = Response> + 'static {
+pub(super) fn with_policy(
+    page: impl Endpoint<Output = Response> + 'static,
+    policy: &'static str,
+) -> impl Endpoint<Output = Response> + 'static {
     page.after(move |answer: poem::Result<Response>| async move {
         let mut response = answer?;
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
@@ -60,8 +91,6 @@ fn cut<'a>(page: &'a str, from: &str, to: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use poem_openapi::OpenApiService;
-
     use super::*;
 
     /// `'unsafe-inline'` and `'unsafe-eval'` are not needed: the test in a browser would complain.
@@ -73,10 +102,8 @@ mod tests {
     /// Fails when an update of poem-openapi brings another page.
     #[test]
     fn script_and_style_can_be_cut_out() {
-        let page = OpenApiService::new((), "test", "1").swagger_ui_html();
-
-        assert!(route(Route::new(), &page).is_ok());
-        assert!(route(Route::new(), "<html></html>").is_err());
+        assert_eq!(FILES.as_ref().map(Vec::len).ok(), Some(4));
+        assert!(cut_up("<html></html>").is_err());
     }
 
     #[test]
