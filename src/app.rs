@@ -16,6 +16,7 @@ use crate::base::{Clock, Random, TenantId};
 use crate::config::{Config, CorsConfig, HttpConfig, Live, StorageConfig};
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
+use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::cors::{Cors, Origins};
@@ -38,6 +39,7 @@ pub struct App {
     pub clock: Clock,
     pub random: Random,
     pub accounts: AccountsApi,
+    pub collections: CollectionsApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
     documents: Documents,
@@ -86,9 +88,12 @@ impl App {
         };
         let policy = policy(&settings).live();
         let background = Pool::start("background", 1, 16)?;
-        let documents = Documents::new(&service(&accounts).spec())?;
+        let catalogues = Catalogues::new(db.clone(), Arc::new(|_: &TenantId, _: &Catalogue| {}));
+        let collections = CollectionsApi { db: db.clone(), clock: clock.clone(), random: random.clone(), catalogues };
+        let apis = (accounts.clone(), collections.clone());
+        let documents = Documents::new(&service(apis).spec())?;
         let stopping = CancellationToken::new();
-        Ok(Self { config, db, kv, clock, random, accounts, stopping, documents, policy, background })
+        Ok(Self { config, db, kv, clock, random, accounts, collections, stopping, documents, policy, background })
     }
 
     /// The one list of everything that runs beside requests.
@@ -127,8 +132,8 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service = service(&self.accounts);
-        let kinds = [problem::PROBLEMS, accounts::PROBLEMS].concat();
+        let service = service((self.accounts.clone(), self.collections.clone()));
+        let kinds = [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS].concat();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
             let database = if db.is_sound() { Ok(()) } else { Err("a database file is damaged".to_owned()) };
@@ -156,8 +161,11 @@ impl App {
     }
 }
 
-fn service(accounts: &AccountsApi) -> OpenApiService<AccountsApi, ()> {
-    OpenApiService::new(accounts.clone(), "Steading", env!("CARGO_PKG_VERSION"))
+/// The endpoints of all features.
+type Apis = (AccountsApi, CollectionsApi);
+
+fn service(apis: Apis) -> OpenApiService<Apis, ()> {
+    OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))
 }
 
 fn options(storage: &StorageConfig) -> Options {

@@ -7,6 +7,7 @@
 mod error;
 mod folder;
 pub mod migrate;
+pub mod record_tables;
 mod sqlite;
 mod tenants;
 #[cfg(test)]

@@ -1,3 +1,10 @@
-//! The features, in reading order. Each may use those above it, through their `mod.rs`.
+//! The features. In reading order, each using only those before it, through their `mod.rs`:
+//!
+//! - [`server_keys`]: the secrets that the server signs with
+//! - [`accounts`]: people: registering, signing in, sessions, roles
+//! - [`collections`]: the kinds of records that people make for themselves
+//! - [`records`]: what is in the collections: reading, writing, finding
 pub mod accounts;
-pub mod server_keys; // the secrets that the server signs with // people: registering, signing in, sessions, roles
+pub mod collections;
+pub mod records;
+pub mod server_keys;

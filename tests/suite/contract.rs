@@ -9,7 +9,17 @@ use crate::support::TestApp;
 /// Operations that a stranger may call. Adding a line here is a security decision.
 const PUBLIC: &[&str] = &["register", "login", "refresh_token", "set_up", "health", "health_live", "health_ready"];
 /// Operations that need a permission which only admins have.
-const ADMINS_ONLY: &[&str] = &["create_user", "list_users", "create_setup_link"];
+const ADMINS_ONLY: &[&str] = &[
+    "create_user",
+    "list_users",
+    "create_setup_link",
+    "create_collection",
+    "list_collections",
+    "show_collection",
+    "update_collection",
+    "preview_collection",
+    "delete_collection",
+];
 
 struct Operation {
     id: String,

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
 mod accounts;
+mod collections;
 mod contract;
 mod pages;
 mod roles;

@@ -26,6 +26,8 @@ pub enum Tag {
     Accounts,
     /// Everyone's accounts, for admins.
     Users,
+    /// The kinds of records, for admins.
+    Collections,
 }
 
 /// The second names that are part of the product's promise. Others work, but are not in the document.

@@ -1,0 +1,406 @@
+//! The endpoints of collections.
+use std::sync::Arc;
+
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::catalogue::{self, Catalogue, Catalogues};
+use super::error::Error;
+use super::model::{
+    COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, CollectionList, CollectionPatch, DryRun, FieldType,
+    NewCollection,
+};
+use super::plan::{self, Step};
+use super::{check, names, store};
+use crate::base::{Clock, Random, TenantId};
+use crate::db::Db;
+use crate::http::etag::{self, IfMatch};
+use crate::http::openapi::Tag;
+use crate::http::{Caller, Fault, Input, Problem};
+
+/// Most collections of a tenant: each costs memory, and a table that every backup and check goes through.
+const COLLECTIONS_MAX: usize = 500;
+
+/// The endpoints of collections, with what they need.
+#[derive(Clone, Debug)]
+pub struct CollectionsApi {
+    pub db: Db,
+    pub clock: Clock,
+    pub random: Random,
+    pub catalogues: Catalogues,
+}
+
+#[derive(ApiResponse)]
+enum Made {
+    /// The collection was made.
+    #[oai(status = 201)]
+    Collection(Json<Collection>, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+    /// Nothing was done; this is what would be.
+    #[oai(status = 200)]
+    DryRun(Json<DryRun>),
+}
+
+#[derive(ApiResponse)]
+enum Shown {
+    /// The collection.
+    #[oai(status = 200)]
+    Collection(Json<Collection>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
+enum Changed {
+    /// The collection as it is now.
+    #[oai(status = 200)]
+    Collection(Json<Collection>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
+enum Gone {
+    /// It is gone, with all its records.
+    #[oai(status = 204)]
+    Gone,
+}
+
+#[OpenApi(prefix_path = "/api/v1")]
+impl CollectionsApi {
+    /// Make a collection
+    ///
+    /// Its paths are there at once, and in this document. With `dryRun=true` nothing is done, and the answer
+    /// (200) says what would be.
+    /// Needs the permission `collections:write`.
+    #[oai(path = "/collections", method = "post", operation_id = "create_collection", tag = "Tag::Collections")]
+    async fn create(
+        &self,
+        caller: Caller,
+        /// Only says what would be done.
+        #[oai(name = "dryRun")]
+        dry_run: Query<Option<bool>>,
+        body: Input<NewCollection>,
+    ) -> Result<Made, Problem> {
+        caller.must(COLLECTIONS_WRITE)?;
+
+        let NewCollection { name, fields, indexes, rules } = body.read()?;
+        let now = self.clock.now();
+        let new = Collection {
+            id: self.random.id(&self.clock),
+            name,
+            fields,
+            indexes,
+            rules,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let tenant = caller.tenant().clone();
+        let done = self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0)).await?;
+
+        Ok(match done {
+            Done::Would(changes) => Made::DryRun(Json(DryRun { changes })),
+            Done::Is(collection) => {
+                let location = format!("/api/v1/collections/{}", collection.name);
+                let tag = etag::of_version(collection.version);
+                Made::Collection(Json(collection), tag, location)
+            }
+        })
+    }
+
+    /// List collections
+    ///
+    /// All of them, by name. Needs the permission `collections:read`.
+    #[oai(path = "/collections", method = "get", operation_id = "list_collections", tag = "Tag::Collections")]
+    async fn list(&self, caller: Caller) -> Result<Json<CollectionList>, Problem> {
+        caller.must(COLLECTIONS_READ)?;
+
+        let known = self.catalogues.current(caller.tenant()).await?;
+
+        Ok(Json(CollectionList { data: known.collections() }))
+    }
+
+    /// Read a collection
+    ///
+    /// Its fields, indexes and rules. Needs the permission `collections:read`.
+    #[oai(path = "/collections/:name", method = "get", operation_id = "show_collection", tag = "Tag::Collections")]
+    async fn show(&self, caller: Caller, name: Path<String>) -> Result<Shown, Problem> {
+        caller.must(COLLECTIONS_READ)?;
+
+        let known = self.catalogues.current(caller.tenant()).await?;
+        let entry = known.find(&name.0).ok_or(Error::NotFound)?;
+
+        Ok(Shown::Collection(Json(entry.collection.clone()), etag::of_version(entry.collection.version)))
+    }
+
+    /// Change a collection
+    ///
+    /// What is absent stays. `fields` and `indexes` are sent whole; a field with `renamedFrom` keeps the values of
+    /// the one that it names. Records are kept, and a change that they do not fit is refused.
+    /// Needs the permission `collections:write`.
+    #[oai(path = "/collections/:name", method = "patch", operation_id = "update_collection", tag = "Tag::Collections")]
+    async fn update(
+        &self,
+        caller: Caller,
+        name: Path<String>,
+        /// The `ETag` of the collection that the change is meant for.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Input<CollectionPatch>,
+    ) -> Result<Changed, Problem> {
+        caller.must(COLLECTIONS_WRITE)?;
+
+        let (patch, expected) = (body.read()?, IfMatch::parse(if_match.0.as_deref())?);
+        let tenant = caller.tenant().clone();
+        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone());
+        let collection = self.catalogues.with(&tenant, work).await?;
+
+        let tag = etag::of_version(collection.version);
+        Ok(Changed::Collection(Json(collection), tag))
+    }
+
+    /// See what a change would do
+    ///
+    /// Each step in words, and whether values are lost by it. Nothing is changed; whether the records fit is only
+    /// found out by doing it.
+    /// Needs the permission `collections:write`.
+    #[oai(
+        path = "/collections/:name/preview",
+        method = "post",
+        operation_id = "preview_collection",
+        tag = "Tag::Collections"
+    )]
+    async fn preview(
+        &self,
+        caller: Caller,
+        name: Path<String>,
+        body: Input<CollectionPatch>,
+    ) -> Result<Json<DryRun>, Problem> {
+        caller.must(COLLECTIONS_WRITE)?;
+
+        let patch = body.read()?;
+        let known = self.catalogues.current(caller.tenant()).await?;
+        let (_, _, steps) = planned(&known, &name.0, patch)?;
+
+        Ok(Json(DryRun { changes: changes(steps) }))
+    }
+
+    /// Drop a collection
+    ///
+    /// With all its records. Refused as long as fields of other collections refer to it.
+    /// Needs the permission `collections:write`.
+    #[oai(path = "/collections/:name", method = "delete", operation_id = "delete_collection", tag = "Tag::Collections")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        name: Path<String>,
+        /// The `ETag` of the collection that shall go.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Result<Gone, Problem> {
+        caller.must(COLLECTIONS_WRITE)?;
+
+        let expected = IfMatch::parse(if_match.0.as_deref())?;
+        let tenant = caller.tenant().clone();
+        self.catalogues.with(&tenant, |known| self.drop(&tenant, known, &name.0, expected.clone())).await?;
+
+        Ok(Gone::Gone)
+    }
+}
+
+enum Done {
+    Is(Collection),
+    Would(Vec<Change>),
+}
+
+impl CollectionsApi {
+    async fn make(
+        &self,
+        tenant: &TenantId,
+        known: Arc<Catalogue>,
+        new: Collection,
+        dry_run: Option<bool>,
+    ) -> Result<Done, Error> {
+        if COLLECTIONS_MAX <= known.entries().len() {
+            return Err(Error::TooMany { max: COLLECTIONS_MAX });
+        }
+        let mut all = known.collections();
+        // A collection may refer to itself.
+        let mut names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+        names.push(new.name.clone());
+        let mut faults: Vec<_> = name_fault(&new.name).into_iter().collect();
+        let judges = check::fields(&new.fields, &names).unwrap_or_else(|wrong| {
+            faults.extend(wrong);
+            Vec::new()
+        });
+        if !faults.is_empty() {
+            faults.extend(check::indexes(&new.indexes, &new.fields));
+            return Err(Error::Invalid(faults));
+        }
+        if all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name)) {
+            return Err(Error::NameTaken { name: new.name });
+        }
+        all.push(new.clone());
+        whole(all, &new.name)?;
+        let steps = plan::create(&new, &judges);
+        if dry_run == Some(true) {
+            return Ok(Done::Would(changes(steps)));
+        }
+
+        let made = new.clone();
+        self.db
+            .write_alone(tenant, move |tx| {
+                known.must_be_current(tx)?;
+                store::insert(tx, &catalogue::pack(&made))?;
+                plan::run(tx, &steps, &made, &made.name)?;
+                Ok::<_, Error>(store::count_change(tx)?)
+            })
+            .await?;
+        self.catalogues.reload(tenant).await?;
+        Ok(Done::Is(new))
+    }
+
+    async fn change(
+        &self,
+        tenant: &TenantId,
+        known: Arc<Catalogue>,
+        name: &str,
+        patch: CollectionPatch,
+        expected: IfMatch,
+    ) -> Result<Collection, Error> {
+        let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
+        if !expected.allows(old.version) {
+            return Err(Error::Stale);
+        }
+        let (mut new, others, steps) = planned(&known, name, patch)?;
+        if steps.is_empty() {
+            return Ok(old);
+        }
+        new.version += 1;
+        new.updated_at = self.clock.now();
+
+        let (changed, old_name) = (new.clone(), old.name.clone());
+        self.db
+            .write_alone(tenant, move |tx| {
+                known.must_be_current(tx)?;
+                plan::run(tx, &steps, &changed, &old_name)?;
+                store::update(tx, &catalogue::pack(&changed))?;
+                for other in &others {
+                    store::update(tx, &catalogue::pack(other))?;
+                }
+                Ok::<_, Error>(store::count_change(tx)?)
+            })
+            .await?;
+        self.catalogues.reload(tenant).await?;
+        Ok(new)
+    }
+
+    async fn drop(&self, tenant: &TenantId, known: Arc<Catalogue>, name: &str, expected: IfMatch) -> Result<(), Error> {
+        let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
+        if !expected.allows(old.version) {
+            return Err(Error::Stale);
+        }
+        let mut all = known.collections();
+        all.retain(|it| it.name != name);
+        if let Some((other, field)) = referring(&all, name).next() {
+            return Err(Error::InUse { collection: other.name.clone(), by: format!("the field `{field}`") });
+        }
+        whole(all, name)?;
+        let steps = plan::drop(&old);
+
+        self.db
+            .write_alone(tenant, move |tx| {
+                known.must_be_current(tx)?;
+                plan::run(tx, &steps, &old, &old.name)?;
+                store::delete(tx, old.id)?;
+                Ok::<_, Error>(store::count_change(tx)?)
+            })
+            .await?;
+        self.catalogues.reload(tenant).await?;
+        Ok(())
+    }
+}
+
+/// The collection as it would be, the others that change with it, and the steps that lead there.
+fn planned(
+    known: &Catalogue,
+    name: &str,
+    patch: CollectionPatch,
+) -> Result<(Collection, Vec<Collection>, Vec<Step>), Error> {
+    let old = &known.find(name).ok_or(Error::NotFound)?.collection;
+    let mut new = old.clone();
+    let CollectionPatch { name: new_name, fields, indexes, rules } = patch;
+    new.name = new_name.unwrap_or(new.name);
+    new.fields = fields.unwrap_or(new.fields);
+    new.indexes = indexes.unwrap_or(new.indexes);
+    if let Some(rules) = rules {
+        rules.apply(&mut new.rules);
+    }
+    if new.name != old.name {
+        if let Some(fault) = name_fault(&new.name) {
+            return Err(Error::Invalid(vec![fault]));
+        }
+        let is_taken = |it: &Collection| it.id != old.id && it.name.eq_ignore_ascii_case(&new.name);
+        if known.collections().iter().any(is_taken) {
+            return Err(Error::NameTaken { name: new.name });
+        }
+    }
+
+    // Whoever refers to it by its old name shall do so by its new one.
+    let refer = |collection: &mut Collection| {
+        let relations = collection.fields.iter_mut().filter(|it| it.collection.as_deref() == Some(name));
+        relations.for_each(|it| it.collection = Some(new.name.clone()));
+    };
+    let mut others: Vec<Collection> = known.collections().into_iter().filter(|it| it.id != old.id).collect();
+    let mut renamed = Vec::new();
+    for other in &mut others {
+        let before = other.clone();
+        refer(other);
+        if *other != before {
+            renamed.push(other.clone());
+        }
+    }
+    let mut itself = new.clone();
+    refer(&mut itself);
+    let mut before = old.clone();
+    refer(&mut before);
+
+    let mut all = others;
+    all.push(Collection { fields: without_old_names(&itself), ..itself.clone() });
+    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+    let judges = check::fields(&itself.fields, &names).map_err(Error::Invalid)?;
+    whole(all, &itself.name)?;
+    let steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
+    Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
+}
+
+fn without_old_names(collection: &Collection) -> Vec<super::Field> {
+    collection.fields.iter().map(|it| super::Field { renamed_from: None, ..it.clone() }).collect()
+}
+
+/// Refuses a set of collections that does not hold together; faults of `name` are the caller's own.
+fn whole(all: Vec<Collection>, name: &str) -> Result<(), Error> {
+    match Catalogue::build(0, all) {
+        Ok(_) => Ok(()),
+        Err((of, faults)) if of == name => Err(Error::Invalid(faults)),
+        Err((of, faults)) => {
+            let by = faults
+                .first()
+                .map_or_else(String::new, |it| format!("the rule `{}`", it.pointer.trim_start_matches("/rules/")));
+            Err(Error::InUse { collection: of, by })
+        }
+    }
+}
+
+/// The fields of other collections that refer to one.
+fn referring<'a>(all: &'a [Collection], name: &'a str) -> impl Iterator<Item = (&'a Collection, &'a str)> {
+    all.iter().flat_map(move |collection| {
+        let fields = collection.fields.iter().filter(|it| it.field_type == FieldType::Relation);
+        fields.filter(move |it| it.collection.as_deref() == Some(name)).map(move |it| (collection, it.name.as_str()))
+    })
+}
+
+fn name_fault(name: &str) -> Option<Fault> {
+    names::refuse_collection(name).map(|reason| Fault::new("/name", "name", reason))
+}
+
+fn changes(steps: Vec<Step>) -> Vec<Change> {
+    steps.into_iter().map(|it| it.change).collect()
+}

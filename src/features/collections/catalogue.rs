@@ -1,0 +1,205 @@
+//! What the server knows of its collections: read once, and again when they change.
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use poem_openapi::Object;
+use poem_openapi::types::{ParseFromJSON, ToJSON};
+
+use super::error::Error;
+use super::model::{Collection, Field, Index, Rules};
+use super::store::{self, Kept};
+use super::value::Judge;
+use super::{check, rule};
+use crate::base::TenantId;
+use crate::db::{Db, Tx};
+use crate::http::Fault;
+
+pub use super::rule::{CompiledRules, Rule};
+
+/// A collection, ready to serve.
+#[derive(Debug)]
+pub struct Entry {
+    pub collection: Collection,
+    /// The table of its records, not quoted.
+    pub table: String,
+    /// In the order of its fields.
+    pub judges: Vec<Judge>,
+    pub rules: CompiledRules,
+    by_name: HashMap<String, usize>,
+}
+
+/// All collections of a tenant at one moment.
+#[derive(Debug)]
+pub struct Catalogue {
+    pub generation: i64,
+    entries: Vec<Arc<Entry>>,
+    by_name: HashMap<String, usize>,
+}
+
+/// The catalogues of all tenants. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalogues {
+    db: Db,
+    known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
+    told: Arc<dyn Fn(&TenantId, &Catalogue) + Send + Sync>,
+}
+
+/// What is kept of a collection in one column.
+#[derive(Object)]
+struct Definition {
+    fields: Vec<Field>,
+    indexes: Vec<Index>,
+    rules: Rules,
+}
+
+impl Entry {
+    pub fn name(&self) -> &str {
+        &self.collection.name
+    }
+
+    /// The judge of a field, and the field's position.
+    pub fn field(&self, name: &str) -> Option<(usize, &Judge)> {
+        let position = *self.by_name.get(name)?;
+        self.judges.get(position).map(|it| (position, it))
+    }
+}
+
+impl Catalogue {
+    /// Makes sense of a set of collections, or says which one cannot be, and why.
+    pub(super) fn build(generation: i64, collections: Vec<Collection>) -> Result<Self, (String, Vec<Fault>)> {
+        let names: Vec<String> = collections.iter().map(|it| it.name.clone()).collect();
+        let schema = rule::schema(&collections);
+        let mut entries = Vec::new();
+        for collection in collections {
+            let name = collection.name.clone();
+            let entry = Entry::build(collection, &names, &schema).map_err(|faults| (name, faults))?;
+            entries.push(Arc::new(entry));
+        }
+        let by_name = names.into_iter().enumerate().map(|(index, name)| (name, index)).collect();
+        Ok(Self { generation, entries, by_name })
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(*self.by_name.get(name)?)
+    }
+
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    pub(super) fn collections(&self) -> Vec<Collection> {
+        self.entries.iter().map(|it| it.collection.clone()).collect()
+    }
+
+    /// Refuses to go on if collections were changed since this was read. Asked inside a request's own
+    /// transaction, so what follows in it is of one piece.
+    pub fn must_be_current(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        if store::generation(tx)? == self.generation { Ok(()) } else { Err(Error::Outdated) }
+    }
+}
+
+impl Entry {
+    fn build(collection: Collection, names: &[String], schema: &rule::Schema) -> Result<Self, Vec<Fault>> {
+        let mut faults = check::indexes(&collection.indexes, &collection.fields);
+        let judges = check::fields(&collection.fields, names).unwrap_or_else(|wrong| {
+            faults.extend(wrong);
+            Vec::new()
+        });
+        let rules = CompiledRules::compile(&collection, schema).unwrap_or_else(|wrong| {
+            faults.extend(wrong);
+            CompiledRules::default()
+        });
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
+        Ok(Self { table: table(&collection.name), collection, judges, rules, by_name })
+    }
+}
+
+impl Catalogues {
+    /// `told` hears of every catalogue that was read anew.
+    pub fn new(db: Db, told: Arc<dyn Fn(&TenantId, &Catalogue) + Send + Sync>) -> Self {
+        Self { db, known: Arc::default(), told }
+    }
+
+    /// What is known of a tenant's collections, read if this is the first time.
+    pub async fn current(&self, tenant: &TenantId) -> Result<Arc<Catalogue>, Error> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned();
+        match known {
+            Some(catalogue) => Ok(catalogue),
+            None => self.reload(tenant).await,
+        }
+    }
+
+    /// Reads a tenant's collections from its database.
+    pub async fn reload(&self, tenant: &TenantId) -> Result<Arc<Catalogue>, Error> {
+        let read = |tx: &mut Tx<'_>| Ok::<_, Error>((store::generation(tx)?, store::list(tx)?));
+        let (generation, kept) = self.db.read(tenant, read).await?;
+        let collections = kept.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
+        let catalogue = Catalogue::build(generation, collections).map_err(|(name, faults)| {
+            let reasons: Vec<_> = faults.iter().map(|it| format!("{}: {}", it.pointer, it.detail)).collect();
+            Error::Unreadable { reason: format!("`{name}`: {}", reasons.join("; ")) }
+        })?;
+        let catalogue = Arc::new(catalogue);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Two may read at once; the newer one stays.
+        let newest = known.get(tenant).filter(|it| generation < it.generation).cloned();
+        let newest = newest.unwrap_or_else(|| Arc::clone(&catalogue));
+        known.insert(tenant.clone(), Arc::clone(&newest));
+        drop(known);
+        (self.told)(tenant, &newest);
+        Ok(newest)
+    }
+
+    /// Runs `work` with what is known, and once more if that was no longer true.
+    pub async fn with<T, E, F>(&self, tenant: &TenantId, work: impl Fn(Arc<Catalogue>) -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<Error> + IsOutdated,
+    {
+        match work(self.current(tenant).await?).await {
+            Err(error) if error.is_outdated() => work(self.reload(tenant).await?).await,
+            outcome => outcome,
+        }
+    }
+}
+
+/// Tells whether an error means that the catalogue was no longer true.
+pub trait IsOutdated {
+    fn is_outdated(&self) -> bool;
+}
+
+impl IsOutdated for Error {
+    fn is_outdated(&self) -> bool {
+        matches!(self, Self::Outdated)
+    }
+}
+
+impl std::fmt::Debug for Catalogues {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Catalogues")
+    }
+}
+
+/// The table of a collection's records.
+pub(super) fn table(name: &str) -> String {
+    format!("c_{name}")
+}
+
+/// A collection in the form in which it is kept.
+pub(super) fn pack(collection: &Collection) -> Kept {
+    let Collection { id, name, fields, indexes, rules, created_at, updated_at, version } = collection.clone();
+    let fields = fields.into_iter().map(|it| Field { renamed_from: None, ..it }).collect();
+    let definition = Definition { fields, indexes, rules }.to_json_string();
+    Kept { id, name, definition, version, created_at, updated_at }
+}
+
+fn unpack(kept: Kept) -> Result<Collection, Error> {
+    let unreadable = |reason: String| Error::Unreadable { reason: format!("`{}`: {reason}", kept.name) };
+    let json = serde_json::from_str(&kept.definition).map_err(|cause| unreadable(cause.to_string()))?;
+    let definition = Definition::parse_from_json(Some(json)).map_err(|cause| unreadable(cause.into_message()))?;
+    let Definition { fields, indexes, rules } = definition;
+    let Kept { id, name, version, created_at, updated_at, .. } = kept;
+    Ok(Collection { id, name, fields, indexes, rules, created_at, updated_at, version })
+}

@@ -1,0 +1,58 @@
+//! What can go wrong with collections, in words fit for the client.
+use crate::db;
+use crate::http::problem::{self, Fault, Kind, Problem};
+
+const NAME_TAKEN: Kind = Kind { status: 409, code: "collection-name-taken", title: "There is such a collection" };
+const IN_USE: Kind = Kind { status: 409, code: "collection-in-use", title: "Others refer to it" };
+const DATA_IN_THE_WAY: Kind =
+    Kind { status: 409, code: "collection-data-conflict", title: "The records do not fit the change" };
+const TOO_MANY: Kind = Kind { status: 409, code: "collection-limit-reached", title: "No room for another collection" };
+
+/// Problems only this feature reports; the catalogue page lists them.
+pub const PROBLEMS: &[&Kind] = &[&NAME_TAKEN, &IN_USE, &DATA_IN_THE_WAY, &TOO_MANY];
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a collection is called `{name}` already; names differ by more than their case")]
+    NameTaken { name: String },
+    #[error("{by} of `{collection}` refers to it; change that first")]
+    InUse { collection: String, by: String },
+    #[error("`{field}` {what}")]
+    DataInTheWay { field: String, what: String },
+    #[error("a server has at most {max} collections")]
+    TooMany { max: usize },
+    #[error("the collection is another than the one that `If-Match` names; read it again")]
+    Stale,
+    #[error("there is nothing here, or nothing that you may see")]
+    NotFound,
+    #[error("some values are not valid")]
+    Invalid(Vec<Fault>),
+    /// What the request knew of the collections is no longer true; it is begun anew.
+    #[error("the collections are being changed")]
+    Outdated,
+    #[error("a collection was kept in a form that this version does not know: {reason}")]
+    Unreadable { reason: String },
+    #[error("cannot reach the collections")]
+    Db(#[from] db::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::NameTaken { .. } => &NAME_TAKEN,
+            Error::InUse { .. } => &IN_USE,
+            Error::DataInTheWay { .. } => &DATA_IN_THE_WAY,
+            Error::TooMany { .. } => &TOO_MANY,
+            Error::Stale => &problem::STALE,
+            Error::NotFound => return Self::not_found(),
+            Error::Invalid(faults) => return Self::invalid(faults),
+            Error::Outdated => return Self::new(&problem::BUSY, error.to_string()).retry_after(RETRY_WHEN_CHANGING),
+            Error::Unreadable { .. } => return Self::internal(&error),
+            Error::Db(cause) => return cause.into(),
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// A change of a collection takes a moment; two in a row are rare.
+const RETRY_WHEN_CHANGING: std::time::Duration = std::time::Duration::from_secs(1);

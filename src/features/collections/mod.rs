@@ -1,0 +1,26 @@
+//! Collections: the kinds of records that people make for themselves.
+//!
+//! A collection has fields, indexes and rules, all in one row; its records are in a
+//! table of their own. What the server knows of all collections is the [`Catalogue`]:
+//! read once, numbered, and compared in every transaction with the number in the
+//! database, so that no request works with fields or rules that were changed meanwhile.
+//!
+//! A change travels `api.rs` → `check.rs` (is it one that can be?) → `plan.rs` (which
+//! steps lead there?) → one transaction that nothing else shares. Nothing is guessed:
+//! a field is renamed only if the change says so, and values that do not fit refuse it.
+mod api;
+mod catalogue;
+mod check;
+mod error;
+mod model;
+mod names;
+mod plan;
+mod rule;
+mod store;
+mod value;
+
+pub use api::CollectionsApi;
+pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, IsOutdated, Rule};
+pub use error::{Error, PROBLEMS};
+pub use model::{Collection, CollectionId, Field, FieldType, Rules};
+pub use value::{Judge, Stored, Unfit};

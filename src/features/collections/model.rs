@@ -1,0 +1,295 @@
+//! The things: collections, their fields, indexes and rules, as clients see and send them.
+use poem_openapi::types::{Any, MaybeUndefined};
+use poem_openapi::{Enum, Object};
+use serde_json::Value;
+
+use crate::base::{Id, Timestamp};
+use crate::http::Permission;
+
+pub const COLLECTIONS_READ: Permission = Permission("collections:read");
+pub const COLLECTIONS_WRITE: Permission = Permission("collections:write");
+
+/// Marks ids of collections.
+#[derive(Debug)]
+pub enum CollectionMark {}
+pub type CollectionId = Id<CollectionMark>;
+
+/// What the values of a field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum)]
+#[oai(rename_all = "lowercase")]
+pub enum FieldType {
+    /// Any text.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A number with a fraction (IEEE 754, 64 bits).
+    Number,
+    Bool,
+    /// A moment: RFC 3339, kept to the millisecond, shown in UTC.
+    Datetime,
+    /// One of `values`, or several with `multiple`.
+    Select,
+    /// Any JSON.
+    Json,
+    /// An e-mail address.
+    Email,
+    /// An `http` or `https` address.
+    Url,
+    /// The id of a record of another collection, or of a user.
+    Relation,
+}
+
+/// What becomes of a record when the one that it refers to is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum OnDelete {
+    /// It cannot be deleted as long as others refer to it.
+    Restrict,
+    /// The record is deleted too.
+    Cascade,
+    /// The field becomes null.
+    SetNull,
+}
+
+/// One field of the records of a collection.
+#[derive(Clone, Debug, PartialEq, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct Field {
+    /// Letters, digits and `_`, beginning with a letter; unique in the collection, whatever the case.
+    #[oai(validator(min_length = 1, max_length = 63))]
+    pub name: String,
+    #[oai(rename = "type")]
+    pub field_type: FieldType,
+    /// Whether every record has a value other than null.
+    #[oai(default)]
+    pub required: bool,
+    /// Whether no two records may have the same value; null may be there often.
+    #[oai(default)]
+    pub unique: bool,
+    /// Whether only admins see it. Rules may use it.
+    #[oai(default)]
+    pub hidden: bool,
+    /// The value of a new record that comes without one.
+    pub default: Option<Any<Value>>,
+    /// Smallest number (exact up to 2^53), or fewest characters of a text.
+    pub min: Option<f64>,
+    /// Largest number (exact up to 2^53), or most characters of a text.
+    pub max: Option<f64>,
+    /// A regular expression that the whole text matches or contains, as in JSON Schema. Linear: no look-around.
+    #[oai(validator(max_length = 500))]
+    pub pattern: Option<String>,
+    /// What may be selected.
+    #[oai(validator(max_items = 500))]
+    pub values: Option<Vec<String>>,
+    /// Whether several may be selected.
+    pub multiple: Option<bool>,
+    /// The collection that a relation refers to; `users` for accounts.
+    pub collection: Option<String>,
+    /// Absent: `restrict`.
+    pub on_delete: Option<OnDelete>,
+    /// In a change: the name that the field had, so that its values stay. Never shown.
+    pub renamed_from: Option<String>,
+}
+
+/// What makes filtering and sorting by these fields fast.
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[oai(deny_unknown_fields)]
+pub struct Index {
+    /// The fields, in this order; `createdAt` and `updatedAt` too.
+    #[oai(validator(min_items = 1, max_items = 8))]
+    pub fields: Vec<String>,
+}
+
+/// Who may do what with which records: expressions that are true for those that may.
+///
+/// `null` means admins only, `"true"` anyone, signed in or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Object)]
+#[oai(deny_unknown_fields)]
+pub struct Rules {
+    /// Which records lists and searches show.
+    pub list: Option<String>,
+    /// Which record can be read by its id.
+    pub view: Option<String>,
+    /// Which record may be made, judged on the record as it would be.
+    pub create: Option<String>,
+    /// Which record may be changed, judged on the record as it was.
+    pub update: Option<String>,
+    /// Which record may be deleted.
+    pub delete: Option<String>,
+}
+
+/// The rules that change. What is absent stays; `null` lets admins only.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(deny_unknown_fields)]
+pub struct RulesPatch {
+    pub list: MaybeUndefined<String>,
+    pub view: MaybeUndefined<String>,
+    pub create: MaybeUndefined<String>,
+    pub update: MaybeUndefined<String>,
+    pub delete: MaybeUndefined<String>,
+}
+
+/// A kind of record.
+#[derive(Clone, Debug, PartialEq, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct Collection {
+    pub id: CollectionId,
+    pub name: String,
+    pub fields: Vec<Field>,
+    pub indexes: Vec<Index>,
+    pub rules: Rules,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    // Counts changes, for the ETag.
+    #[oai(skip)]
+    pub version: i64,
+}
+
+/// What an admin sends to make a collection.
+#[derive(Clone, Debug, Object)]
+#[oai(example, deny_unknown_fields)]
+pub struct NewCollection {
+    /// Letters, digits and `_`, beginning with a letter; unique whatever the case. It is part of the paths.
+    #[oai(validator(min_length = 1, max_length = 63))]
+    pub name: String,
+    #[oai(validator(max_items = 100))]
+    pub fields: Vec<Field>,
+    #[oai(default, validator(max_items = 20))]
+    pub indexes: Vec<Index>,
+    /// Absent: admins only.
+    #[oai(default)]
+    pub rules: Rules,
+}
+
+/// What an admin sends to change a collection. What is absent stays.
+#[derive(Clone, Debug, Object)]
+#[oai(example, deny_unknown_fields)]
+pub struct CollectionPatch {
+    #[oai(validator(min_length = 1, max_length = 63))]
+    pub name: Option<String>,
+    /// All fields as they shall be: one that is not in it is dropped with its values.
+    #[oai(validator(max_items = 100))]
+    pub fields: Option<Vec<Field>>,
+    /// All indexes as they shall be.
+    #[oai(validator(max_items = 20))]
+    pub indexes: Option<Vec<Index>>,
+    pub rules: Option<RulesPatch>,
+}
+
+/// One step of a change of a collection.
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct Change {
+    /// What happens, in a sentence.
+    pub description: String,
+    /// Whether values are lost by it.
+    pub loses_data: bool,
+}
+
+/// What a change would do.
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+pub struct DryRun {
+    /// In this order; none if nothing would change.
+    pub changes: Vec<Change>,
+}
+
+/// All collections, by name.
+#[derive(Clone, Debug, Object)]
+pub struct CollectionList {
+    pub data: Vec<Collection>,
+}
+
+impl Rules {
+    /// With their names, in the order in which they are listed.
+    pub fn each(&self) -> [(&'static str, &Option<String>); 5] {
+        [
+            ("list", &self.list),
+            ("view", &self.view),
+            ("create", &self.create),
+            ("update", &self.update),
+            ("delete", &self.delete),
+        ]
+    }
+}
+
+impl RulesPatch {
+    pub fn apply(self, to: &mut Rules) {
+        let changed = [
+            (self.list, &mut to.list),
+            (self.view, &mut to.view),
+            (self.create, &mut to.create),
+            (self.update, &mut to.update),
+            (self.delete, &mut to.delete),
+        ];
+        for (new, rule) in changed {
+            match new {
+                MaybeUndefined::Undefined => {}
+                MaybeUndefined::Null => *rule = None,
+                MaybeUndefined::Value(text) => *rule = Some(text),
+            }
+        }
+    }
+}
+
+impl Field {
+    /// A field without any of what is optional.
+    pub fn new(name: &str, field_type: FieldType) -> Self {
+        Self {
+            name: name.to_owned(),
+            field_type,
+            required: false,
+            unique: false,
+            hidden: false,
+            default: None,
+            min: None,
+            max: None,
+            pattern: None,
+            values: None,
+            multiple: None,
+            collection: None,
+            on_delete: None,
+            renamed_from: None,
+        }
+    }
+
+    /// Whether its value is a list.
+    pub fn is_multiple(&self) -> bool {
+        self.multiple == Some(true)
+    }
+}
+
+impl poem_openapi::types::Example for NewCollection {
+    fn example() -> Self {
+        let title = Field { required: true, max: Some(200.0), ..Field::new("title", FieldType::Text) };
+        let author = Field { collection: Some("users".to_owned()), ..Field::new("author", FieldType::Relation) };
+        Self {
+            name: "posts".to_owned(),
+            fields: vec![title, Field::new("published", FieldType::Bool), author],
+            indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()] }],
+            rules: Rules {
+                list: Some("published || author == auth.id".to_owned()),
+                view: Some("published || author == auth.id".to_owned()),
+                create: Some("author == auth.id".to_owned()),
+                update: Some("author == auth.id".to_owned()),
+                delete: None,
+            },
+        }
+    }
+}
+
+impl poem_openapi::types::Example for CollectionPatch {
+    fn example() -> Self {
+        let delete = MaybeUndefined::Value("author == auth.id".to_owned());
+        let rules = Some(RulesPatch { delete, ..RulesPatch::default() });
+        Self { name: None, fields: None, indexes: None, rules }
+    }
+}
+
+impl poem_openapi::types::Example for Collection {
+    fn example() -> Self {
+        let NewCollection { name, fields, indexes, rules } = NewCollection::example();
+        let moment = Timestamp::from_millis(1_767_323_045_678);
+        let id = Id::from_uuid(uuid::uuid!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80"));
+        Self { id, name, fields, indexes, rules, created_at: moment, updated_at: moment, version: 1 }
+    }
+}

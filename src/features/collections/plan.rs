@@ -1,0 +1,322 @@
+//! What has to be done to the tables so that a collection becomes what it shall be.
+use super::catalogue::table;
+use super::error::Error;
+use super::model::{Change, Collection, Field, FieldType, OnDelete};
+use super::value::{Judge, Stored};
+use crate::db::record_tables::{self, Column, ColumnType, Literal, Reference, quoted};
+use crate::db::{self, Tx};
+use crate::http::Fault;
+use crate::http::asset::short_digest;
+
+/// Where values stand while their column is made anew. No field can have this name.
+const PASSING: &str = "_passing";
+
+/// One step, with the words for whoever asks what would happen.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub change: Change,
+    deed: Deed,
+}
+
+#[derive(Debug)]
+enum Deed {
+    CreateTable(Vec<Column>),
+    DropTable,
+    RenameTable {
+        to: String,
+    },
+    AddColumn(Column),
+    /// The same values in a column of another type, or with another reference.
+    RemakeColumn(Column),
+    DropColumn(String),
+    RenameColumn {
+        from: String,
+        to: String,
+    },
+    CreateIndex(IndexSpec),
+    DropIndex(IndexSpec),
+    /// No record may have null there.
+    RefuseNulls {
+        field: String,
+    },
+    /// No record may have another value there.
+    RefuseOthers {
+        field: String,
+        values: Vec<String>,
+    },
+    /// Only what the catalogue says changes.
+    Note,
+}
+
+/// An index as SQL has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct IndexSpec {
+    columns: Vec<String>,
+    unique: bool,
+}
+
+/// The steps that make a new collection.
+pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
+    let columns = judges.iter().map(|it| column(it, false)).collect();
+    let what = format!("make the collection `{}` with {} fields", new.name, new.fields.len());
+    let mut steps = vec![step(what, false, Deed::CreateTable(columns))];
+    steps.extend(indexes(new).into_iter().map(create_index));
+    steps
+}
+
+/// The steps that remove a collection.
+pub(super) fn drop(old: &Collection) -> Vec<Step> {
+    vec![step(format!("drop the collection `{}` with all its records", old.name), true, Deed::DropTable)]
+}
+
+/// The steps from one form of a collection to another, or what cannot be done.
+pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Result<Vec<Step>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let (mut steps, mut renames) = (Vec::new(), Vec::new());
+    let was = |field: &Field| field.renamed_from.clone().unwrap_or_else(|| field.name.clone());
+    let (had, shall_have) = (indexes(old), indexes(new));
+    steps.extend(had.iter().filter(|it| !shall_have.contains(it)).cloned().map(drop_index));
+    for field in old.fields.iter().filter(|old| !new.fields.iter().any(|it| was(it) == old.name)) {
+        let what = format!("drop the field `{}` with its values", field.name);
+        steps.push(step(what, true, Deed::DropColumn(field.name.clone())));
+    }
+    let mut rest = Vec::new();
+    for (index, judge) in judges.iter().enumerate() {
+        let field = &judge.field;
+        if judges[..index].iter().any(|it| was(&it.field) == was(field)) {
+            let detail = "is there twice: in one change a field is kept or renamed, not both";
+            faults.push(Fault::new(format!("/fields/{index}"), "conflict", detail));
+            continue;
+        }
+        let Some(before) = old.fields.iter().find(|it| it.name == was(field)) else {
+            if field.renamed_from.is_some() {
+                faults.push(Fault::new(
+                    format!("/fields/{index}/renamedFrom"),
+                    "unknown",
+                    "is no field of the collection",
+                ));
+            } else {
+                rest.push(step(format!("add the field `{}`", field.name), false, Deed::AddColumn(column(judge, true))));
+                rest.extend(refusals(None, field));
+            }
+            continue;
+        };
+        if before.name != field.name {
+            renames.push((before.name.clone(), field.name.clone()));
+        }
+        match retype(before, field) {
+            Err(reason) => faults.push(Fault::new(format!("/fields/{index}/type"), "type-change", reason)),
+            Ok(true) => {
+                let what = format!("write the values of `{}` anew", field.name);
+                rest.push(step(what, false, Deed::RemakeColumn(column(judge, false))));
+            }
+            Ok(false) => {}
+        }
+        let same = Field { name: before.name.clone(), renamed_from: None, ..field.clone() };
+        if same != *before {
+            rest.push(step(format!("change what `{}` takes", field.name), false, Deed::Note));
+            rest.extend(refusals(Some(before), field));
+        }
+    }
+    steps.extend(renamed(renames, old));
+    steps.extend(rest);
+    steps.extend(shall_have.into_iter().filter(|it| !had.contains(it)).map(create_index));
+    for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
+        if before != after {
+            steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
+        }
+    }
+    if old.name != new.name {
+        let deed = Deed::RenameTable { to: table(&new.name) };
+        steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
+    }
+    if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// Renames columns, by way of passing names where one takes the name that another still has.
+fn renamed(renames: Vec<(String, String)>, old: &Collection) -> Vec<Step> {
+    let is_had = |name: &str| old.fields.iter().any(|it| it.name.eq_ignore_ascii_case(name));
+    let by_the_way = renames.iter().any(|(_, to)| is_had(to));
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (number, (from, to)) in renames.into_iter().enumerate() {
+        let what = format!("rename the field `{from}` to `{to}`");
+        if by_the_way {
+            let passing = format!("{PASSING}_{number}");
+            let words = format!("free the name `{from}`");
+            first.push(step(words, false, Deed::RenameColumn { from, to: passing.clone() }));
+            second.push(step(what, false, Deed::RenameColumn { from: passing, to }));
+        } else {
+            second.push(step(what, false, Deed::RenameColumn { from, to }));
+        }
+    }
+    first.into_iter().chain(second).collect()
+}
+
+/// Does what was planned, to the table of the collection that was called `name`.
+pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name: &str) -> Result<(), Error> {
+    let old_table = table(name);
+    let id = collection.id.to_string();
+    for step in steps {
+        let done = match &step.deed {
+            Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
+            Deed::DropTable => record_tables::drop(tx, &old_table),
+            Deed::RenameTable { to } => record_tables::rename(tx, &old_table, to),
+            Deed::AddColumn(column) => record_tables::add_column(tx, &old_table, column),
+            Deed::RemakeColumn(column) => remake(tx, &old_table, column),
+            Deed::DropColumn(column) => record_tables::drop_column(tx, &old_table, column),
+            Deed::RenameColumn { from, to } => record_tables::rename_column(tx, &old_table, from, to),
+            Deed::CreateIndex(spec) => {
+                record_tables::create_index(tx, &spec.name(&id), &old_table, &spec.columns, spec.unique)
+            }
+            Deed::DropIndex(spec) => record_tables::drop_index(tx, &spec.name(&id)),
+            Deed::RefuseNulls { field } => {
+                let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", quoted(&old_table), quoted(field));
+                refuse_if_found(tx, &sql, &[], field, "is null in some records; give it a value there first")?;
+                Ok(())
+            }
+            Deed::RefuseOthers { field, values } => {
+                let holes: Vec<_> = (1..=values.len()).map(|it| format!("${it}")).collect();
+                let (table, column) = (quoted(&old_table), quoted(field));
+                let sql = format!("SELECT 1 FROM {table} WHERE {column} NOT IN ({}) LIMIT 1", holes.join(", "));
+                let values: Vec<_> = values.iter().map(db::Value::from).collect();
+                refuse_if_found(tx, &sql, &values, field, "has other values in some records; change these first")?;
+                Ok(())
+            }
+            Deed::Note => Ok(()),
+        };
+        done.map_err(|error| match (&step.deed, error) {
+            (Deed::CreateIndex(spec), db::Error::Conflict { .. }) => Error::DataInTheWay {
+                field: spec.columns.join(", "),
+                what: "has values that occur more than once".to_owned(),
+            },
+            (_, error) => error.into(),
+        })?;
+    }
+    Ok(())
+}
+
+fn refuse_if_found(tx: &mut Tx<'_>, sql: &str, values: &[db::Value<'_>], field: &str, what: &str) -> Result<(), Error> {
+    match tx.find(sql, values, |row| row.integer(0))? {
+        None => Ok(()),
+        Some(_) => Err(Error::DataInTheWay { field: field.to_owned(), what: what.to_owned() }),
+    }
+}
+
+fn remake(tx: &mut Tx<'_>, table: &str, column: &Column) -> Result<(), db::Error> {
+    let name = &column.name;
+    record_tables::add_column(tx, table, &Column { name: PASSING.to_owned(), ..column.clone() })?;
+    tx.execute(&format!("UPDATE {} SET {PASSING} = {}", quoted(table), quoted(name)), &[])?;
+    record_tables::drop_column(tx, table, name)?;
+    record_tables::rename_column(tx, table, PASSING, name)
+}
+
+/// What records must not have after a field was tightened.
+fn refusals(before: Option<&Field>, field: &Field) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if field.required && before.is_none_or(|it| !it.required) {
+        let deed = Deed::RefuseNulls { field: field.name.clone() };
+        steps.push(step(format!("look whether every record has a value for `{}`", field.name), false, deed));
+    }
+    let is_one = field.field_type == FieldType::Select && !field.is_multiple();
+    let still_fits = before.is_some_and(|it| {
+        let kept = field.values.as_deref().unwrap_or_default();
+        it.field_type == FieldType::Select && it.values.iter().flatten().all(|value| kept.contains(value))
+    });
+    if is_one && before.is_some() && !still_fits {
+        let deed = Deed::RefuseOthers { field: field.name.clone(), values: field.values.clone().unwrap_or_default() };
+        steps.push(step(format!("look whether every `{}` is among its values", field.name), false, deed));
+    }
+    steps
+}
+
+/// Whether the column of a field has to be made anew; an error if its values cannot become the new type's.
+fn retype(before: &Field, after: &Field) -> Result<bool, String> {
+    use FieldType::{Email, Integer, Number, Relation, Select, Text, Url};
+    let is_text = |it: &Field| matches!(it.field_type, Text | Email | Url | Select) && !it.is_multiple();
+    if before.field_type == Relation && after.field_type == Relation {
+        if before.collection != after.collection {
+            return Err("a relation cannot refer to another collection; add a new field instead".to_owned());
+        }
+        return Ok(before.on_delete.unwrap_or(OnDelete::Restrict) != after.on_delete.unwrap_or(OnDelete::Restrict));
+    }
+    match (before.field_type, after.field_type) {
+        (Integer, Number) => Ok(true),
+        (Select, Select) if before.is_multiple() != after.is_multiple() => {
+            Err("one value cannot become several, nor the other way round; add a new field instead".to_owned())
+        }
+        (a, b) if a == b || (is_text(before) && is_text(after)) => Ok(false),
+        _ => Err("the values that are there cannot become this type; add a new field instead".to_owned()),
+    }
+}
+
+/// The column of a field; with its default only where there are rows that need one.
+fn column(judge: &Judge, with_default: bool) -> Column {
+    let field = &judge.field;
+    let column_type = match field.field_type {
+        FieldType::Integer | FieldType::Bool | FieldType::Datetime => ColumnType::BigInt,
+        FieldType::Number => ColumnType::Double,
+        _ => ColumnType::Text,
+    };
+    let reference = field.collection.as_deref().map(|target| Reference {
+        table: if target == super::check::USERS { target.to_owned() } else { table(target) },
+        on_delete: match field.on_delete {
+            None | Some(OnDelete::Restrict) => record_tables::OnDelete::Restrict,
+            Some(OnDelete::Cascade) => record_tables::OnDelete::Cascade,
+            Some(OnDelete::SetNull) => record_tables::OnDelete::SetNull,
+        },
+    });
+    let default = match &judge.default {
+        _ if !with_default => None,
+        Stored::Null => None,
+        Stored::Integer(number) => Some(Literal::Integer(*number)),
+        Stored::Real(number) => Some(Literal::Real(*number)),
+        Stored::Text(text) => Some(Literal::Text(text.clone())),
+    };
+    Column { name: field.name.clone(), column_type, reference, default }
+}
+
+/// The indexes of a collection: those asked for, and those that uniqueness and relations need.
+fn indexes(collection: &Collection) -> Vec<IndexSpec> {
+    let mut specs: Vec<IndexSpec> = Vec::new();
+    for field in collection.fields.iter().filter(|it| it.unique) {
+        specs.push(IndexSpec { columns: vec![field.name.clone()], unique: true });
+    }
+    for index in &collection.indexes {
+        // The id breaks ties in every list, so with it in the index no list has to be sorted.
+        let columns = index.fields.iter().cloned().chain(["id".to_owned()]).collect();
+        specs.push(IndexSpec { columns, unique: false });
+    }
+    for field in collection.fields.iter().filter(|it| it.field_type == FieldType::Relation) {
+        // Deleting what is referred to looks for those who refer.
+        if !specs.iter().any(|it| it.columns.first() == Some(&field.name)) {
+            specs.push(IndexSpec { columns: vec![field.name.clone(), "id".to_owned()], unique: false });
+        }
+    }
+    specs
+}
+
+impl IndexSpec {
+    /// Indexes share one space of names, and PostgreSQL keeps 63 bytes of one.
+    fn name(&self, collection: &str) -> String {
+        let what = format!("{collection} {} {}", self.unique, self.columns.join(" "));
+        format!("x_{}", short_digest(what.as_bytes()))
+    }
+
+    fn words(&self) -> String {
+        let kind = if self.unique { "unique index" } else { "index" };
+        let columns: Vec<_> = self.columns.iter().filter(|it| *it != "id").map(|it| format!("`{it}`")).collect();
+        format!("{kind} over {}", columns.join(", "))
+    }
+}
+
+fn create_index(spec: IndexSpec) -> Step {
+    step(format!("make the {}", spec.words()), false, Deed::CreateIndex(spec))
+}
+
+fn drop_index(spec: IndexSpec) -> Step {
+    step(format!("drop the {}", spec.words()), false, Deed::DropIndex(spec))
+}
+
+fn step(description: String, loses_data: bool, deed: Deed) -> Step {
+    Step { change: Change { description, loses_data }, deed }
+}

@@ -1,0 +1,306 @@
+//! The values of records: which JSON a field takes, and how it is kept.
+use regex::Regex;
+use serde_json::{Number, Value as Json};
+
+use super::model::{Field, FieldType};
+use crate::base::text::normalize_email;
+use crate::base::{Id, Timestamp};
+use crate::db;
+
+/// Longest address, as browsers and proxies agree on.
+const URL_BYTES_MAX: usize = 2_000;
+/// Most memory that a compiled pattern may take.
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+/// Times that can be written as RFC 3339: the years 0 to 9999.
+const MOMENT_MIN: Timestamp = Timestamp::from_millis(-62_167_219_200_000);
+const MOMENT_MAX: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+
+/// A value as the database keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl Stored {
+    pub fn as_value(&self) -> db::Value<'_> {
+        match self {
+            Self::Null => db::Value::Null,
+            Self::Integer(number) => (*number).into(),
+            Self::Real(number) => (*number).into(),
+            Self::Text(text) => text.into(),
+        }
+    }
+}
+
+/// What is wrong with a value: a code for programs, and words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    pub code: &'static str,
+    pub detail: String,
+}
+
+/// A field, ready to judge values.
+#[derive(Debug)]
+pub struct Judge {
+    pub field: Field,
+    pattern: Option<Regex>,
+    /// What a new record gets when nothing is sent.
+    pub default: Stored,
+}
+
+impl Judge {
+    /// The judge of a field, or why its pattern or default cannot be.
+    pub fn new(field: Field) -> Result<Self, Unfit> {
+        let pattern = field.pattern.as_deref().map(compile).transpose()?;
+        let mut judge = Self { field, pattern, default: Stored::Null };
+        if let Some(default) = judge.field.default.clone() {
+            judge.default = judge.accept(&default.0)?;
+        }
+        Ok(judge)
+    }
+
+    /// The value as it is kept, or what is wrong with it.
+    pub fn accept(&self, value: &Json) -> Result<Stored, Unfit> {
+        if value.is_null() {
+            return if self.field.required { Err(unfit("required", "must not be null")) } else { Ok(Stored::Null) };
+        }
+        match self.field.field_type {
+            FieldType::Text => self.text(string(value)?),
+            FieldType::Integer => self.integer(value),
+            FieldType::Number => self.number(value),
+            FieldType::Bool => {
+                value.as_bool().map(|it| Stored::Integer(it.into())).ok_or_else(|| wrong_type("true or false"))
+            }
+            FieldType::Datetime => moment(string(value)?).map(|it| Stored::Integer(it.millis())),
+            FieldType::Select if self.field.is_multiple() => self.several(value),
+            FieldType::Select => self.one_of(string(value)?),
+            FieldType::Json => Ok(Stored::Text(value.to_string())),
+            FieldType::Email => {
+                let text = string(value)?;
+                normalize_email(text).map_err(|detail| unfit("format", detail))?;
+                self.text(text.trim())
+            }
+            FieldType::Url => self.url(string(value)?),
+            FieldType::Relation => {
+                let text = string(value)?;
+                text.parse::<Id<()>>().map_err(|_| unfit("format", "must be an id"))?;
+                Ok(Stored::Text(text.to_owned()))
+            }
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<Stored, Unfit> {
+        let length = text.chars().count() as f64;
+        if let Some(min) = self.field.min.filter(|it| length < *it) {
+            return Err(unfit("too-short", format!("must have at least {min} characters")));
+        }
+        if let Some(max) = self.field.max.filter(|it| *it < length) {
+            return Err(unfit("too-long", format!("must have at most {max} characters")));
+        }
+        if self.pattern.as_ref().is_some_and(|it| !it.is_match(text)) {
+            let pattern = self.field.pattern.as_deref().unwrap_or_default();
+            return Err(unfit("pattern", format!("must match `{pattern}`")));
+        }
+        Ok(Stored::Text(text.to_owned()))
+    }
+
+    fn integer(&self, value: &Json) -> Result<Stored, Unfit> {
+        let number = value.as_number().ok_or_else(|| wrong_type("a whole number"))?;
+        let whole = whole(number).ok_or_else(|| wrong_type("a whole number of 64 bits"))?;
+        // Limits are exact up to 2^53, as the document says of them.
+        if let Some(min) = self.field.min.filter(|it| (whole as f64) < *it) {
+            return Err(unfit("too-small", format!("must be at least {min}")));
+        }
+        if let Some(max) = self.field.max.filter(|it| *it < whole as f64) {
+            return Err(unfit("too-large", format!("must be at most {max}")));
+        }
+        Ok(Stored::Integer(whole))
+    }
+
+    fn number(&self, value: &Json) -> Result<Stored, Unfit> {
+        let number = value.as_f64().filter(|it| it.is_finite()).ok_or_else(|| wrong_type("a number"))?;
+        if let Some(min) = self.field.min.filter(|it| number < *it) {
+            return Err(unfit("too-small", format!("must be at least {min}")));
+        }
+        if let Some(max) = self.field.max.filter(|it| *it < number) {
+            return Err(unfit("too-large", format!("must be at most {max}")));
+        }
+        Ok(Stored::Real(number))
+    }
+
+    fn one_of(&self, text: &str) -> Result<Stored, Unfit> {
+        let values = self.field.values.as_deref().unwrap_or_default();
+        if !values.iter().any(|it| it == text) {
+            return Err(unfit("not-one-of", format!("must be one of {}", listed(values))));
+        }
+        Ok(Stored::Text(text.to_owned()))
+    }
+
+    fn several(&self, value: &Json) -> Result<Stored, Unfit> {
+        let items = value.as_array().ok_or_else(|| wrong_type("a list of texts"))?;
+        for (index, item) in items.iter().enumerate() {
+            self.one_of(string(item)?)?;
+            if items[..index].contains(item) {
+                return Err(unfit("duplicate", "must name each value once"));
+            }
+        }
+        Ok(Stored::Text(value.to_string()))
+    }
+
+    fn url(&self, text: &str) -> Result<Stored, Unfit> {
+        let address = text.parse::<http::Uri>().ok().filter(|_| text.len() <= URL_BYTES_MAX);
+        let is_of_the_web = address.is_some_and(|it| {
+            matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some_and(|host| !host.is_empty())
+        });
+        if !is_of_the_web {
+            return Err(unfit("format", "must be an address such as https://example.com/page, at most 2,000 bytes"));
+        }
+        self.text(text)
+    }
+}
+
+/// Reads a moment within the years that can be written back.
+fn moment(text: &str) -> Result<Timestamp, Unfit> {
+    let moment: Timestamp = text.parse().map_err(|detail: &str| unfit("format", detail))?;
+    if moment < MOMENT_MIN || MOMENT_MAX < moment {
+        return Err(unfit("format", "must be in the years 0 to 9999"));
+    }
+    Ok(moment)
+}
+
+/// A number without a fraction that fits 64 bits; `3.0` is one.
+fn whole(number: &Number) -> Option<i64> {
+    /// Above this, neighbouring whole numbers are one and the same fraction.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    number.as_i64().or_else(|| {
+        let fraction = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT_MAX && !number.is_u64())?;
+        #[expect(clippy::cast_possible_truncation, reason = "whole and small enough, as just looked at")]
+        Some(fraction as i64)
+    })
+}
+
+fn compile(pattern: &str) -> Result<Regex, Unfit> {
+    let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
+    built.map_err(|_| unfit("pattern", "`pattern` must be a regular expression without look-around or back-references"))
+}
+
+fn string(value: &Json) -> Result<&str, Unfit> {
+    value.as_str().ok_or_else(|| wrong_type("a text"))
+}
+
+fn wrong_type(expected: &str) -> Unfit {
+    unfit("type", format!("must be {expected}"))
+}
+
+fn unfit(code: &'static str, detail: impl Into<String>) -> Unfit {
+    Unfit { code, detail: detail.into() }
+}
+
+/// The first of some values, for a sentence.
+fn listed(values: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = values.iter().take(SHOWN).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+    if SHOWN < values.len() {
+        text.push_str(" …");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::Any;
+    use serde_json::json;
+
+    use super::*;
+
+    fn accept(field: Field, value: Json) -> Result<Stored, &'static str> {
+        Judge::new(field).expect("a field").accept(&value).map_err(|it| it.code)
+    }
+
+    fn of(field_type: FieldType) -> Field {
+        Field::new("x", field_type)
+    }
+
+    #[test]
+    fn each_type_takes_its_own_and_nothing_else() {
+        use FieldType::{Bool, Datetime, Email, Integer, Json, Number, Relation, Text, Url};
+        let text = |it: &str| Ok(Stored::Text(it.to_owned()));
+        let id = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+        for (field_type, value, expected) in [
+            (Text, json!("é"), text("é")),
+            (Text, json!(1), Err("type")),
+            (Integer, json!(i64::MAX), Ok(Stored::Integer(i64::MAX))),
+            (Integer, json!(i64::MIN), Ok(Stored::Integer(i64::MIN))),
+            (Integer, json!(3.0), Ok(Stored::Integer(3))),
+            (Integer, json!(u64::MAX), Err("type")),
+            (Integer, json!(0.5), Err("type")),
+            (Integer, json!(1e300), Err("type")),
+            (Integer, json!("1"), Err("type")),
+            (Number, json!(1), Ok(Stored::Real(1.0))),
+            (Bool, json!(true), Ok(Stored::Integer(1))),
+            (Bool, json!(1), Err("type")),
+            (Datetime, json!("2026-01-02T04:04:05.678+01:00"), Ok(Stored::Integer(1_767_323_045_678))),
+            (Datetime, json!("2026-01-02"), Err("format")),
+            (Datetime, json!(0), Err("type")),
+            (Json, json!({ "a": [1] }), text(r#"{"a":[1]}"#)),
+            (Email, json!("Ada@example.com"), text("Ada@example.com")),
+            (Email, json!("ada"), Err("format")),
+            (Url, json!("https://a.example/b?c"), text("https://a.example/b?c")),
+            (Url, json!("javascript:alert(1)"), Err("format")),
+            (Url, json!("/b"), Err("format")),
+            (Relation, json!(id), text(id)),
+            (Relation, json!(id.to_uppercase()), Err("format")),
+        ] {
+            assert_eq!(accept(of(field_type), value.clone()), expected, "{field_type:?} {value}");
+            assert_eq!(accept(of(field_type), Json::Null), Ok(Stored::Null));
+        }
+    }
+
+    #[test]
+    fn limits_hold_at_their_edges() {
+        let text = || Field { min: Some(2.0), max: Some(3.0), ..of(FieldType::Text) };
+        assert_eq!(accept(text(), json!("é")), Err("too-short"));
+        assert!(accept(text(), json!("éé")).is_ok() && accept(text(), json!("ééé")).is_ok());
+        assert_eq!(accept(text(), json!("éééé")), Err("too-long"));
+        let integer = || Field { min: Some(-1.0), max: Some(1.0), ..of(FieldType::Integer) };
+        assert_eq!(accept(integer(), json!(-2)), Err("too-small"));
+        assert!(accept(integer(), json!(-1)).is_ok() && accept(integer(), json!(1)).is_ok());
+        assert_eq!(accept(integer(), json!(2)), Err("too-large"));
+        let required = Field { required: true, ..of(FieldType::Text) };
+        assert_eq!(accept(required, Json::Null), Err("required"));
+    }
+
+    #[test]
+    fn a_selection_is_among_its_values_and_names_each_once() {
+        let values = Some(vec!["a".to_owned(), "b".to_owned()]);
+        let one = || Field { values: values.clone(), ..of(FieldType::Select) };
+        let several = || Field { multiple: Some(true), ..one() };
+        assert_eq!(accept(one(), json!("c")), Err("not-one-of"));
+        assert_eq!(accept(one(), json!(["a"])), Err("type"));
+        assert_eq!(accept(several(), json!(["b", "a"])), Ok(Stored::Text(r#"["b","a"]"#.to_owned())));
+        assert_eq!(accept(several(), json!(["a", "a"])), Err("duplicate"));
+        assert_eq!(accept(several(), json!("a")), Err("type"));
+    }
+
+    #[test]
+    fn a_default_must_be_a_value_of_its_field() {
+        let field = |default| Field { default: Some(Any(default)), max: Some(3.0), ..of(FieldType::Integer) };
+
+        assert_eq!(Judge::new(field(json!(3))).expect("fits").default, Stored::Integer(3));
+        assert_eq!(Judge::new(field(json!(4))).expect_err("refused").code, "too-large");
+    }
+
+    #[test]
+    fn a_pattern_that_could_take_for_ever_is_refused() {
+        let field = |pattern: &str| Field { pattern: Some(pattern.to_owned()), ..of(FieldType::Text) };
+
+        for pattern in ["(", "(?=a)", r"(a)\1", "((a{500}){500}){500}"] {
+            assert_eq!(Judge::new(field(pattern)).expect_err("refused").code, "pattern", "{pattern}");
+        }
+        assert_eq!(accept(field("^[a-z]+$"), json!("A")), Err("pattern"));
+        assert!(accept(field("^[a-z]+$"), json!("a")).is_ok());
+    }
+}
