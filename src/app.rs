@@ -17,6 +17,7 @@ use crate::config::{Config, CorsConfig, HttpConfig, Live, StorageConfig};
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
+use crate::features::records::{self, RecordsApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::cors::{Cors, Origins};
@@ -40,6 +41,7 @@ pub struct App {
     pub random: Random,
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
+    pub records: RecordsApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
     documents: Documents,
@@ -89,11 +91,36 @@ impl App {
         let policy = policy(&settings).live();
         let background = Pool::start("background", 1, 16)?;
         let catalogues = Catalogues::new(db.clone(), Arc::new(|_: &TenantId, _: &Catalogue| {}));
-        let collections = CollectionsApi { db: db.clone(), clock: clock.clone(), random: random.clone(), catalogues };
-        let apis = (accounts.clone(), collections.clone());
+        let collections = CollectionsApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            catalogues: catalogues.clone(),
+        };
+        let records = RecordsApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            catalogues,
+            cursors: Cursors::new(cursor.reveal()),
+        };
+        let apis = (accounts.clone(), collections.clone(), records.clone());
         let documents = Documents::new(&service(apis).spec())?;
         let stopping = CancellationToken::new();
-        Ok(Self { config, db, kv, clock, random, accounts, collections, stopping, documents, policy, background })
+        Ok(Self {
+            config,
+            db,
+            kv,
+            clock,
+            random,
+            accounts,
+            collections,
+            records,
+            stopping,
+            documents,
+            policy,
+            background,
+        })
     }
 
     /// The one list of everything that runs beside requests.
@@ -132,8 +159,8 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service = service((self.accounts.clone(), self.collections.clone()));
-        let kinds = [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS].concat();
+        let service = service((self.accounts.clone(), self.collections.clone(), self.records.clone()));
+        let kinds = [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS].concat();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
             let database = if db.is_sound() { Ok(()) } else { Err("a database file is damaged".to_owned()) };
@@ -153,7 +180,12 @@ impl App {
         let gate = self.accounts.gate.clone();
         let authenticate: Arc<Authenticate> = Arc::new(move |tenant, token| {
             let gate = gate.clone();
-            Box::pin(async move { gate.caller(&tenant, &token).await.map_err(Problem::from) })
+            Box::pin(async move {
+                match token {
+                    Some(token) => gate.caller(&tenant, &token).await.map_err(Problem::from),
+                    None => Ok(Gate::stranger(tenant)),
+                }
+            })
         });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
@@ -162,7 +194,7 @@ impl App {
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

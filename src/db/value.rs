@@ -65,6 +65,12 @@ impl<'a> From<&'a String> for Value<'a> {
     }
 }
 
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Bytes(bytes.into())
@@ -106,6 +112,17 @@ impl<'a> Row<'a> {
 
     fn value(&self, column: usize) -> Result<ValueRef<'a>, Error> {
         self.0.get_ref(column).map_err(|_| Error::Column { column, expected: "in the row" })
+    }
+
+    /// Whatever is there, without a copy.
+    pub fn cell(&self, column: usize) -> Result<Value<'a>, Error> {
+        Ok(match self.value(column)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Real(number),
+            ValueRef::Text(_) => Value::Text(self.text(column)?.into()),
+            ValueRef::Blob(bytes) => Value::Bytes(bytes.into()),
+        })
     }
 
     pub fn is_null(&self, column: usize) -> Result<bool, Error> {

@@ -28,6 +28,8 @@ pub enum Subject {
     Operator,
     /// Someone with an account, in one of their sessions.
     User { id: UserId, session: SessionId },
+    /// Someone who did not sign in.
+    Stranger,
 }
 
 /// A caller whose identity was checked. Cheap to clone.
@@ -39,8 +41,11 @@ pub struct Caller(Arc<Principal>);
 pub struct Principal {
     pub tenant: TenantId,
     pub subject: Subject,
-    /// The role's name, as the account has it; `operator` for the operator.
+    /// The role's name, as the account has it; `operator` for the operator, empty for a stranger.
     pub role: String,
+    /// The account's address; empty if there is none.
+    pub email: String,
+    pub email_verified: bool,
     pub permissions: Permissions,
 }
 
@@ -61,6 +66,8 @@ impl Caller {
             tenant,
             subject: Subject::Operator,
             role: "operator".to_owned(),
+            email: String::new(),
+            email_verified: false,
             permissions: Permissions::All,
         })
     }
@@ -73,8 +80,20 @@ impl Caller {
         &self.0.subject
     }
 
-    pub fn role(&self) -> &str {
-        &self.0.role
+    pub fn principal(&self) -> &Principal {
+        &self.0
+    }
+
+    /// The id of the account behind the request; a stranger and the operator have none.
+    pub fn user_id(&self) -> Option<UserId> {
+        match self.0.subject {
+            Subject::User { id, .. } => Some(id),
+            Subject::Operator | Subject::Stranger => None,
+        }
+    }
+
+    pub fn is_stranger(&self) -> bool {
+        self.0.subject == Subject::Stranger
     }
 
     pub fn may(&self, permission: Permission) -> bool {
@@ -84,10 +103,13 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller without `permission`.
+    /// Refuses a caller without `permission`. A stranger is told to sign in first.
     pub fn must(&self, permission: Permission) -> Result<(), Problem> {
         if self.may(permission) {
             return Ok(());
+        }
+        if self.is_stranger() {
+            return Err(Problem::not_signed_in());
         }
         let detail = format!("this needs the permission `{}`, which your role does not have", permission.0);
         Err(Problem::new(&problem::NOT_ALLOWED, detail))
@@ -97,6 +119,7 @@ impl Caller {
     pub fn user(&self) -> Result<(UserId, SessionId), Problem> {
         match self.0.subject {
             Subject::User { id, session } => Ok((id, session)),
+            Subject::Stranger => Err(Problem::not_signed_in()),
             Subject::Operator => {
                 Err(Problem::new(&problem::NOT_ALLOWED, "this is about an account, and the operator has none"))
             }
@@ -104,8 +127,12 @@ impl Caller {
     }
 }
 
-/// Turns an access token into a caller, or says why not.
-pub type Authenticate = dyn Fn(TenantId, String) -> BoxFuture<'static, Result<Caller, Problem>> + Send + Sync;
+/// Turns an access token into a caller, or says why not; nothing at all into a stranger.
+pub type Authenticate = dyn Fn(TenantId, Option<String>) -> BoxFuture<'static, Result<Caller, Problem>> + Send + Sync;
+
+/// Someone who may be a stranger. A token that does not work is refused all the same.
+#[derive(Debug)]
+pub struct Visitor(pub Caller);
 
 impl<'a> ApiExtractor<'a> for Caller {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
@@ -113,19 +140,7 @@ impl<'a> ApiExtractor<'a> for Caller {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        registry.create_security_scheme(
-            BEARER,
-            MetaSecurityScheme {
-                ty: "http",
-                description: Some("The `accessToken` that signing in returns."),
-                name: None,
-                key_in: None,
-                scheme: Some("bearer"),
-                bearer_format: Some("JWT"),
-                flows: None,
-                openid_connect_url: None,
-            },
-        );
+        register(registry);
     }
 
     fn security_schemes() -> Vec<&'static str> {
@@ -141,14 +156,65 @@ impl<'a> ApiExtractor<'a> for Caller {
             return Ok(at_the_socket.clone());
         }
         let token = bearer_token(request)?;
-        let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
-        let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
-        let caller = authenticate(tenant, token).await?;
-        if let (Subject::User { id, .. }, Some(who)) = (caller.subject(), request.data::<Who>()) {
-            who.is(*id); // for the log
-        }
-        Ok(caller)
+        Ok(authenticate(request, Some(token)).await?)
     }
+}
+
+impl<'a> ApiExtractor<'a> for Visitor {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER]
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let is_stranger =
+            !request.headers().contains_key(AUTHORIZATION) && request.extensions().get::<Caller>().is_none();
+        if is_stranger {
+            return Ok(Self(authenticate(request, None).await?));
+        }
+        Caller::from_request(request, body, options).await.map(Self)
+    }
+}
+
+async fn authenticate(request: &Request, token: Option<String>) -> Result<Caller, Problem> {
+    let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
+    let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
+    let caller = authenticate(tenant, token).await?;
+    if let (Some(id), Some(who)) = (caller.user_id(), request.data::<Who>()) {
+        who.is(id); // for the log
+    }
+    Ok(caller)
+}
+
+fn register(registry: &mut Registry) {
+    registry.create_security_scheme(
+        BEARER,
+        MetaSecurityScheme {
+            ty: "http",
+            description: Some("The `accessToken` that signing in returns."),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: Some("JWT"),
+            flows: None,
+            openid_connect_url: None,
+        },
+    );
 }
 
 /// The one bearer token of a request. Two are refused: which one counts must not be a guess.

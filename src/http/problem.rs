@@ -23,6 +23,9 @@ const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 /// How long a client should wait for an operator to free a disk or mend a file.
 const RETRY_WHEN_BROKEN: Duration = Duration::from_secs(30);
 
+/// Faults that one answer names. Who has more to mend than this starts with these.
+pub const FAULTS_MAX: usize = 100;
+
 /// A sort of problem. Its code is a promise: it never changes its meaning.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -138,8 +141,13 @@ impl Problem {
         Self::new(&INTERNAL, "the server's log has the cause, under the id in `instance`")
     }
 
-    /// Well-formed, but with values that are not valid: all of them at once.
-    pub fn invalid(errors: Vec<Fault>) -> Self {
+    /// Well-formed, but with values that are not valid: all of them at once, up to [`FAULTS_MAX`].
+    pub fn invalid(mut errors: Vec<Fault>) -> Self {
+        if FAULTS_MAX < errors.len() {
+            errors.truncate(FAULTS_MAX);
+            let detail = format!("more than {FAULTS_MAX} values are not valid; `errors` has the first of them");
+            return Self { errors, ..Self::new(&INVALID, detail) };
+        }
         let detail = match errors.as_slice() {
             [only] if only.pointer.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.pointer, only.detail),

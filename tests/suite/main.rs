@@ -5,6 +5,7 @@ mod accounts;
 mod collections;
 mod contract;
 mod pages;
+mod records;
 mod roles;
 mod support;
 mod tidy;

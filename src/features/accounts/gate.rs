@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::error::Error;
+use super::model::Role;
 use super::store;
 use super::token::Tokens;
 use crate::base::{Clock, SessionId, TenantId, Timestamp, UserId};
@@ -61,16 +62,30 @@ impl Gate {
         };
         let access = self.tokens.read_access(tenant, token, now).ok_or(Error::TokenInvalid)?;
         let (user, session) = (access.user, access.session);
-        let role = self.db.get(tenant, move |tx| store::find_session_role(tx, session, user, now)).await;
-        let role = role.map_err(Error::Db)?.ok_or(Error::TokenInvalid)?;
+        let owner = self.db.get(tenant, move |tx| store::find_session_owner(tx, session, user, now)).await;
+        let owner = owner.map_err(Error::Db)?.ok_or(Error::TokenInvalid)?;
         let caller = Caller::new(Principal {
             tenant: tenant.clone(),
             subject: Subject::User { id: user, session },
-            role: role.name().to_owned(),
-            permissions: role.permissions(),
+            role: owner.role.name().to_owned(),
+            email: owner.email,
+            email_verified: owner.email_verified,
+            permissions: owner.role.permissions(),
         });
         self.remember(key, Verified { caller: caller.clone(), expires_at: access.expires_at }, forgotten);
         Ok(caller)
+    }
+
+    /// Someone who did not sign in, and may try what the rules of collections let anyone do.
+    pub fn stranger(tenant: TenantId) -> Caller {
+        Caller::new(Principal {
+            tenant,
+            subject: Subject::Stranger,
+            role: String::new(),
+            email: String::new(),
+            email_verified: false,
+            permissions: Role::User.permissions(),
+        })
     }
 
     /// The caller that is remembered, or how often something was forgotten so far.

@@ -10,8 +10,10 @@ use crate::http::{Permission, Permissions};
 pub const USERS_READ: Permission = Permission("users:read");
 pub const USERS_WRITE: Permission = Permission("users:write");
 pub const USERS_ADMIN: Permission = Permission("users:admin");
-const RECORDS_READ: Permission = Permission("records:read");
-const RECORDS_WRITE: Permission = Permission("records:write");
+pub const RECORDS_READ: Permission = Permission("records:read");
+pub const RECORDS_WRITE: Permission = Permission("records:write");
+/// Skips the rules of collections.
+pub const RECORDS_ADMIN: Permission = Permission("records:admin");
 
 /// What someone may try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

@@ -142,18 +142,25 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
     )
 }
 
-/// Whose a live session is, and their role: what a token is worth now.
-pub(super) fn find_session_role(
+/// What is asked of a session's owner for every request.
+pub(super) struct Owner {
+    pub role: Role,
+    pub email: String,
+    pub email_verified: bool,
+}
+
+/// Whose a live session is: what a token is worth now.
+pub(super) fn find_session_owner(
     tx: &mut Tx<'_>,
     id: SessionId,
     user: UserId,
     now: Timestamp,
-) -> Result<Option<Role>, db::Error> {
+) -> Result<Option<Owner>, db::Error> {
     tx.find(
-        "SELECT users.role FROM sessions JOIN users ON users.id = sessions.user_id
+        "SELECT users.role, users.email, users.email_verified FROM sessions JOIN users ON users.id = sessions.user_id
          WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at",
         &[id.into(), user.into(), now.into()],
-        |row| read_role(row, 0),
+        |row| Ok(Owner { role: read_role(row, 0)?, email: row.text(1)?.to_owned(), email_verified: row.bool(2)? }),
     )
 }
 

@@ -329,7 +329,18 @@ fn planned(
     let CollectionPatch { name: new_name, fields, indexes, rules } = patch;
     new.name = new_name.unwrap_or(new.name);
     new.fields = fields.unwrap_or(new.fields);
-    new.indexes = indexes.unwrap_or(new.indexes);
+    match indexes {
+        Some(indexes) => new.indexes = indexes,
+        // Indexes go with the fields that they are over.
+        None => {
+            let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
+            for name in new.indexes.iter_mut().flat_map(|it| &mut it.fields) {
+                if let Some(field) = renamed(name) {
+                    name.clone_from(&field.name);
+                }
+            }
+        }
+    }
     if let Some(rules) = rules {
         rules.apply(&mut new.rules);
     }

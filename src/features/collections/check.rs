@@ -7,7 +7,7 @@ use super::value::Judge;
 use crate::http::Fault;
 
 /// The collection of accounts, which is always there.
-pub(super) const USERS: &str = "users";
+pub const USERS: &str = "users";
 /// What a record has besides its fields, and can be indexed.
 pub(super) const TIMES: [&str; 2] = ["createdAt", "updatedAt"];
 /// Longest value that can be selected, in bytes.

@@ -21,6 +21,7 @@ mod value;
 
 pub use api::CollectionsApi;
 pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, IsOutdated, Rule};
+pub use check::USERS;
 pub use error::{Error, PROBLEMS};
 pub use model::{Collection, CollectionId, Field, FieldType, Rules};
 pub use value::{Judge, Stored, Unfit};

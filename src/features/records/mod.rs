@@ -1,1 +1,23 @@
 //! Records: what is in the collections.
+//!
+//! A request travels `api.rs` → `access.rs` (permission, then rule) → one statement, put
+//! together by `list.rs`, `expand.rs` and `sort.rs` → rows that become JSON in one buffer
+//! (`projection.rs`), with nothing in between. Rules and filters are part of that
+//! statement's `WHERE`: a page is never filtered afterwards.
+//!
+//! Bodies are judged field by field against the collection (`body.rs`); all faults are
+//! told at once. Who must not see a field is told that it is not there.
+mod access;
+mod api;
+mod body;
+mod error;
+mod expand;
+mod list;
+mod projection;
+mod query;
+mod sort;
+mod statement;
+mod store;
+
+pub use api::RecordsApi;
+pub use error::{Error, PROBLEMS};

@@ -4,12 +4,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::http::problem::{self, Fault, Problem};
+use crate::http::problem::{self, FAULTS_MAX, Fault, Problem};
 
 /// Objects and arrays within one another. Readers recurse, and the stack is finite.
 pub(super) const NESTING_MAX: usize = 64;
-/// Faults that one answer names. Who has more to mend than this starts with these.
-pub(super) const FAULTS_MAX: usize = 100;
 /// Longest pointer in an answer, in bytes: names come from the caller, and an
 /// answer must not grow with faults times names.
 const POINTER_BYTES_MAX: usize = 1_024;
@@ -75,6 +73,10 @@ impl Faults {
         let room = FAULTS_MAX - self.found.len();
         self.more |= other.more || room < other.found.len();
         self.found.extend(other.found.into_iter().take(room));
+    }
+
+    pub(super) fn into_found(self) -> Vec<Fault> {
+        self.found
     }
 
     pub(super) fn into_result(self) -> Result<(), Problem> {

@@ -39,9 +39,30 @@ pub struct Input<T> {
 }
 
 impl<T: ParseFromJSON + 'static> Input<T> {
+    /// The bytes of the body, for one whose shape is known only when it runs.
+    pub fn bytes(self) -> Result<Vec<u8>, Problem> {
+        self.arrived
+    }
+
     /// The body as a `T`, or everything that is wrong with it.
     pub fn read(self) -> Result<T, Problem> {
         parse(&self.arrived?)
+    }
+}
+
+/// A body whose shape is known only when it runs: JSON read strictly, and what is wrong with it as JSON.
+#[derive(Debug)]
+pub struct Body {
+    pub value: Value,
+    pub faults: Vec<Fault>,
+}
+
+impl Body {
+    /// Reads the bytes of a body. What JSON allows and we do not (a name twice, U+0000) becomes a fault.
+    pub fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut faults = Faults::default();
+        let value = document::read(bytes, &mut faults)?;
+        Ok(Self { value, faults: faults.into_found() })
     }
 }
 

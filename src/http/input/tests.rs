@@ -13,9 +13,10 @@ use poem_openapi::types::{MaybeUndefined, ParseError, ParseResult, ToJSON};
 use poem_openapi::{Enum, Object, OpenApi, OpenApiService, Union};
 use serde_json::json;
 
-use super::document::{FAULTS_MAX, NESTING_MAX};
+use super::document::NESTING_MAX;
 use super::*;
 use crate::base::Timestamp;
+use crate::http::problem::FAULTS_MAX;
 use crate::http::problem::ProblemError;
 
 #[derive(Debug, PartialEq, Enum)]

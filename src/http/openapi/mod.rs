@@ -28,6 +28,8 @@ pub enum Tag {
     Users,
     /// The kinds of records, for admins.
     Collections,
+    /// What is in the collections.
+    Records,
 }
 
 /// The second names that are part of the product's promise. Others work, but are not in the document.

@@ -56,7 +56,7 @@ async fn wait(shared: poem::web::Data<&Shared>) -> &'static str {
 
 #[handler]
 async fn who(request: &Request) -> String {
-    let caller = request.extensions().get::<Caller>().map_or("a stranger", |it| it.role());
+    let caller = request.extensions().get::<Caller>().map_or("a stranger", |it| it.principal().role.as_str());
     let address = request.data::<ClientAddress>().and_then(|it| it.0);
     format!("{caller} from {address:?}, with a body: {}", request.data::<BodyCap>().is_some())
 }

@@ -1,0 +1,82 @@
+//! What can go wrong with records, in words fit for the client.
+use crate::db;
+use crate::features::collections::{self, IsOutdated};
+use crate::http::problem::{self, Fault, Kind, Problem};
+
+const VALUE_TAKEN: Kind = Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
+const IN_USE: Kind = Kind { status: 409, code: "record-in-use", title: "Other records refer to it" };
+const RULE_DENIED: Kind = Kind { status: 403, code: "rule-denied", title: "The rule does not allow it" };
+
+/// Problems only this feature reports; the catalogue page lists them.
+pub const PROBLEMS: &[&Kind] = &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED];
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is nothing here, or nothing that you may see")]
+    NotFound,
+    #[error("some values are not valid")]
+    Invalid(Vec<Fault>),
+    #[error("{} must be unique, and another record has this value", fields.join(", "))]
+    ValueTaken { fields: Vec<String> },
+    /// Which one is looked for afterwards, in a transaction that has not failed.
+    #[error("a relation refers to a record that is not there")]
+    RefersToNothing,
+    #[error("other records refer to this one, and their collection does not allow it to go before them")]
+    InUse,
+    #[error("the rule `create` of the collection is not true for this record")]
+    RuleDenied,
+    #[error("the record is another than the one that `If-Match` names; read it again")]
+    Stale,
+    /// Permissions and rules that let only admins in.
+    #[error("the caller may not do this")]
+    Refused(#[source] Refused),
+    #[error("cannot reach the collections")]
+    Collections(#[from] collections::Error),
+    #[error("cannot reach the records")]
+    Db(#[from] db::Error),
+}
+
+/// A problem that was ready before anything was asked of the database.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.detail)]
+pub struct Refused(pub Problem);
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Refused(problem))
+    }
+}
+
+impl IsOutdated for Error {
+    fn is_outdated(&self) -> bool {
+        matches!(self, Self::Collections(it) if it.is_outdated())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::NotFound => return Self::not_found(),
+            Error::Invalid(_) => &problem::INVALID,
+            Error::ValueTaken { fields } => {
+                let fault =
+                    |field: &String| Fault::new(format!("/{field}"), "not-unique", "another record has this value");
+                let mut problem = Self::new(&VALUE_TAKEN, error.to_string());
+                problem.errors = fields.iter().map(fault).collect();
+                return problem;
+            }
+            Error::RefersToNothing => &problem::INVALID,
+            Error::InUse => &IN_USE,
+            Error::RuleDenied => &RULE_DENIED,
+            Error::Stale => &problem::STALE,
+            Error::Refused(_) | Error::Collections(_) | Error::Db(_) => &problem::INTERNAL,
+        };
+        match error {
+            Error::Invalid(faults) => Self::invalid(faults),
+            Error::Refused(Refused(problem)) => problem,
+            Error::Collections(cause) => cause.into(),
+            Error::Db(cause) => cause.into(),
+            error => Self::new(kind, error.to_string()),
+        }
+    }
+}

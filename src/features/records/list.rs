@@ -1,0 +1,177 @@
+//! One page of a collection.
+use std::io::Write as _;
+
+use super::error::Error;
+use super::projection::Projection;
+use super::query::Asked;
+use super::sort::Order;
+use super::statement::Statement;
+use super::store::ALIAS;
+use super::{access, expand};
+use crate::db::record_tables::quoted;
+use crate::db::{Tx, Value};
+use crate::features::collections::{Catalogue, Entry};
+use crate::http::paging::Page;
+use crate::http::{Fault, Problem};
+
+/// Largest page. One that would be larger ends early, and the next cursor goes on from there.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+
+/// A page that is about to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    page: Statement,
+    total: Option<Statement>,
+    projection: Projection,
+    order: Order,
+    limit: usize,
+}
+
+/// A page as it was read.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// The records in JSON, separated by commas.
+    pub json: Vec<u8>,
+    /// The position of the last one, if there are more.
+    pub next: Option<String>,
+    pub total: Option<i64>,
+}
+
+/// Puts the statements of a page together, or says everything that is wrong with what is asked.
+pub(super) fn plan(
+    catalogue: &Catalogue,
+    entry: &Entry,
+    caller: &access::Asker<'_>,
+    asked: &Asked,
+    page: &Page,
+) -> Result<Plan, Problem> {
+    let mut faults = Vec::new();
+    let mut projection = Projection::whole(entry, caller.sees_hidden);
+    let mut joins = Statement::default();
+    expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults)?;
+    let order = Order::read(asked.sort.as_deref(), entry, caller.sees_hidden).unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        Order::none()
+    });
+
+    // The holes of a statement are numbered, so the parts come in the order in which they stand.
+    let mut columns = String::new();
+    projection.select(ALIAS, &mut columns);
+    order.select(&mut columns);
+    let from = format!(" FROM {} AS {ALIAS}", quoted(&entry.table));
+    let mut statement = Statement::new(format!("SELECT {columns}{from}"));
+    statement.append(joins);
+    let mut matching = Statement::default();
+    let is_restricted = caller.restrict(catalogue, entry, &entry.rules.list, asked, &mut matching, &mut faults)?;
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    if is_restricted {
+        statement.push(" WHERE ").append(matching.clone());
+    }
+    if let Some(after) = &page.after {
+        statement.push(if is_restricted { " AND " } else { " WHERE " });
+        if order.after(after, &mut statement).is_none() {
+            let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
+            return Err(Problem::invalid(vec![fault]));
+        }
+    }
+    order.order_by(&mut statement);
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let one_more = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
+    statement.push(" LIMIT ").bind(one_more);
+    if 0 < page.skip {
+        statement.push(" OFFSET ").bind(i64::try_from(page.skip).unwrap_or(i64::MAX));
+    }
+    let total = page.with_total.then(|| {
+        if is_restricted {
+            let mut total = Statement::new(format!("SELECT count(*){from} WHERE "));
+            total.append(matching);
+            total
+        } else {
+            let mut total = Statement::new("SELECT count FROM record_counts WHERE collection_id = ");
+            total.bind(entry.collection.id);
+            total
+        }
+    });
+    Ok(Plan { page: statement, total, projection, order, limit })
+}
+
+/// Reads a page, its rows straight into one buffer.
+pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
+    let mut json = Vec::with_capacity(4_096);
+    let (mut count, mut next, mut position) = (0, None, String::new());
+    let keys = plan.projection.width();
+    tx.each(&plan.page.sql, &plan.page.values, &mut |row| {
+        if next.is_some() {
+            return Ok(());
+        }
+        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
+            next = Some(std::mem::take(&mut position));
+            return Ok(());
+        }
+        if 0 < count {
+            json.push(b',');
+        }
+        plan.projection.write(row, 0, &mut json)?;
+        count += 1;
+        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
+            position = plan.order.position(row, keys)?;
+        }
+        Ok(())
+    })?;
+    let total = match &plan.total {
+        Some(statement) => Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0)),
+        None => None,
+    };
+    Ok(Listed { json, next, total })
+}
+
+/// The whole answer: the records, and what is true of the list.
+pub(super) fn answer(listed: &Listed, page: &Page, next_cursor: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(listed.json.len() + 200);
+    out.extend_from_slice(b"{\"data\":[");
+    out.extend_from_slice(&listed.json);
+    // Writing to a vector cannot fail. A cursor is base64, so it stands in JSON as it is.
+    let _ = write!(out, "],\"meta\":{{\"limit\":{}", page.limit);
+    if let Some(cursor) = next_cursor {
+        let _ = write!(out, ",\"nextCursor\":\"{cursor}\"");
+    }
+    if let Some(number) = page.number {
+        let _ = write!(out, ",\"page\":{number}");
+    }
+    if let Some(total) = listed.total {
+        let _ = write!(out, ",\"total\":{total}");
+    }
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// The statement that reads one record, with its version first.
+pub(super) fn one(projection: &Projection, entry: &Entry, joins: Statement, with_generation: bool) -> Statement {
+    let mut columns = format!("SELECT {ALIAS}._version");
+    if with_generation {
+        columns = format!("SELECT (SELECT generation FROM catalogue WHERE id = 1), {ALIAS}._version");
+    }
+    projection.select(ALIAS, &mut columns);
+    let mut statement = Statement::new(format!("{columns} FROM {} AS {ALIAS}", quoted(&entry.table)));
+    statement.append(joins);
+    statement
+}
+
+impl Statement {
+    /// Appends another one, whose holes are numbered on.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        let before = self.values.len();
+        let mut rest = other.sql.as_str();
+        while let Some((text, tail)) = rest.split_once('$') {
+            let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+            let number: usize = tail[..digits].parse().unwrap_or(0);
+            self.push(text).push(&format!("${}", before + number));
+            rest = &tail[digits..];
+        }
+        self.push(rest);
+        self.values.extend::<Vec<Value<'static>>>(other.values);
+        self
+    }
+}

@@ -1,0 +1,181 @@
+//! What a list is asked for, as it stands in the query.
+use crate::base::text::nearest;
+use crate::http::paging::Paging;
+use crate::http::{Fault, Problem};
+
+/// Most parameters of one request: more is no question but an attack.
+const PARAMETERS_MAX: usize = 200;
+/// What can be asked for by name; `where[…]` besides.
+const KNOWN: [&str; 8] = ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand"];
+
+/// The parameters of a list.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub paging: Paging,
+    pub sort: Option<String>,
+    pub filter: Option<String>,
+    pub fields: Option<String>,
+    pub expand: Option<String>,
+    pub conditions: Vec<Condition>,
+}
+
+/// One `where[path][operator]=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// The parameter's name, for whoever has to be told what is wrong.
+    pub parameter: String,
+    pub path: String,
+    pub operator: String,
+    pub value: String,
+}
+
+impl Asked {
+    /// Reads a query. Unknown names and names given twice are refused: a typing error must not widen a list.
+    pub fn read(query: &str) -> Result<Self, Problem> {
+        let mut asked = Self::default();
+        let mut faults = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let (name, value) = (name.into_owned(), value.into_owned());
+            let mut fault =
+                |code, detail: &str| faults.push(Fault::new(format!("?{}", shortened(&name)), code, detail));
+            if PARAMETERS_MAX <= seen.len() {
+                fault("too-many", "comes after 200 other parameters");
+                break;
+            }
+            if seen.contains(&name) {
+                fault("duplicate", "is given more than once");
+                continue;
+            }
+            seen.push(name.clone());
+            match name.as_str() {
+                "limit" | "page" => match value.parse() {
+                    Ok(number) if name == "limit" => asked.paging.limit = Some(number),
+                    Ok(number) => asked.paging.page = Some(number),
+                    Err(_) => fault("type", "must be a whole number"),
+                },
+                "cursor" => asked.paging.cursor = Some(value),
+                "count" => asked.paging.count = Some(value),
+                "sort" => asked.sort = Some(value),
+                "filter" => asked.filter = Some(value),
+                "fields" => asked.fields = Some(value),
+                "expand" => asked.expand = Some(value),
+                _ => match condition(&name, value) {
+                    Some(condition) => asked.conditions.push(condition),
+                    None => fault("unknown", &hint(&name)),
+                },
+            }
+        }
+        if faults.is_empty() { Ok(asked) } else { Err(Problem::invalid(faults)) }
+    }
+
+    /// Refuses what only makes sense for a list.
+    pub fn must_be_about_one(&self) -> Result<(), Problem> {
+        let Paging { limit, cursor, page, count } = &self.paging;
+        let asked = [
+            ("limit", limit.is_some()),
+            ("cursor", cursor.is_some()),
+            ("page", page.is_some()),
+            ("count", count.is_some()),
+            ("sort", self.sort.is_some()),
+            ("filter", self.filter.is_some()),
+            ("where", !self.conditions.is_empty()),
+        ];
+        let fault = |name| Fault::new(format!("?{name}"), "unknown", "is for lists");
+        let faults: Vec<_> = asked.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| fault(name)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    }
+
+    /// Everything that decides which records are in the list and in which order, but not the page.
+    pub fn scope(&self) -> String {
+        let mut parts = vec![self.sort.clone().unwrap_or_default(), self.filter.clone().unwrap_or_default()];
+        parts.extend(self.conditions.iter().map(|it| format!("{}={}", it.parameter, it.value)));
+        parts.join("\0")
+    }
+
+    /// The parameters that the links to other pages must repeat, encoded.
+    pub fn repeated(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let named =
+            [("sort", &self.sort), ("filter", &self.filter), ("fields", &self.fields), ("expand", &self.expand)];
+        for (name, value) in named.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            query.append_pair(name, value);
+        }
+        for condition in &self.conditions {
+            query.append_pair(&condition.parameter, &condition.value);
+        }
+        query.finish()
+    }
+}
+
+/// Reads `where[path]` and `where[path][operator]`.
+fn condition(name: &str, value: String) -> Option<Condition> {
+    let rest = name.strip_prefix("where[")?;
+    let (path, rest) = rest.split_once(']')?;
+    let operator = match rest {
+        "" => "eq",
+        _ => rest.strip_prefix('[')?.strip_suffix(']')?,
+    };
+    Some(Condition { parameter: name.to_owned(), path: path.to_owned(), operator: operator.to_owned(), value })
+}
+
+fn hint(name: &str) -> String {
+    if name.is_empty() || name.contains([' ', '=', '\'', '"', '(']) {
+        return "is no parameter; in a filter, encode & as %26".to_owned();
+    }
+    match nearest(name, KNOWN) {
+        Some(meant) => format!("is no parameter; did you mean `{meant}`?"),
+        None => "is no parameter of this list".to_owned(),
+    }
+}
+
+/// Enough of a name to be recognized.
+fn shortened(name: &str) -> String {
+    name.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(query: &str) -> Vec<(String, String)> {
+        let problem = Asked::read(query).expect_err("refused");
+        problem.errors.into_iter().map(|it| (it.pointer, it.detail)).collect()
+    }
+
+    #[test]
+    fn conditions_come_with_their_operator() {
+        let asked = Asked::read("where[pos]=noun&where[views][gte]=10&filter=a%20%26%26%20b&limit=5").expect("fits");
+
+        let conditions: Vec<_> =
+            asked.conditions.iter().map(|it| (it.path.as_str(), it.operator.as_str(), it.value.as_str())).collect();
+        assert_eq!(conditions, [("pos", "eq", "noun"), ("views", "gte", "10")]);
+        assert_eq!((asked.filter.as_deref(), asked.paging.limit), (Some("a && b"), Some(5)));
+        assert_eq!(asked.repeated(), "filter=a+%26%26+b&where%5Bpos%5D=noun&where%5Bviews%5D%5Bgte%5D=10");
+    }
+
+    /// A parameter that nobody reads would show more than was asked for.
+    #[test]
+    fn what_is_unknown_or_given_twice_is_refused() {
+        assert_eq!(faults("limt=5"), [("?limt".to_owned(), "is no parameter; did you mean `limit`?".to_owned())]);
+        assert_eq!(faults("sort=a&sort=b"), [("?sort".to_owned(), "is given more than once".to_owned())]);
+        assert_eq!(faults("limit=ten"), [("?limit".to_owned(), "must be a whole number".to_owned())]);
+        for odd in ["where=1", "where[a=1", "where[a]b=1", "where[a][b=1"] {
+            assert_eq!(faults(odd).len(), 1, "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_ampersand_that_was_not_encoded_gets_a_hint() {
+        let told = faults("filter=a == 1 && b == 2");
+
+        assert!(told.iter().any(|(_, it)| it.contains("encode & as %26")), "{told:?}");
+    }
+
+    #[test]
+    fn a_flood_of_parameters_is_cut_short() {
+        let query: Vec<_> = (0..5_000).map(|it| format!("where[f{it}]=1")).collect();
+
+        assert_eq!(faults(&query.join("&")).len(), 1);
+    }
+}

@@ -1,0 +1,181 @@
+//! The order of a list, and where its next page begins.
+use serde_json::{Value as Json, json};
+
+use super::statement::Statement;
+use super::store::ALIAS;
+use crate::base::text::nearest;
+use crate::db::record_tables::quoted;
+use crate::db::{self, Row, Value};
+use crate::features::collections::{Entry, FieldType};
+use crate::http::Fault;
+
+/// Most keys of one order.
+const KEYS_MAX: usize = 8;
+
+/// The order of a list. The id breaks ties, in the direction of the last key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    keys: Vec<Key>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    column: String,
+    descending: bool,
+    /// Whether null may be there: first when ascending, last when descending.
+    nullable: bool,
+}
+
+impl Order {
+    /// No order at all, in the place of one that was refused.
+    pub fn none() -> Self {
+        Self { keys: Vec::new() }
+    }
+
+    /// Reads `sort=-views,title`. Nothing is the order of the ids, which is that of their making.
+    pub fn read(sort: Option<&str>, entry: &Entry, with_hidden: bool) -> Result<Self, Vec<Fault>> {
+        let mut keys: Vec<Key> = Vec::new();
+        let mut faults = Vec::new();
+        let mut fault = |code, detail: String| faults.push(Fault::new("?sort", code, detail));
+        for part in sort.into_iter().flat_map(|it| it.split(',')).map(str::trim) {
+            let (name, descending) = part.strip_prefix('-').map_or((part, false), |it| (it, true));
+            let name = name.strip_prefix('+').unwrap_or(name);
+            let nullable = match name {
+                "id" | "createdAt" | "updatedAt" => false,
+                _ => match entry.field(name).filter(|(_, it)| with_hidden || !it.field.hidden) {
+                    Some((_, judge)) if judge.field.field_type == FieldType::Json || judge.field.is_multiple() => {
+                        fault("type", format!("`{name}` has no order"));
+                        continue;
+                    }
+                    Some((_, judge)) => !judge.field.required,
+                    None => {
+                        fault("unknown", unknown(name, entry, with_hidden));
+                        continue;
+                    }
+                },
+            };
+            if keys.iter().any(|it| it.column == name) {
+                fault("duplicate", format!("`{name}` is given more than once"));
+            } else {
+                keys.push(Key { column: name.to_owned(), descending, nullable });
+            }
+        }
+        if KEYS_MAX < keys.len() {
+            fault("too-many", format!("at most {KEYS_MAX} keys"));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        // What comes after the id decides nothing.
+        match keys.iter().position(|it| it.column == "id") {
+            Some(position) => keys.truncate(position + 1),
+            None => {
+                let descending = keys.last().is_some_and(|it| it.descending);
+                keys.push(Key { column: "id".to_owned(), descending, nullable: false });
+            }
+        }
+        Ok(Self { keys })
+    }
+
+    /// Appends the keys as columns, so that the position of a row can be read from it.
+    pub fn select(&self, sql: &mut String) {
+        for key in &self.keys {
+            sql.push_str(&format!(", {}", key.named()));
+        }
+    }
+
+    pub fn order_by(&self, statement: &mut Statement) {
+        statement.push(" ORDER BY ");
+        for (index, key) in self.keys.iter().enumerate() {
+            statement.push(if index == 0 { "" } else { ", " });
+            statement.push(&key.named()).push(if key.descending { " DESC" } else { " ASC" });
+        }
+    }
+
+    /// The position of a row whose keys begin at `from`.
+    pub fn position(&self, row: &Row<'_>, from: usize) -> Result<String, db::Error> {
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for column in from..from + self.keys.len() {
+            keys.push(match row.cell(column)? {
+                Value::Integer(number) => json!(number),
+                // As bits: a fraction in words may not come back the same.
+                Value::Real(number) => json!({ "bits": number.to_bits() }),
+                Value::Text(text) => json!(text),
+                Value::Null | Value::Bytes(_) => Json::Null,
+            });
+        }
+        Ok(Json::Array(keys).to_string())
+    }
+
+    /// The condition that only what comes after a position fulfills. Nothing if it is no position of this order.
+    pub fn after(&self, position: &str, statement: &mut Statement) -> Option<()> {
+        let Ok(Json::Array(position)) = serde_json::from_str(position) else { return None };
+        let values: Vec<_> = position.iter().map(value).collect::<Option<_>>()?;
+        if values.len() != self.keys.len() {
+            return None;
+        }
+        let one_way = self.keys.iter().all(|it| it.descending == self.keys[0].descending);
+        // A null sorts below everything: going up it lies behind already, going down it is still to come.
+        let is_plain = |(key, value): (&Key, &Value<'_>)| *value != Value::Null && !(key.nullable && key.descending);
+        if one_way && self.keys.iter().zip(&values).all(is_plain) {
+            let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
+            statement.push(&format!("({})", columns.join(", ")));
+            statement.push(if self.keys[0].descending { " < (" } else { " > (" });
+            for (index, value) in values.into_iter().enumerate() {
+                statement.push(if index == 0 { "" } else { ", " }).bind(value);
+            }
+            statement.push(")");
+            return Some(());
+        }
+        statement.push("(");
+        for (index, key) in self.keys.iter().enumerate() {
+            statement.push(if index == 0 { "(" } else { " OR (" });
+            for (before, value) in self.keys.iter().zip(&values).take(index) {
+                statement.push(&before.named()).push(" IS NOT DISTINCT FROM ").bind(value.clone()).push(" AND ");
+            }
+            key.beyond(&values[index], statement);
+            statement.push(")");
+        }
+        statement.push(")");
+        Some(())
+    }
+}
+
+impl Key {
+    fn named(&self) -> String {
+        format!("{ALIAS}.{}", quoted(&self.column))
+    }
+
+    /// What comes after `value` in this key alone.
+    fn beyond(&self, value: &Value<'static>, statement: &mut Statement) {
+        let column = self.named();
+        match (value, self.descending) {
+            (Value::Null, false) => statement.push(&format!("{column} IS NOT NULL")),
+            (Value::Null, true) => statement.push("1 = 0"),
+            (value, false) => statement.push(&format!("{column} > ")).bind(value.clone()),
+            (value, true) if self.nullable => {
+                statement.push(&format!("({column} < ")).bind(value.clone()).push(&format!(" OR {column} IS NULL)"))
+            }
+            (value, true) => statement.push(&format!("{column} < ")).bind(value.clone()),
+        };
+    }
+}
+
+fn value(json: &Json) -> Option<Value<'static>> {
+    Some(match json {
+        Json::Null => Value::Null,
+        Json::Number(number) => Value::Integer(number.as_i64()?),
+        Json::String(text) => Value::Text(text.clone().into()),
+        Json::Object(bits) => Value::Real(f64::from_bits(bits.get("bits")?.as_u64()?)),
+        _ => return None,
+    })
+}
+
+fn unknown(name: &str, entry: &Entry, with_hidden: bool) -> String {
+    let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| it.field.name.as_str());
+    let name: String = name.chars().take(100).collect();
+    match nearest(&name, seen.chain(["id", "createdAt", "updatedAt"])) {
+        Some(meant) => format!("`{name}` is no field; did you mean `{meant}`?"),
+        None => format!("`{name}` is no field"),
+    }
+}

@@ -1,0 +1,177 @@
+//! The SQL of records. The tables are people's own, so every name in it is quoted.
+use super::body::{self, Write};
+use super::error::Error;
+use super::projection::Projection;
+use super::statement::Statement;
+use crate::base::Timestamp;
+use crate::db::record_tables::quoted;
+use crate::db::{self, Tx, Value};
+use crate::features::collections::{Catalogue, Entry, FieldType, Stored};
+use crate::http::Fault;
+
+/// The table of a collection's records as a statement names it.
+pub(super) const ALIAS: &str = "r";
+
+/// A record as it was found or written, in JSON.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub json: Vec<u8>,
+    pub version: i64,
+}
+
+/// Adds a record.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    id: &str,
+    now: Timestamp,
+    values: &[(usize, Stored)],
+) -> Result<(), Error> {
+    let mut statement =
+        Statement::new(format!("INSERT INTO {} (id, _version, \"createdAt\", \"updatedAt\"", quoted(&entry.table)));
+    for (position, _) in values {
+        statement.push(", ").push(&quoted(&entry.judges[*position].field.name));
+    }
+    statement.push(") VALUES (").bind(id.to_owned()).push(", 1, ").bind(now).push(", ").bind(now);
+    let mut all = statement.values;
+    let mut sql = statement.sql;
+    for (_, value) in values {
+        all.push(value.as_value());
+        sql.push_str(&format!(", ${}", all.len()));
+    }
+    sql.push(')');
+    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+}
+
+/// Changes the columns that are sent, and counts the change.
+pub(super) fn update(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    id: &str,
+    now: Timestamp,
+    values: &[(usize, Stored)],
+) -> Result<(), Error> {
+    let mut sql = format!("UPDATE {} SET _version = _version + 1, \"updatedAt\" = $1", quoted(&entry.table));
+    let mut all: Vec<Value<'_>> = vec![now.into(), id.into()];
+    for (position, value) in values {
+        all.push(value.as_value());
+        sql.push_str(&format!(", {} = ${}", quoted(&entry.judges[*position].field.name), all.len()));
+    }
+    sql.push_str(" WHERE id = $2");
+    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+}
+
+/// Removes a record.
+pub(super) fn delete(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Error> {
+    let sql = format!("DELETE FROM {} WHERE id = $1", quoted(&entry.table));
+    tx.execute(&sql, &[id.into()]).map(drop).map_err(|error| match error {
+        db::Error::Conflict { .. } => Error::InUse,
+        error => error.into(),
+    })
+}
+
+/// The values that a record has in some of its fields.
+pub(super) fn values(tx: &mut Tx<'_>, entry: &Entry, id: &str, positions: &[usize]) -> Result<Vec<Stored>, db::Error> {
+    let columns: Vec<_> = positions.iter().map(|it| quoted(&entry.judges[*it].field.name)).collect();
+    let sql = format!("SELECT {} FROM {} WHERE id = $1", columns.join(", "), quoted(&entry.table));
+    let mut found = Vec::new();
+    tx.each(&sql, &[id.into()], &mut |row| {
+        for column in 0..positions.len() {
+            found.push(match row.cell(column)? {
+                Value::Integer(number) => Stored::Integer(number),
+                Value::Real(number) => Stored::Real(number),
+                Value::Text(text) => Stored::Text(text.into_owned()),
+                Value::Null | Value::Bytes(_) => Stored::Null,
+            });
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The new values of a change, given what the record has.
+pub(super) fn resolved(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    id: &str,
+    sent: &[(usize, Write)],
+) -> Result<Vec<(usize, Stored)>, Error> {
+    let relative: Vec<usize> = sent.iter().filter(|(_, it)| !matches!(it, Write::Set(_))).map(|(it, _)| *it).collect();
+    let old = if relative.is_empty() { Vec::new() } else { values(tx, entry, id, &relative)? };
+    let mut faults = Vec::new();
+    let mut new = Vec::new();
+    for (position, write) in sent {
+        let before = relative.iter().position(|it| it == position).and_then(|it| old.get(it));
+        let judge = &entry.judges[*position];
+        match write.onto(judge, before.unwrap_or(&Stored::Null)) {
+            Ok(value) => new.push((*position, value)),
+            Err((code, detail)) => {
+                faults.push(Fault::new(body::pointer(&judge.field.name), code, detail));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(new) } else { Err(Error::Invalid(faults)) }
+}
+
+/// Runs a statement that selects the version and then what `projection` shows.
+pub(super) fn find(
+    tx: &mut Tx<'_>,
+    statement: &Statement,
+    projection: &Projection,
+) -> Result<Option<Found>, db::Error> {
+    let mut found = None;
+    tx.each(&statement.sql, &statement.values, &mut |row| {
+        let mut json = Vec::with_capacity(512);
+        projection.write(row, 1, &mut json)?;
+        found = Some(Found { json, version: row.integer(0)? });
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// As [`find`], for a statement that selects the generation of the catalogue first: that is how a single
+/// statement notices that collections were changed.
+pub(super) fn find_current(
+    tx: &mut Tx<'_>,
+    catalogue: &Catalogue,
+    statement: &Statement,
+    projection: &Projection,
+) -> Result<Option<Found>, Error> {
+    let mut found = None;
+    tx.each(&statement.sql, &statement.values, &mut |row| {
+        if row.integer(0)? == catalogue.generation {
+            let mut json = Vec::with_capacity(512);
+            projection.write(row, 2, &mut json)?;
+            found = Some(Found { json, version: row.integer(1)? });
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Says what a constraint refused: fields whose values are taken, or relations.
+fn refused(entry: &Entry, error: db::Error) -> Error {
+    let db::Error::Conflict { constraint } = &error else { return error.into() };
+    let prefix = format!("{}.", entry.table);
+    let fields: Vec<String> =
+        constraint.split(", ").filter_map(|it| it.strip_prefix(&prefix)).map(ToOwned::to_owned).collect();
+    if fields.is_empty() { Error::RefersToNothing } else { Error::ValueTaken { fields } }
+}
+
+/// The relations among some values that refer to records which are not there.
+pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Vec<Fault>, db::Error> {
+    let mut faults = Vec::new();
+    for (position, value) in values {
+        let field = &entry.judges[*position].field;
+        let (FieldType::Relation, Some(target), Stored::Text(_)) = (field.field_type, &field.collection, value) else {
+            continue;
+        };
+        let table = if target == "users" { target.clone() } else { format!("c_{target}") };
+        let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&table));
+        if tx.find(&sql, &[value.as_value()], |row| row.integer(0))?.is_none() {
+            let detail = format!("refers to nothing in `{target}`");
+            faults.push(Fault::new(body::pointer(&field.name), "no-such-record", detail));
+        }
+    }
+    Ok(faults)
+}

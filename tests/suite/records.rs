@@ -1,0 +1,410 @@
+//! Promises about records: written, read and found.
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Reply, TestApp};
+
+const PATH: &str = "/api/v1/collections/posts/records";
+
+/// An app with people, and a collection with one field of each type that anyone may do anything with.
+async fn app() -> TestApp {
+    let app = TestApp::with_people().await;
+    let anyone = json!({ "list": "true", "view": "true", "create": "true", "update": "true", "delete": "true" });
+    let posts = json!({
+        "name": "posts",
+        "fields": [
+            { "name": "title", "type": "text", "required": true, "max": 20 },
+            { "name": "slug", "type": "text", "unique": true },
+            { "name": "views", "type": "integer", "default": 0, "min": 0 },
+            { "name": "score", "type": "number" },
+            { "name": "published", "type": "bool", "default": false },
+            { "name": "publishedAt", "type": "datetime" },
+            { "name": "state", "type": "select", "values": ["draft", "live"] },
+            { "name": "tags", "type": "select", "values": ["a", "b", "c"], "multiple": true },
+            { "name": "extra", "type": "json" },
+            { "name": "author", "type": "relation", "collection": "users", "onDelete": "cascade" },
+            { "name": "parent", "type": "relation", "collection": "posts" },
+            { "name": "note", "type": "text", "hidden": true },
+        ],
+        "indexes": [{ "fields": ["views"] }],
+        "rules": anyone,
+    });
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&posts).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    app
+}
+
+async fn create(app: &TestApp, record: Value) -> Reply {
+    app.ask(Method::POST, PATH).json(&record).send().await
+}
+
+async fn list(app: &TestApp, query: &str) -> Reply {
+    app.ask(Method::GET, &format!("{PATH}?{query}")).send().await
+}
+
+fn titles(reply: &Reply) -> Vec<&str> {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body["data"].as_array().expect("data").iter().map(|it| it["title"].as_str().expect("a title")).collect()
+}
+
+/// Pointer and code of each fault.
+fn faults(reply: &Reply) -> Vec<(&str, &str)> {
+    assert_eq!(reply.refusal(), (422, "validation-failed"), "{reply:?}");
+    let errors = reply.body["errors"].as_array().expect("errors");
+    errors.iter().map(|it| (it["pointer"].as_str().expect("a pointer"), it["code"].as_str().expect("a code"))).collect()
+}
+
+#[tokio::test]
+async fn a_record_comes_back_as_it_was_sent() {
+    let app = app().await;
+    let sent = json!({
+        "title": "Ünïcode \"quoted\" \u{1f600}\n",
+        "slug": "one",
+        "views": i64::MAX,
+        "score": 0.1,
+        "published": true,
+        "publishedAt": "2026-01-02T04:04:05.678+01:00",
+        "state": "live",
+        "tags": ["b", "a"],
+        "extra": { "z": [1, 2.5, null], "a": { "deep": true } },
+    });
+
+    let made = create(&app, sent.clone()).await;
+
+    assert_eq!((made.status, made.header("etag")), (201, Some("\"1\"")), "{made:?}");
+    let mut expected = sent;
+    expected["publishedAt"] = "2026-01-02T03:04:05.678Z".into();
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(made.body[name], *value, "{name}");
+    }
+    assert_eq!((&made.body["author"], &made.body["createdAt"]), (&Value::Null, &json!("2026-01-02T03:04:05.678Z")));
+    assert_eq!(made.body.get("note"), None, "it is hidden");
+    let shown = app.ask(Method::GET, made.header("location").expect("a location")).send().await;
+    assert_eq!((shown.status, &shown.text, shown.header("etag")), (200, &made.text, Some("\"1\"")));
+    assert_eq!(list(&app, "").await.body["data"], json!([made.body]));
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_a_body_is_told_at_once() {
+    let app = app().await;
+
+    let reply = create(
+        &app,
+        json!({
+            "title": "x".repeat(21), "views": -1, "score": "1", "published": 1, "publishedAt": "soon", "state": "no",
+            "tags": ["a", "z"], "author": "nobody", "id": "1", "createdAt": "2026-01-02T03:04:05Z", "titel": "", "note": "",
+        }),
+    )
+    .await;
+
+    assert_eq!(
+        faults(&reply),
+        [
+            ("/title", "too-long"),
+            ("/views", "too-small"),
+            ("/score", "type"),
+            ("/published", "type"),
+            ("/publishedAt", "format"),
+            ("/state", "not-one-of"),
+            ("/tags", "not-one-of"),
+            ("/author", "format"),
+            ("/id", "read-only"),
+            ("/createdAt", "read-only"),
+            ("/titel", "unknown"),
+            ("/note", "unknown"),
+        ]
+    );
+    assert!(reply.text.contains("did you mean `title`?"));
+    assert_eq!(faults(&create(&app, json!({})).await), [("/title", "required")]);
+    assert_eq!(faults(&create(&app, json!([])).await), [("", "type")]);
+    let twice = app.ask(Method::POST, PATH).text(r#"{"title":"a","title":"b"}"#).send().await;
+    assert_eq!(faults(&twice), [("/title", "duplicate")]);
+}
+
+#[tokio::test]
+async fn four_hundred_faults_are_answered_with_the_first_hundred() {
+    let app = app().await;
+    let body: serde_json::Map<_, _> = (0..400).map(|it| (format!("f{it}"), json!(1))).collect();
+
+    let reply = create(&app, body.into()).await;
+
+    assert_eq!(faults(&reply).len(), 100);
+    assert!(reply.str("detail").contains("more than 100"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_change_writes_what_is_sent_and_nothing_else() {
+    let app = app().await;
+    let made = create(&app, json!({ "title": "a", "slug": "s", "extra": { "a": 1 }, "tags": ["a"], "views": 5 })).await;
+    let path = made.header("location").expect("a location").to_owned();
+    let patch = |body: Value| app.ask(Method::PATCH, &path).json(&body).send();
+
+    let changed = patch(json!({ "title": "b", "slug": null })).await;
+
+    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "{changed:?}");
+    assert_eq!(
+        (&changed.body["title"], &changed.body["slug"], &changed.body["views"]),
+        (&json!("b"), &Value::Null, &json!(5))
+    );
+    let relative = patch(json!({ "views": { "$increment": -2 }, "tags": { "$add": ["c", "a"] } })).await;
+    assert_eq!((&relative.body["views"], &relative.body["tags"]), (&json!(3), &json!(["a", "c"])));
+    let removed = patch(json!({ "tags": { "$remove": ["a"] }, "score": { "$increment": 0.5 } })).await;
+    assert_eq!((&removed.body["tags"], &removed.body["score"]), (&json!(["c"]), &json!(0.5)));
+    assert_eq!(faults(&patch(json!({ "views": { "$increment": -4 } })).await), [("/views", "too-small")]);
+    assert_eq!(faults(&patch(json!({ "views": { "$increment": i64::MAX } })).await), [("/views", "too-large")]);
+    assert_eq!(faults(&patch(json!({ "title": { "$increment": 1 } })).await), [("/title", "operator")]);
+    assert_eq!(faults(&patch(json!({ "views": { "$drop": 1 } })).await), [("/views", "operator")]);
+    let replaced = app.ask(Method::PUT, &path).json(&json!({ "title": "c" })).send().await;
+    assert_eq!(
+        (&replaced.body["tags"], &replaced.body["views"], &replaced.body["extra"]),
+        (&Value::Null, &json!(0), &Value::Null)
+    );
+    assert_eq!(faults(&app.ask(Method::PUT, &path).json(&json!({})).send().await), [("/title", "required")]);
+}
+
+#[tokio::test]
+async fn a_change_for_another_version_is_refused_and_changes_nothing() {
+    let app = app().await;
+    let made = create(&app, json!({ "title": "a" })).await;
+    let path = made.header("location").expect("a location").to_owned();
+    let with =
+        |method: Method, tag: &str| app.ask(method, &path).header("if-match", tag).json(&json!({ "title": "b" }));
+
+    assert_eq!(with(Method::PATCH, "\"2\"").send().await.refusal(), (412, "stale-version"));
+    assert_eq!(with(Method::DELETE, "\"2\"").send().await.refusal(), (412, "stale-version"));
+    assert_eq!(with(Method::PATCH, "\"1\"").send().await.status, 200);
+    assert_eq!(with(Method::PATCH, "\"1\"").send().await.refusal(), (412, "stale-version"));
+    assert_eq!(with(Method::DELETE, "\"2\"").send().await.status, 204);
+    assert_eq!(with(Method::DELETE, "\"2\"").send().await.refusal(), (404, "not-found"));
+}
+
+/// Fifty add one at the same time: none of them is lost.
+#[tokio::test]
+async fn increments_of_many_at_once_add_up() {
+    let app = app().await;
+    let path = create(&app, json!({ "title": "a" })).await.header("location").expect("a location").to_owned();
+    let increment = || app.ask(Method::PATCH, &path).json(&json!({ "views": { "$increment": 1 } })).send();
+
+    let replies = futures_util::future::join_all((0..50).map(|_| increment())).await;
+
+    assert!(replies.iter().all(|it| it.status == 200));
+    assert_eq!(app.ask(Method::GET, &path).send().await.body["views"], 50);
+}
+
+#[tokio::test]
+async fn a_value_that_must_be_unique_is_refused_with_its_field() {
+    let app = app().await;
+    create(&app, json!({ "title": "a", "slug": "s" })).await;
+
+    let again = create(&app, json!({ "title": "b", "slug": "s" })).await;
+
+    assert_eq!(again.refusal(), (409, "record-value-taken"));
+    assert_eq!(again.body["errors"][0]["pointer"], "/slug");
+    assert_eq!(create(&app, json!({ "title": "c" })).await.status, 201);
+    assert_eq!(create(&app, json!({ "title": "d" })).await.status, 201, "null may be there often");
+}
+
+#[tokio::test]
+async fn a_relation_refers_to_something_that_is_there() {
+    let app = app().await;
+    let nobody = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+    let parent = create(&app, json!({ "title": "parent" })).await;
+
+    let reply = create(&app, json!({ "title": "a", "author": nobody, "parent": nobody })).await;
+
+    assert_eq!(faults(&reply), [("/author", "no-such-record"), ("/parent", "no-such-record")]);
+    let child = create(&app, json!({ "title": "child", "parent": parent.str("id") })).await;
+    assert_eq!(child.status, 201);
+    let drop = |reply: &Reply| app.ask(Method::DELETE, &format!("{PATH}/{}", reply.str("id"))).send();
+    assert_eq!(drop(&parent).await.refusal(), (409, "record-in-use"));
+    assert_eq!((drop(&child).await.status, drop(&parent).await.status), (204, 204));
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_no_id_get_the_same_answer() {
+    let app = app().await;
+    let body = async |path: String| {
+        let mut reply = app.ask(Method::GET, &path).header("x-request-id", "same").send().await;
+        assert_eq!(reply.refusal(), (404, "not-found"));
+        reply.body["instance"].take();
+        reply.body.to_string()
+    };
+
+    let nobody = body(format!("{PATH}/0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80")).await;
+
+    for path in [format!("{PATH}/x"), format!("{PATH}/%00"), "/api/v1/collections/nothing/records".to_owned()] {
+        assert_eq!(body(path).await, nobody);
+    }
+}
+
+#[tokio::test]
+async fn a_list_goes_through_every_record_once_in_any_order() {
+    let app = app().await;
+    for (index, views) in [3, 1, 2, 1, 3, 2, 1].iter().enumerate() {
+        let score = if index % 3 == 0 { Value::Null } else { json!(*views as f64 / 3.0) };
+        create(&app, json!({ "title": index.to_string(), "views": views, "score": score })).await;
+    }
+    for sort in
+        ["", "-id", "views", "-views", "score", "-score", "-views,score", "views,-score,title", "score,views,-title"]
+    {
+        let whole = list(&app, &format!("limit=500&sort={sort}").replace("sort=&", "")).await;
+        let whole = if sort.is_empty() { list(&app, "limit=500").await } else { whole };
+        let mut paged = Vec::new();
+        let first = if sort.is_empty() { "limit=2".to_owned() } else { format!("limit=2&sort={sort}") };
+        let mut query = first.clone();
+        loop {
+            let page = list(&app, &query).await;
+            paged.extend(titles(&page).into_iter().map(ToOwned::to_owned));
+            let Some(cursor) = page.body["meta"]["nextCursor"].as_str() else { break };
+            query = format!("{first}&cursor={cursor}");
+            assert!(page.header("link").is_some_and(|it| it.contains(cursor) && it.contains("rel=\"next\"")));
+        }
+        assert_eq!(paged, titles(&whole), "{sort}");
+        assert_eq!(paged.len(), 7, "{sort}");
+    }
+    assert_eq!(titles(&list(&app, "sort=views,-title").await), ["6", "3", "1", "5", "2", "4", "0"]);
+    assert_eq!(titles(&list(&app, "sort=-score,title&limit=3").await)[0], "4", "null comes last when descending");
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_or_caller_is_refused() {
+    let app = app().await;
+    for title in ["a", "b", "c"] {
+        create(&app, json!({ "title": title })).await;
+    }
+    let cursor =
+        list(&app, "limit=1&sort=title").await.body["meta"]["nextCursor"].as_str().expect("a cursor").to_owned();
+
+    for query in ["limit=1", "limit=1&sort=-title", "sort=title&limit=1&filter=true"] {
+        assert_eq!(list(&app, &format!("{query}&cursor={cursor}")).await.refusal().0, 422, "{query}");
+    }
+    let other = app.as_role("user", Method::GET, &format!("{PATH}?limit=1&sort=title&cursor={cursor}")).send().await;
+    assert_eq!(faults(&other), [("?cursor", "invalid")]);
+    assert_eq!(titles(&list(&app, &format!("limit=1&sort=title&cursor={cursor}")).await), ["b"]);
+}
+
+#[tokio::test]
+async fn a_numbered_page_knows_the_total() {
+    let app = app().await;
+    for title in ["a", "b", "c", "d", "e"] {
+        create(&app, json!({ "title": title })).await;
+    }
+
+    let page = list(&app, "limit=2&page=3&count=exact&sort=title").await;
+
+    assert_eq!(titles(&page), ["e"]);
+    assert_eq!(page.body["meta"], json!({ "limit": 2, "page": 3, "total": 5 }));
+    let id = page.body["data"][0]["id"].as_str().expect("an id").to_owned();
+    app.ask(Method::DELETE, &format!("{PATH}/{id}")).send().await;
+    assert_eq!(list(&app, "count=exact&limit=1").await.body["meta"]["total"], 4);
+}
+
+#[tokio::test]
+async fn a_question_that_is_not_understood_is_refused_with_a_hint() {
+    let app = app().await;
+    for (query, pointer) in [
+        ("limt=1", "?limt"),
+        ("limit=501", "?limit"),
+        ("limit=x", "?limit"),
+        ("page=0", "?page"),
+        ("sort=titel", "?sort"),
+        ("sort=extra", "?sort"),
+        ("sort=note", "?sort"),
+        ("sort=title,title", "?sort"),
+        ("fields=titel", "?fields"),
+        ("fields=note", "?fields"),
+        ("expand=title", "?expand"),
+        ("expand=author.posts", "?expand"),
+        ("count=all", "?count"),
+        ("cursor=AAAA", "?cursor"),
+        ("sort=a&sort=b", "?sort"),
+    ] {
+        let reply = list(&app, query).await;
+        assert_eq!(faults(&reply)[0].0, pointer, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_shows_the_members_that_are_asked_for_and_what_they_refer_to() {
+    let app = app().await;
+    let profile = app.as_role("user", Method::GET, "/api/v1/auth/profile").send().await;
+    let parent = create(&app, json!({ "title": "parent", "author": profile.str("id") })).await;
+    create(&app, json!({ "title": "child", "parent": parent.str("id") })).await;
+
+    let narrow = list(&app, "fields=title,id&sort=title").await;
+    let wide = list(&app, "expand=parent.author&sort=title").await;
+    let nested = list(&app, "fields=title,parent.title,parent.author.name&sort=title").await;
+
+    assert_eq!(narrow.body["data"][1], json!({ "id": parent.str("id"), "title": "parent" }));
+    let author = &wide.body["data"][0]["expand"]["parent"]["expand"]["author"];
+    assert_eq!(*author, json!({ "id": profile.str("id"), "name": "", "role": "user" }), "{wide:?}");
+    assert_eq!(wide.body["data"][1]["expand"], json!({}));
+    assert_eq!(
+        nested.body["data"][0],
+        json!({ "title": "child", "expand": { "parent": { "title": "parent", "expand": { "author": { "name": "" } } } } })
+    );
+    let one = app.ask(Method::GET, &format!("{PATH}/{}?expand=author&fields=title", parent.str("id"))).send().await;
+    assert_eq!(one.body["expand"]["author"]["role"], "user");
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_for_admins() {
+    let app = app().await;
+    let made = app.as_role("admin", Method::POST, PATH).json(&json!({ "title": "a", "note": "secret" })).send().await;
+    assert_eq!(made.body["note"], "secret");
+    for role in ["", "user", "readonly"] {
+        let shown = app.as_role(role, Method::GET, made.header("location").expect("a location")).send().await;
+        assert_eq!((shown.status, shown.body.get("note")), (200, None), "{role}");
+    }
+}
+
+#[tokio::test]
+async fn only_admins_may_what_no_rule_allows() {
+    let app = TestApp::with_people().await;
+    let posts = json!({ "name": "posts", "fields": [{ "name": "title", "type": "text" }] });
+    app.operator(Method::POST, "/api/v1/collections").json(&posts).send().await;
+    let made = app.as_role("admin", Method::POST, PATH).json(&json!({ "title": "a" })).send().await;
+    let one = made.header("location").expect("a location").to_owned();
+    for (method, path) in [
+        (Method::GET, PATH),
+        (Method::POST, PATH),
+        (Method::GET, one.as_str()),
+        (Method::PATCH, one.as_str()),
+        (Method::PUT, one.as_str()),
+        (Method::DELETE, one.as_str()),
+    ] {
+        let ask = |role| app.as_role(role, method.clone(), path).text("{").send();
+        assert_eq!(ask("").await.refusal(), (401, "not-signed-in"), "{method} {path}");
+        assert_eq!(ask("user").await.refusal(), (403, "not-allowed"), "{method} {path}");
+    }
+    assert_eq!(
+        app.as_role("readonly", Method::POST, PATH).json(&json!({})).send().await.refusal(),
+        (403, "not-allowed")
+    );
+    assert_eq!(app.as_role("admin", Method::DELETE, &one).send().await.status, 204);
+}
+
+/// Requests that were on their way when a field was renamed or the collection dropped: a clear answer each.
+#[tokio::test]
+async fn a_collection_that_changes_meanwhile_makes_no_request_fail_oddly() {
+    let app = app().await;
+    let rename = |from: &str, to: &str| {
+        let body = json!({ "fields": [{ "name": to, "type": "text", "renamedFrom": from }], "indexes": [] });
+        let ask = app.operator(Method::PATCH, "/api/v1/collections/posts").json(&body);
+        async move { ask.send().await }
+    };
+    rename("title", "a").await;
+    let write = |name: &'static str| app.ask(Method::POST, PATH).json(&json!({ name: "x" })).send();
+
+    let (replies, renamed, dropped) = futures_util::join!(
+        futures_util::future::join_all((0..64).map(|it| write(if it % 2 == 0 { "a" } else { "b" }))),
+        rename("a", "b"),
+        app.operator(Method::DELETE, "/api/v1/collections/posts").send(),
+    );
+
+    assert_eq!(renamed.status, 200, "{renamed:?}");
+    assert!([204, 503].contains(&dropped.status), "{dropped:?}");
+    for reply in replies {
+        assert!([201, 404, 422, 503].contains(&reply.status), "{reply:?}");
+    }
+}
