@@ -6,6 +6,7 @@
 //! on the disk; many that wait share one commit (see [`sqlite`]).
 mod error;
 mod folder;
+pub mod dialect;
 pub mod migrate;
 pub mod record_tables;
 mod sqlite;

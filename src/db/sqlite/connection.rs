@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ffi};
 
@@ -73,6 +74,7 @@ fn open(place: &Place, extra: OpenFlags) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
     let connection = place.open(flags).map_err(error)?;
     harden(&connection).map_err(error)?;
+    add_functions(&connection).map_err(error)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
@@ -106,6 +108,15 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
         connection.set_limit(limit, most)?;
     }
     Ok(())
+}
+
+/// What SQLite lacks: its own `lower` knows ASCII only.
+fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("unicode_lower", 1, flags, |context| {
+        let text = context.get_raw(0).as_str_or_null()?;
+        Ok(text.map(str::to_lowercase))
+    })
 }
 
 /// Writes a consistent copy of the database behind `connection` into a new file, and checks the copy.

@@ -12,6 +12,7 @@ use super::value::Judge;
 use super::{check, rule};
 use crate::base::TenantId;
 use crate::db::{Db, Tx};
+use crate::expr::Schema;
 use crate::http::Fault;
 
 pub use super::rule::{CompiledRules, Rule};
@@ -32,6 +33,9 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Catalogue {
     pub generation: i64,
+    schema: Schema,
+    /// The same for admins, to whom nothing is hidden and whose relations lead everywhere.
+    open_schema: Schema,
     entries: Vec<Arc<Entry>>,
     by_name: HashMap<String, usize>,
 }
@@ -76,7 +80,7 @@ impl Catalogue {
             entries.push(Arc::new(entry));
         }
         let by_name = names.into_iter().enumerate().map(|(index, name)| (name, index)).collect();
-        Ok(Self { generation, entries, by_name })
+        Ok(Self { generation, open_schema: schema.opened(), schema, entries, by_name })
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<Entry>> {
@@ -85,6 +89,11 @@ impl Catalogue {
 
     pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
+    }
+
+    /// What a client's expressions may talk about.
+    pub fn schema(&self, with_hidden: bool) -> &Schema {
+        if with_hidden { &self.open_schema } else { &self.schema }
     }
 
     pub(super) fn collections(&self) -> Vec<Collection> {
@@ -99,7 +108,7 @@ impl Catalogue {
 }
 
 impl Entry {
-    fn build(collection: Collection, names: &[String], schema: &rule::Schema) -> Result<Self, Vec<Fault>> {
+    fn build(collection: Collection, names: &[String], schema: &Schema) -> Result<Self, Vec<Fault>> {
         let mut faults = check::indexes(&collection.indexes, &collection.fields);
         let judges = check::fields(&collection.fields, names).unwrap_or_else(|wrong| {
             faults.extend(wrong);

@@ -24,4 +24,5 @@ pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, IsOutdated, Rul
 pub use check::USERS;
 pub use error::{Error, PROBLEMS};
 pub use model::{Collection, CollectionId, Field, FieldType, Rules};
+pub use rule::fault as expression_fault;
 pub use value::{Judge, Stored, Unfit};

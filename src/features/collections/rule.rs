@@ -1,15 +1,19 @@
 //! Rules: expressions that are true for those who may.
-use super::model::Collection;
+use super::check::{TIMES, USERS};
+use super::model::{Collection, FieldType};
+use crate::expr::{self, Compiled, Expression, Field, Kind, Purpose, Schema, Table, View};
 use crate::http::Fault;
 
 /// What one rule says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Rule {
     /// Admins only.
     #[default]
     Admins,
     /// Anyone, signed in or not.
     Anyone,
+    /// Those for whom the condition is true.
+    When(Compiled),
 }
 
 /// The rules of a collection, ready to be asked.
@@ -22,33 +26,82 @@ pub struct CompiledRules {
     pub delete: Rule,
 }
 
-/// What expressions may talk about.
-#[derive(Debug)]
-pub struct Schema;
+/// What expressions may talk about: all collections, and of accounts what others may know.
+///
+/// Rules that cannot be understood let nobody through here; what is wrong with them is told when their own
+/// collection is compiled.
+pub(super) fn schema(collections: &[Collection]) -> Schema {
+    let text = |name: &str| Field { name: name.to_owned(), kind: Kind::Text, hidden: false };
+    let users = Table {
+        name: USERS.to_owned(),
+        sql_name: USERS.to_owned(),
+        fields: ["id", "name", "role"].map(text).into(),
+        view: View::Anyone,
+    };
+    Schema::new(collections.iter().map(table).chain([users]))
+}
 
-pub(super) fn schema(_collections: &[Collection]) -> Schema {
-    Schema
+fn table(collection: &Collection) -> Table {
+    let times = TIMES.map(|it| Field { name: it.to_owned(), kind: Kind::Moment, hidden: false });
+    let id = Field { name: "id".to_owned(), kind: Kind::Text, hidden: false };
+    let own = collection.fields.iter().map(|it| Field { name: it.name.clone(), kind: kind(it), hidden: it.hidden });
+    Table {
+        name: collection.name.clone(),
+        sql_name: super::catalogue::table(&collection.name),
+        fields: [id].into_iter().chain(times).chain(own).collect(),
+        view: match collection.rules.view.as_deref().map(str::trim) {
+            None => View::Nobody,
+            Some("true") => View::Anyone,
+            Some(text) => expr::parse(text).map_or(View::Nobody, View::When),
+        },
+    }
+}
+
+fn kind(field: &super::Field) -> Kind {
+    match field.field_type {
+        FieldType::Integer => Kind::Integer,
+        FieldType::Number => Kind::Number,
+        FieldType::Bool => Kind::Bool,
+        FieldType::Datetime => Kind::Moment,
+        FieldType::Json => Kind::Json,
+        FieldType::Select if field.is_multiple() => Kind::List,
+        FieldType::Relation => Kind::Reference(field.collection.clone().unwrap_or_default()),
+        FieldType::Text | FieldType::Select | FieldType::Email | FieldType::Url => Kind::Text,
+    }
 }
 
 impl CompiledRules {
-    pub(super) fn compile(collection: &Collection, _schema: &Schema) -> Result<Self, Vec<Fault>> {
+    pub(super) fn compile(collection: &Collection, schema: &Schema) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
-        let mut compile = |name: &str, text: &Option<String>| match text.as_deref().map(str::trim) {
+        let mut compile = |name: &str, text: &Option<String>, purpose| match text.as_deref().map(str::trim) {
             None => Rule::Admins,
             Some("true") => Rule::Anyone,
-            Some(_) => {
-                faults.push(Fault::new(format!("/rules/{name}"), "expression-not-supported", "is not understood"));
-                Rule::Admins
+            Some(text) => {
+                let expression: Result<Expression, _> = expr::parse(text);
+                let compiled = expression.and_then(|it| expr::compile(schema, &collection.name, &it, purpose));
+                compiled.map_or_else(
+                    |error| {
+                        faults.push(fault(format!("/rules/{name}"), &error));
+                        Rule::Admins
+                    },
+                    Rule::When,
+                )
             }
         };
         let rules = &collection.rules;
         let compiled = Self {
-            list: compile("list", &rules.list),
-            view: compile("view", &rules.view),
-            create: compile("create", &rules.create),
-            update: compile("update", &rules.update),
-            delete: compile("delete", &rules.delete),
+            list: compile("list", &rules.list, Purpose::Rule),
+            view: compile("view", &rules.view, Purpose::Rule),
+            create: compile("create", &rules.create, Purpose::CreateRule),
+            update: compile("update", &rules.update, Purpose::UpdateRule),
+            delete: compile("delete", &rules.delete, Purpose::Rule),
         };
         if faults.is_empty() { Ok(compiled) } else { Err(faults) }
     }
+}
+
+/// What is wrong with an expression that stands at `pointer`.
+pub fn fault(pointer: String, error: &expr::Error) -> Fault {
+    let place = error.position.map(|it| format!(" (at character {})", it + 1)).unwrap_or_default();
+    Fault::new(pointer, error.code, format!("{error}{place}"))
 }

@@ -2,33 +2,50 @@
 use super::query::Asked;
 use super::statement::Statement;
 use super::store::ALIAS;
+use crate::base::Timestamp;
+use crate::db::Value;
+use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
-use crate::features::collections::{Catalogue, Entry, Rule};
-use crate::http::{Caller, Fault, Permission, Problem, problem};
+use crate::features::collections::{Catalogue, Entry, Rule, Stored, expression_fault};
+use crate::http::{Caller, ClientAddress, Fault, Permission, Problem, problem};
 
 /// Who asks, and what that means for every collection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asker<'a> {
     pub caller: &'a Caller,
     /// Whether rules do not count.
     pub is_admin: bool,
     /// Whether hidden fields are there at all.
     pub sees_hidden: bool,
+    facts: Facts,
+}
+
+/// What rules may know of a request besides its caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    pub now: Timestamp,
+    pub method: &'static str,
+    pub address: ClientAddress,
 }
 
 impl<'a> Asker<'a> {
-    pub fn to_read(caller: &'a Caller) -> Result<Self, Problem> {
-        Self::with(caller, RECORDS_READ)
+    pub fn to_read(caller: &'a Caller, circumstances: Circumstances) -> Result<Self, Problem> {
+        Self::with(caller, circumstances, RECORDS_READ)
     }
 
-    pub fn to_write(caller: &'a Caller) -> Result<Self, Problem> {
-        Self::with(caller, RECORDS_WRITE)
+    pub fn to_write(caller: &'a Caller, circumstances: Circumstances) -> Result<Self, Problem> {
+        Self::with(caller, circumstances, RECORDS_WRITE)
     }
 
-    fn with(caller: &'a Caller, permission: Permission) -> Result<Self, Problem> {
+    fn with(caller: &'a Caller, circumstances: Circumstances, permission: Permission) -> Result<Self, Problem> {
         caller.must(permission)?;
         let is_admin = caller.may(RECORDS_ADMIN);
-        Ok(Self { caller, is_admin, sees_hidden: is_admin })
+        Ok(Self { caller, is_admin, sees_hidden: is_admin, facts: facts(caller, circumstances) })
+    }
+
+    /// The same without a hold on the caller, for a closure that runs elsewhere.
+    pub fn detached(&self) -> Judge {
+        Judge { is_admin: self.is_admin, facts: self.facts.clone() }
     }
 
     /// Refuses what only admins may, before anything else is looked at.
@@ -43,37 +60,109 @@ impl<'a> Asker<'a> {
         Err(Problem::new(&problem::NOT_ALLOWED, detail))
     }
 
-    /// Appends the condition that a rule sets for this caller. False if it sets none.
-    pub fn rule(&self, entry: &Entry, rule: &Rule, statement: &mut Statement) -> bool {
-        self.rule_at(entry, rule, ALIAS, statement)
+    /// The condition that a rule sets for this caller, about the table that the statement calls `alias`.
+    pub fn rule(&self, rule: &Rule, alias: &str) -> Option<Statement> {
+        condition(self.is_admin, &self.facts, rule, alias)
     }
 
-    /// As [`Asker::rule`], for a table that the statement calls `alias`.
-    pub fn rule_at(&self, _entry: &Entry, rule: &Rule, _alias: &str, statement: &mut Statement) -> bool {
-        match rule {
-            _ if self.is_admin => false,
-            Rule::Anyone => false,
-            Rule::Admins => {
-                statement.push("1 = 0");
-                true
+    /// As [`Asker::rule`], for one that may ask what the request writes.
+    pub fn rule_about(&self, rule: &Rule, new: &[(String, Stored)]) -> Option<Statement> {
+        self.detached().rule_about(rule, new)
+    }
+
+    /// Rule, filter and conditions of a list, joined; nothing if there is none of them.
+    pub fn restriction(
+        &self,
+        catalogue: &Catalogue,
+        entry: &Entry,
+        asked: &Asked,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Statement> {
+        let mut parts: Vec<Statement> = self.rule(&entry.rules.list, ALIAS).into_iter().collect();
+        let schema = catalogue.schema(self.sees_hidden);
+        if let Some(text) = &asked.filter {
+            let compiled = expr::parse(text).and_then(|it| expr::compile(schema, entry.name(), &it, Purpose::Filter));
+            match compiled {
+                Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
+                Err(error) => faults.push(expression_fault("?filter".to_owned(), &error)),
             }
         }
-    }
-
-    /// Appends rule, filter and conditions of a list, joined. False if there is none of them.
-    pub fn restrict(
-        &self,
-        _catalogue: &Catalogue,
-        entry: &Entry,
-        rule: &Rule,
-        asked: &Asked,
-        statement: &mut Statement,
-        faults: &mut Vec<Fault>,
-    ) -> Result<bool, Problem> {
-        self.must_be_let(entry, rule, "list")?;
-        if asked.filter.is_some() || !asked.conditions.is_empty() {
-            faults.push(Fault::new("?filter", "expression-not-supported", "is not understood"));
+        if !asked.conditions.is_empty() {
+            match expr::compile_conditions(schema, entry.name(), &asked.conditions) {
+                Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
+                Err(errors) => {
+                    faults.extend(errors.iter().map(|(name, it)| expression_fault(format!("?{name}"), it)));
+                }
+            }
         }
-        Ok(self.rule(entry, rule, statement))
+        let mut joined = Statement::default();
+        for (index, part) in parts.into_iter().enumerate() {
+            joined.push(if index == 0 { "(" } else { " AND (" }).append(part).push(")");
+        }
+        (!joined.sql.is_empty()).then_some(joined)
+    }
+}
+
+/// What judging by rules needs of whoever asks.
+#[derive(Clone, Debug)]
+pub(super) struct Judge {
+    is_admin: bool,
+    facts: Facts,
+}
+
+impl Judge {
+    pub fn rule_about(&self, rule: &Rule, new: &[(String, Stored)]) -> Option<Statement> {
+        let new = new.iter().map(|(name, value)| (name.clone(), constant(value))).collect();
+        condition(self.is_admin, &Facts { new, ..self.facts.clone() }, rule, ALIAS)
+    }
+}
+
+fn condition(is_admin: bool, facts: &Facts, rule: &Rule, alias: &str) -> Option<Statement> {
+    match rule {
+        _ if is_admin => None,
+        Rule::Anyone => None,
+        Rule::Admins => Some(Statement::new("1 = 0")),
+        Rule::When(compiled) => Some(resolved(compiled, alias, facts)),
+    }
+}
+
+fn facts(caller: &Caller, circumstances: Circumstances) -> Facts {
+    let id = caller.user_id().map(|it| it.to_string());
+    let is_known = id.is_some();
+    let principal = caller.principal();
+    Facts {
+        auth_id: id,
+        auth_email: is_known.then(|| principal.email.clone()),
+        auth_role: is_known.then(|| principal.role.clone()),
+        auth_tier: None,
+        auth_verified: principal.email_verified,
+        auth_signed_in: is_known,
+        now: circumstances.now.millis(),
+        method: circumstances.method.to_owned(),
+        ip: circumstances.address.0.map(|it| it.to_string()),
+        new: Vec::new(),
+    }
+}
+
+fn resolved(compiled: &Compiled, alias: &str, facts: &Facts) -> Statement {
+    let values = compiled.binds().iter().map(|it| value(it.resolve(facts))).collect();
+    Statement { sql: compiled.sql(alias), values }
+}
+
+fn value(constant: Constant) -> Value<'static> {
+    match constant {
+        Constant::Null => Value::Null,
+        Constant::Integer(number) => Value::Integer(number),
+        Constant::Real(number) => Value::Real(number),
+        Constant::Text(text) => Value::Text(text.into()),
+    }
+}
+
+fn constant(stored: &Stored) -> Constant {
+    match stored {
+        Stored::Null => Constant::Null,
+        Stored::Integer(number) => Constant::Integer(*number),
+        Stored::Real(number) => Constant::Real(*number),
+        Stored::Text(text) => Constant::Text(text.clone()),
     }
 }

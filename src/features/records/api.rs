@@ -7,7 +7,7 @@ use poem_openapi::types::Any;
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value as Json;
 
-use super::access::Asker;
+use super::access::{Asker, Circumstances};
 use super::body::{self, Meant, Sent};
 use super::error::Error;
 use super::projection::Projection;
@@ -17,11 +17,11 @@ use super::store::{self, ALIAS, Found};
 use super::{expand, list};
 use crate::base::{Clock, Random};
 use crate::db::{Db, Tx};
-use crate::features::collections::{self, Catalogue, Catalogues, Entry, Rule, Stored};
+use crate::features::collections::{self, Catalogue, Catalogues, Entry, Stored};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors};
-use crate::http::{Caller, Input, Problem, RawJson, Visitor};
+use crate::http::{Caller, ClientAddress, Input, Problem, RawJson, Visitor};
 
 /// The endpoints of records, with what they need.
 #[derive(Clone, Debug)]
@@ -78,6 +78,7 @@ impl RecordsApi {
     async fn list(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         request: &Request,
         /// Most records on a page: 1 to 500, or 30 if absent.
@@ -106,10 +107,10 @@ impl RecordsApi {
         _expand: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller)?;
+        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
-        let read = |known| self.page(&caller, asker, known, &collection.0, &asked);
+        let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
         let (json, link) = self.catalogues.with(caller.tenant(), read).await?;
 
         Ok(Listed::Page(RawJson(json), link))
@@ -128,15 +129,16 @@ impl RecordsApi {
     async fn create(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         body: Input<Any<Json>>,
     ) -> Result<Made, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller)?;
+        let asker = Asker::to_write(&caller, self.circumstances("POST", address))?;
 
         let bytes = Arc::new(body.bytes());
         let id = self.random.uuid_v7(&self.clock).to_string();
-        let write = |known| self.make(&caller, asker, known, &collection.0, &bytes, &id);
+        let write = |known| self.make(&caller, &asker, known, &collection.0, &bytes, &id);
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
         let location = format!("/api/v1/collections/{}/records/{id}", collection.0);
@@ -155,6 +157,7 @@ impl RecordsApi {
     async fn show(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
         request: &Request,
@@ -166,11 +169,11 @@ impl RecordsApi {
         _expand: Query<Option<String>>,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller)?;
+        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         asked.must_be_about_one()?;
-        let read = |known| self.find(&caller, asker, known, &collection.0, &id.0, &asked);
+        let read = |known| self.find(&caller, &asker, known, &collection.0, &id.0, &asked);
         let found = self.catalogues.with(caller.tenant(), read).await?;
 
         Ok(Shown::Record(RawJson(found.json), etag::of_version(found.version)))
@@ -190,6 +193,7 @@ impl RecordsApi {
     async fn update(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
         /// The `ETag` of the record that the change is meant for.
@@ -197,7 +201,7 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
         body: Input<Any<Json>>,
     ) -> Result<Shown, Problem> {
-        self.rewrite(visitor, collection, id, if_match, body, Meant::Change).await
+        self.rewrite(visitor, address, collection, id, if_match, body, Meant::Change).await
     }
 
     /// Replace a record
@@ -213,6 +217,7 @@ impl RecordsApi {
     async fn replace(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
         /// The `ETag` of the record that the change is meant for.
@@ -220,7 +225,7 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
         body: Input<Any<Json>>,
     ) -> Result<Shown, Problem> {
-        self.rewrite(visitor, collection, id, if_match, body, Meant::Whole).await
+        self.rewrite(visitor, address, collection, id, if_match, body, Meant::Whole).await
     }
 
     /// Delete a record
@@ -236,6 +241,7 @@ impl RecordsApi {
     async fn delete(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
         /// The `ETag` of the record that shall go.
@@ -243,10 +249,10 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
     ) -> Result<Gone, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller)?;
+        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let drop = |known| self.remove(&caller, asker, known, &collection.0, &id.0, &expected);
+        let drop = |known| self.remove(&caller, &asker, known, &collection.0, &id.0, &expected);
         self.catalogues.with(caller.tenant(), drop).await?;
 
         Ok(Gone::Gone)
@@ -254,10 +260,14 @@ impl RecordsApi {
 }
 
 impl RecordsApi {
+    fn circumstances(&self, method: &'static str, address: ClientAddress) -> Circumstances {
+        Circumstances { now: self.clock.now(), method, address }
+    }
+
     async fn page(
         &self,
         caller: &Caller,
-        asker: Asker<'_>,
+        asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
         asked: &Asked,
@@ -265,7 +275,7 @@ impl RecordsApi {
         let entry = known.find(collection).ok_or(Error::NotFound)?;
         let scope = format!("records\0{}\0{}\0{}", entry.collection.id, who(caller), asked.scope());
         let page = asked.paging.check(&self.cursors, &scope)?;
-        let plan = list::plan(&known, entry, &asker, asked, &page)?;
+        let plan = list::plan(&known, entry, asker, asked, &page)?;
 
         let catalogue = Arc::clone(&known);
         let listed = self
@@ -286,7 +296,7 @@ impl RecordsApi {
     async fn find(
         &self,
         caller: &Caller,
-        asker: Asker<'_>,
+        asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
         id: &str,
@@ -297,13 +307,13 @@ impl RecordsApi {
         let mut faults = Vec::new();
         let mut projection = Projection::whole(entry, asker.sees_hidden);
         let mut joins = Statement::default();
-        expand::apply(&known, entry, &asker, asked, &mut projection, &mut joins, &mut faults)?;
+        expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults)?;
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
         let follows = !projection.expanded.is_empty();
         let mut statement = list::one(&projection, entry, joins, true);
-        seek(&mut statement, &asker, entry, &entry.rules.view, id);
+        seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
 
         let catalogue = Arc::clone(&known);
         let read = move |tx: &mut Tx<'_>| store::find_current(tx, &catalogue, &statement, &projection);
@@ -323,7 +333,7 @@ impl RecordsApi {
     async fn make(
         &self,
         caller: &Caller,
-        asker: Asker<'_>,
+        asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
         bytes: &Result<Vec<u8>, Problem>,
@@ -335,9 +345,11 @@ impl RecordsApi {
         let sent = body::read(bytes, &entry, Meant::Whole, asker.sees_hidden)?;
         let values = set(sent);
         let now = self.clock.now();
+        let rule = asker.rule_about(&entry.rules.create, &named(&entry, &values));
+        let is_judged = rule.is_some();
         let mut judged = list::one(&Projection::default(), &entry, Statement::default(), false);
-        let is_judged = seek(&mut judged, &asker, &entry, &entry.rules.create, id);
-        let answer = Answer::new(&asker, &entry, id);
+        seek(&mut judged, id, rule);
+        let answer = Answer::new(asker, &entry, id);
 
         let (tenant, id) = (caller.tenant(), id.to_owned());
         let (written, target, catalogue) = (values.clone(), Arc::clone(&entry), Arc::clone(&known));
@@ -358,6 +370,7 @@ impl RecordsApi {
     async fn rewrite(
         &self,
         visitor: Visitor,
+        address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
         if_match: Header<Option<String>>,
@@ -365,11 +378,11 @@ impl RecordsApi {
         meant: Meant,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller)?;
+        let asker = Asker::to_write(&caller, self.circumstances(meant.method(), address))?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let change = Arc::new(Change { id: id.0, bytes: body.bytes(), expected, meant });
-        let write = |known| self.change(&caller, asker, known, &collection.0, Arc::clone(&change));
+        let write = |known| self.change(&caller, &asker, known, &collection.0, Arc::clone(&change));
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
         Ok(Shown::Record(RawJson(found.json), etag::of_version(found.version)))
@@ -378,7 +391,7 @@ impl RecordsApi {
     async fn change(
         &self,
         caller: &Caller,
-        asker: Asker<'_>,
+        asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
         change: Arc<Change>,
@@ -388,9 +401,8 @@ impl RecordsApi {
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
         let sent = body::read(bytes, &entry, change.meant, asker.sees_hidden)?;
         let now = self.clock.now();
-        let mut judged = list::one(&Projection::default(), &entry, Statement::default(), false);
-        seek(&mut judged, &asker, &entry, &entry.rules.update, &change.id);
-        let answer = Answer::new(&asker, &entry, &change.id);
+        let answer = Answer::new(asker, &entry, &change.id);
+        let asker = asker.detached();
 
         let absolute = set(Sent(sent.0.clone()));
         let (target, catalogue) = (Arc::clone(&entry), Arc::clone(&known));
@@ -398,12 +410,18 @@ impl RecordsApi {
             .db
             .write(caller.tenant(), move |tx| {
                 catalogue.must_be_current(tx)?;
+                // The rule may ask for the new values, and these may depend on the old ones. What is wrong with
+                // them is told only to those whom the rule lets.
+                let values = store::resolved(tx, &target, &change.id, &sent.0);
+                let new = values.as_ref().map(|it| named(&target, it)).unwrap_or_default();
+                let mut judged = list::one(&Projection::default(), &target, Statement::default(), false);
+                seek(&mut judged, &change.id, asker.rule_about(&target.rules.update, &new));
                 let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
                 if !change.expected.allows(before.version) {
                     return Err(Error::Stale);
                 }
-                if !sent.0.is_empty() {
-                    let values = store::resolved(tx, &target, &change.id, &sent.0)?;
+                let values = values?;
+                if !values.is_empty() {
                     store::update(tx, &target, &change.id, now, &values)?;
                 }
                 answer.read(tx)
@@ -415,7 +433,7 @@ impl RecordsApi {
     async fn remove(
         &self,
         caller: &Caller,
-        asker: Asker<'_>,
+        asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
         id: &str,
@@ -424,7 +442,7 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
         let mut judged = list::one(&Projection::default(), &entry, Statement::default(), false);
-        seek(&mut judged, &asker, &entry, &entry.rules.delete, id);
+        seek(&mut judged, id, asker.rule(&entry.rules.delete, ALIAS));
 
         let (id, expected) = (id.to_owned(), expected.clone());
         self.db
@@ -484,11 +502,11 @@ impl Answer {
     fn new(asker: &Asker<'_>, entry: &Entry, id: &str) -> Self {
         let seen_projection = Projection::whole(entry, asker.sees_hidden);
         let mut seen = list::one(&seen_projection, entry, Statement::default(), false);
-        seek(&mut seen, asker, entry, &entry.rules.view, id);
+        seek(&mut seen, id, asker.rule(&entry.rules.view, ALIAS));
         let mut bare_projection = Projection::whole(entry, false);
         bare_projection.keep(&["id", "createdAt", "updatedAt"]);
         let mut bare = list::one(&bare_projection, entry, Statement::default(), false);
-        bare.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
+        seek(&mut bare, id, None);
         Self { seen, seen_projection, bare, bare_projection }
     }
 
@@ -500,15 +518,17 @@ impl Answer {
     }
 }
 
-/// Narrows a statement to one record that a rule lets the caller reach. True if the rule was asked.
-fn seek(statement: &mut Statement, asker: &Asker<'_>, entry: &Entry, rule: &Rule, id: &str) -> bool {
+/// Narrows a statement to one record, if the rule lets the caller reach it.
+fn seek(statement: &mut Statement, id: &str, rule: Option<Statement>) {
     statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
-    let mut condition = Statement::default();
-    let is_asked = asker.rule(entry, rule, &mut condition);
-    if is_asked {
-        statement.push(" AND (").append(condition).push(")");
+    if let Some(rule) = rule {
+        statement.push(" AND (").append(rule).push(")");
     }
-    is_asked
+}
+
+/// Values by the names of their fields.
+fn named(entry: &Entry, values: &[(usize, Stored)]) -> Vec<(String, Stored)> {
+    values.iter().map(|(position, value)| (entry.judges[*position].field.name.clone(), value.clone())).collect()
 }
 
 /// The values that are set as they were sent.

@@ -29,6 +29,16 @@ pub(super) enum Meant {
     Change,
 }
 
+impl Meant {
+    /// The method that says so.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Whole => "PUT",
+            Self::Change => "PATCH",
+        }
+    }
+}
+
 /// Reads the body of a request, judged as a whole.
 pub(super) fn read(bytes: &[u8], entry: &Entry, meant: Meant, with_hidden: bool) -> Result<Sent, Problem> {
     let Body { value, mut faults } = Body::read(bytes)?;

@@ -103,9 +103,8 @@ impl Walk<'_> {
                 Some(target) => {
                     inner = Projection::whole(target, self.asker.sees_hidden);
                     on(joins, &target.table);
-                    let mut rule = Statement::default();
-                    if self.asker.rule_at(target, &target.rules.view, &inner_alias, &mut rule) {
-                        joins.push(" AND ").append(rule);
+                    if let Some(rule) = self.asker.rule(&target.rules.view, &inner_alias) {
+                        joins.push(" AND (").append(rule).push(")");
                     }
                     self.narrow(target, wanted, &mut inner, &inner_alias, depth + 1, joined, joins, faults);
                 }

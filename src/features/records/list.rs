@@ -61,16 +61,16 @@ pub(super) fn plan(
     let from = format!(" FROM {} AS {ALIAS}", quoted(&entry.table));
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
     statement.append(joins);
-    let mut matching = Statement::default();
-    let is_restricted = caller.restrict(catalogue, entry, &entry.rules.list, asked, &mut matching, &mut faults)?;
+    caller.must_be_let(entry, &entry.rules.list, "list")?;
+    let matching = caller.restriction(catalogue, entry, asked, &mut faults);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    if is_restricted {
+    if let Some(matching) = &matching {
         statement.push(" WHERE ").append(matching.clone());
     }
     if let Some(after) = &page.after {
-        statement.push(if is_restricted { " AND " } else { " WHERE " });
+        statement.push(if matching.is_some() { " AND " } else { " WHERE " });
         if order.after(after, &mut statement).is_none() {
             let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
             return Err(Problem::invalid(vec![fault]));
@@ -84,15 +84,13 @@ pub(super) fn plan(
         statement.push(" OFFSET ").bind(i64::try_from(page.skip).unwrap_or(i64::MAX));
     }
     let total = page.with_total.then(|| {
-        if is_restricted {
-            let mut total = Statement::new(format!("SELECT count(*){from} WHERE "));
-            total.append(matching);
-            total
-        } else {
-            let mut total = Statement::new("SELECT count FROM record_counts WHERE collection_id = ");
-            total.bind(entry.collection.id);
-            total
-        }
+        let mut total = Statement::default();
+        match matching {
+            Some(matching) => total.push(&format!("SELECT count(*){from} WHERE ")).append(matching),
+            // Without a condition nothing has to be counted.
+            None => total.push("SELECT count FROM record_counts WHERE collection_id = ").bind(entry.collection.id),
+        };
+        total
     });
     Ok(Plan { page: statement, total, projection, order, limit })
 }
@@ -166,8 +164,11 @@ impl Statement {
         let mut rest = other.sql.as_str();
         while let Some((text, tail)) = rest.split_once('$') {
             let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
-            let number: usize = tail[..digits].parse().unwrap_or(0);
-            self.push(text).push(&format!("${}", before + number));
+            self.push(text).push("$");
+            // A path within JSON begins with this sign too.
+            if let Ok(number) = tail[..digits].parse::<usize>() {
+                self.push(&(before + number).to_string());
+            }
             rest = &tail[digits..];
         }
         self.push(rest);

@@ -1,5 +1,6 @@
 //! What a list is asked for, as it stands in the query.
 use crate::base::text::nearest;
+use crate::expr::Condition;
 use crate::http::paging::Paging;
 use crate::http::{Fault, Problem};
 
@@ -17,16 +18,6 @@ pub(super) struct Asked {
     pub fields: Option<String>,
     pub expand: Option<String>,
     pub conditions: Vec<Condition>,
-}
-
-/// One `where[path][operator]=value`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Condition {
-    /// The parameter's name, for whoever has to be told what is wrong.
-    pub parameter: String,
-    pub path: String,
-    pub operator: String,
-    pub value: String,
 }
 
 impl Asked {

@@ -1,0 +1,39 @@
+//! The few fragments of SQL that differ between engines, as SQLite has them.
+use super::record_tables::quoted;
+
+/// The value at a path of members in a JSON column, as a text, a number or null.
+pub fn json_value(column: &str, path: &[&str]) -> String {
+    format!("json_extract({column}, {})", json_path(path))
+}
+
+/// The sort of value at a path: `text`, `integer`, `real`, `true`, `false`, `null`, `object`, `array`; null if
+/// there is none.
+pub fn json_type(column: &str, path: &[&str]) -> String {
+    format!("json_type({column}, {})", json_path(path))
+}
+
+/// A path as SQLite has it. Names are quoted in it, so they must have neither quotes nor backslashes.
+fn json_path(path: &[&str]) -> String {
+    let steps: String = path.iter().map(|it| format!(".{}", quoted(it))).collect();
+    format!("'${}'", steps.replace('\'', "''"))
+}
+
+/// Whether a text is among the items of a JSON array.
+pub fn list_has(list: &str, item: &str) -> String {
+    format!("EXISTS (SELECT 1 FROM json_each({list}) AS item WHERE item.value = {item})")
+}
+
+/// How many items a JSON array has.
+pub fn list_length(list: &str) -> String {
+    format!("json_array_length({list})")
+}
+
+/// The text in small letters, of every script.
+pub fn lower(text: &str) -> String {
+    format!("unicode_lower({text})")
+}
+
+/// Where a text begins within another, from 1; 0 if it does not.
+pub fn position_in(text: &str, part: &str) -> String {
+    format!("instr({text}, {part})")
+}

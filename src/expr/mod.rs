@@ -1,0 +1,39 @@
+//! Expressions: rules and filters in CEL, checked against a schema and compiled wholly to SQL.
+//!
+//! A text is bounded before anything parses it ([`parse`]), and an expression becomes a
+//! condition of one statement or is refused: a page of rows is never filtered afterwards.
+//!
+//! It has two values, true and false. `==` is `IS NOT DISTINCT FROM`, `!=` its negation, and
+//! an order comparison with null is false; SQL's third value never leaves a condition.
+//! A stranger's `auth.id` is null, and every comparison with it, `==` or `!=`, is false:
+//! an empty owner opens no record to anyone.
+//!
+//! What people send stands in the SQL as a hole only; names are looked up in the
+//! [`Schema`] and quoted. Who may not see a field is told that it is not there.
+//!
+//! ```text
+//! let schema = Schema::new(tables);
+//! let filter = expr::parse("views > 10 && author.name == 'Ada'")?;
+//! let condition = expr::compile(&schema, "posts", &filter, Purpose::Filter)?;
+//! condition.sql("r")      // SQL with $1 … $n about the table that the statement calls `r`
+//! condition.binds()       // what goes into the holes, resolved for each request
+//! ```
+mod bind;
+mod bounds;
+mod compile;
+mod condition;
+mod error;
+mod operand;
+mod parse;
+mod path;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use bind::{Bind, Constant, Facts};
+pub use compile::{Compiled, Purpose, compile, compile_conditions};
+pub use condition::{Condition, OPERATORS};
+pub use error::Error;
+pub use parse::{Expression, parse};
+pub use schema::{Field, Kind, Schema, Table, View};

@@ -1,0 +1,86 @@
+//! What expressions may talk about.
+use std::collections::HashMap;
+
+use super::parse::Expression;
+
+/// What the values of a field are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Integer,
+    Number,
+    Bool,
+    /// Milliseconds since 1970.
+    Moment,
+    /// Texts, kept as a JSON array.
+    List,
+    Json,
+    /// The id of a record of that table.
+    Reference(String),
+}
+
+/// One field of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, which is also that of its column.
+    pub name: String,
+    pub kind: Kind,
+    /// Whether clients are told that it is not there.
+    pub hidden: bool,
+}
+
+/// Which records of a table a client's expression may reach by a relation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    Nobody,
+    Anyone,
+    When(Expression),
+}
+
+/// A table, by whatever name people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The name that people use.
+    pub name: String,
+    /// The name in SQL, not quoted.
+    pub sql_name: String,
+    pub fields: Vec<Field>,
+    pub view: View,
+}
+
+/// All tables.
+#[derive(Clone, Debug, Default)]
+pub struct Schema(HashMap<String, Table>);
+
+impl Schema {
+    pub fn new(tables: impl IntoIterator<Item = Table>) -> Self {
+        Self(tables.into_iter().map(|it| (it.name.clone(), it)).collect())
+    }
+
+    /// The same without anything hidden, and with every record in sight.
+    pub fn opened(&self) -> Self {
+        let open = |table: &Table| {
+            let fields = table.fields.iter().map(|it| Field { hidden: false, ..it.clone() }).collect();
+            Table { view: View::Anyone, fields, ..table.clone() }
+        };
+        Self(self.0.iter().map(|(name, table)| (name.clone(), open(table))).collect())
+    }
+
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.0.get(name)
+    }
+
+    /// The table and field behind `comments_via_post`: those who refer to a table by one of their fields.
+    pub(super) fn back_relation(&self, target: &str, name: &str) -> Option<(&Table, &Field)> {
+        let (table, field) = name.split_once("_via_")?;
+        let table = self.table(table)?;
+        let field = table.field(field)?;
+        (field.kind == Kind::Reference(target.to_owned())).then_some((table, field))
+    }
+}
+
+impl Table {
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|it| it.name == name)
+    }
+}

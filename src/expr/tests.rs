@@ -1,0 +1,1 @@
+//! Promises of expressions, on real SQLite.
