@@ -7,6 +7,7 @@ mod contract;
 mod pages;
 mod records;
 mod roles;
+mod rules;
 mod support;
 mod tidy;
 mod upgrade;
