@@ -90,7 +90,7 @@ impl App {
         };
         let policy = policy(&settings).live();
         let background = Pool::start("background", 1, 16)?;
-        let catalogues = Catalogues::new(db.clone(), Arc::new(|_: &TenantId, _: &Catalogue| {}));
+        let catalogues = Catalogues::new(db.clone());
         let collections = CollectionsApi {
             db: db.clone(),
             clock: clock.clone(),
@@ -101,11 +101,12 @@ impl App {
             db: db.clone(),
             clock: clock.clone(),
             random: random.clone(),
-            catalogues,
+            catalogues: catalogues.clone(),
             cursors: Cursors::new(cursor.reveal()),
         };
         let apis = (accounts.clone(), collections.clone(), records.clone());
         let documents = Documents::new(&service(apis).spec())?;
+        describe_collections(&catalogues, documents.clone()).await?;
         let stopping = CancellationToken::new();
         Ok(Self {
             config,
@@ -191,6 +192,17 @@ impl App {
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
             .described_by(self.documents.clone())
     }
+}
+
+/// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
+async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> Result<(), collections::Error> {
+    catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Catalogue| {
+        if *tenant == TenantId::main() {
+            let (paths, schemas) = records::describe(catalogue);
+            documents.set_added(paths, schemas);
+        }
+    }));
+    catalogues.reload(&TenantId::main()).await.map(drop)
 }
 
 /// The endpoints of all features.

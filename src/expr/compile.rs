@@ -233,7 +233,7 @@ impl<'a> Compiler<'a> {
         }
         let plain = left.is_callers || right.is_callers || !left.nullable || !right.nullable;
         if plain {
-            return Ok(self.along(left, right, |left, right| format!("{left} = {right}")));
+            return Ok(self.along(&left, &right, |left, right| format!("{left} = {right}")));
         }
         Ok(format!("{} IS NOT DISTINCT FROM {}", left.sql, right.sql))
     }
@@ -249,7 +249,7 @@ impl<'a> Compiler<'a> {
         if [Type::Bool, Type::List].contains(&left.kind) {
             return Err(Error::wrong_type(format!("{} has no order", left.said())));
         }
-        Ok(self.along(left, right, |left, right| format!("{left} {sign} {right}")))
+        Ok(self.along(&left, &right, |left, right| format!("{left} {sign} {right}")))
     }
 
     /// Two operands of one type.
@@ -302,7 +302,7 @@ impl<'a> Compiler<'a> {
         }
         let listed = format!("({})", holes.join(", "));
         let other = Operand { sql: listed, ..Operand::of(Type::Text, String::new()) };
-        Ok(self.along(item, other, |item, listed| format!("{item} IN {listed}")))
+        Ok(self.along(&item, &other, |item, listed| format!("{item} IN {listed}")))
     }
 
     fn changed(&mut self, field: &IdedExpr) -> Result<String, Error> {

@@ -202,7 +202,7 @@ impl<'a> Compiler<'a> {
     ///
     /// Along relations, and with something that is the same for all records, it is asked from the far end: that is
     /// where an index helps.
-    pub(super) fn along(&self, left: Operand, right: Operand, compare: impl Fn(&str, &str) -> String) -> String {
+    pub(super) fn along(&self, left: &Operand, right: &Operand, compare: impl Fn(&str, &str) -> String) -> String {
         if !left.hops.is_empty() && !right.is_of_row {
             return inside(&left.hops, compare(&left.end, &right.sql));
         }

@@ -18,19 +18,19 @@ impl Compiler<'_> {
             }
         }
         Ok(match name {
-            "contains" => self.along(text, part, |text, part| format!("{} > 0", dialect::position_in(text, part))),
-            "icontains" => self.along(text, part, |text, part| {
+            "contains" => self.along(&text, &part, |text, part| format!("{} > 0", dialect::position_in(text, part))),
+            "icontains" => self.along(&text, &part, |text, part| {
                 format!("{} > 0", dialect::position_in(&dialect::lower(text), &dialect::lower(part)))
             }),
-            "endsWith" => self.along(text, part, |text, part| {
+            "endsWith" => self.along(&text, &part, |text, part| {
                 format!("(length({part}) = 0 OR substr({text}, - length({part})) = {part})")
             }),
-            _ => self.starts_with(text, part),
+            _ => self.starts_with(&text, &part),
         })
     }
 
     /// A half-open range where the beginning is known, so that an index finds it.
-    fn starts_with(&mut self, text: Operand, part: Operand) -> String {
+    fn starts_with(&mut self, text: &Operand, part: &Operand) -> String {
         let Some(Constant::Text(prefix)) = &part.literal else {
             return self.along(text, part, |text, part| format!("substr({text}, 1, length({part})) = {part}"));
         };

@@ -224,11 +224,35 @@ async fn of_fifty_collections_of_one_name_one_is_made() {
     let replies = futures_util::future::join_all((0..50).map(|_| create(&app, posts()))).await;
 
     assert_eq!(replies.iter().filter(|it| it.status == 201).count(), 1);
-    let others = replies.iter().filter(|it| it.status != 201).map(|it| it.refusal());
+    let others = replies.iter().filter(|it| it.status != 201).map(Reply::refusal);
     assert!(
         others.clone().all(|it| [(409, "collection-name-taken"), (503, "busy")].contains(&it)),
         "{:?}",
         others.collect::<Vec<_>>()
     );
     assert_eq!(show(&app, "posts").await.status, 200);
+}
+
+/// Swagger UI and generated clients know a collection the moment it is there.
+#[tokio::test]
+async fn the_document_has_the_paths_and_types_of_each_collection() {
+    let app = TestApp::new().await;
+    create(&app, posts()).await;
+    let path = "/api/v1/collections/posts/records";
+
+    let document = app.openapi().await;
+
+    let title = &document["components"]["schemas"]["NewRecord_posts"]["properties"]["title"];
+    assert_eq!(*title, json!({ "type": "string", "maxLength": 200 }));
+    assert_eq!(document["components"]["schemas"]["NewRecord_posts"]["required"], json!(["title"]));
+    assert_eq!(document["paths"][path]["get"]["operationId"], "list_posts_records");
+    let new = app.ask(Method::GET, "/openapi-3.1.json").send().await.body;
+    assert_eq!(new["components"]["schemas"]["Record_posts"]["properties"]["views"]["type"], json!(["integer", "null"]));
+
+    change(&app, "posts", json!({ "name": "articles" })).await;
+    let document = app.openapi().await;
+    assert!(document["paths"].get(path).is_none());
+    assert!(document["paths"].get("/api/v1/collections/articles/records").is_some());
+    app.operator(Method::DELETE, "/api/v1/collections/articles").send().await;
+    assert_eq!(app.openapi().await, TestApp::new().await.openapi().await);
 }

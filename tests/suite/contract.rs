@@ -83,8 +83,9 @@ async fn a_stranger_is_turned_away_everywhere_but_where_it_is_meant() {
 async fn each_role_may_what_is_meant() {
     let app = TestApp::with_people().await;
     let mut refused: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    // The example of a collection is made on the way, and its paths are another test's.
+    let document = app.openapi().await;
     for role in ["admin", "user", "readonly"] {
-        let document = app.openapi().await;
         for operation in operations(&document) {
             // Signing out would end what is being tested.
             if operation.id.starts_with("logout") {
@@ -199,4 +200,38 @@ async fn the_document_of_3_1_has_no_words_of_3_0() {
     assert_eq!(document.body["openapi"], "3.1.0");
     assert!(!document.text.contains("\"nullable\""));
     assert!(!document.text.contains("\"exclusiveMinimum\":true"));
+}
+
+/// The paths of collections are endpoints like all others: as their rules say, and never a failure of ours.
+#[tokio::test]
+async fn the_paths_of_a_collection_let_in_whom_its_rules_let() {
+    let app = TestApp::with_people().await;
+    let fields = serde_json::json!([{ "name": "title", "type": "text" }, { "name": "owner", "type": "relation", "collection": "users" }]);
+    let owners = "owner == auth.id";
+    for (name, rule) in [("closed", None), ("open", Some("true")), ("owned", Some(owners))] {
+        let rules: serde_json::Map<_, _> =
+            ["list", "view", "create", "update", "delete"].map(|it| (it.to_owned(), rule.into())).into_iter().collect();
+        let body = serde_json::json!({ "name": name, "fields": fields, "rules": rules });
+        let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let document = app.openapi().await;
+    for operation in operations(&document).iter().filter(|it| it.id.ends_with("_record") || it.id.ends_with("_records"))
+    {
+        let Some(name) = ["closed", "open", "owned"].into_iter().find(|it| operation.id.contains(it)) else { continue };
+        let writes = operation.method != Method::GET;
+        let path = operation.path.replace("/id", "/0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80");
+        for role in ["", "user", "readonly", "admin"] {
+            let body = serde_json::json!({ "title": "x" });
+            let reply = app.as_role(role, operation.method.clone(), &path).json(&body).send().await;
+            let expected: &[u16] = match (name, role) {
+                (_, "readonly") if writes => &[403],
+                ("closed", "") => &[401],
+                ("closed", "user" | "readonly") => &[403],
+                ("owned", "" | "user") if operation.id.starts_with("create") => &[403],
+                _ => &[200, 201, 404],
+            };
+            assert!(expected.contains(&reply.status), "{} as {role:?}: {reply:?}", operation.id);
+        }
+    }
 }

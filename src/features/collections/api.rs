@@ -32,6 +32,7 @@ pub struct CollectionsApi {
 }
 
 #[derive(ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "made once a request, and the framework takes no boxes here")]
 enum Made {
     /// The collection was made.
     #[oai(status = 201)]
@@ -100,7 +101,7 @@ impl CollectionsApi {
             Done::Is(collection) => {
                 let location = format!("/api/v1/collections/{}", collection.name);
                 let tag = etag::of_version(collection.version);
-                Made::Collection(Json(collection), tag, location)
+                Made::Collection(Json(*collection), tag, location)
             }
         })
     }
@@ -206,7 +207,7 @@ impl CollectionsApi {
 }
 
 enum Done {
-    Is(Collection),
+    Is(Box<Collection>),
     Would(Vec<Change>),
 }
 
@@ -254,7 +255,7 @@ impl CollectionsApi {
             })
             .await?;
         self.catalogues.reload(tenant).await?;
-        Ok(Done::Is(new))
+        Ok(Done::Is(Box::new(new)))
     }
 
     async fn change(

@@ -1,6 +1,6 @@
 //! What the server knows of its collections: read once, and again when they change.
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
@@ -45,8 +45,11 @@ pub struct Catalogue {
 pub struct Catalogues {
     db: Db,
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
-    told: Arc<dyn Fn(&TenantId, &Catalogue) + Send + Sync>,
+    listener: Arc<OnceLock<Box<Listener>>>,
 }
+
+/// Hears of every catalogue that was read anew.
+type Listener = dyn Fn(&TenantId, &Catalogue) + Send + Sync;
 
 /// What is kept of a collection in one column.
 #[derive(Object)]
@@ -127,9 +130,13 @@ impl Entry {
 }
 
 impl Catalogues {
-    /// `told` hears of every catalogue that was read anew.
-    pub fn new(db: Db, told: Arc<dyn Fn(&TenantId, &Catalogue) + Send + Sync>) -> Self {
-        Self { db, known: Arc::default(), told }
+    pub fn new(db: Db) -> Self {
+        Self { db, known: Arc::default(), listener: Arc::default() }
+    }
+
+    /// Has every catalogue that is read anew told to `listener`, the only one there is.
+    pub fn tell(&self, listener: Box<Listener>) {
+        let _ = self.listener.set(listener); // whoever was there first stays
     }
 
     /// What is known of a tenant's collections, read if this is the first time.
@@ -157,7 +164,9 @@ impl Catalogues {
         let newest = newest.unwrap_or_else(|| Arc::clone(&catalogue));
         known.insert(tenant.clone(), Arc::clone(&newest));
         drop(known);
-        (self.told)(tenant, &newest);
+        if let Some(told) = self.listener.get() {
+            told(tenant, &newest);
+        }
         Ok(newest)
     }
 

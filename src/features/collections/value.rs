@@ -215,8 +215,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the tests read better so")]
     fn accept(field: Field, value: Json) -> Result<Stored, &'static str> {
-        Judge::new(field).expect("a field").accept(&value).map_err(|it| it.code)
+        let judge = Judge::new(field).expect("a field");
+        judge.accept(&value).map_err(|it| it.code)
     }
 
     fn of(field_type: FieldType) -> Field {

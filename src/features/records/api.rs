@@ -154,6 +154,7 @@ impl RecordsApi {
         operation_id = "show_record",
         tag = "Tag::Records"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document; the query is read as a whole")]
     async fn show(
         &self,
         visitor: Visitor,
@@ -367,6 +368,7 @@ impl RecordsApi {
         self.explain(caller, outcome, known, entry, values).await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "those of the two endpoints that it is the body of")]
     async fn rewrite(
         &self,
         visitor: Visitor,

@@ -46,7 +46,7 @@ pub(super) fn read(bytes: &[u8], entry: &Entry, meant: Meant, with_hidden: bool)
         faults.push(Fault::new("", "type", "must be an object with the fields of the record"));
         return Err(Problem::invalid(faults));
     };
-    match judged(members, entry, meant, with_hidden) {
+    match judged(&members, entry, meant, with_hidden) {
         Ok(sent) if faults.is_empty() => Ok(sent),
         outcome => {
             faults.extend(outcome.err().unwrap_or_default());
@@ -57,14 +57,14 @@ pub(super) fn read(bytes: &[u8], entry: &Entry, meant: Meant, with_hidden: bool)
 
 /// Judges the members of a record.
 pub(super) fn judged(
-    members: Map<String, Json>,
+    members: &Map<String, Json>,
     entry: &Entry,
     meant: Meant,
     with_hidden: bool,
 ) -> Result<Sent, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut sent = Sent::default();
-    for (name, value) in &members {
+    for (name, value) in members {
         match entry.field(name).filter(|(_, judge)| with_hidden || !judge.field.hidden) {
             Some((position, judge)) => match write(judge, value, meant) {
                 Ok(write) => sent.0.push((position, write)),

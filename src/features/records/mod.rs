@@ -10,6 +10,7 @@
 mod access;
 mod api;
 mod body;
+mod document;
 mod error;
 mod expand;
 mod list;
@@ -20,4 +21,5 @@ mod statement;
 mod store;
 
 pub use api::RecordsApi;
+pub use document::describe;
 pub use error::{Error, PROBLEMS};
