@@ -34,6 +34,12 @@ impl BodyCap {
     pub fn raise(&self, bytes: u64) {
         self.0.bytes_max.fetch_max(bytes, Ordering::Relaxed);
     }
+
+    /// Says that the reader got further, so that the time of the request begins anew: for one that works through
+    /// a long body part by part.
+    pub fn got_further(&self) {
+        self.0.clients_turn_until(Instant::now());
+    }
 }
 
 /// What is known of a body while it is read.

@@ -10,4 +10,5 @@ mod roles;
 mod rules;
 mod support;
 mod tidy;
+mod transfers;
 mod upgrade;

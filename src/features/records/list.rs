@@ -25,6 +25,9 @@ pub(super) struct Plan {
     projection: Projection,
     order: Order,
     limit: usize,
+    /// What comes after the condition on the position.
+    tail: Statement,
+    is_restricted: bool,
 }
 
 /// A page as it was read.
@@ -32,6 +35,8 @@ pub(super) struct Plan {
 pub(super) struct Listed {
     /// The records in JSON, separated by commas.
     pub json: Vec<u8>,
+    /// Where each of them ends.
+    pub ends: Vec<usize>,
     /// The position of the last one, if there are more.
     pub next: Option<String>,
     pub total: Option<i64>,
@@ -69,19 +74,14 @@ pub(super) fn plan(
     if let Some(matching) = &matching {
         statement.push(" WHERE ").append(matching.clone());
     }
-    if let Some(after) = &page.after {
-        statement.push(if matching.is_some() { " AND " } else { " WHERE " });
-        if order.after(after, &mut statement).is_none() {
-            let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
-            return Err(Problem::invalid(vec![fault]));
-        }
-    }
-    order.order_by(&mut statement);
+    let is_restricted = matching.is_some();
+    let mut tail = Statement::default();
+    order.order_by(&mut tail);
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let one_more = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
-    statement.push(" LIMIT ").bind(one_more);
+    tail.push(" LIMIT ").bind(one_more);
     if 0 < page.skip {
-        statement.push(" OFFSET ").bind(i64::try_from(page.skip).unwrap_or(i64::MAX));
+        tail.push(" OFFSET ").bind(i64::try_from(page.skip).unwrap_or(i64::MAX));
     }
     let total = page.with_total.then(|| {
         let mut total = Statement::default();
@@ -92,15 +92,40 @@ pub(super) fn plan(
         };
         total
     });
-    Ok(Plan { page: statement, total, projection, order, limit })
+    let plan = Plan { page: statement, total, projection, order, limit, tail, is_restricted };
+    match &page.after {
+        None => Ok(plan),
+        Some(after) => plan.from(after).ok_or_else(|| {
+            let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
+            Problem::invalid(vec![fault])
+        }),
+    }
+}
+
+impl Plan {
+    /// The page after a position. Nothing if it is no position of this order.
+    pub fn from(mut self, after: &str) -> Option<Self> {
+        self.page.push(if self.is_restricted { " AND " } else { " WHERE " });
+        self.is_restricted = true;
+        self.order.after(after, &mut self.page)?;
+        Some(self)
+    }
+
+    fn statement(&self) -> Statement {
+        let mut whole = self.page.clone();
+        whole.append(self.tail.clone());
+        whole
+    }
 }
 
 /// Reads a page, its rows straight into one buffer.
 pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
     let mut json = Vec::with_capacity(4_096);
+    let mut ends = Vec::new();
     let (mut count, mut next, mut position) = (0, None, String::new());
     let keys = plan.projection.width();
-    tx.each(&plan.page.sql, &plan.page.values, &mut |row| {
+    let statement = plan.statement();
+    tx.each(&statement.sql, &statement.values, &mut |row| {
         if next.is_some() {
             return Ok(());
         }
@@ -113,6 +138,7 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
         }
         plan.projection.write(row, 0, &mut json)?;
         count += 1;
+        ends.push(json.len());
         if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
             position = plan.order.position(row, keys)?;
         }
@@ -122,7 +148,7 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
         Some(statement) => Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0)),
         None => None,
     };
-    Ok(Listed { json, next, total })
+    Ok(Listed { json, ends, next, total })
 }
 
 /// The whole answer: the records, and what is true of the list.
@@ -155,6 +181,14 @@ pub(super) fn one(projection: &Projection, entry: &Entry, joins: Statement, with
     let mut statement = Statement::new(format!("{columns} FROM {} AS {ALIAS}", quoted(&entry.table)));
     statement.append(joins);
     statement
+}
+
+/// Narrows a statement to one record, if the rule lets the caller reach it.
+pub(super) fn seek(statement: &mut Statement, id: &str, rule: Option<Statement>) {
+    statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
+    if let Some(rule) = rule {
+        statement.push(" AND (").append(rule).push(")");
+    }
 }
 
 impl Statement {

@@ -13,12 +13,17 @@ mod body;
 mod document;
 mod error;
 mod expand;
+mod export;
+mod import;
 mod list;
 mod projection;
 mod query;
+mod read;
 mod sort;
+mod split;
 mod statement;
 mod store;
+mod write;
 
 pub use api::RecordsApi;
 pub use document::describe;

@@ -1,6 +1,7 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
 use super::body::{self, Write};
 use super::error::Error;
+use super::import::Row;
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
@@ -171,6 +172,62 @@ pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)
         if tx.find(&sql, &[value.as_value()], |row| row.integer(0))?.is_none() {
             let detail = format!("refers to nothing in `{target}`");
             faults.push(Fault::new(body::pointer(&field.name), "no-such-record", detail));
+        }
+    }
+    Ok(faults)
+}
+
+/// What became of a batch of an import.
+#[derive(Debug, Default)]
+pub(super) struct Imported {
+    pub imported: u64,
+    /// By line.
+    pub refused: Vec<(u64, Vec<Fault>)>,
+}
+
+/// Adds the records of a batch, each of which is taken or refused alone. No statement fails here, since one that did
+/// would be the end of the transaction on other engines.
+pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
+    let columns: String = entry.judges.iter().map(|it| format!(", {}", quoted(&it.field.name))).collect();
+    let holes: String = (0..entry.judges.len()).map(|it| format!(", ${}", it + 4)).collect();
+    let sql = format!(
+        "INSERT INTO {} (id, \"createdAt\", \"updatedAt\", _version{columns}) VALUES ($1, $2, $3, 1{holes})
+         ON CONFLICT DO NOTHING",
+        quoted(&entry.table)
+    );
+    let mut done = Imported::default();
+    for row in rows {
+        let positioned: Vec<_> = if entry.judges.iter().any(|it| it.field.field_type == FieldType::Relation) {
+            row.values.iter().cloned().enumerate().collect()
+        } else {
+            Vec::new()
+        };
+        let faults = dangling(tx, entry, &positioned)?;
+        if !faults.is_empty() {
+            done.refused.push((row.line, faults));
+            continue;
+        }
+        let mut values: Vec<Value<'_>> = vec![(&row.id).into(), row.created_at.into(), row.updated_at.into()];
+        values.extend(row.values.iter().map(Stored::as_value));
+        if tx.execute(&sql, &values)? == 1 {
+            done.imported += 1;
+        } else {
+            done.refused.push((row.line, taken(tx, entry, row)?));
+        }
+    }
+    Ok(done)
+}
+
+/// The fields of a record that another one has the values of.
+fn taken(tx: &mut Tx<'_>, entry: &Entry, row: &Row) -> Result<Vec<Fault>, db::Error> {
+    let id = Stored::Text(row.id.clone());
+    let unique = entry.judges.iter().zip(&row.values).filter(|(judge, _)| judge.field.unique);
+    let unique = unique.map(|(judge, value)| (judge.field.name.as_str(), value));
+    let mut faults = Vec::new();
+    for (name, value) in [("id", &id)].into_iter().chain(unique) {
+        let sql = format!("SELECT 1 FROM {} WHERE {} = $1", quoted(&entry.table), quoted(name));
+        if tx.find(&sql, &[value.as_value()], |row| row.integer(0))?.is_some() {
+            faults.push(Fault::new(body::pointer(name), "not-unique", "another record has this value"));
         }
     }
     Ok(faults)

@@ -75,6 +75,12 @@ impl<'a> Ask<'a> {
         self
     }
 
+    /// A body without a media type.
+    pub fn raw(mut self, body: impl Into<String>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
     pub async fn send(self) -> Reply {
         let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

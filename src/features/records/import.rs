@@ -1,0 +1,284 @@
+//! Importing a file: split while it arrives, judged record by record, written in batches.
+//!
+//! One batch is written while the next is read and judged, so neither the network nor the
+//! disk waits for the other, and memory holds two batches, whatever the length of the file.
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use poem::Body;
+use poem_openapi::Object;
+use serde_json::{Map, Value as Json};
+
+use super::api::RecordsApi;
+use super::body::{self, Meant};
+use super::error::Error;
+use super::split::{Content, Format, Piece, Splitter, Unreadable};
+use super::store;
+use crate::base::{Id, Timestamp};
+use crate::db;
+use crate::features::collections::{Catalogue, Entry, Stored};
+use crate::http::input::Body as Document;
+use crate::http::{BodyCap, Caller, Fault, Problem};
+
+/// Records of one transaction: as many as may share a commit with small writes.
+const BATCH: usize = 500;
+/// Largest file: more than any disk that this is made for.
+const FILE_BYTES_MAX: u64 = 1 << 40;
+/// Refused records that a report names. Who has more to mend starts with these.
+const REFUSED_MAX: usize = 1_000;
+/// Tries of a batch while the database has more to do than it takes.
+const TRIES_MAX: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What became of a file.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct ImportReport {
+    /// Records that are there now; with `dryRun`, that would be.
+    pub imported: u64,
+    /// Records that were not taken.
+    pub refused: u64,
+    /// The first 1,000 of these.
+    pub errors: Vec<RefusedRecord>,
+    /// Why the rest of the file was not read, if it was not.
+    pub stopped: Option<String>,
+}
+
+/// A record that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+pub struct RefusedRecord {
+    /// The line that it begins on, from 1.
+    pub line: u64,
+    /// Everything that is wrong with it.
+    pub errors: Vec<Fault>,
+}
+
+/// A record that was judged, with a value for every field.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub line: u64,
+    pub id: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub values: Vec<Stored>,
+}
+
+impl ImportReport {
+    fn refuse(&mut self, line: u64, errors: Vec<Fault>) {
+        self.refused += 1;
+        if self.errors.len() < REFUSED_MAX {
+            self.errors.push(RefusedRecord { line, errors });
+        }
+    }
+}
+
+impl RecordsApi {
+    /// Imports a file into a collection.
+    pub(super) async fn import_file(
+        &self,
+        caller: &Caller,
+        collection: &str,
+        format: Format,
+        body: Body,
+        cap: Option<BodyCap>,
+        dry_run: bool,
+    ) -> Result<ImportReport, Problem> {
+        let known = self.catalogues.current(caller.tenant()).await?;
+        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        if let Some(cap) = &cap {
+            cap.raise(FILE_BYTES_MAX);
+        }
+        let mut file = File {
+            bytes: body.into_bytes_stream(),
+            splitter: Splitter::new(format, &entry),
+            pieces: Vec::new().into_iter(),
+            ended: false,
+        };
+        let mut report = ImportReport::default();
+        let mut batch = Vec::new();
+        while !(batch.is_empty() && file.is_over()) {
+            let writing = self.write_batch(caller, &known, &entry, batch, dry_run);
+            let (written, next) = futures_util::join!(writing, self.next_batch(&mut file, &entry));
+            let written = written.map_err(|error| so_far(&report, error.into()))?;
+            report.imported += written.imported;
+            for (line, errors) in written.refused {
+                report.refuse(line, errors);
+            }
+            let next = next.map_err(|problem| so_far(&report, problem))?;
+            for RefusedRecord { line, errors } in next.refused {
+                report.refuse(line, errors);
+            }
+            report.stopped = report.stopped.or(next.stopped);
+            batch = next.rows;
+            if let Some(cap) = &cap {
+                cap.got_further();
+            }
+        }
+        report.errors.sort_by_key(|it| it.line);
+        Ok(report)
+    }
+
+    /// Reads and judges until there are enough records for a batch, or the file ends.
+    async fn next_batch<S>(&self, file: &mut File<S>, entry: &Entry) -> Result<Batch, Problem>
+    where
+        S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin,
+    {
+        let mut batch = Batch::default();
+        while batch.rows.len() + batch.refused.len() < BATCH {
+            match file.next().await {
+                Ok(Some(piece)) => {
+                    let line = piece.line;
+                    match self.judge(piece, entry) {
+                        Ok(row) => batch.rows.push(row),
+                        Err(errors) => batch.refused.push(RefusedRecord { line, errors }),
+                    }
+                }
+                Ok(None) => break,
+                Err(Stop::Unreadable(Unreadable(reason))) => {
+                    batch.stopped = Some(reason);
+                    file.ended = true;
+                    break;
+                }
+                Err(Stop::Broken(error)) => return Err(Problem::from_body(&poem::error::ReadBodyError::Io(error))),
+            }
+        }
+        Ok(batch)
+    }
+
+    fn judge(&self, piece: Piece, entry: &Entry) -> Result<Row, Vec<Fault>> {
+        let mut members = match piece.content {
+            Content::Members(members) => members,
+            Content::Broken(reason) => return Err(vec![Fault::new("", "malformed", reason)]),
+            Content::Json(text) => match Document::read(&text) {
+                Err(problem) => return Err(vec![Fault::new("", "malformed", problem.detail)]),
+                Ok(Document { faults, .. }) if !faults.is_empty() => return Err(faults),
+                Ok(Document { value: Json::Object(members), .. }) => members,
+                Ok(_) => return Err(vec![Fault::new("", "type", "must be an object with the fields of a record")]),
+            },
+        };
+        let mut faults = Vec::new();
+        let now = self.clock.now();
+        let id = own(&mut members, "id", &mut faults, |it| it.parse::<Id<()>>().map(|it| it.to_string()));
+        let created_at = own(&mut members, "createdAt", &mut faults, str::parse);
+        let updated_at = own(&mut members, "updatedAt", &mut faults, str::parse);
+        match body::judged(&members, entry, Meant::Whole, true) {
+            Ok(sent) if faults.is_empty() => {
+                let mut values = vec![Stored::Null; entry.judges.len()];
+                for (position, write) in sent.0 {
+                    if let body::Write::Set(value) = write {
+                        values[position] = value;
+                    }
+                }
+                let created_at = created_at.unwrap_or(now);
+                Ok(Row {
+                    line: piece.line,
+                    id: id.unwrap_or_else(|| self.random.uuid_v7(&self.clock).to_string()),
+                    created_at,
+                    updated_at: updated_at.unwrap_or(created_at),
+                    values,
+                })
+            }
+            outcome => {
+                faults.extend(outcome.err().unwrap_or_default());
+                faults.truncate(crate::http::problem::FAULTS_MAX);
+                Err(faults)
+            }
+        }
+    }
+
+    async fn write_batch(
+        &self,
+        caller: &Caller,
+        known: &Arc<Catalogue>,
+        entry: &Arc<Entry>,
+        batch: Vec<Row>,
+        dry_run: bool,
+    ) -> Result<store::Imported, Error> {
+        if dry_run || batch.is_empty() {
+            let imported = u64::try_from(batch.len()).unwrap_or(0);
+            return Ok(store::Imported { imported, refused: Vec::new() });
+        }
+        let batch = Arc::new(batch);
+        for attempt in 1.. {
+            let (known, entry, batch) = (Arc::clone(known), Arc::clone(entry), Arc::clone(&batch));
+            let write = move |tx: &mut db::Tx<'_>| {
+                known.must_be_current(tx)?;
+                Ok::<_, Error>(store::import(tx, &entry, &batch)?)
+            };
+            match self.db.write_bulk(caller.tenant(), write).await {
+                Err(Error::Db(db::Error::QueueFull)) if attempt < TRIES_MAX => tokio::time::sleep(PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+        Ok(store::Imported::default())
+    }
+}
+
+/// What was read of a file and judged.
+#[derive(Debug, Default)]
+struct Batch {
+    rows: Vec<Row>,
+    refused: Vec<RefusedRecord>,
+    stopped: Option<String>,
+}
+
+/// A file on its way in.
+struct File<S> {
+    bytes: S,
+    splitter: Splitter,
+    pieces: std::vec::IntoIter<Piece>,
+    ended: bool,
+}
+
+enum Stop {
+    Unreadable(Unreadable),
+    Broken(std::io::Error),
+}
+
+impl<S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin> File<S> {
+    fn is_over(&self) -> bool {
+        self.ended && self.pieces.len() == 0
+    }
+
+    async fn next(&mut self) -> Result<Option<Piece>, Stop> {
+        loop {
+            if let Some(piece) = self.pieces.next() {
+                return Ok(Some(piece));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let mut found = Vec::new();
+            let outcome = match self.bytes.next().await {
+                Some(Ok(bytes)) => self.splitter.push(&bytes, &mut found),
+                Some(Err(error)) => return Err(Stop::Broken(error)),
+                None => {
+                    self.ended = true;
+                    self.splitter.end(&mut found)
+                }
+            };
+            self.pieces = found.into_iter();
+            outcome.map_err(Stop::Unreadable)?;
+        }
+    }
+}
+
+/// Takes a member that the server sets otherwise, if it is given.
+fn own<T>(
+    members: &mut Map<String, Json>,
+    name: &str,
+    faults: &mut Vec<Fault>,
+    read: impl Fn(&str) -> Result<T, &'static str>,
+) -> Option<T> {
+    let value = members.shift_remove(name).filter(|it| !it.is_null())?;
+    let read = value.as_str().ok_or("must be a text").and_then(read);
+    read.map_err(|detail| faults.push(Fault::new(body::pointer(name), "format", detail))).ok()
+}
+
+/// Says how far an import got before it failed.
+fn so_far(report: &ImportReport, mut problem: Problem) -> Problem {
+    problem.detail = format!("{} records were imported, and then: {}", report.imported, problem.detail);
+    problem
+}

@@ -1,0 +1,90 @@
+//! Reading: a page of records, and one.
+use std::sync::Arc;
+
+use super::access::Asker;
+use super::api::RecordsApi;
+use super::error::Error;
+use super::projection::Projection;
+use super::query::Asked;
+use super::statement::Statement;
+use super::store::{self, ALIAS, Found};
+use super::{expand, list};
+use crate::db::Tx;
+use crate::features::collections::Catalogue;
+use crate::http::{Caller, paging};
+
+impl RecordsApi {
+    pub(super) async fn page(
+        &self,
+        caller: &Caller,
+        asker: &Asker<'_>,
+        known: Arc<Catalogue>,
+        collection: &str,
+        asked: &Asked,
+    ) -> Result<(Vec<u8>, Option<String>), Error> {
+        let entry = known.find(collection).ok_or(Error::NotFound)?;
+        let scope = format!("records\0{}\0{}\0{}", entry.collection.id, who(caller), asked.scope());
+        let page = asked.paging.check(&self.cursors, &scope)?;
+        let plan = list::plan(&known, entry, asker, asked, &page)?;
+
+        let catalogue = Arc::clone(&known);
+        let listed = self
+            .db
+            .read(caller.tenant(), move |tx| {
+                catalogue.must_be_current(tx)?;
+                list::run(tx, &plan)
+            })
+            .await?;
+
+        let next = listed.next.as_deref().map(|it| self.cursors.seal(it, &scope));
+        let total = listed.total.and_then(|it| u64::try_from(it).ok());
+        let path = format!("/api/v1/collections/{collection}/records");
+        let link = paging::links(&path, &asked.repeated(), &page, next.as_deref(), total);
+        Ok((list::answer(&listed, &page, next.as_deref()), link))
+    }
+
+    pub(super) async fn find(
+        &self,
+        caller: &Caller,
+        asker: &Asker<'_>,
+        known: Arc<Catalogue>,
+        collection: &str,
+        id: &str,
+        asked: &Asked,
+    ) -> Result<Found, Error> {
+        let entry = known.find(collection).ok_or(Error::NotFound)?;
+        asker.must_be_let(entry, &entry.rules.view, "read")?;
+        let mut faults = Vec::new();
+        let mut projection = Projection::whole(entry, asker.sees_hidden);
+        let mut joins = Statement::default();
+        expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults)?;
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let follows = !projection.expanded.is_empty();
+        let mut statement = list::one(&projection, entry, joins, true);
+        list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
+
+        let catalogue = Arc::clone(&known);
+        let read = move |tx: &mut Tx<'_>| store::find_current(tx, &catalogue, &statement, &projection);
+        let tenant = caller.tenant();
+        // A read in place sees each of its statements alone, so it has only one.
+        let found = if follows { self.db.read(tenant, read).await } else { self.db.get(tenant, read).await };
+        match found {
+            Ok(Some(found)) => Ok(found),
+            // Whether it is really not there, or what was asked for is no longer what the database has.
+            outcome => {
+                self.db.read(tenant, move |tx| known.must_be_current(tx)).await?;
+                outcome.and_then(|it| it.ok_or(Error::NotFound))
+            }
+        }
+    }
+}
+
+/// Whose cursor it is: those of one caller are of no use to another.
+fn who(caller: &Caller) -> String {
+    match caller.user_id() {
+        Some(id) => id.to_string(),
+        None => caller.principal().role.clone(),
+    }
+}

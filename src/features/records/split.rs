@@ -1,0 +1,458 @@
+//! Cuts a file into its records while it arrives: lines, the items of one JSON array, or the rows of CSV.
+use csv_core::{ReadRecordResult, Reader};
+use serde_json::{Map, Value as Json};
+
+use crate::base::text::nearest;
+use crate::features::collections::{Entry, FieldType};
+
+/// Largest record of a file. What is longer is no record, and would fill the memory.
+const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON array of objects.
+    Json,
+    /// RFC 4180, with the names of the fields in the first row.
+    Csv,
+}
+
+impl Format {
+    /// The format that a media type or a parameter names.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "ndjson" | "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Self::Ndjson),
+            "json" | "application/json" => Some(Self::Json),
+            "csv" | "text/csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Ndjson => "ndjson",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+}
+
+/// A record as it stands in the file.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The line that it begins on, from 1.
+    pub line: u64,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// JSON, not looked at yet.
+    Json(Vec<u8>),
+    /// Members made of cells.
+    Members(Map<String, Json>),
+    /// It cannot be a record.
+    Broken(String),
+}
+
+/// Why the rest of a file cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable(pub String);
+
+/// Takes a file in parts.
+pub(super) enum Splitter {
+    Lines(Lines),
+    Items(Items),
+    Rows(Box<Rows>),
+}
+
+impl Splitter {
+    pub fn new(format: Format, entry: &Entry) -> Self {
+        match format {
+            Format::Ndjson => Self::Lines(Lines { part: Vec::new(), line: 1, too_long: false }),
+            Format::Json => Self::Items(Items::default()),
+            Format::Csv => Self::Rows(Box::new(Rows::new(entry))),
+        }
+    }
+
+    /// Takes the next bytes, and hands out the records that end in them.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        match self {
+            Self::Lines(lines) => lines.push(bytes, out),
+            Self::Items(items) => return items.push(bytes, out),
+            Self::Rows(rows) => return rows.push(bytes, out),
+        }
+        Ok(())
+    }
+
+    /// Hands out what is left at the end of the file.
+    pub fn end(&mut self, out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        match self {
+            Self::Lines(lines) => lines.push(b"\n", out),
+            Self::Items(items) => return items.end(),
+            Self::Rows(rows) => return rows.push(b"", out),
+        }
+        Ok(())
+    }
+}
+
+/// One record a line.
+pub(super) struct Lines {
+    part: Vec<u8>,
+    line: u64,
+    too_long: bool,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) {
+        for piece in bytes.split_inclusive(|it| *it == b'\n') {
+            let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |it| (it, true));
+            if RECORD_BYTES_MAX < self.part.len() + text.len() {
+                self.too_long = true;
+                self.part.clear();
+            } else if !self.too_long {
+                self.part.extend_from_slice(text);
+            }
+            if !ends {
+                continue;
+            }
+            let line = self.line;
+            self.line += 1;
+            if std::mem::take(&mut self.too_long) {
+                out.push(Piece { line, content: Content::Broken(too_long()) });
+            } else if !self.part.trim_ascii().is_empty() {
+                let content = Content::Json(std::mem::take(&mut self.part));
+                out.push(Piece { line, content });
+            }
+            self.part.clear();
+        }
+    }
+}
+
+/// The items of one array. Only brackets and texts are looked at; the rest is the parser's business.
+#[derive(Default)]
+pub(super) struct Items {
+    part: Vec<u8>,
+    depth: usize,
+    line: u64,
+    began: u64,
+    in_text: bool,
+    escaped: bool,
+    ended: bool,
+}
+
+impl Items {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        for byte in bytes.iter().copied() {
+            if byte == b'\n' {
+                self.line += 1;
+            }
+            if self.ended || self.depth == 0 {
+                match byte {
+                    b'[' if !self.ended => self.depth = 1,
+                    it if it.is_ascii_whitespace() => {}
+                    _ => return Err(Unreadable(format!("line {}: the file must be one JSON array", self.line + 1))),
+                }
+                continue;
+            }
+            if !self.in_text {
+                match byte {
+                    b'{' | b'[' => self.depth += 1,
+                    b']' if self.depth == 1 => {
+                        self.hand_out(out);
+                        self.ended = true;
+                        continue;
+                    }
+                    b'}' | b']' => self.depth -= 1,
+                    b',' if self.depth == 1 => {
+                        self.hand_out(out);
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            self.follow_text(byte);
+            if self.part.is_empty() {
+                if byte.is_ascii_whitespace() {
+                    continue;
+                }
+                self.began = self.line + 1;
+            }
+            self.part.push(byte);
+            if RECORD_BYTES_MAX < self.part.len() {
+                return Err(Unreadable(format!("line {}: {}", self.began, too_long())));
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_text(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_text => self.escaped = true,
+            b'"' => self.in_text = !self.in_text,
+            _ => {}
+        }
+    }
+
+    fn hand_out(&mut self, out: &mut Vec<Piece>) {
+        let text = std::mem::take(&mut self.part);
+        if !text.trim_ascii().is_empty() {
+            out.push(Piece { line: self.began, content: Content::Json(text) });
+        }
+    }
+
+    fn end(&self) -> Result<(), Unreadable> {
+        if self.ended { Ok(()) } else { Err(Unreadable("the file ends before its JSON array does".to_owned())) }
+    }
+}
+
+/// The rows of CSV.
+pub(super) struct Rows {
+    reader: Reader,
+    /// Names and types, in the order of the first row; nothing until it was read.
+    columns: Option<Vec<(String, Option<Cell>)>>,
+    known: Vec<(String, Cell)>,
+    cells: Vec<u8>,
+    cells_used: usize,
+    ends: Vec<usize>,
+    ends_used: usize,
+    line: u64,
+}
+
+/// What a cell is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cell {
+    Text,
+    Number,
+    Bool,
+    Json,
+}
+
+impl Rows {
+    fn new(entry: &Entry) -> Self {
+        let own = ["id", "createdAt", "updatedAt"].map(|it| (it.to_owned(), Cell::Text));
+        let fields = entry.judges.iter().map(|it| {
+            let cell = match it.field.field_type {
+                FieldType::Integer | FieldType::Number => Cell::Number,
+                FieldType::Bool => Cell::Bool,
+                FieldType::Json => Cell::Json,
+                FieldType::Select if it.field.is_multiple() => Cell::Json,
+                _ => Cell::Text,
+            };
+            (it.field.name.clone(), cell)
+        });
+        Self {
+            reader: Reader::new(),
+            columns: None,
+            known: own.into_iter().chain(fields).collect(),
+            cells: vec![0; 4_096],
+            cells_used: 0,
+            ends: vec![0; 64],
+            ends_used: 0,
+            line: 1,
+        }
+    }
+
+    fn push(&mut self, mut bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        let is_end = bytes.is_empty();
+        loop {
+            let line = self.line;
+            let (cells, ends) = (&mut self.cells[self.cells_used..], &mut self.ends[self.ends_used..]);
+            let (outcome, read, written, ended) = self.reader.read_record(bytes, cells, ends);
+            bytes = &bytes[read..];
+            self.cells_used += written;
+            self.ends_used += ended;
+            match outcome {
+                ReadRecordResult::InputEmpty if is_end => continue,
+                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Ok(()),
+                ReadRecordResult::OutputFull if RECORD_BYTES_MAX <= self.cells.len() => {
+                    return Err(Unreadable(format!("line {line}: {}", too_long())));
+                }
+                ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull if 4_096 <= self.ends.len() => {
+                    return Err(Unreadable(format!("line {line}: the row has too many cells")));
+                }
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => {
+                    self.line = self.reader.line();
+                    let row = self.row();
+                    (self.cells_used, self.ends_used) = (0, 0);
+                    match &self.columns {
+                        None => self.columns = Some(self.header(row.map_err(Unreadable)?)?),
+                        Some(columns) => {
+                            let content = row.and_then(|row| members(columns, row));
+                            let content = content.map_or_else(Content::Broken, Content::Members);
+                            out.push(Piece { line, content });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn row(&self) -> Result<Vec<String>, String> {
+        let mut from = 0;
+        let mut row = Vec::with_capacity(self.ends_used);
+        for end in &self.ends[..self.ends_used] {
+            let text = std::str::from_utf8(&self.cells[from..*end]).map_err(|_| "must be UTF-8".to_owned())?;
+            row.push(text.to_owned());
+            from = *end;
+        }
+        Ok(row)
+    }
+
+    fn header(&self, names: Vec<String>) -> Result<Vec<(String, Option<Cell>)>, Unreadable> {
+        let column = |name: String| {
+            let name = name.trim().trim_start_matches('\u{feff}').to_owned();
+            let cell = self.known.iter().find(|(it, _)| *it == name).map(|(_, it)| *it);
+            match (cell, nearest(&name, self.known.iter().map(|(it, _)| it.as_str()))) {
+                (None, Some(meant)) => {
+                    Err(Unreadable(format!("the column `{name}` is no field; did you mean `{meant}`?")))
+                }
+                (None, None) => Err(Unreadable(format!("the column `{name}` is no field"))),
+                (cell, _) => Ok((name, cell)),
+            }
+        };
+        names.into_iter().map(column).collect()
+    }
+}
+
+/// A row as the members of a record. An empty cell is left out: it is null, or the field's default.
+fn members(columns: &[(String, Option<Cell>)], row: Vec<String>) -> Result<Map<String, Json>, String> {
+    if row.len() != columns.len() {
+        return Err(format!("has {} cells, and the first row has {}", row.len(), columns.len()));
+    }
+    let mut members = Map::new();
+    for ((name, cell), text) in columns.iter().zip(row) {
+        if text.is_empty() {
+            continue;
+        }
+        let value = match cell {
+            Some(Cell::Number) => {
+                text.parse::<i64>().map(Json::from).or_else(|_| text.parse::<f64>().map(Json::from)).ok()
+            }
+            Some(Cell::Bool) => match text.as_str() {
+                "true" | "1" => Some(true.into()),
+                "false" | "0" => Some(false.into()),
+                _ => None,
+            },
+            Some(Cell::Json) => serde_json::from_str(&text).ok(),
+            Some(Cell::Text) | None => Some(unescaped(&text).into()),
+        };
+        // What is not what it should be is sent as the text that it is, and judged like one.
+        members.insert(name.clone(), value.unwrap_or(Json::String(text)));
+    }
+    Ok(members)
+}
+
+/// How a spreadsheet recognizes a formula.
+pub(super) const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// A text without the sign that an export puts before what a spreadsheet would take for a formula.
+fn unescaped(text: &str) -> &str {
+    text.strip_prefix('\'').filter(|it| it.starts_with(FORMULA) || it.starts_with('\'')).unwrap_or(text)
+}
+
+fn too_long() -> String {
+    format!("a record has at most {RECORD_BYTES_MAX} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The records of a file that comes in parts of so many bytes.
+    fn split(mut splitter: Splitter, file: &[u8], part: usize) -> (Vec<(u64, String)>, Option<Unreadable>) {
+        let mut out = Vec::new();
+        let mut outcome = Ok(());
+        for bytes in file.chunks(part) {
+            outcome = outcome.and_then(|()| splitter.push(bytes, &mut out));
+        }
+        outcome = outcome.and_then(|()| splitter.end(&mut out));
+        let said = out.into_iter().map(|it| match it.content {
+            Content::Json(text) => (it.line, String::from_utf8(text).expect("UTF-8")),
+            Content::Members(members) => (it.line, Json::Object(members).to_string()),
+            Content::Broken(reason) => (it.line, reason),
+        });
+        (said.collect(), outcome.err())
+    }
+
+    fn lines() -> Splitter {
+        Splitter::Lines(Lines { part: Vec::new(), line: 1, too_long: false })
+    }
+
+    fn items() -> Splitter {
+        Splitter::Items(Items::default())
+    }
+
+    fn rows() -> Splitter {
+        let known = [("id", Cell::Text), ("n", Cell::Number), ("b", Cell::Bool), ("j", Cell::Json)];
+        let known = known.map(|(name, cell)| (name.to_owned(), cell)).into();
+        let (cells, ends) = (vec![0; 8], vec![0; 2]);
+        Splitter::Rows(Box::new(Rows {
+            reader: Reader::new(),
+            columns: None,
+            known,
+            cells,
+            cells_used: 0,
+            ends,
+            ends_used: 0,
+            line: 1,
+        }))
+    }
+
+    /// A network cuts where it likes.
+    #[test]
+    fn it_does_not_matter_where_a_file_is_cut() {
+        let ndjson = b"{\"a\": 1}\n\n  \r\n{\"b\": \"\xc3\xa9\"}\n{\"c\": 3}";
+        let json = b" [\n{\"a\": \"],}\\\"\"},\n {\"b\": [1, {\"c\": 2}]} , 3 ]\n";
+        let csv = b"id,n,b,j\n\"a,\"\"b\"\"\n\xc3\xa9\",1,true,[1]\n\n'=x,1.5,,\n";
+        for part in 1..40 {
+            let (found, error) = split(lines(), ndjson, part);
+            assert_eq!((found.len(), error), (3, None), "{part}");
+            assert_eq!(found[1], (4, "{\"b\": \"é\"}".to_owned()));
+            let (found, error) = split(items(), json, part);
+            assert_eq!(error, None, "{part}");
+            let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
+            assert_eq!((lines, found[1].1.trim()), (vec![2, 3, 3], "{\"b\": [1, {\"c\": 2}]}"));
+            let (found, error) = split(rows(), csv, part);
+            assert_eq!(error, None, "{part}");
+            assert_eq!(found[0].1, r#"{"id":"a,\"b\"\né","n":1,"b":true,"j":[1]}"#);
+            assert_eq!(found[1].1, r#"{"id":"=x","n":1.5}"#);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_on_is_said_with_its_line() {
+        assert_eq!(
+            split(items(), b"{\"a\": 1}", 3).1,
+            Some(Unreadable("line 1: the file must be one JSON array".to_owned()))
+        );
+        assert!(split(items(), b"[{\"a\": 1}", 3).1.is_some());
+        assert!(split(items(), b"[] x", 1).1.is_some());
+        let typo = split(rows(), b"idd,n\n1,2\n", 100).1.expect("refused");
+        assert_eq!(typo.0, "the column `idd` is no field; did you mean `id`?");
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_the_memory() {
+        let mut file = vec![b'x'; RECORD_BYTES_MAX + 10];
+        file.extend_from_slice(b"\n{}\n");
+
+        let (found, _) = split(lines(), &file, 65_536);
+
+        assert_eq!((found.len(), found[0].1.contains("at most")), (2, true));
+        assert!(split(items(), &[b"[\"", file.as_slice()].concat(), 65_536).1.is_some());
+    }
+}

@@ -1,0 +1,188 @@
+//! Promises about importing and exporting records.
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Reply, TestApp};
+
+async fn app() -> TestApp {
+    let app = TestApp::with_people().await;
+    let words = json!({
+        "name": "words",
+        "fields": [
+            { "name": "lemma", "type": "text", "required": true, "unique": true },
+            { "name": "count", "type": "integer", "default": 1, "max": 1000 },
+            { "name": "weight", "type": "number" },
+            { "name": "rare", "type": "bool" },
+            { "name": "tags", "type": "select", "values": ["a", "b"], "multiple": true },
+            { "name": "extra", "type": "json" },
+            { "name": "seen", "type": "datetime" },
+            { "name": "root", "type": "relation", "collection": "words" },
+            { "name": "note", "type": "text", "hidden": true },
+        ],
+        "rules": { "list": "rare != true", "view": "true" },
+    });
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&words).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    app
+}
+
+async fn import(app: &TestApp, query: &str, media_type: &str, file: &str) -> Reply {
+    let path = format!("/api/v1/collections/words/records/import?{query}");
+    app.as_role("admin", Method::POST, &path).header("content-type", media_type).raw(file).send().await
+}
+
+async fn export(app: &TestApp, role: &str, query: &str) -> Reply {
+    app.as_role(role, Method::GET, &format!("/api/v1/collections/words/records/export?{query}")).send().await
+}
+
+fn lemmas(ndjson: &str) -> Vec<String> {
+    let record =
+        |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["lemma"].as_str().expect("a lemma").to_owned();
+    ndjson.lines().map(record).collect()
+}
+
+/// One bad line costs itself only.
+#[tokio::test]
+async fn what_does_not_fit_is_refused_with_its_line_and_all_else_is_imported() {
+    let app = app().await;
+    let file = [
+        r#"{"lemma": "one"}"#,
+        r#"{"lemma": "two", "count": 1001, "nope": 1}"#,
+        "nonsense",
+        "",
+        r#"{"lemma": "one"}"#,
+        r#"{"lemma": "three", "root": "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80"}"#,
+        r#"{"lemma": "four", "lemma": "five"}"#,
+        "[]",
+        r#"{"lemma": "six", "id": "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e81", "createdAt": "2020-01-02T03:04:05Z"}"#,
+        r#"{"lemma": "seven", "root": "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e81"}"#,
+    ]
+    .join("\n");
+
+    let report = import(&app, "", "application/x-ndjson", &file).await;
+
+    assert_eq!(report.status, 200, "{report:?}");
+    assert_eq!((&report.body["imported"], &report.body["refused"]), (&json!(3), &json!(6)), "{report:?}");
+    let refused: Vec<_> = report.body["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|it| (it["line"].as_u64().expect("a line"), it["errors"][0]["code"].as_str().expect("a code")))
+        .collect();
+    let expected =
+        [(2, "too-large"), (3, "malformed"), (5, "not-unique"), (6, "no-such-record"), (7, "duplicate"), (8, "type")];
+    assert_eq!(refused, expected);
+    assert_eq!(report.body["errors"][0]["errors"].as_array().map(Vec::len), Some(2), "all of a line's faults at once");
+    let six =
+        app.ask(Method::GET, "/api/v1/collections/words/records/0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e81").send().await;
+    assert_eq!(six.body["createdAt"], "2020-01-02T03:04:05.000Z");
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_imported_again_in_every_format() {
+    let app = app().await;
+    let file = [
+        json!({ "lemma": "=1+1", "count": -5, "weight": 0.1, "rare": false, "tags": ["b", "a"], "note": "x" }),
+        json!({ "lemma": "a,\"b\"\nc", "extra": { "a": [1, null, "é"] }, "seen": "2026-01-02T03:04:05.678Z" }),
+        json!({ "lemma": "'quoted", "extra": "text", "tags": [] }),
+        json!({ "lemma": "-", "extra": 3 }),
+    ];
+    let text = serde_json::to_string(&file).expect("JSON");
+    assert_eq!(import(&app, "", "application/json", &text).await.body["imported"], 4);
+    let ndjson = export(&app, "admin", "").await;
+    assert_eq!(lemmas(&ndjson.text).len(), 4);
+    assert_eq!(ndjson.header("content-disposition"), Some("attachment; filename=\"words.ndjson\""));
+    for (format, media_type) in [("ndjson", "application/x-ndjson"), ("json", "application/json"), ("csv", "text/csv")]
+    {
+        let exported = export(&app, "admin", &format!("format={format}")).await;
+        assert!(exported.content_type().starts_with(media_type), "{exported:?}");
+        let empty = self::app().await;
+
+        let report = import(&empty, "", media_type, &exported.text).await;
+
+        assert_eq!((&report.body["imported"], &report.body["refused"]), (&json!(4), &json!(0)), "{format}: {report:?}");
+        assert_eq!(export(&empty, "admin", "").await.text, ndjson.text, "{format}");
+    }
+}
+
+/// A spreadsheet runs what looks like a formula.
+#[tokio::test]
+async fn csv_has_no_formulas() {
+    let app = app().await;
+    import(&app, "", "application/x-ndjson", "{\"lemma\": \"=cmd()\"}\n{\"lemma\": \"@x\"}").await;
+
+    let csv = export(&app, "admin", "format=csv").await;
+
+    assert!(csv.text.contains(",'=cmd(),") && csv.text.contains(",'@x,"), "{}", csv.text);
+}
+
+#[tokio::test]
+async fn an_export_shows_what_a_list_shows() {
+    let app = app().await;
+    import(
+        &app,
+        "",
+        "application/x-ndjson",
+        "{\"lemma\":\"a\",\"note\":\"x\"}\n{\"lemma\":\"b\",\"rare\":true}\n{\"lemma\":\"c\"}",
+    )
+    .await;
+
+    assert_eq!(lemmas(&export(&app, "", "").await.text), ["a", "c"]);
+    assert_eq!(lemmas(&export(&app, "admin", "").await.text), ["a", "b", "c"]);
+    assert_eq!(lemmas(&export(&app, "", "filter=lemma%20!%3D%20'a'").await.text), ["c"]);
+    assert_eq!(lemmas(&export(&app, "", "where[lemma]=a").await.text), ["a"]);
+    assert!(!export(&app, "", "format=csv").await.text.contains("note"));
+    assert_eq!(export(&app, "", "filter=note%20%3D%3D%20'x'").await.refusal().0, 422);
+    assert_eq!(export(&app, "", "sort=lemma").await.refusal().0, 422);
+    assert_eq!(export(&app, "", "format=xml").await.refusal().0, 422);
+}
+
+#[tokio::test]
+async fn only_admins_import() {
+    let app = app().await;
+    for (role, status) in [("", 401), ("user", 403), ("readonly", 403)] {
+        let reply = app.as_role(role, Method::POST, "/api/v1/collections/words/records/import").raw("{").send().await;
+        assert_eq!(reply.status, status, "{role}");
+    }
+    assert_eq!(import(&app, "", "text/html", "").await.refusal().0, 422);
+}
+
+#[tokio::test]
+async fn a_dry_run_imports_nothing() {
+    let app = app().await;
+
+    let report = import(&app, "dryRun=true", "application/x-ndjson", "{\"lemma\": \"a\"}\n{}").await;
+
+    assert_eq!((&report.body["imported"], &report.body["refused"]), (&json!(1), &json!(1)));
+    assert_eq!(export(&app, "admin", "").await.text, "");
+}
+
+/// More than fits one page, one batch or one report.
+#[tokio::test]
+async fn a_long_file_goes_in_and_comes_out_whole() {
+    let app = app().await;
+    let file: String =
+        (0..3_000).map(|it| format!("{{\"lemma\": \"w{it:05}\", \"count\": {}}}\n", it % 1_003)).collect();
+
+    let report = import(&app, "", "application/x-ndjson", &file).await;
+
+    assert_eq!((&report.body["imported"], &report.body["refused"]), (&json!(2_996), &json!(4)), "{report:?}");
+    let exported = export(&app, "admin", "").await.text;
+    assert_eq!(lemmas(&exported).len(), 2_996);
+    let total = app.as_role("admin", Method::GET, "/api/v1/collections/words/records?count=exact&limit=1").send().await;
+    assert_eq!(total.body["meta"]["total"], 2_996);
+    let bad: String = (0..2_500).map(|_| "{}\n").collect();
+    let report = import(&app, "", "application/x-ndjson", &bad).await;
+    assert_eq!((&report.body["refused"], report.body["errors"].as_array().map(Vec::len)), (&json!(2_500), Some(1_000)));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_on_says_how_far_it_got() {
+    let app = app().await;
+
+    let report = import(&app, "", "application/json", "[{\"lemma\": \"a\"}, {\"lemma\": \"b\"").await;
+
+    assert_eq!((&report.body["imported"], report.body["stopped"].is_string()), (&json!(1), true), "{report:?}");
+    let typo = import(&app, "", "text/csv", "lema\nx\n").await;
+    assert!(typo.str("stopped").contains("did you mean `lemma`?"), "{typo:?}");
+}
