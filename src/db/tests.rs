@@ -484,3 +484,22 @@ async fn databases_in_memory_are_apart_and_behave_the_same() {
     assert_eq!(one.read(&main, all).await.expect("read"), [1]);
     assert_eq!(other.read(&main, all).await.expect("read"), Vec::<i64>::new());
 }
+
+/// Without a transaction around it, each of its statements would be committed as it runs.
+#[tokio::test]
+async fn a_closure_whose_transaction_ended_writes_nothing_more() {
+    let it = fixture(Options::default()).await;
+    it.db.write(&it.main, |tx| insert(tx, 9)).await.expect("written");
+    let stubborn = |tx: &mut Tx<'_>| {
+        let _ = tx.execute("INSERT OR ROLLBACK INTO notes (n) VALUES (9)", &[]);
+        let _ = insert(tx, 5);
+        Ok::<_, Error>(())
+    };
+
+    let shared = it.db.write(&it.main, stubborn).await;
+    let alone = it.db.write_alone(&it.main, stubborn).await;
+
+    assert!(matches!(shared, Err(Error::EndedTransaction)), "{shared:?}");
+    assert!(matches!(alone, Err(Error::EndedTransaction)), "{alone:?}");
+    assert_eq!(it.notes().await, [9]);
+}
