@@ -503,3 +503,22 @@ async fn a_closure_whose_transaction_ended_writes_nothing_more() {
     assert!(matches!(alone, Err(Error::EndedTransaction)), "{alone:?}");
     assert_eq!(it.notes().await, [9]);
 }
+
+/// A temporary table would hide the real one from every later write on the connection.
+#[tokio::test]
+async fn closures_may_not_leave_temporary_tables_or_triggers_behind() {
+    let it = fixture(Options::default()).await;
+    for sql in [
+        "CREATE TEMP TABLE notes (n BIGINT)",
+        "CREATE TEMP VIEW seen AS SELECT n FROM notes",
+        "CREATE TEMP TRIGGER gone AFTER INSERT ON notes BEGIN DELETE FROM notes; END",
+    ] {
+        let shared = it.db.write(&it.main, move |tx| tx.batch(sql)).await;
+        let alone = it.db.write_alone(&it.main, move |tx| tx.batch(sql)).await;
+        assert!(matches!(shared, Err(Error::Engine(_))), "{sql}: {shared:?}");
+        assert!(matches!(alone, Err(Error::Engine(_))), "{sql}: {alone:?}");
+    }
+
+    it.db.write(&it.main, |tx| insert(tx, 1)).await.expect("written");
+    assert_eq!(it.notes().await, [1]);
+}

@@ -419,7 +419,12 @@ fn authorize(scope: u8, context: &AuthContext<'_>) -> Authorization {
         | AuthAction::Attach { .. }
         | AuthAction::Detach { .. }
         | AuthAction::Transaction { .. }
-        | AuthAction::Savepoint { .. } => Authorization::Deny,
+        | AuthAction::Savepoint { .. }
+        // A temporary table hides the real one of its name from every later task.
+        | AuthAction::CreateTempIndex { .. }
+        | AuthAction::CreateTempTable { .. }
+        | AuthAction::CreateTempTrigger { .. }
+        | AuthAction::CreateTempView { .. } => Authorization::Deny,
         AuthAction::CreateIndex { .. }
         | AuthAction::CreateTable { .. }
         | AuthAction::CreateTrigger { .. }
