@@ -522,3 +522,14 @@ async fn closures_may_not_leave_temporary_tables_or_triggers_behind() {
     it.db.write(&it.main, |tx| insert(tx, 1)).await.expect("written");
     assert_eq!(it.notes().await, [1]);
 }
+
+/// A statement is judged when it is prepared, and prepared statements are kept.
+#[tokio::test]
+async fn what_is_allowed_alone_is_not_allowed_in_a_group_afterwards() {
+    let it = fixture(Options::default()).await;
+    it.db.write_alone(&it.main, |tx| tx.execute("REINDEX notes", &[])).await.expect("alone, it may");
+
+    let refused = it.db.write(&it.main, |tx| tx.execute("REINDEX notes", &[])).await;
+
+    assert!(matches!(refused, Err(Error::Engine(_))), "{refused:?}");
+}

@@ -213,6 +213,8 @@ impl Inner {
             Some(Class::Alone) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.run_singly(vec![envelope.task], Scope::Alone);
+                    // What it prepared was allowed to it, and would not be asked about again.
+                    self.connection.flush_prepared_statement_cache();
                 }
             }
             Some(_) => self.run_together(pending),
