@@ -533,3 +533,18 @@ async fn what_is_allowed_alone_is_not_allowed_in_a_group_afterwards() {
 
     assert!(matches!(refused, Err(Error::Engine(_))), "{refused:?}");
 }
+
+/// Nothing is left open in which later writes would vanish. What the closure runs here stands for
+/// a savepoint that cannot be released, as when memory is short.
+#[tokio::test]
+async fn a_group_that_cannot_go_on_does_not_stop_the_writer() {
+    let it = fixture(Options::default()).await;
+    let breaking: Write = Box::new(|tx| tx.execute("RELEASE task /* writer */", &[]).map(drop));
+
+    let answers = it.together(vec![write_of(1), breaking, write_of(3)]).await;
+    let after = it.db.write(&it.main, |tx| insert(tx, 4)).await;
+
+    assert!(matches!(&answers[1], Err(Error::EndedTransaction)), "{:?}", answers[1]);
+    assert!(answers[0].is_ok() && answers[2].is_ok() && after.is_ok(), "{answers:?} {after:?}");
+    assert_eq!(it.notes().await, [1, 3, 4]);
+}

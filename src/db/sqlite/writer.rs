@@ -280,6 +280,10 @@ impl Inner {
 
     /// The last of `ran` ended the transaction: it alone is answered, the others start over.
     fn run_the_others_singly(&mut self, mut ran: Vec<(Box<dyn Task>, Ran)>) {
+        // It may also be left half open, where a savepoint failed; no other could begin in it.
+        if !self.connection.is_autocommit() {
+            let _ = self.control(ROLLBACK);
+        }
         let culprit = ran.pop();
         self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
         if let Some((task, ran)) = culprit {
