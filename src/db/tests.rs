@@ -534,6 +534,31 @@ async fn what_is_allowed_alone_is_not_allowed_in_a_group_afterwards() {
     assert!(matches!(refused, Err(Error::Engine(_))), "{refused:?}");
 }
 
+/// A closure that could turn writing on, or begin a transaction of its own, would write past the
+/// writer, or show an old state to whoever reads on the connection next.
+#[tokio::test]
+async fn a_reader_may_only_select() {
+    let it = fixture(Options { read_threads: 1, ..Options::default() }).await;
+    for sql in [
+        "PRAGMA query_only=OFF",
+        "COMMIT",
+        "BEGIN",
+        "SAVEPOINT mine",
+        "ATTACH ':memory:' AS other",
+        "CREATE TEMP TABLE notes (n BIGINT)",
+        "DELETE FROM notes",
+    ] {
+        let pooled = it.db.read(&it.main, move |tx| tx.batch(sql)).await;
+        let in_place = it.db.get(&it.main, move |tx| tx.batch(sql)).await;
+        assert!(matches!(pooled, Err(Error::Engine(_))), "{sql}: {pooled:?}");
+        assert!(matches!(in_place, Err(Error::Engine(_))), "{sql}: {in_place:?}");
+    }
+
+    it.db.write(&it.main, |tx| insert(tx, 1)).await.expect("written");
+    assert_eq!(it.notes().await, [1]);
+    assert_eq!(it.db.get(&it.main, all).await.expect("read"), [1]);
+}
+
 /// Nothing is left open in which later writes would vanish. What the closure runs here stands for
 /// a savepoint that cannot be released, as when memory is short.
 #[tokio::test]
@@ -547,4 +572,24 @@ async fn a_group_that_cannot_go_on_does_not_stop_the_writer() {
     assert!(matches!(&answers[1], Err(Error::EndedTransaction)), "{:?}", answers[1]);
     assert!(answers[0].is_ok() && answers[2].is_ok() && after.is_ok(), "{answers:?} {after:?}");
     assert_eq!(it.notes().await, [1, 3, 4]);
+}
+
+/// Both prepare statements of their own, which readers must be allowed.
+#[tokio::test]
+async fn readers_may_search_text_and_take_json_apart() {
+    let it = fixture(Options::default()).await;
+    it.db.write_alone(&it.main, |tx| tx.batch("CREATE VIRTUAL TABLE found USING fts5(text)")).await.expect("made");
+    let add = |tx: &mut Tx<'_>| tx.execute("INSERT INTO found (text) VALUES ('a calm dashboard')", &[]);
+    it.db.write(&it.main, add).await.expect("written");
+    let search = |tx: &mut Tx<'_>| {
+        tx.find("SELECT text FROM found WHERE found MATCH 'calm' ORDER BY rank", &[], |row| {
+            row.text(0).map(str::to_owned)
+        })
+    };
+    let take_apart = |tx: &mut Tx<'_>| tx.find("SELECT sum(value) FROM json_each('[1, 2]')", &[], |row| row.integer(0));
+
+    assert_eq!(it.db.get(&it.main, search).await.expect("in place").as_deref(), Some("a calm dashboard"));
+    assert_eq!(it.db.read(&it.main, search).await.expect("pooled").as_deref(), Some("a calm dashboard"));
+    assert_eq!(it.db.get(&it.main, take_apart).await.expect("in place"), Some(3));
+    assert_eq!(it.db.read(&it.main, take_apart).await.expect("pooled"), Some(3));
 }
