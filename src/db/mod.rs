@@ -243,7 +243,10 @@ where
 {
     let (asker, answer) = oneshot::channel();
     database.readers.send(Box::new(move |tx| {
-        let _ = asker.send(tx.map_err(E::from).and_then(work));
+        // Nobody waits any more: the work would be for nothing.
+        if !asker.is_closed() {
+            let _ = asker.send(tx.map_err(E::from).and_then(work));
+        }
     }));
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))

@@ -574,6 +574,32 @@ async fn a_group_that_cannot_go_on_does_not_stop_the_writer() {
     assert_eq!(it.notes().await, [1, 3, 4]);
 }
 
+/// Clients that gave up must not keep the threads from those that wait.
+#[tokio::test]
+async fn a_read_whose_asker_is_gone_before_its_turn_is_not_run() {
+    let it = fixture(Options { read_threads: 1, ..Options::default() }).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let mut holding = Box::pin(it.db.read(&it.main, move |_| {
+        let _ = held.recv();
+        Ok::<_, Error>(())
+    }));
+    assert!(futures_util::poll!(&mut holding).is_pending());
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let mut abandoned = Box::pin(it.db.read(&it.main, move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, Error>(())
+    }));
+    assert!(futures_util::poll!(&mut abandoned).is_pending());
+    drop(abandoned);
+    drop(release);
+    holding.await.expect("held");
+
+    it.notes().await;
+
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
+}
+
 /// Both prepare statements of their own, which readers must be allowed.
 #[tokio::test]
 async fn readers_may_search_text_and_take_json_apart() {
