@@ -485,6 +485,17 @@ async fn databases_in_memory_are_apart_and_behave_the_same() {
     assert_eq!(other.read(&main, all).await.expect("read"), Vec::<i64>::new());
 }
 
+/// `RETURNING` hands out a row before the statement is over, and a foreign key is looked at when it is.
+#[tokio::test]
+async fn a_row_that_a_constraint_takes_back_is_not_found() {
+    let it = fixture(Options::default()).await;
+    let dangling = "INSERT INTO parts (n) VALUES ($1) RETURNING n";
+
+    let found = it.db.write(&it.main, move |tx| tx.find(dangling, &[77_i64.into()], |row| row.integer(0))).await;
+
+    assert!(matches!(found, Err(Error::Conflict { .. })), "{found:?}");
+}
+
 /// Without a transaction around it, each of its statements would be committed as it runs.
 #[tokio::test]
 async fn a_closure_whose_transaction_ended_writes_nothing_more() {
