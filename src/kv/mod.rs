@@ -147,11 +147,11 @@ impl Counters {
         });
     }
 
-    /// Drops ended windows, and then the half that ends soonest, so that a flood of
-    /// keys costs time once in a while and memory never.
+    /// Drops ended windows and, if that did not free a quarter, the half that ends soonest: a flood
+    /// of keys costs time once in a while and memory never.
     fn make_room(&mut self, now: Timestamp) {
         self.drop_ended(now);
-        if self.by_key.len() < COUNTERS_MAX {
+        if self.by_key.len() <= COUNTERS_MAX / 4 * 3 {
             return;
         }
         let mut ends: Vec<_> = self.by_key.values().map(|it| it.resets_at).collect();
@@ -236,6 +236,21 @@ mod tests {
         let kv = Kv::open(&path, &clock()).expect("opened all the same");
 
         assert_eq!(kv.count_up("a", MINUTE, Timestamp::from_millis(0)).count, 1);
+    }
+
+    /// Else each new key of a flood would cost a look at all others.
+    #[test]
+    fn making_room_makes_room_for_many() {
+        let kv = Kv::in_memory();
+        for n in 0..COUNTERS_MAX {
+            let window = MINUTE + Duration::from_millis(u64::try_from(n).expect("small"));
+            kv.count_up(&n.to_string(), window, Timestamp::from_millis(0));
+        }
+        let one_has_ended = Timestamp::from_millis(0).plus(MINUTE);
+
+        kv.count_up("one more", MINUTE, one_has_ended);
+
+        assert!(kv.lock().by_key.len() <= COUNTERS_MAX * 3 / 4, "{} are left", kv.lock().by_key.len());
     }
 
     #[test]
