@@ -212,15 +212,29 @@ async fn a_closure_past_its_budget_is_stopped_between_statements() {
 #[tokio::test]
 async fn a_slow_closure_does_not_make_its_group_grow() {
     let it = fixture(Options::default()).await;
-    let slow: Write = Box::new(|tx| {
-        std::thread::sleep(Duration::from_millis(80));
-        insert(tx, 1)
+    let (tell, told) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let (release, holding) = it.hold().await;
+    let slow = async {
+        let outcome = it.db.write(&it.main, |tx| {
+            std::thread::sleep(Duration::from_millis(80));
+            insert(tx, 1)
+        });
+        outcome.await.expect("written");
+        tell.send(()).expect("the later one waits");
+    };
+    let later = it.db.write(&it.main, move |tx| {
+        let answered = told.lock().expect("alone").recv_timeout(Duration::from_secs(1));
+        insert(tx, if answered.is_ok() { 2 } else { 99 })
     });
+    let mut both = Box::pin(async { tokio::join!(slow, later) });
+    assert!(futures_util::poll!(&mut both).is_pending());
+    drop(release);
 
-    let answers = it.together(vec![slow, write_of(2), write_of(3)]).await;
+    let (held, ((), written)) = tokio::join!(holding, both);
 
-    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert_eq!(it.notes().await, [1, 2, 3]);
+    assert!(held.is_ok() && written.is_ok(), "{held:?} {written:?}");
+    assert_eq!(it.notes().await, [1, 2], "99: the later one was in the same group");
 }
 
 #[tokio::test]
