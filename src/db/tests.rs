@@ -644,3 +644,34 @@ async fn readers_may_search_text_and_take_json_apart() {
     assert_eq!(it.db.get(&it.main, take_apart).await.expect("in place"), Some(3));
     assert_eq!(it.db.read(&it.main, take_apart).await.expect("pooled"), Some(3));
 }
+
+/// The one thread that writes must outlive what it carries.
+#[tokio::test]
+async fn an_answer_that_panics_when_it_is_dropped_does_not_stop_the_writer() {
+    struct Explosive;
+    impl Drop for Explosive {
+        fn drop(&mut self) {
+            panic!("a bug");
+        }
+    }
+    let it = fixture(Options::default()).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (started, has_started) = oneshot::channel();
+    let (held, mut started) = (std::sync::Mutex::new(held), Some(started));
+    let mut asking = Box::pin(it.db.write(&it.main, move |tx| {
+        started.take().map(|it| it.send(()));
+        let _ = held.lock().expect("one holder").recv();
+        insert(tx, 1)?;
+        Ok::<_, Error>(Explosive)
+    }));
+    tokio::select! {
+        _ = has_started => {}
+        _ = &mut asking => panic!("it ended early"),
+    }
+    drop(asking);
+    drop(release);
+
+    it.db.write(&it.main, |tx| insert(tx, 2)).await.expect("written");
+
+    assert_eq!(it.notes().await, [1, 2]);
+}
