@@ -183,6 +183,18 @@ impl Db {
         read(self.tenants.get(tenant)?, work).await
     }
 
+    /// As [`Db::read`], in the server's own database.
+    pub async fn read_system<T, E>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        read(Arc::clone(&self.system), work).await
+    }
+
     /// Runs one statement that finds its row by key, on the thread that asks.
     ///
     /// Cheaper than [`Db::read`], and stopped early ([`Error::BudgetSpent`]) if it is no point read.

@@ -172,3 +172,24 @@ fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
     let server = Server::start(disk.path(), &settings);
     load.check(&server.url);
 }
+
+/// Whoever lacks room must be able to restart, sign in, and delete something.
+#[test]
+fn a_nearly_full_disk_does_not_keep_the_server_from_starting() {
+    let disk = SmallDisk::mount();
+    let settings = settings(&[
+        ("STEADING__STORAGE__FREE_BYTES_MIN", "2000000"),
+        ("STEADING__SETUP__ADMIN_EMAIL", "root@example.com"),
+        ("STEADING__SETUP__ADMIN_PASSWORD", "correct horse battery"),
+    ]);
+    let mut load = Load::new(1);
+    let mut server = Server::start(disk.path(), &settings);
+    load.register(&server.url);
+    server.process.kill().expect("killed");
+    server.process.wait().expect("gone");
+    disk.fill(1_000_000);
+
+    let server = Server::start(disk.path(), &settings);
+
+    load.check(&server.url);
+}
