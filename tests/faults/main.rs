@@ -193,3 +193,25 @@ fn a_nearly_full_disk_does_not_keep_the_server_from_starting() {
 
     load.check(&server.url);
 }
+
+/// After a power cut a file is found only if every folder above it was synced too.
+#[test]
+fn a_new_folder_is_on_the_disk_before_anything_is_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().canonicalize().expect("there");
+    let trace = path.join("trace");
+    let ran = Command::new("strace")
+        .args(["-f", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .args([env!("CARGO_BIN_EXE_steading"), "migrate"])
+        .current_dir(&path)
+        .output()
+        .expect("strace is installed (tests/run installs it)");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+
+    let synced = std::fs::read_to_string(&trace).expect("a trace");
+    for made_in in ["", "/data", "/data/tenants", "/data/tenants/main"] {
+        let made_in = format!("<{}{made_in}>", path.display());
+        assert!(synced.contains(&made_in), "{made_in} was not synced: {synced}");
+    }
+}
