@@ -212,15 +212,29 @@ async fn a_closure_past_its_budget_is_stopped_between_statements() {
 #[tokio::test]
 async fn a_slow_closure_does_not_make_its_group_grow() {
     let it = fixture(Options::default()).await;
-    let slow: Write = Box::new(|tx| {
-        std::thread::sleep(Duration::from_millis(80));
-        insert(tx, 1)
+    let (tell, told) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let (release, holding) = it.hold().await;
+    let slow = async {
+        let outcome = it.db.write(&it.main, |tx| {
+            std::thread::sleep(Duration::from_millis(80));
+            insert(tx, 1)
+        });
+        outcome.await.expect("written");
+        tell.send(()).expect("the later one waits");
+    };
+    let later = it.db.write(&it.main, move |tx| {
+        let answered = told.lock().expect("alone").recv_timeout(Duration::from_secs(1));
+        insert(tx, if answered.is_ok() { 2 } else { 99 })
     });
+    let mut both = Box::pin(async { tokio::join!(slow, later) });
+    assert!(futures_util::poll!(&mut both).is_pending());
+    drop(release);
 
-    let answers = it.together(vec![slow, write_of(2), write_of(3)]).await;
+    let (held, ((), written)) = tokio::join!(holding, both);
 
-    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert_eq!(it.notes().await, [1, 2, 3]);
+    assert!(held.is_ok() && written.is_ok(), "{held:?} {written:?}");
+    assert_eq!(it.notes().await, [1, 2], "99: the later one was in the same group");
 }
 
 #[tokio::test]
@@ -483,4 +497,181 @@ async fn databases_in_memory_are_apart_and_behave_the_same() {
 
     assert_eq!(one.read(&main, all).await.expect("read"), [1]);
     assert_eq!(other.read(&main, all).await.expect("read"), Vec::<i64>::new());
+}
+
+/// `RETURNING` hands out a row before the statement is over, and a foreign key is looked at when it is.
+#[tokio::test]
+async fn a_row_that_a_constraint_takes_back_is_not_found() {
+    let it = fixture(Options::default()).await;
+    let dangling = "INSERT INTO parts (n) VALUES ($1) RETURNING n";
+
+    let found = it.db.write(&it.main, move |tx| tx.find(dangling, &[77_i64.into()], |row| row.integer(0))).await;
+
+    assert!(matches!(found, Err(Error::Conflict { .. })), "{found:?}");
+}
+
+/// Without a transaction around it, each of its statements would be committed as it runs.
+#[tokio::test]
+async fn a_closure_whose_transaction_ended_writes_nothing_more() {
+    let it = fixture(Options::default()).await;
+    it.db.write(&it.main, |tx| insert(tx, 9)).await.expect("written");
+    let stubborn = |tx: &mut Tx<'_>| {
+        let _ = tx.execute("INSERT OR ROLLBACK INTO notes (n) VALUES (9)", &[]);
+        let _ = insert(tx, 5);
+        Ok::<_, Error>(())
+    };
+
+    let shared = it.db.write(&it.main, stubborn).await;
+    let alone = it.db.write_alone(&it.main, stubborn).await;
+
+    assert!(matches!(shared, Err(Error::EndedTransaction)), "{shared:?}");
+    assert!(matches!(alone, Err(Error::EndedTransaction)), "{alone:?}");
+    assert_eq!(it.notes().await, [9]);
+}
+
+/// A temporary table would hide the real one from every later write on the connection.
+#[tokio::test]
+async fn closures_may_not_leave_temporary_tables_or_triggers_behind() {
+    let it = fixture(Options::default()).await;
+    for sql in [
+        "CREATE TEMP TABLE notes (n BIGINT)",
+        "CREATE TEMP VIEW seen AS SELECT n FROM notes",
+        "CREATE TEMP TRIGGER gone AFTER INSERT ON notes BEGIN DELETE FROM notes; END",
+    ] {
+        let shared = it.db.write(&it.main, move |tx| tx.batch(sql)).await;
+        let alone = it.db.write_alone(&it.main, move |tx| tx.batch(sql)).await;
+        assert!(matches!(shared, Err(Error::Engine(_))), "{sql}: {shared:?}");
+        assert!(matches!(alone, Err(Error::Engine(_))), "{sql}: {alone:?}");
+    }
+
+    it.db.write(&it.main, |tx| insert(tx, 1)).await.expect("written");
+    assert_eq!(it.notes().await, [1]);
+}
+
+/// A statement is judged when it is prepared, and prepared statements are kept.
+#[tokio::test]
+async fn what_is_allowed_alone_is_not_allowed_in_a_group_afterwards() {
+    let it = fixture(Options::default()).await;
+    it.db.write_alone(&it.main, |tx| tx.execute("REINDEX notes", &[])).await.expect("alone, it may");
+
+    let refused = it.db.write(&it.main, |tx| tx.execute("REINDEX notes", &[])).await;
+
+    assert!(matches!(refused, Err(Error::Engine(_))), "{refused:?}");
+}
+
+/// A closure that could turn writing on, or begin a transaction of its own, would write past the
+/// writer, or show an old state to whoever reads on the connection next.
+#[tokio::test]
+async fn a_reader_may_only_select() {
+    let it = fixture(Options { read_threads: 1, ..Options::default() }).await;
+    for sql in [
+        "PRAGMA query_only=OFF",
+        "COMMIT",
+        "BEGIN",
+        "SAVEPOINT mine",
+        "ATTACH ':memory:' AS other",
+        "CREATE TEMP TABLE notes (n BIGINT)",
+        "DELETE FROM notes",
+    ] {
+        let pooled = it.db.read(&it.main, move |tx| tx.batch(sql)).await;
+        let in_place = it.db.get(&it.main, move |tx| tx.batch(sql)).await;
+        assert!(matches!(pooled, Err(Error::Engine(_))), "{sql}: {pooled:?}");
+        assert!(matches!(in_place, Err(Error::Engine(_))), "{sql}: {in_place:?}");
+    }
+
+    it.db.write(&it.main, |tx| insert(tx, 1)).await.expect("written");
+    assert_eq!(it.notes().await, [1]);
+    assert_eq!(it.db.get(&it.main, all).await.expect("read"), [1]);
+}
+
+/// Nothing is left open in which later writes would vanish. What the closure runs here stands for
+/// a savepoint that cannot be released, as when memory is short.
+#[tokio::test]
+async fn a_group_that_cannot_go_on_does_not_stop_the_writer() {
+    let it = fixture(Options::default()).await;
+    let breaking: Write = Box::new(|tx| tx.execute("RELEASE task /* writer */", &[]).map(drop));
+
+    let answers = it.together(vec![write_of(1), breaking, write_of(3)]).await;
+    let after = it.db.write(&it.main, |tx| insert(tx, 4)).await;
+
+    assert!(matches!(&answers[1], Err(Error::EndedTransaction)), "{:?}", answers[1]);
+    assert!(answers[0].is_ok() && answers[2].is_ok() && after.is_ok(), "{answers:?} {after:?}");
+    assert_eq!(it.notes().await, [1, 3, 4]);
+}
+
+/// Clients that gave up must not keep the threads from those that wait.
+#[tokio::test]
+async fn a_read_whose_asker_is_gone_before_its_turn_is_not_run() {
+    let it = fixture(Options { read_threads: 1, ..Options::default() }).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let mut holding = Box::pin(it.db.read(&it.main, move |_| {
+        let _ = held.recv();
+        Ok::<_, Error>(())
+    }));
+    assert!(futures_util::poll!(&mut holding).is_pending());
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let mut abandoned = Box::pin(it.db.read(&it.main, move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, Error>(())
+    }));
+    assert!(futures_util::poll!(&mut abandoned).is_pending());
+    drop(abandoned);
+    drop(release);
+    holding.await.expect("held");
+
+    it.notes().await;
+
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
+}
+
+/// Both prepare statements of their own, which readers must be allowed.
+#[tokio::test]
+async fn readers_may_search_text_and_take_json_apart() {
+    let it = fixture(Options::default()).await;
+    it.db.write_alone(&it.main, |tx| tx.batch("CREATE VIRTUAL TABLE found USING fts5(text)")).await.expect("made");
+    let add = |tx: &mut Tx<'_>| tx.execute("INSERT INTO found (text) VALUES ('a calm dashboard')", &[]);
+    it.db.write(&it.main, add).await.expect("written");
+    let search = |tx: &mut Tx<'_>| {
+        tx.find("SELECT text FROM found WHERE found MATCH 'calm' ORDER BY rank", &[], |row| {
+            row.text(0).map(str::to_owned)
+        })
+    };
+    let take_apart = |tx: &mut Tx<'_>| tx.find("SELECT sum(value) FROM json_each('[1, 2]')", &[], |row| row.integer(0));
+
+    assert_eq!(it.db.get(&it.main, search).await.expect("in place").as_deref(), Some("a calm dashboard"));
+    assert_eq!(it.db.read(&it.main, search).await.expect("pooled").as_deref(), Some("a calm dashboard"));
+    assert_eq!(it.db.get(&it.main, take_apart).await.expect("in place"), Some(3));
+    assert_eq!(it.db.read(&it.main, take_apart).await.expect("pooled"), Some(3));
+}
+
+/// The one thread that writes must outlive what it carries.
+#[tokio::test]
+async fn an_answer_that_panics_when_it_is_dropped_does_not_stop_the_writer() {
+    struct Explosive;
+    impl Drop for Explosive {
+        fn drop(&mut self) {
+            panic!("a bug");
+        }
+    }
+    let it = fixture(Options::default()).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (started, has_started) = oneshot::channel();
+    let (held, mut started) = (std::sync::Mutex::new(held), Some(started));
+    let mut asking = Box::pin(it.db.write(&it.main, move |tx| {
+        started.take().map(|it| it.send(()));
+        let _ = held.lock().expect("one holder").recv();
+        insert(tx, 1)?;
+        Ok::<_, Error>(Explosive)
+    }));
+    tokio::select! {
+        _ = has_started => {}
+        _ = &mut asking => panic!("it ended early"),
+    }
+    drop(asking);
+    drop(release);
+
+    it.db.write(&it.main, |tx| insert(tx, 2)).await.expect("written");
+
+    assert_eq!(it.notes().await, [1, 2]);
 }

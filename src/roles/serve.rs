@@ -100,6 +100,8 @@ async fn make_first_admin(settings: &Config, shell: &Shell) -> anyhow::Result<()
     match response.status().as_u16() {
         201 => tracing::info!("the admin of the settings was made"),
         409 => {} // made at an earlier start
+        // A restart on a full disk, so that something can be deleted.
+        507 => tracing::warn!("there was no room to look after the admin of the settings"),
         _ => anyhow::bail!("the admin of the settings was refused: {}", response.into_body().into_string().await?),
     }
     Ok(())

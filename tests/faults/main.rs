@@ -172,3 +172,46 @@ fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
     let server = Server::start(disk.path(), &settings);
     load.check(&server.url);
 }
+
+/// Whoever lacks room must be able to restart, sign in, and delete something.
+#[test]
+fn a_nearly_full_disk_does_not_keep_the_server_from_starting() {
+    let disk = SmallDisk::mount();
+    let settings = settings(&[
+        ("STEADING__STORAGE__FREE_BYTES_MIN", "2000000"),
+        ("STEADING__SETUP__ADMIN_EMAIL", "root@example.com"),
+        ("STEADING__SETUP__ADMIN_PASSWORD", "correct horse battery"),
+    ]);
+    let mut load = Load::new(1);
+    let mut server = Server::start(disk.path(), &settings);
+    load.register(&server.url);
+    server.process.kill().expect("killed");
+    server.process.wait().expect("gone");
+    disk.fill(1_000_000);
+
+    let server = Server::start(disk.path(), &settings);
+
+    load.check(&server.url);
+}
+
+/// After a power cut a file is found only if every folder above it was synced too.
+#[test]
+fn a_new_folder_is_on_the_disk_before_anything_is_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().canonicalize().expect("there");
+    let trace = path.join("trace");
+    let ran = Command::new("strace")
+        .args(["-f", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .args([env!("CARGO_BIN_EXE_steading"), "migrate"])
+        .current_dir(&path)
+        .output()
+        .expect("strace is installed (tests/run installs it)");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+
+    let synced = std::fs::read_to_string(&trace).expect("a trace");
+    for made_in in ["", "/data", "/data/tenants", "/data/tenants/main"] {
+        let made_in = format!("<{}{made_in}>", path.display());
+        assert!(synced.contains(&made_in), "{made_in} was not synced: {synced}");
+    }
+}
