@@ -44,12 +44,12 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
                 body["name"] = name.into();
             }
             let user = operator.ask(Method::POST, "/api/v1/admin/users", Some(&body)).await?.json()?;
-            say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])));
+            say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])))?;
         }
         Args::Link => {
             let link = operator.ask(Method::POST, "/api/v1/admin/setup-links", None).await?.json()?;
-            say(text(&link["url"]));
-            say(format!("works once, until {}", text(&link["expiresAt"])));
+            say(text(&link["url"]))?;
+            say(format!("works once, until {}", text(&link["expiresAt"])))?;
         }
     }
     Ok(ExitCode::SUCCESS)

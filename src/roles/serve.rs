@@ -112,17 +112,21 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
     } else {
         settings.server.url()
     };
-    say(format!("Steading {}", env!("CARGO_PKG_VERSION")));
-    say(format!("  API      {url}/api/v1   documentation {url}/api-docs"));
+    let mut lines = vec![
+        format!("Steading {}", env!("CARGO_PKG_VERSION")),
+        format!("  API      {url}/api/v1   documentation {url}/api-docs"),
+    ];
     let main = TenantId::main();
     if !accounts::admin_exists(&app.db, &main).await? {
         let lifetime = settings.accounts.setup_link_lifetime();
         let link = accounts::open_setup_link(&app.db, &main, &url, lifetime, &app.random, &app.clock).await?;
-        say(format!("  setup    {}", link.url));
-        say(format!("           makes you the first admin; works once, until {}", link.expires_at));
+        lines.push(format!("  setup    {}", link.url));
+        lines.push(format!("           makes you the first admin; works once, until {}", link.expires_at));
     }
     // Last, so that a program that reads along knows that everything was said.
-    say(format!("  listens  {address}   data {}", data.display()));
+    lines.push(format!("  listens  {address}   data {}", data.display()));
+    // A full disk behind it must not keep the server from its work.
+    let _ = say(lines.join("\n"));
     Ok(())
 }
 

@@ -91,3 +91,46 @@ fn the_admin_of_the_environment_is_made_once() {
         stop(server);
     }
 }
+
+/// As `steading openapi | head` does.
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for role in [&["openapi"][..], &["completions", "bash"], &["doctor"], &["admin", "link"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+
+        let ran = command(folder.path(), role).stdout(writer).output().expect("run");
+
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() && said.is_empty(), "{role:?}: {:?} {said}", ran.status);
+    }
+}
+
+/// Half a document that looks whole would be taken for one.
+#[test]
+fn what_could_not_be_written_is_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for role in ["openapi", "doctor"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
+
+        let ran = command(folder.path(), &[role]).stdout(full).output().expect("run");
+
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(1) && said.contains("cannot write"), "{role}: {:?} {said}", ran.status);
+    }
+}
+
+/// A mistyped `--data` must not leave a second, empty server behind.
+#[test]
+fn looking_makes_no_data_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let doctor = steading(folder.path(), &["doctor"]);
+    let document = steading(folder.path(), &["openapi"]);
+    refused(folder.path(), &["health"]);
+
+    assert!(doctor.contains("there is no folder data yet"), "{doctor}");
+    assert!(document.contains("\"operationId\": \"login\""));
+    assert!(!folder.path().join("data").exists());
+}
