@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
+use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::error::Error;
@@ -15,7 +16,7 @@ use super::model::{
 use super::password::{self, Passwords};
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
-use crate::base::text::normalize_email;
+use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{Db, Tx};
@@ -150,10 +151,10 @@ impl AccountsApi {
         if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &looked_up, now)).await? {
             return Err(Error::SetupLinkInvalid.into());
         }
+        attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
 
-        attempt.succeeded(&self.kv);
         Ok(Created::SignedIn(Json(signed_in)))
     }
 
@@ -169,12 +170,12 @@ impl AccountsApi {
         let email = normalize_email(&email).unwrap_or(email);
         let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
 
-        let found = self.db.get(&tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
-        let (user, kept) = found.unzip();
-        let is_right = self.passwords.is_right(Secret::new(password), kept).await?;
-        let Some(user) = user.filter(|_| is_right) else {
-            return Err(Error::WrongCredentials.into());
+        let judged = self.judge(&tenant, email, Secret::new(password)).await;
+        let user = match judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
+            Some(user) => user,
+            None => return Err(Error::WrongCredentials.into()),
         };
+        attempt.succeeded(&self.kv);
 
         let session = self.session(&config, user, now);
         let opened = session.clone();
@@ -187,7 +188,6 @@ impl AccountsApi {
             })
             .await?;
 
-        attempt.succeeded(&self.kv);
         Ok(Json(SignedIn::new(self.token_pair(&config, &tenant, &session, now)?, user)))
     }
 
@@ -271,7 +271,12 @@ impl AccountsApi {
         let (user, _) = caller.user()?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let (now, name) = (self.clock.now(), body.0.name);
+        let now = self.clock.now();
+        let name = match body.0.name {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(String::new()),
+            MaybeUndefined::Value(name) => Some(checked_name(&name).map_err(|it| Error::Invalid(vec![it]))?),
+        };
 
         let user = self
             .db
@@ -306,7 +311,7 @@ impl AccountsApi {
         let user = self
             .db
             .write(caller.tenant(), move |tx| {
-                store::insert_user(tx, &user, &hash)?;
+                add(tx, &user, &hash)?;
                 Ok::<_, Error>(user.clone())
             })
             .await?;
@@ -385,11 +390,10 @@ impl AccountsApi {
         name: Option<String>,
         role: Role,
     ) -> Result<Newcomer, Error> {
-        let name = name.unwrap_or_default();
-        let (email, mut faults) = match normalize_email(email) {
-            Ok(email) => (email, Vec::new()),
-            Err(why) => (String::new(), vec![Fault::new("/email", "email", why)]),
-        };
+        let mut faults = Vec::new();
+        let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let email = checked(normalize_email(email).map_err(|why| Fault::new("/email", "email", why)));
+        let name = checked(checked_name(&name.unwrap_or_default()));
         faults.extend(password::fault(config, &password, role, &email, &name));
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
@@ -410,6 +414,14 @@ impl AccountsApi {
         Ok(Newcomer { user, password: Secret::new(password) })
     }
 
+    /// Whose account it is, if the password is right. Takes as long if there is no account.
+    async fn judge(&self, tenant: &TenantId, email: String, password: Secret<String>) -> Result<Option<UserId>, Error> {
+        let found = self.db.get(tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
+        let (user, kept) = found.unzip();
+        let is_right = self.passwords.is_right(password, kept).await?;
+        Ok(user.filter(|_| is_right))
+    }
+
     /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up.
     async fn add_signed_in(
         &self,
@@ -427,13 +439,12 @@ impl AccountsApi {
         let user = self
             .db
             .write(tenant, move |tx| {
-                if let Some(digest) = &setup_link {
-                    if !store::use_setup_link(tx, digest, now)? {
-                        return Err(Error::SetupLinkInvalid);
-                    }
-                    store::delete_setup_links(tx)?;
+                if let Some(digest) = &setup_link
+                    && !store::use_setup_link(tx, digest, now)?
+                {
+                    return Err(Error::SetupLinkInvalid);
                 }
-                store::insert_user(tx, &user, &hash)?;
+                add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
                 Ok(user.clone())
             })
@@ -455,16 +466,26 @@ impl AccountsApi {
         session: &Session,
         now: Timestamp,
     ) -> Result<TokenPair, Error> {
-        let expires_at = now.plus(config.access_token_lifetime());
+        // No access token outlives its session, also where it is remembered as verified.
+        let expires_at = now.plus(config.access_token_lifetime()).min(session.expires_at);
         let access = Access { user: session.user_id, session: session.id, expires_at };
         let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
         Ok(TokenPair {
             access_token: self.tokens.access(tenant, access, now)?,
             refresh_token: self.tokens.refresh(tenant, refresh),
             token_type: "Bearer".to_owned(),
-            expires_in: config.access_token_secs,
+            expires_in: now.until(expires_at).as_secs(),
         })
     }
+}
+
+/// Adds someone. Once there is an admin, all setup links have done their work.
+fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
+    store::insert_user(tx, user, password_hash)?;
+    if user.role == Role::Admin {
+        store::delete_setup_links(tx)?;
+    }
+    Ok(())
 }
 
 /// What became of a refresh token.
@@ -503,6 +524,10 @@ fn rotate(tx: &mut Tx<'_>, config: &AccountsConfig, token: RefreshToken, now: Ti
 fn session_end(config: &AccountsConfig, created_at: Timestamp, now: Timestamp) -> Timestamp {
     let days = |count: u64| DAY * u32::try_from(count).unwrap_or(u32::MAX);
     now.plus(days(config.session_idle_days)).min(created_at.plus(days(config.session_days_max)))
+}
+
+fn checked_name(name: &str) -> Result<String, Fault> {
+    normalize_name(name).map_err(|why| Fault::new("/name", "name", why))
 }
 
 /// What a cursor remembers of the last account on a page.

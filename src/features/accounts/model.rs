@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object};
 
 use crate::base::{SessionId, Timestamp, UserId};
@@ -207,14 +208,14 @@ impl poem_openapi::types::Example for Refresh {
 #[derive(Clone, Debug, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfilePatch {
-    /// Absent: not changed.
+    /// Absent: not changed. `null`: removed.
     #[oai(validator(max_length = 200))]
-    pub name: Option<String>,
+    pub name: MaybeUndefined<String>,
 }
 
 impl poem_openapi::types::Example for ProfilePatch {
     fn example() -> Self {
-        Self { name: Some("Ada Lovelace".to_owned()) }
+        Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()) }
     }
 }
 

@@ -214,6 +214,11 @@ pub(super) fn use_setup_link(tx: &mut Tx<'_>, secret_digest: &str, now: Timestam
     Ok(used == 1)
 }
 
+/// Removes setup links whose time is over.
+pub(super) fn delete_expired_setup_links(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM setup_links WHERE expires_at <= $1", &[now.into()]).map(drop)
+}
+
 pub(super) fn delete_setup_links(tx: &mut Tx<'_>) -> Result<(), db::Error> {
     tx.execute("DELETE FROM setup_links", &[]).map(drop)
 }
