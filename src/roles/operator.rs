@@ -108,7 +108,8 @@ async fn ask_socket(socket: &Path, method: Method, path: &str, body: String) -> 
     }
 }
 
-async fn ask_shell(shell: &Shell, method: Method, path: &str, body: String) -> anyhow::Result<Reply> {
+/// Asks as the operator, in this process.
+pub(super) async fn ask_shell(shell: &Shell, method: Method, path: &str, body: String) -> anyhow::Result<Reply> {
     let request = poem::Request::builder()
         .method(method)
         .uri(path.parse::<Uri>()?)

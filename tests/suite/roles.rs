@@ -134,3 +134,48 @@ fn looking_makes_no_data_folder() {
     assert!(document.contains("\"operationId\": \"login\""));
     assert!(!folder.path().join("data").exists());
 }
+
+/// It is for the first start. Later, people may have good reasons for other admins.
+#[test]
+fn the_admin_of_the_environment_is_not_made_beside_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = ["--password", "correct horse battery"];
+    let create = |email| [&["admin", "create", "--email", email][..], &password].concat();
+    steading(folder.path(), &create("bob@example.com"));
+    let environment =
+        [("STEADING_ADMIN_EMAIL", "ada@example.com"), ("STEADING_ADMIN_PASSWORD", "correct horse battery")];
+
+    stop(Server::start(folder.path(), &environment));
+
+    let made = steading(folder.path(), &create("ada@example.com"));
+    assert!(made.contains("made admin ada@example.com"), "there was none yet: {made}");
+}
+
+/// Someone else may have taken the address of an admin who is not there yet.
+#[test]
+fn an_address_that_is_taken_by_someone_else_is_told_when_it_should_be_the_admins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (email, password) = ("ada@example.com", "correct horse battery");
+    steading(folder.path(), &["admin", "create", "--email", email, "--password", password, "--role", "user"]);
+
+    let environment = [("STEADING_ADMIN_EMAIL", email), ("STEADING_ADMIN_PASSWORD", password)];
+    let server = Server::start(folder.path(), &environment);
+
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    assert!(log.contains("the admin of the settings was not made"), "{log}");
+    assert!(server.greeting.contains("/setup#token="), "there is still no admin: {}", server.greeting);
+}
+
+#[test]
+fn a_refused_admin_of_the_environment_is_told_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    serve.env("STEADING_ADMIN_EMAIL", "ada@example.com").env("STEADING_ADMIN_PASSWORD", "short");
+
+    let ran = serve.output().expect("run");
+
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let words = "steading: the admin of the settings was refused: password must be at least 15 characters long\n";
+    assert!(said.ends_with(words), "{said}");
+    assert!(!ran.status.success());
+}
