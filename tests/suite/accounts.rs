@@ -3,6 +3,7 @@ use futures_util::future::join_all;
 use insta::assert_json_snapshot;
 use poem::http::Method;
 use serde_json::json;
+use steading::base::TenantId;
 
 use crate::support::{PASSWORD, TestApp};
 
@@ -165,6 +166,28 @@ async fn guessing_ends_after_ten_wrong_passwords_for_the_right_one_too_and_begin
     assert_eq!(app.login("bob@example.com", "wrong").await.status, 401, "others are not locked");
     app.advance(900);
     assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
+}
+
+/// Otherwise accounts that are older than the setting would be told from none by their time.
+#[tokio::test]
+async fn a_password_takes_on_todays_cost_when_its_owner_signs_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    TestApp::on_disk(folder.path(), &[]).await.register("ada@example.com").await;
+    let app = TestApp::on_disk(folder.path(), &[("ACCOUNTS__HASH_MEMORY_KIB", "9216")]).await;
+    let (db, main) = (&app.app.db, TenantId::main());
+    let sql = "SELECT password_hash FROM users";
+    let kept = || async {
+        let hash = db.read(&main, |tx| tx.find(sql, &[], |row| Ok(row.text(0)?.to_owned()))).await;
+        hash.expect("read").expect("an account")
+    };
+
+    assert_eq!(app.login("ada@example.com", "wrong").await.status, 401);
+    assert!(kept().await.starts_with("$argon2id$v=19$m=8192,"), "a wrong guess changes nothing");
+    assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
+
+    assert!(kept().await.starts_with("$argon2id$v=19$m=9216,"));
+    assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
+    assert_eq!(app.login("ada@example.com", "wrong").await.status, 401);
 }
 
 /// An account that does not exist is locked like one that does.

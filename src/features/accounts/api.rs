@@ -114,6 +114,13 @@ struct Newcomer {
     password: Secret<String>,
 }
 
+/// Whose password was right.
+struct Judged {
+    user: UserId,
+    /// Its hash as kept and as it should be, if passwords have another cost now.
+    new_hash: Option<(String, String)>,
+}
+
 #[OpenApi(prefix_path = "/api/v1")]
 impl AccountsApi {
     /// Register
@@ -171,10 +178,8 @@ impl AccountsApi {
         let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
 
         let judged = self.judge(&tenant, email, Secret::new(password)).await;
-        let user = match judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
-            Some(user) => user,
-            None => return Err(Error::WrongCredentials.into()),
-        };
+        let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
+        let Judged { user, new_hash } = judged.ok_or(Error::WrongCredentials)?;
         attempt.succeeded(&self.kv);
 
         let session = self.session(&config, user, now);
@@ -183,6 +188,9 @@ impl AccountsApi {
             .db
             .write(&tenant, move |tx| {
                 store::set_last_sign_in(tx, user, now)?;
+                if let Some((old, new)) = &new_hash {
+                    store::replace_password_hash(tx, user, old, new)?;
+                }
                 store::insert_session(tx, &opened)?;
                 store::find_user(tx, user)?.ok_or(Error::WrongCredentials)
             })
@@ -415,11 +423,19 @@ impl AccountsApi {
     }
 
     /// Whose account it is, if the password is right. Takes as long if there is no account.
-    async fn judge(&self, tenant: &TenantId, email: String, password: Secret<String>) -> Result<Option<UserId>, Error> {
+    async fn judge(&self, tenant: &TenantId, email: String, password: Secret<String>) -> Result<Option<Judged>, Error> {
         let found = self.db.get(tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
         let (user, kept) = found.unzip();
-        let is_right = self.passwords.is_right(password, kept).await?;
-        Ok(user.filter(|_| is_right))
+        let is_right = self.passwords.is_right(password.clone(), kept.clone()).await?;
+        let Some((user, kept)) = user.zip(kept).filter(|_| is_right) else {
+            return Ok(None);
+        };
+        if self.passwords.has_todays_cost(&kept) {
+            return Ok(Some(Judged { user, new_hash: None }));
+        }
+        // If the threads are busy, the next sign-in does it.
+        let new = self.passwords.hash(password).await.ok();
+        Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
     }
 
     /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up.

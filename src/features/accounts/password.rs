@@ -43,6 +43,14 @@ impl Passwords {
         format!("$argon2id$v=19$m={memory},t={iterations},p=1${salt}${hash}")
     }
 
+    /// Whether a kept password costs as much to check as one that is made today. Once it does not,
+    /// its account is told from none by its time.
+    pub(super) fn has_todays_cost(&self, kept: &str) -> bool {
+        let dummy = self.dummy();
+        let cost = |hash| PasswordHash::new(hash).map(|it| (it.algorithm, it.version, it.params)).ok();
+        cost(kept) == cost(&dummy)
+    }
+
     /// The form in which a password is kept.
     pub(super) async fn hash(&self, password: Secret<String>) -> Result<String, Error> {
         let (config, salt) = (self.config.get(), self.random.bytes());

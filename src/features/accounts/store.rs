@@ -60,6 +60,15 @@ pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<
     })
 }
 
+/// Keeps a password in another form, unless it was changed meanwhile.
+pub(super) fn replace_password_hash(tx: &mut Tx<'_>, id: UserId, old: &str, new: &str) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        &[id.into(), old.into(), new.into()],
+    )
+    .map(drop)
+}
+
 /// One page of people, the oldest first, after the position `after`.
 pub(super) fn list_users(
     tx: &mut Tx<'_>,
