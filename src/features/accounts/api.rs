@@ -196,7 +196,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(Json(SignedIn::new(self.token_pair(&config, &tenant, &session, now)?, user)))
+        Ok(Json(SignedIn { tokens: self.token_pair(&config, &tenant, &session, now)?, user }))
     }
 
     /// Get fresh tokens
@@ -466,7 +466,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(SignedIn::new(self.token_pair(config, tenant, &session, now)?, user))
+        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
     }
 
     fn session(&self, config: &AccountsConfig, user: UserId, now: Timestamp) -> Session {

@@ -237,22 +237,9 @@ pub struct TokenPair {
 #[derive(Clone, Object)]
 #[oai(rename_all = "camelCase")]
 pub struct SignedIn {
-    /// Send it as `Authorization: Bearer …`.
-    pub access_token: String,
-    /// Works once, for the next pair.
-    pub refresh_token: String,
-    /// Always `Bearer`.
-    pub token_type: String,
-    /// Seconds until the access token stops working.
-    pub expires_in: u64,
+    #[oai(flatten)]
+    pub tokens: TokenPair,
     pub user: User,
-}
-
-impl SignedIn {
-    pub fn new(tokens: TokenPair, user: User) -> Self {
-        let TokenPair { access_token, refresh_token, token_type, expires_in } = tokens;
-        Self { access_token, refresh_token, token_type, expires_in, user }
-    }
 }
 
 /// A link with which someone becomes an admin. Shown this once.
