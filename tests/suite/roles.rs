@@ -39,10 +39,11 @@ fn roles_work_with_the_server_running_and_with_it_stopped() {
     let create =
         |email, role| ["admin", "create", "--email", email, "--password", "correct horse battery", "--role", role];
 
-    steading(folder.path(), &create("ada@example.com", "admin"));
+    let stopped = steading(folder.path(), &create("ada@example.com", "admin"));
+    assert!(stopped.contains(&format!("in {}, which no server uses", folder.path().join("data").display())));
     let server = Server::start(folder.path(), &[]);
     assert!(!server.greeting.contains("setup"), "there is an admin already: {}", server.greeting);
-    steading(folder.path(), &create("bob@example.com", "user"));
+    assert!(!steading(folder.path(), &create("bob@example.com", "user")).contains("no server"));
     let again = refused(folder.path(), &create("ADA@example.com", "admin"));
     assert!(again.contains("there is an account with this address"), "{again}");
     assert!(steading(folder.path(), &["admin", "link"]).contains("/setup#token=setup_"));
