@@ -30,6 +30,10 @@ use crate::kv::Kv;
 /// A day, as sessions are counted.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
+/// Most sessions of one account, so that signing in again and again does not fill the disk.
+/// The one that was not used for longest makes room for the next.
+const SESSIONS_MAX: i64 = 1_000;
+
 /// The endpoints of accounts, with what they need.
 #[derive(Clone, Debug)]
 pub struct AccountsApi {
@@ -184,7 +188,7 @@ impl AccountsApi {
 
         let session = self.session(&config, user, now);
         let opened = session.clone();
-        let user = self
+        let (user, ended) = self
             .db
             .write(&tenant, move |tx| {
                 store::set_last_sign_in(tx, user, now)?;
@@ -192,9 +196,14 @@ impl AccountsApi {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
                 store::insert_session(tx, &opened)?;
-                store::find_user(tx, user)?.ok_or(Error::WrongCredentials)
+                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX)?;
+                let user = store::find_user(tx, user)?.ok_or(Error::WrongCredentials)?;
+                Ok::<_, Error>((user, ended))
             })
             .await?;
+        for session in ended {
+            self.gate.forget_session(session);
+        }
 
         Ok(Json(SignedIn { tokens: self.token_pair(&config, &tenant, &session, now)?, user }))
     }
