@@ -1,5 +1,6 @@
 //! Accounts: registering, signing in, sessions, roles.
 use futures_util::future::join_all;
+use futures_util::poll;
 use insta::assert_json_snapshot;
 use poem::http::Method;
 use serde_json::json;
@@ -334,6 +335,24 @@ async fn signing_out_is_felt_at_once_by_this_session_only() {
     assert_eq!(app.profile(&token).await.refusal(), (401, "token-invalid"));
     assert_eq!(app.refresh(&here.str("refreshToken")).await.status, 401);
     assert_eq!(app.profile(&other).await.status, 200);
+}
+
+/// A browser that signs out and is closed at once takes no answer, and the token is no better for it.
+#[tokio::test]
+async fn signing_out_is_felt_within_five_seconds_also_when_nobody_waits_for_the_answer() {
+    let app = TestApp::new().await;
+    let token = app.register("ada@example.com").await.str("accessToken");
+    assert_eq!(app.profile(&token).await.status, 200, "verified, and so remembered");
+
+    let mut out = Box::pin(app.ask(Method::POST, "/api/v1/auth/logout").bearer(&token).send());
+    assert!(poll!(&mut out).is_pending());
+    let (db, main) = (&app.app.db, TenantId::main());
+    let count = || db.read(&main, |tx| tx.find("SELECT count(*) FROM sessions", &[], |row| row.integer(0)));
+    while count().await.expect("read") != Some(0) {}
+    drop(out);
+    app.advance(5);
+
+    assert_eq!(app.profile(&token).await.refusal(), (401, "token-invalid"));
 }
 
 #[tokio::test]
