@@ -569,10 +569,12 @@ async fn a_cursor_is_its_callers_own_and_cannot_be_made_up() {
     let path = format!("/api/v1/admin/users?limit=1&cursor={cursor}");
 
     let own = app.as_role("admin", Method::GET, &path).send().await;
+    let later = app.login("admin@example.com", PASSWORD).await.str("accessToken");
+    let later = app.ask(Method::GET, &path).bearer(&later).send().await;
     let others = app.operator(Method::GET, &path).send().await;
     let forged = app.as_role("admin", Method::GET, &format!("{path}A")).send().await;
 
-    assert_eq!(own.status, 200);
+    assert_eq!((own.status, later.status), (200, 200), "also after signing in again");
     assert_eq!(others.body["errors"][0]["pointer"], "?cursor");
     assert_eq!(forged.refusal(), (422, "validation-failed"));
 }

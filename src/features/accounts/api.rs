@@ -24,7 +24,7 @@ use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, Paging};
 use crate::http::problem::{Fault, Problem};
-use crate::http::{Caller, ClientAddress, Input};
+use crate::http::{Caller, ClientAddress, Input, Subject};
 use crate::kv::Kv;
 
 /// A day, as sessions are counted.
@@ -357,7 +357,7 @@ impl AccountsApi {
         caller.must(USERS_READ)?;
 
         let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
-        let scope = format!("users {} {:?}", caller.tenant(), caller.subject());
+        let scope = cursor_scope(&caller);
         let page = asked.check(&self.cursors, &scope)?;
         let after = page.after.as_deref().and_then(read_position);
         let (skip, limit, with_total) = (page.skip, page.limit, page.with_total);
@@ -553,6 +553,14 @@ fn session_end(config: &AccountsConfig, created_at: Timestamp, now: Timestamp) -
 
 fn checked_name(name: &str) -> Result<String, Fault> {
     normalize_name(name).map_err(|why| Fault::new("/name", "name", why))
+}
+
+/// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.
+fn cursor_scope(caller: &Caller) -> String {
+    match caller.subject() {
+        Subject::Operator => format!("users {} operator", caller.tenant()),
+        Subject::User { id, .. } => format!("users {} {id}", caller.tenant()),
+    }
 }
 
 /// What a cursor remembers of the last account on a page.
