@@ -1,6 +1,5 @@
 //! The endpoints of accounts.
 use std::sync::Arc;
-use std::time::Duration;
 
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
@@ -14,6 +13,7 @@ use super::model::{
     USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
 use super::password::{self, Passwords};
+use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
@@ -26,9 +26,6 @@ use crate::http::paging::{self, Cursors, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::{Caller, ClientAddress, Input, Subject};
 use crate::kv::Kv;
-
-/// A day, as sessions are counted.
-const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
 /// The one that was not used for longest makes room for the next.
@@ -511,44 +508,6 @@ fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
         store::delete_setup_links(tx)?;
     }
     Ok(())
-}
-
-/// What became of a refresh token.
-enum Rotation {
-    /// The session as it is now; its current refresh token is the answer.
-    Current(Session),
-    Refused,
-    /// It was used before, and not just now: the session is over.
-    Ended,
-}
-
-fn rotate(tx: &mut Tx<'_>, config: &AccountsConfig, token: RefreshToken, now: Timestamp) -> Result<Rotation, Error> {
-    let Some(session) = store::find_live_session(tx, token.session, now)? else {
-        return Ok(Rotation::Refused);
-    };
-    if token.counter == session.refresh_counter {
-        let session = Session {
-            refresh_counter: session.refresh_counter + 1,
-            refreshed_at: now,
-            expires_at: session_end(config, session.created_at, now),
-            ..session
-        };
-        store::refresh_session(tx, &session)?;
-        return Ok(Rotation::Current(session));
-    }
-    let is_one_behind = token.counter + 1 == session.refresh_counter;
-    let grace = Duration::from_secs(config.refresh_grace_secs);
-    if is_one_behind && now <= session.refreshed_at.plus(grace) {
-        return Ok(Rotation::Current(session));
-    }
-    store::delete_session(tx, session.id)?;
-    Ok(Rotation::Ended)
-}
-
-/// When a session ends if nobody uses it again.
-fn session_end(config: &AccountsConfig, created_at: Timestamp, now: Timestamp) -> Timestamp {
-    let days = |count: u64| DAY * u32::try_from(count).unwrap_or(u32::MAX);
-    now.plus(days(config.session_idle_days)).min(created_at.plus(days(config.session_days_max)))
 }
 
 fn checked_name(name: &str) -> Result<String, Fault> {
