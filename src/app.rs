@@ -55,7 +55,7 @@ impl App {
         Self::wire(config, db, kv, clock, random).await
     }
 
-    /// An app whose data is gone with the process, for tests.
+    /// An app whose data is gone with the process: for tests, and for looking at the API.
     pub async fn in_memory(config: Live, clock: Clock, random: Random) -> anyhow::Result<Self> {
         Self::wire(config, Db::in_memory()?, Kv::in_memory(), clock, random).await
     }

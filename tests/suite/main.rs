@@ -5,6 +5,8 @@ mod accounts;
 mod contract;
 mod pages;
 mod roles;
+#[path = "../server.rs"]
+mod server;
 mod support;
 mod tidy;
 mod upgrade;
