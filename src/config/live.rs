@@ -7,8 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher};
 
-use super::load::{Error, Sources};
-use super::{Config, DEFAULT};
+use super::{Config, DEFAULT, Error, Sources};
 
 /// Editors write a file in several steps; a reload waits until they are done.
 const SETTLE: Duration = Duration::from_millis(200);

@@ -4,7 +4,9 @@
 //! is wrong is told at once ([`Error`]). The commented `config.toml` is embedded: it is the
 //! list of known settings, their types and defaults, and a test holds it against the code.
 mod accounts;
+mod complaint;
 mod cors;
+mod flags;
 mod http;
 mod live;
 mod load;
@@ -20,10 +22,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use self::accounts::{AccountsConfig, Registration};
+pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;
+pub use self::flags::Flags;
 pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
-pub use self::load::{Complaint, Error, Flags, Sources, environment};
+pub use self::load::{Sources, environment};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::server::ServerConfig;
 pub use self::setup::SetupConfig;
