@@ -59,6 +59,26 @@ fn a_file_that_is_missing_is_a_mistake_only_if_it_was_named() {
     assert_eq!(*Live::load(Sources::default()).expect("no file, no mistake").get(), Config::default());
 }
 
+/// The filter would take the word for the name of a part, and log nothing else.
+#[test]
+fn a_word_that_is_no_level_does_not_silence_the_log() {
+    let refused = |level: &str| fixture(&format!("[log]\nlevel = \"{level}\"\n")).complaints().remove(0);
+
+    let levels =
+        r#"is neither a level ("error", "warn", "info", "debug", "trace", "off") nor such as "steading::db=debug""#;
+    assert_eq!(refused("inof"), format!("config.toml:2:1: `log.level` \"inof\" {levels}; did you mean `info`?"));
+    assert_eq!(
+        refused("info,steading=debgu"),
+        format!("config.toml:2:1: `log.level` \"steading=debgu\" {levels}; did you mean `debug`?")
+    );
+    assert_eq!(refused("steading"), format!("config.toml:2:1: `log.level` \"steading\" {levels}"));
+    assert_eq!(refused(""), format!("config.toml:2:1: `log.level` \"\" {levels}"));
+    assert!(refused("info,{=debug").contains("is not understood"));
+    for level in ["off", "WARN", "info,steading::db=debug", "steading=trace,warn"] {
+        assert_eq!(fixture(&format!("[log]\nlevel = \"{level}\"\n")).load().log.level, level);
+    }
+}
+
 proptest::proptest! {
     /// Whatever lies in the file, the answer is settings or complaints.
     #[test]
