@@ -19,7 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::accounts::{AccountsConfig, Registration};
 pub use self::complaint::{Complaint, Error};
@@ -37,7 +37,7 @@ pub use self::storage::StorageConfig;
 pub const DEFAULT: &str = include_str!("../../config.toml");
 
 /// All settings. A feature gets a [`View`] of its own section only.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub server: Arc<ServerConfig>,

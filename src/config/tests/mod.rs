@@ -44,3 +44,24 @@ impl Fixture {
         error.to_string().replace(&folder, "").lines().map(ToOwned::to_owned).collect()
     }
 }
+
+/// Every setting by name, with settings that differ from the defaults in it alone.
+pub(crate) fn each_changed() -> Vec<(String, Config)> {
+    let known = load::known(DEFAULT);
+    let settings = known.iter().flat_map(|(section, keys)| keys.iter().map(move |(key, value)| (section, key, value)));
+    let changed = settings.map(|(section, key, value)| {
+        let other = match (key.as_str(), value) {
+            ("listen", _) => "\"127.0.0.1:9\"".to_owned(),
+            ("registration", _) => "\"closed\"".to_owned(),
+            ("format", _) => "\"json\"".to_owned(),
+            ("origins", _) => "[\"https://app.example.com\"]".to_owned(),
+            ("trusted_proxies", _) => "[\"10.0.0.0/8\"]".to_owned(),
+            (_, toml::Value::Integer(it)) => (it + 1).to_string(),
+            (_, toml::Value::Boolean(it)) => (!it).to_string(),
+            _ => "\"another\"".to_owned(),
+        };
+        let new = toml::from_str(&format!("[{section}]\n{key} = {other}\n")).expect("settings");
+        (format!("{section}.{key}"), new)
+    });
+    changed.collect()
+}

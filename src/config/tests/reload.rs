@@ -43,3 +43,23 @@ fn a_reload_knows_which_settings_changed() {
     assert_eq!(live::changes(&Config::default(), &new), ["log.requests", "server.trusted_proxies"]);
     assert!(live::changes(&new, &new.clone()).is_empty());
 }
+
+#[test]
+fn a_new_secret_alone_is_a_change() {
+    let it = fixture("[setup]\nadmin_email = \"ada@example.com\"\nadmin_password = \"one\"\n");
+    let live = Live::load(it.sources.clone()).expect("loaded");
+    let old = live.get();
+
+    it.write("config.toml", "[setup]\nadmin_email = \"ada@example.com\"\nadmin_password = \"two\"\n");
+    live.reload().expect("no mistakes");
+
+    assert_eq!(live.get().setup.admin_password.reveal(), "two");
+    assert_eq!(live::changes(&old, &live.get()), ["setup.admin_password"]);
+}
+
+#[test]
+fn a_change_of_any_setting_is_seen() {
+    for (setting, new) in each_changed() {
+        assert_eq!(live::changes(&Config::default(), &new), [setting]);
+    }
+}
