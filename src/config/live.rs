@@ -2,16 +2,11 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use notify::{RecursiveMode, Watcher};
 use toml::Table;
 
-use super::{Config, Error, Sources};
-
-/// Editors write a file in several steps; a reload waits until they are done.
-const SETTLE: Duration = Duration::from_millis(200);
+use super::{Config, Error, Sources, Watch};
 
 /// Settings that count only after a restart: where they are used, they are read once.
 const AFTER_RESTART: &[&str] =
@@ -100,37 +95,15 @@ impl Live {
         Ok(())
     }
 
-    /// Reloads whenever the file or its `conf.d` changes, until the guard is dropped.
-    pub fn watch(&self) -> notify::Result<Watch> {
-        let (live, (told, changes)) = (self.clone(), crossbeam_channel::bounded::<()>(1));
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|it| !it.kind.is_access()) {
-                let _ = told.try_send(());
-            }
-        })?;
-        for folder in self.sources.folders().iter().filter(|it| it.is_dir()) {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        }
-        std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
-            // Ends when the watcher, and with it the sender, is dropped.
-            while changes.recv().is_ok() {
-                while changes.recv_timeout(SETTLE).is_ok() {}
-                let _ = live.reload(); // a mistake is logged there, and the old settings stay
-            }
-        })?;
-        Ok(Watch { _watcher: watcher })
+    /// Reloads whenever the file or its `conf.d` changes, until the guard is dropped. Without a file there is none.
+    pub fn watch(&self) -> notify::Result<Option<Watch>> {
+        self.file().map(|file| Watch::start(self.clone(), file)).transpose()
     }
 
     /// The file that the settings come from, if there is one.
     pub fn file(&self) -> Option<&Path> {
         self.sources.file.as_deref()
     }
-}
-
-/// Watches for as long as it lives.
-#[derive(Debug)]
-pub struct Watch {
-    _watcher: notify::RecommendedWatcher,
 }
 
 /// The keys whose values differ; never the values, which may be secret.

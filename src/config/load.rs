@@ -104,11 +104,11 @@ impl Sources {
     fn files(&self, error: &mut Error) -> Vec<PathBuf> {
         let Some(file) = &self.file else { return Vec::new() };
         let mut files = vec![file.clone()];
-        let folder = file.with_file_name("conf.d");
+        let folder = more_settings(file);
         match std::fs::read_dir(&folder) {
             Ok(entries) => {
                 let mut more: Vec<_> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
-                more.retain(|it| it.extension().is_some_and(|it| it == "toml"));
+                more.retain(|it| is_settings(it));
                 more.sort();
                 files.extend(more);
             }
@@ -117,13 +117,17 @@ impl Sources {
         }
         files
     }
+}
 
-    /// Folders whose changes may change the settings.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
-        let Some(file) = &self.file else { return Vec::new() };
-        let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        vec![folder.to_owned(), folder.join("conf.d")]
-    }
+/// The folder whose files add to the settings in `file`.
+pub(super) fn more_settings(file: &Path) -> PathBuf {
+    file.with_file_name("conf.d")
+}
+
+/// Whether a file in there counts: what an editor or a package manager hides beside it does not.
+pub(super) fn is_settings(file: &Path) -> bool {
+    let is_hidden = file.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && file.extension().is_some_and(|it| it == "toml")
 }
 
 type Known = BTreeMap<String, BTreeMap<String, Value>>;

@@ -16,6 +16,7 @@ mod setup;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use self::log::{LogConfig, LogFormat};
 pub use self::server::ServerConfig;
 pub use self::setup::SetupConfig;
 pub use self::storage::StorageConfig;
+pub use self::watch::Watch;
 
 /// The commented default, as it lies at the project's root.
 pub const DEFAULT: &str = include_str!("../../config.toml");

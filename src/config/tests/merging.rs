@@ -7,6 +7,7 @@ fn later_sources_win() {
     it.write("conf.d/20.toml", "[server]\npublic_url = \"https://c.example\"\n");
     it.write("conf.d/10.toml", "[server]\npublic_url = \"https://b.example\"\nstop_grace_secs = 2\n");
     it.write("conf.d/ignored.txt", "not a setting");
+    it.write("conf.d/.20.toml", "not a setting");
     let mut it = it
         .with("STEADING__SERVER__STOP_GRACE_SECS", "3")
         .with("STEADING__SERVER__TRUSTED_PROXIES", "[\"10.0.0.0/8\", \"::1\"]");
