@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
-    let _watch = config.file().is_some().then(|| config.watch()).transpose()?;
+    let _watch = config.watch().context("cannot watch the settings")?;
     let grace = settings.server.stop_grace();
     let doors = vec![Door::Tcp(tcp), Door::Socket(socket)];
     crate::http::serve(doors, shell, lifecycle.stop_token(), grace).await;
