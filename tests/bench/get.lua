@@ -1,0 +1,2 @@
+-- The same page again and again.
+dofile(os.getenv("BENCH_SCRIPTS") .. "/common.lua")

