@@ -24,7 +24,7 @@ use crate::http::cors::{Cors, Origins};
 use crate::http::health::Health;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{Limits, LivePolicy, Policy, Problem, Shell, pages, problem, swagger};
+use crate::http::{Limits, LivePolicy, Policy, Problem, Shell, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::work::{Lifecycle, Pool, Worker};
 
@@ -59,7 +59,7 @@ impl App {
         Self::wire(config, db, kv, clock, random).await
     }
 
-    /// An app whose data is gone with the process, for tests.
+    /// An app whose data is gone with the process: for tests, and for looking at the API.
     pub async fn in_memory(config: Live, clock: Clock, random: Random) -> anyhow::Result<Self> {
         Self::wire(config, Db::in_memory()?, Kv::in_memory(), clock, random).await
     }
@@ -161,7 +161,7 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((self.accounts.clone(), self.collections.clone(), self.records.clone()));
-        let kinds = [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS].concat();
+        let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
             let database = if db.is_sound() { Ok(()) } else { Err("a database file is damaged".to_owned()) };

@@ -51,8 +51,10 @@ pub fn steading(folder: &Path, args: &[&str]) -> String {
     said
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
+/// The binary in the folder, with the cheapest passwords that the settings allow: no test is about their cost.
+pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_steading"));
-    command.current_dir(folder).args(args);
+    let cheap = [("STEADING__ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("STEADING__ACCOUNTS__HASH_ITERATIONS", "1")];
+    command.current_dir(folder).args(args).envs(cheap);
     command
 }

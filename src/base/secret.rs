@@ -1,10 +1,10 @@
 //! A value that must not be seen: not in a log, not in a panic, not in freed memory.
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
-/// Holds a secret. Printing it shows `[secret]`; dropping it wipes it.
+/// Holds a secret. Printing or serializing it shows `[secret]`; dropping it wipes it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret<T: Zeroize>(T);
 
@@ -37,6 +37,12 @@ impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {
     }
 }
 
+impl<T: Zeroize> Serialize for Secret<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("[secret]")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +52,7 @@ mod tests {
         let secret = Secret::new("hunter2".to_owned());
 
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[secret] Some([secret])");
+        assert_eq!(serde_json::to_string(&secret).expect("JSON"), "\"[secret]\"");
         assert_eq!(secret.reveal(), "hunter2");
     }
 }

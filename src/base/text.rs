@@ -1,4 +1,5 @@
-//! What is done to text: addresses brought to one form, and near misses named.
+//! What is done to text: addresses and names brought to one form, and near misses named.
+use unicode_normalization::UnicodeNormalization;
 
 /// Longest address that RFC 5321 section 4.5.3.1 lets through.
 const EMAIL_BYTES_MAX: usize = 254;
@@ -7,8 +8,10 @@ const EMAIL_BYTES_MAX: usize = 254;
 ///
 /// Spaces around it are dropped and letters are made small, in the part before
 /// the `@` too: no mail system in use tells `Ada@` from `ada@`, and people do not either.
+/// Letters with marks are composed, and what cannot be seen is refused, so that two
+/// addresses that look the same are the same as far as Unicode tells.
 pub fn normalize_email(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
+    let text = normal(&text.trim().to_lowercase());
     if EMAIL_BYTES_MAX < text.len() {
         return Err("must be at most 254 bytes long");
     }
@@ -17,7 +20,9 @@ pub fn normalize_email(text: &str) -> Result<String, &'static str> {
     };
     let local_fits = !local.is_empty()
         && local.len() <= 64
-        && local.chars().all(|it| !it.is_whitespace() && !it.is_control() && !"@()<>[],;:\\\"".contains(it))
+        && local
+            .chars()
+            .all(|it| !it.is_whitespace() && !it.is_control() && !is_invisible(it) && !"@()<>[],;:\\\"".contains(it))
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..");
@@ -30,7 +35,38 @@ pub fn normalize_email(text: &str) -> Result<String, &'static str> {
     if !local_fits || !domain_fits {
         return Err("must be an e-mail address, such as ada@example.com");
     }
-    Ok(text.to_lowercase())
+    Ok(text)
+}
+
+/// Brings a name, which others will see, to one line of text, or says what is wrong with it.
+///
+/// What steers a terminal, splits the header of a mail or turns the direction of reading
+/// around is part of nobody's name. Joiners are: Persian and many emoji need them.
+pub fn normalize_name(text: &str) -> Result<String, &'static str> {
+    let text = normal(text.trim());
+    if text.chars().any(|it| it.is_control() || is_direction_or_break(it)) {
+        return Err("must be one line of text, without control characters");
+    }
+    Ok(text)
+}
+
+/// Text with each letter and its marks composed (Unicode NFC): keyboards differ in how they write `ü`.
+pub fn normal(text: &str) -> String {
+    text.nfc().collect()
+}
+
+/// Characters that turn the direction of reading around, or end a line or paragraph.
+fn is_direction_or_break(it: char) -> bool {
+    matches!(it, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters that are not drawn (Unicode's `Default_Ignorable_Code_Point`).
+fn is_invisible(it: char) -> bool {
+    matches!(it,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The candidate that `typed` was most likely meant to be, if any is near.
@@ -57,12 +93,15 @@ mod tests {
         assert_eq!(normalize_email("  Ada.Lovelace+x@Example.COM ").as_deref(), Ok("ada.lovelace+x@example.com"));
         assert_eq!(normalize_email("ada@localhost").as_deref(), Ok("ada@localhost"));
         assert_eq!(normalize_email("jürgen@bücher.example").as_deref(), Ok("jürgen@bücher.example"));
+        assert_eq!(normalize_email("ju\u{308}rgen@bu\u{308}cher.example").as_deref(), Ok("jürgen@bücher.example"));
+        assert_eq!(normalize_email("\u{212a}im@example.com").as_deref(), Ok("kim@example.com"), "the sign for kelvin");
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(65));
         let longer = format!("a@{}", "a.".repeat(130));
+        let grows = format!("{}@b", "\u{130}".repeat(32)); // a small `İ` takes more bytes than a capital one
         for text in [
             "",
             "@",
@@ -78,10 +117,24 @@ mod tests {
             "a\n@b",
             "a@b\r\nBcc: c@d",
             "\"a\"@b",
+            "ad\u{200b}a@b",
+            "\u{202e}ada@b",
+            "\u{ad}ada@b",
+            grows.as_str(),
             long.as_str(),
             longer.as_str(),
         ] {
             assert!(normalize_email(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_line_and_keeps_the_joiners_that_scripts_need() {
+        assert_eq!(normalize_name("  Ada Lovelace ").as_deref(), Ok("Ada Lovelace"));
+        assert_eq!(normalize_name("ju\u{308}rgen").as_deref(), Ok("jürgen"));
+        assert!(normalize_name("م\u{200c}ن 👩\u{200d}🔬").is_ok());
+        for text in ["a\nb", "a\u{0}", "a\u{85}b", "\u{1b}[2J", "a\u{2028}b", "\u{202e}a", "\u{2066}a"] {
+            assert!(normalize_name(text).is_err(), "{text:?} was accepted");
         }
     }
 

@@ -2,20 +2,23 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use notify::{RecursiveMode, Watcher};
+use toml::Table;
 
-use super::load::{Error, Sources};
-use super::{Config, DEFAULT};
-
-/// Editors write a file in several steps; a reload waits until they are done.
-const SETTLE: Duration = Duration::from_millis(200);
+use super::{Config, Error, Sources, Watch};
 
 /// Settings that count only after a restart: where they are used, they are read once.
-const AFTER_RESTART: &[&str] =
-    &["server.listen", "storage.", "accounts.hash_threads", "accounts.hash_queue_max", "log.", "setup."];
+const AFTER_RESTART: &[&str] = &[
+    "server.listen",
+    "server.stop_grace_secs",
+    "storage.",
+    "accounts.hash_threads",
+    "accounts.hash_queue_max",
+    "log.level",
+    "log.format",
+    "setup.",
+];
 
 /// The settings in force, and where they come from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,10 +85,11 @@ impl Live {
         let config = self.sources.load().inspect_err(|cause| {
             tracing::error!("the settings have mistakes and were not taken up:\n{cause}");
         })?;
-        let changed = changes(&self.get(), &config);
-        if changed.is_empty() {
+        let old = self.get();
+        if *old == config {
             return Ok(());
         }
+        let changed = changes(&old, &config);
         self.current.store(Arc::new(config));
         let (later, now): (Vec<_>, Vec<_>) = changed
             .iter()
@@ -99,25 +103,9 @@ impl Live {
         Ok(())
     }
 
-    /// Reloads whenever the file or its `conf.d` changes, until the guard is dropped.
-    pub fn watch(&self) -> notify::Result<Watch> {
-        let (live, (told, changes)) = (self.clone(), crossbeam_channel::bounded::<()>(1));
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|it| !it.kind.is_access()) {
-                let _ = told.try_send(());
-            }
-        })?;
-        for folder in self.sources.folders().iter().filter(|it| it.is_dir()) {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        }
-        std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
-            // Ends when the watcher, and with it the sender, is dropped.
-            while changes.recv().is_ok() {
-                while changes.recv_timeout(SETTLE).is_ok() {}
-                let _ = live.reload(); // a mistake is logged there, and the old settings stay
-            }
-        })?;
-        Ok(Watch { _watcher: watcher })
+    /// Reloads whenever the file or its `conf.d` changes, until the guard is dropped. Without a file there is none.
+    pub fn watch(&self) -> notify::Result<Option<Watch>> {
+        self.file().map(|file| Watch::start(self.clone(), file)).transpose()
     }
 
     /// The file that the settings come from, if there is one.
@@ -126,32 +114,20 @@ impl Live {
     }
 }
 
-/// Watches for as long as it lives.
-#[derive(Debug)]
-pub struct Watch {
-    _watcher: notify::RecommendedWatcher,
-}
-
 /// The keys whose values differ; never the values, which may be secret.
 pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
-    let known = super::load::known(DEFAULT);
-    let keys = known.iter().flat_map(|(section, keys)| keys.keys().map(move |key| (section, key)));
-    let (old, new) = (format!("{old:#?}"), format!("{new:#?}"));
-    if old == new {
-        return Vec::new();
+    let (before, after) = (Table::try_from(old).unwrap_or_default(), Table::try_from(new).unwrap_or_default());
+    let mut changed = Vec::new();
+    for (section, keys) in &after {
+        for (key, value) in keys.as_table().into_iter().flatten() {
+            if before.get(section).and_then(|it| it.get(key)) != Some(value) {
+                changed.push(format!("{section}.{key}"));
+            }
+        }
     }
-    keys.filter(|(section, key)| excerpt(&old, section, key) != excerpt(&new, section, key))
-        .map(|(section, key)| format!("{section}.{key}"))
-        .collect()
-}
-
-/// What stands for a key in the printed settings, where secrets are not shown.
-fn excerpt<'a>(printed: &'a str, section: &str, key: &str) -> &'a str {
-    let after = |text: &'a str, mark: String| text.split_once(mark.as_str()).map_or("", |(_, rest)| rest);
-    let section = after(printed, format!("\n    {section}: "));
-    let value = after(section, format!("\n        {key}: "));
-    value.split_once("\n        ").map_or(value, |(first, rest)| {
-        // A list goes on over several lines, until its closing bracket.
-        if first.ends_with('[') { &value[..first.len() + rest.find(']').unwrap_or(0)] } else { first }
-    })
+    // In the tables all secrets look the same.
+    if old.setup.admin_password != new.setup.admin_password {
+        changed.push("setup.admin_password".to_owned());
+    }
+    changed
 }

@@ -1,13 +1,12 @@
 //! From files, environment and flags to one checked [`Config`], or to all complaints at once.
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT, LogFormat};
+use super::complaint::place;
+use super::{Config, DEFAULT, Error, Flags};
 use crate::base::text::nearest;
 
 const PREFIX: &str = "STEADING__";
@@ -33,14 +32,6 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// Settings from the command line.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    pub listen: Option<SocketAddr>,
-    /// For a developer's own machine: loopback only, readable logs, relaxed limits.
-    pub dev: bool,
-}
-
 /// The variables of this process that concern us.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment() -> Vec<(String, String)> {
@@ -50,47 +41,6 @@ pub fn environment() -> Vec<(String, String)> {
             Some((name, value.to_string_lossy().into_owned()))
         })
         .collect()
-}
-
-/// Everything that is wrong with the settings.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Error {
-    pub complaints: Vec<Complaint>,
-}
-
-/// One thing that is wrong: where, and what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    pub place: String,
-    pub text: String,
-}
-
-impl Complaint {
-    /// File, line and column; what comes from no file is last.
-    fn position(&self) -> (bool, String, u32, u32) {
-        let mut parts = self.place.rsplitn(3, ':');
-        let column = parts.next().and_then(|it| it.parse().ok());
-        let line = parts.next().and_then(|it| it.parse().ok());
-        match (parts.next(), line, column) {
-            (Some(file), Some(line), Some(column)) => (false, file.to_owned(), line, column),
-            _ => (true, String::new(), 0, 0),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.complaints.iter().map(|it| format!("{}: {}", it.place, it.text)).collect();
-        out.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl Error {
-    fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
-        self.complaints.push(Complaint { place: place.into(), text: text.into() });
-    }
 }
 
 /// Sections with their keys and defaults, read from the commented file.
@@ -147,20 +97,18 @@ impl Sources {
                 merge.error.add(place, format!("`{section}.{key}` {text}"));
             }
         }
-        // From the top of the file to its end, as one mends it.
-        merge.error.complaints.sort_by_key(Complaint::position);
-        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error) }
+        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error.sorted()) }
     }
 
     /// The file and what lies in `conf.d` beside it, in the order in which they count.
     fn files(&self, error: &mut Error) -> Vec<PathBuf> {
         let Some(file) = &self.file else { return Vec::new() };
         let mut files = vec![file.clone()];
-        let folder = file.with_file_name("conf.d");
+        let folder = more_settings(file);
         match std::fs::read_dir(&folder) {
             Ok(entries) => {
                 let mut more: Vec<_> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
-                more.retain(|it| it.extension().is_some_and(|it| it == "toml"));
+                more.retain(|it| is_settings(it));
                 more.sort();
                 files.extend(more);
             }
@@ -169,13 +117,17 @@ impl Sources {
         }
         files
     }
+}
 
-    /// Folders whose changes may change the settings.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
-        let Some(file) = &self.file else { return Vec::new() };
-        let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        vec![folder.to_owned(), folder.join("conf.d")]
-    }
+/// The folder whose files add to the settings in `file`.
+pub(super) fn more_settings(file: &Path) -> PathBuf {
+    file.with_file_name("conf.d")
+}
+
+/// Whether a file in there counts: what an editor or a package manager hides beside it does not.
+pub(super) fn is_settings(file: &Path) -> bool {
+    let is_hidden = file.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && file.extension().is_some_and(|it| it == "toml")
 }
 
 type Known = BTreeMap<String, BTreeMap<String, Value>>;
@@ -297,36 +249,6 @@ impl Merge {
         }
         whole.try_into().unwrap_or_default()
     }
-}
-
-impl Flags {
-    fn apply(&self, config: &mut Config, error: &mut Error) {
-        let server = Arc::make_mut(&mut config.server);
-        if let Some(listen) = self.listen {
-            server.listen = listen;
-        }
-        if !self.dev {
-            return;
-        }
-        if !server.listen.ip().is_loopback() {
-            error.add("--dev", format!("listens on loopback addresses only, not on {}", server.listen));
-        }
-        let log = Arc::make_mut(&mut config.log);
-        log.format = LogFormat::Text;
-        log.level = "info,steading=debug".to_owned();
-        let accounts = Arc::make_mut(&mut config.accounts);
-        accounts.password_length_min_admin = 8;
-        accounts.sign_in_failures_per_account_max = 1_000;
-        accounts.sign_in_failures_per_address_max = 10_000;
-    }
-}
-
-/// `config.toml:12:5`, for the byte at `offset`.
-fn place(file: &str, text: &str, offset: usize) -> String {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{file}:{line}:{column}")
 }
 
 fn meant<'a>(typed: &str, known: impl Iterator<Item = &'a String>) -> String {

@@ -4,7 +4,9 @@
 //! is wrong is told at once ([`Error`]). The commented `config.toml` is embedded: it is the
 //! list of known settings, their types and defaults, and a test holds it against the code.
 mod accounts;
+mod complaint;
 mod cors;
+mod flags;
 mod http;
 mod live;
 mod load;
@@ -14,26 +16,30 @@ mod setup;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::accounts::{AccountsConfig, Registration};
+pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;
+pub use self::flags::Flags;
 pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
-pub use self::load::{Complaint, Error, Flags, Sources, environment};
+pub use self::load::{Sources, environment};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::server::ServerConfig;
 pub use self::setup::SetupConfig;
 pub use self::storage::StorageConfig;
+pub use self::watch::Watch;
 
 /// The commented default, as it lies at the project's root.
 pub const DEFAULT: &str = include_str!("../../config.toml");
 
 /// All settings. A feature gets a [`View`] of its own section only.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub server: Arc<ServerConfig>,

@@ -38,12 +38,28 @@ impl Folder {
 }
 
 /// Makes a folder that only its owner may enter: what is in it opens every account.
+///
+/// The folder above it is synced, for after a power cut a file is found only if all the folders
+/// above it are. SQLite sees to the one that the file is in.
 pub(super) fn make(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|it| !it.as_os_str().is_empty());
+    above.map_or(Ok(()), make)?;
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
+    builder.recursive(true); // for a folder that someone else makes at the same time
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|cause| Error::Io { what: path.display().to_string(), cause })
+    let make = || {
+        builder.create(path)?;
+        match File::open(above.unwrap_or(Path::new(".")))?.sync_all() {
+            // Some file systems have no folders to sync.
+            Err(cause) if cause.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
+            outcome => outcome,
+        }
+    };
+    make().map_err(|cause| Error::Io { what: path.display().to_string(), cause })
 }
 
 /// Free room on the disk of a folder, in bytes. A file system that cannot tell has room

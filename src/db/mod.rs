@@ -185,6 +185,18 @@ impl Db {
         read(self.tenants.get(tenant)?, work).await
     }
 
+    /// As [`Db::read`], in the server's own database.
+    pub async fn read_system<T, E>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        read(Arc::clone(&self.system), work).await
+    }
+
     /// Runs one statement that finds its row by key, on the thread that asks.
     ///
     /// Cheaper than [`Db::read`], and stopped early ([`Error::BudgetSpent`]) if it is no point read.
@@ -245,7 +257,10 @@ where
 {
     let (asker, answer) = oneshot::channel();
     database.readers.send(Box::new(move |tx| {
-        let _ = asker.send(tx.map_err(E::from).and_then(work));
+        // Nobody waits any more: the work would be for nothing.
+        if !asker.is_closed() {
+            let _ = asker.send(tx.map_err(E::from).and_then(work));
+        }
     }));
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))

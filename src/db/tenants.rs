@@ -89,7 +89,7 @@ impl Tenants {
         if let Home::Folder(_) = self.home {
             folder::make(&self.home.tenant_folder(tenant))?;
         }
-        self.open(tenant).map(drop)
+        self.open(tenant, self.asked.fetch_add(1, Ordering::Relaxed)).map(drop)
     }
 
     /// The open database of a tenant; opens and migrates it if need be.
@@ -99,10 +99,10 @@ impl Tenants {
             database.last_asked.store(asked, Ordering::Relaxed);
             return Ok(Arc::clone(database));
         }
-        self.open(tenant)
+        self.open(tenant, asked)
     }
 
-    fn open(&self, tenant: &TenantId) -> Result<Arc<Database>, Error> {
+    fn open(&self, tenant: &TenantId, asked: u64) -> Result<Arc<Database>, Error> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = open.get(tenant) {
             return Ok(Arc::clone(database));
@@ -118,6 +118,7 @@ impl Tenants {
             close_one(&mut open)?;
         }
         let database = Database::open(self.home.tenant(tenant), migrate::TENANT, &self.options, &self.clock)?;
+        database.last_asked.store(asked, Ordering::Relaxed);
         let database = Arc::new(database);
         open.insert(tenant.clone(), Arc::clone(&database));
         Ok(database)
@@ -150,4 +151,24 @@ fn close_one(open: &mut HashMap<TenantId, Arc<Database>>) -> Result<(), Error> {
     let oldest = idle.min_by_key(|(_, it)| it.last_asked.load(Ordering::Relaxed)).map(|(id, _)| id.clone());
     open.remove(&oldest.ok_or(Error::TooManyTenants)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenant_that_was_not_asked_for_the_longest_is_closed_first() {
+        let options = Options { tenants_open_max: 2, read_threads: 1, ..Options::default() };
+        let tenants = Tenants::new(Home::Memory("closed-first".to_owned()), options, Clock::system());
+        let [first, second, third] = ["first", "second", "third"].map(|it| it.parse::<TenantId>().expect("a name"));
+        for tenant in [&first, &first, &second] {
+            tenants.get(tenant).expect("opened");
+        }
+
+        tenants.get(&third).expect("opened");
+
+        let open = tenants.open.read().expect("unpoisoned");
+        assert!(!open.contains_key(&first) && open.contains_key(&second) && open.contains_key(&third));
+    }
 }

@@ -11,6 +11,8 @@ pub struct Tx<'a> {
     engine: Engine<'a>,
     /// Looked at between statements; a single statement has the progress handler for that.
     deadline: Instant,
+    /// Whether the engine was told to begin one; a point read goes without.
+    has_begun: bool,
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
 }
@@ -18,6 +20,14 @@ pub struct Tx<'a> {
 /// The engine behind a transaction. PostgreSQL will be the second variant.
 enum Engine<'a> {
     Sqlite(&'a Connection),
+}
+
+impl Engine<'_> {
+    fn is_autocommit(&self) -> bool {
+        match self {
+            Self::Sqlite(connection) => connection.is_autocommit(),
+        }
+    }
 }
 
 impl fmt::Debug for Tx<'_> {
@@ -28,7 +38,8 @@ impl fmt::Debug for Tx<'_> {
 
 impl<'a> Tx<'a> {
     pub(super) fn sqlite(connection: &'a Connection, deadline: Instant) -> Self {
-        Self { engine: Engine::Sqlite(connection), deadline, saw_damage: false }
+        let has_begun = !connection.is_autocommit();
+        Self { engine: Engine::Sqlite(connection), deadline, has_begun, saw_damage: false }
     }
 
     pub(super) fn saw_damage(&self) -> bool {
@@ -106,6 +117,11 @@ impl<'a> Tx<'a> {
     fn watched<T>(&mut self, run: impl FnOnce(&Engine<'_>) -> Result<T, Error>) -> Result<T, Error> {
         if self.deadline < Instant::now() {
             return Err(Error::BudgetSpent);
+        }
+        // A closure that goes on after the failure that ended its transaction would commit
+        // each further statement alone, and be told that nothing was written.
+        if self.has_begun && self.engine.is_autocommit() {
+            return Err(Error::EndedTransaction);
         }
         let outcome = run(&self.engine);
         self.saw_damage |= matches!(outcome, Err(Error::Damaged));

@@ -8,3 +8,10 @@ pub mod accounts;
 pub mod collections;
 pub mod records;
 pub mod server_keys;
+
+use crate::http::problem::{self, Kind};
+
+/// Every kind of problem that the product reports; the catalogue page lists them.
+pub fn problems() -> Vec<&'static Kind> {
+    [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS].concat()
+}

@@ -128,22 +128,17 @@ pub fn versioned(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::accounts;
-    use crate::http::problem;
-
-    fn kinds() -> Vec<&'static Kind> {
-        [problem::PROBLEMS, accounts::PROBLEMS].concat()
-    }
+    use crate::features;
 
     /// A code without a page is a dead link in every such answer.
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
-        for kind in kinds() {
+        for kind in features::problems() {
             let page = text(ProblemPages::get(&format!("{}.md", kind.code)));
             assert!(200 < page.len() && page.starts_with("# "), "{}", kind.code);
         }
         for page in ProblemPages::iter() {
-            assert!(kinds().iter().any(|it| format!("{}.md", it.code) == page.as_ref()), "{page}");
+            assert!(features::problems().iter().any(|it| format!("{}.md", it.code) == page.as_ref()), "{page}");
         }
     }
 

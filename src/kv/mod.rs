@@ -5,13 +5,14 @@
 //! crash loses at most what was counted since the last flush. redb is never waited for
 //! on the path of a request, and a file that cannot be read is begun anew.
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::base::{Clock, Timestamp};
+use crate::base::{Clock, Timestamp, text};
 
 /// Counters by key: how many, and until when (milliseconds since 1970).
 const COUNTERS: TableDefinition<'_, &str, (u32, i64)> = TableDefinition::new("counters");
@@ -56,12 +57,12 @@ struct Counters {
 impl Kv {
     /// Opens the file, or begins a new one where it is damaged: what is in it may be lost.
     pub fn open(path: &Path, clock: &Clock) -> Result<Self, Error> {
-        let database = Database::create(path).or_else(|cause| {
-            tracing::warn!(file = %path.display(), %cause, "the cache file cannot be read; a new one is begun");
+        let (database, counters) = read(path, clock.now()).or_else(|cause| {
+            tracing::warn!(file = %path.display(), cause, "the cache file cannot be read; a new one is begun");
             let _ = std::fs::remove_file(path);
-            Database::create(path)
+            let database = Database::create(path)?;
+            Ok::<_, Error>((database, HashMap::new()))
         })?;
-        let counters = load(&database, clock.now())?;
         let counters = Counters { by_key: counters, ..Counters::default() };
         Ok(Self { counters: Arc::new(Mutex::new(counters)), file: Some(Arc::new(database)) })
     }
@@ -147,11 +148,11 @@ impl Counters {
         });
     }
 
-    /// Drops ended windows, and then the half that ends soonest, so that a flood of
-    /// keys costs time once in a while and memory never.
+    /// Drops ended windows and, if that did not free a quarter, the half that ends soonest: a flood
+    /// of keys costs time once in a while and memory never.
     fn make_room(&mut self, now: Timestamp) {
         self.drop_ended(now);
-        if self.by_key.len() < COUNTERS_MAX {
+        if self.by_key.len() <= COUNTERS_MAX / 4 * 3 {
             return;
         }
         let mut ends: Vec<_> = self.by_key.values().map(|it| it.resets_at).collect();
@@ -170,19 +171,34 @@ impl Counters {
     }
 }
 
+/// Opens a file and loads what is in it, or says why that cannot be done.
+fn read(path: &Path, now: Timestamp) -> Result<(Database, HashMap<String, Count>), String> {
+    let open = || {
+        let mut database = Database::create(path)?;
+        if !database.check_integrity()? {
+            tracing::warn!(file = %path.display(), "the cache file was mended");
+        }
+        let counters = load(&database, now)?;
+        Ok((database, counters))
+    };
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(outcome) => outcome.map_err(|cause: Error| text::chain(&cause)),
+        // redb panics over some kinds of damage.
+        Err(_) => Err("it is damaged".to_owned()),
+    }
+}
+
 fn load(database: &Database, now: Timestamp) -> Result<HashMap<String, Count>, Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(COUNTERS)?;
+    // What ended while nothing ran is in no counter of ours, so no flush would remove it.
+    transaction.open_table(COUNTERS)?.retain(|_, (_, resets_at)| now.millis() < resets_at)?;
     transaction.commit()?;
     let table = database.begin_read()?.open_table(COUNTERS)?;
     let mut counters = HashMap::new();
     for entry in table.iter()?.take(COUNTERS_MAX) {
         let (key, value) = entry?;
         let (count, resets_at) = value.value();
-        let count = Count { count, resets_at: Timestamp::from_millis(resets_at) };
-        if now < count.resets_at {
-            counters.insert(key.value().to_owned(), count);
-        }
+        counters.insert(key.value().to_owned(), Count { count, resets_at: Timestamp::from_millis(resets_at) });
     }
     Ok(counters)
 }
@@ -236,6 +252,67 @@ mod tests {
         let kv = Kv::open(&path, &clock()).expect("opened all the same");
 
         assert_eq!(kv.count_up("a", MINUTE, Timestamp::from_millis(0)).count, 1);
+    }
+
+    /// What is in it may be lost, and a server that does not start for its cache is worse.
+    #[test]
+    fn a_file_with_damage_anywhere_in_it_is_begun_anew() {
+        let (folder, clock) = (tempfile::tempdir().expect("a folder"), clock());
+        let path = folder.path().join("cache.redb");
+        let kv = Kv::open(&path, &clock).expect("opened");
+        for n in 0..2_000 {
+            kv.count_up(&n.to_string(), MINUTE, clock.now());
+        }
+        kv.flush(clock.now()).expect("flushed");
+        drop(kv);
+        let whole = std::fs::read(&path).expect("closed");
+
+        for part in 0..whole.len() / 4_096 {
+            for fill in [0x00, 0xA5, 0xFF] {
+                let mut bytes = whole.clone();
+                bytes[part * 4_096..(part + 1) * 4_096].fill(fill);
+                std::fs::write(&path, bytes).expect("written");
+
+                let kv = Kv::open(&path, &clock).expect("opened all the same");
+                kv.count_up("a", MINUTE, clock.now());
+                kv.flush(clock.now()).expect("flushed");
+            }
+        }
+    }
+
+    /// Windows that were over while the server was down would fill the file for ever.
+    #[test]
+    fn windows_that_ended_meanwhile_are_not_in_the_file_any_more() {
+        let (folder, clock) = (tempfile::tempdir().expect("a folder"), clock());
+        let path = folder.path().join("cache.redb");
+        let kv = Kv::open(&path, &clock).expect("opened");
+        kv.count_up("ended", MINUTE, clock.now());
+        kv.count_up("goes on", 3 * MINUTE, clock.now());
+        kv.flush(clock.now()).expect("flushed");
+        drop(kv);
+        clock.advance(MINUTE);
+
+        drop(Kv::open(&path, &clock).expect("opened again"));
+
+        let file = Database::open(&path).expect("opened");
+        let table = file.begin_read().expect("begun").open_table(COUNTERS).expect("there");
+        let keys: Vec<_> = table.iter().expect("read").map(|it| it.expect("read").0.value().to_owned()).collect();
+        assert_eq!(keys, ["goes on"]);
+    }
+
+    /// Else each new key of a flood would cost a look at all others.
+    #[test]
+    fn making_room_makes_room_for_many() {
+        let kv = Kv::in_memory();
+        for n in 0..COUNTERS_MAX {
+            let window = MINUTE + Duration::from_millis(u64::try_from(n).expect("small"));
+            kv.count_up(&n.to_string(), window, Timestamp::from_millis(0));
+        }
+        let one_has_ended = Timestamp::from_millis(0).plus(MINUTE);
+
+        kv.count_up("one more", MINUTE, one_has_ended);
+
+        assert!(kv.lock().by_key.len() <= COUNTERS_MAX * 3 / 4, "{} are left", kv.lock().by_key.len());
     }
 
     #[test]

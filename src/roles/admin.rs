@@ -44,15 +44,28 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
                 body["name"] = name.into();
             }
             let user = operator.ask(Method::POST, "/api/v1/admin/users", Some(&body)).await?.json()?;
-            say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])));
+            say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])))?;
+            say_where(context, &operator)?;
         }
         Args::Link => {
             let link = operator.ask(Method::POST, "/api/v1/admin/setup-links", None).await?.json()?;
-            say(text(&link["url"]));
-            say(format!("works once, until {}", text(&link["expiresAt"])));
+            say(text(&link["url"]))?;
+            say(format!("works once, until {}", text(&link["expiresAt"])))?;
+            say_where(context, &operator)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without a running server the folder may be a new one, in a place that was not meant.
+fn say_where(context: &Context, operator: &Operator) -> anyhow::Result<()> {
+    match operator {
+        Operator::AtTheSocket(_) => Ok(()),
+        Operator::InProcess(..) => {
+            let folder = std::path::absolute(&context.data).unwrap_or_else(|_| context.data.clone());
+            say(format!("in {}, which no server uses at the moment", folder.display()))
+        }
+    }
 }
 
 fn text(value: &serde_json::Value) -> &str {

@@ -4,14 +4,17 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Command;
+use super::{Command, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
-    clap_complete::generate(args.shell, &mut Command::command(), "steading", &mut std::io::stdout());
-    ExitCode::SUCCESS
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // Written at once: the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Command::command(), "steading", &mut script);
+    say(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -17,13 +17,13 @@ struct Finding {
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let mut findings = vec![settings(context), folder(&context.data)];
-    if findings.iter().all(|it| it.outcome.is_ok()) {
+    if context.data.exists() && findings.iter().all(|it| it.outcome.is_ok()) {
         findings.extend(databases(context).await);
     }
     for Finding { part, outcome } in &findings {
         match outcome {
-            Ok(text) => say(format!("ok    {part}: {text}")),
-            Err(text) => say(format!("WRONG {part}: {text}")),
+            Ok(text) => say(format!("ok    {part}: {text}"))?,
+            Err(text) => say(format!("WRONG {part}: {text}"))?,
         }
     }
     Ok(if findings.iter().all(|it| it.outcome.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -37,20 +37,30 @@ fn settings(context: &Context) -> Finding {
     Finding { part: "settings", outcome }
 }
 
+/// Looks at the folder, and leaves it as it is: a mistyped name must not become one.
 fn folder(data: &Path) -> Finding {
     let probe = data.join(".doctor");
-    let outcome = std::fs::create_dir_all(data)
-        .and_then(|()| std::fs::write(&probe, b"probe"))
-        .and_then(|()| std::fs::remove_file(&probe))
-        .map(|()| format!("{} can be written", data.display()))
-        .map_err(|cause| {
-            let why = cause.to_string();
-            format!(
-                "{} cannot be written: {why}; give it to the user that runs the server, or name another with --data",
-                data.display()
-            )
-        });
+    let outcome = if data.exists() {
+        std::fs::write(&probe, b"probe")
+            .and_then(|()| std::fs::remove_file(&probe))
+            .map(|()| format!("{} can be written", data.display()))
+    } else {
+        can_be_made(data).map(|()| format!("there is no folder {} yet; `steading serve` makes it", data.display()))
+    };
+    let outcome = outcome.map_err(|cause| {
+        let why = cause.to_string();
+        format!(
+            "{} cannot be written: {why}; give it to the user that runs the server, or name another with --data",
+            data.display()
+        )
+    });
     Finding { part: "folder", outcome }
+}
+
+/// Whether the nearest folder above that exists can be written.
+fn can_be_made(data: &Path) -> std::io::Result<()> {
+    let above = data.ancestors().skip(1).find(|it| it.exists()).unwrap_or(Path::new("."));
+    Ok(rustix::fs::access(above, rustix::fs::Access::WRITE_OK)?)
 }
 
 async fn databases(context: &Context) -> Vec<Finding> {

@@ -12,9 +12,11 @@ mod openapi;
 mod operator;
 mod serve;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Flags, Live, Sources, environment};
@@ -84,7 +86,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Doctor => doctor::run(&context).await,
         Role::Health => health::run(&context).await,
         Role::Openapi(args) => openapi::run(&context, &args).await,
-        Role::Completions(args) => Ok(completions::run(&args)),
+        Role::Completions(args) => completions::run(&args),
     }
 }
 
@@ -95,8 +97,13 @@ pub fn fail(cause: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Tells a person what a role found or did.
-#[expect(clippy::print_stdout, reason = "roles talk to a person at a terminal")]
-fn say(text: impl std::fmt::Display) {
-    println!("{text}");
+/// Tells a person or a program what a role found or did.
+///
+/// That nobody reads any more (`steading openapi | head`) is no failure; what could not be
+/// written to a file is one, since half a document may look like a whole one.
+fn say(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("cannot write to standard output"),
+    }
 }

@@ -15,7 +15,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let path = if args.newer { "/openapi-3.1.json" } else { "/openapi.json" };
-    let document = Operator::find(context).await?.ask(Method::GET, path, None).await?.json()?;
-    say(format!("{document:#}"));
+    let document = Operator::find_to_look(context).await?.ask(Method::GET, path, None).await?.json()?;
+    say(format!("{document:#}"))?;
     Ok(ExitCode::SUCCESS)
 }

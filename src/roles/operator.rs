@@ -64,6 +64,16 @@ impl Operator {
         Ok(Self::InProcess(Box::new(app), shell))
     }
 
+    /// As [`Operator::find`], for what needs no data: where there is no folder, none is made.
+    pub(super) async fn find_to_look(context: &Context) -> anyhow::Result<Self> {
+        if context.data.exists() {
+            return Self::find(context).await;
+        }
+        let app = App::in_memory(context.settings()?, Clock::system(), Random::system()).await?;
+        let shell = app.shell(app.routes()?);
+        Ok(Self::InProcess(Box::new(app), shell))
+    }
+
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Reply> {
         let body = body.map(ToString::to_string).unwrap_or_default();
         match self {
@@ -98,7 +108,8 @@ async fn ask_socket(socket: &Path, method: Method, path: &str, body: String) -> 
     }
 }
 
-async fn ask_shell(shell: &Shell, method: Method, path: &str, body: String) -> anyhow::Result<Reply> {
+/// Asks as the operator, in this process.
+pub(super) async fn ask_shell(shell: &Shell, method: Method, path: &str, body: String) -> anyhow::Result<Reply> {
     let request = poem::Request::builder()
         .method(method)
         .uri(path.parse::<Uri>()?)

@@ -12,13 +12,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::operator::SOCKET;
+use super::operator::{SOCKET, ask_shell};
 use super::{Context, logs, say};
 use crate::app::App;
 use crate::base::{Clock, Random, TenantId};
-use crate::config::{Config, Flags, Live};
+use crate::config::{Config, Flags, Live, SetupConfig};
 use crate::features::accounts;
-use crate::http::{Caller, Door, Shell};
+use crate::http::{Door, Shell};
 use crate::work::Lifecycle;
 
 #[derive(Debug, clap::Args)]
@@ -50,13 +50,13 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let address = tcp.local_addr()?;
 
     let shell = Arc::new(app.shell(app.routes()?));
-    make_first_admin(&settings, &shell).await?;
+    make_first_admin(&app, &settings.setup, &shell).await?;
     greet(&app, &settings, address, &context.data).await?;
 
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
-    let _watch = config.file().is_some().then(|| config.watch()).transpose()?;
+    let _watch = config.watch().context("cannot watch the settings")?;
     let grace = settings.server.stop_grace();
     let doors = vec![Door::Tcp(tcp), Door::Socket(socket)];
     crate::http::serve(doors, shell, lifecycle.stop_token(), grace).await;
@@ -82,25 +82,21 @@ fn open_socket(path: &Path) -> anyhow::Result<UnixListener> {
     open().with_context(|| format!("cannot open the socket {}", path.display()))
 }
 
-/// Makes the admin that the settings name, unless there is one already.
-async fn make_first_admin(settings: &Config, shell: &Shell) -> anyhow::Result<()> {
-    let setup = &settings.setup;
-    if setup.admin_email.is_empty() {
+/// Makes the admin that the settings name, unless there is an admin already.
+async fn make_first_admin(app: &App, setup: &SetupConfig, shell: &Shell) -> anyhow::Result<()> {
+    if setup.admin_email.is_empty() || accounts::admin_exists(&app.db, &TenantId::main()).await? {
         return Ok(());
     }
     let body = json!({ "email": setup.admin_email, "password": setup.admin_password.reveal(), "role": "admin" });
-    let request = poem::Request::builder()
-        .method(Method::POST)
-        .uri_str("/api/v1/admin/users")
-        .header("host", "localhost")
-        .header("content-type", "application/json")
-        .extension(Caller::operator(TenantId::main()))
-        .body(body.to_string());
-    let response = shell.answer(request).await;
-    match response.status().as_u16() {
+    let reply = ask_shell(shell, Method::POST, "/api/v1/admin/users", body.to_string()).await?;
+    match reply.status {
         201 => tracing::info!("the admin of the settings was made"),
-        409 => {} // made at an earlier start
-        _ => anyhow::bail!("the admin of the settings was refused: {}", response.into_body().into_string().await?),
+        409 => tracing::warn!("the admin of the settings was not made: someone else has an account with the address"),
+        // A restart on a full disk, so that something can be deleted.
+        507 => tracing::warn!("there was no room to look after the admin of the settings"),
+        _ => {
+            reply.json().context("the admin of the settings was refused")?;
+        }
     }
     Ok(())
 }
@@ -112,17 +108,21 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
     } else {
         settings.server.url()
     };
-    say(format!("Steading {}", env!("CARGO_PKG_VERSION")));
-    say(format!("  API      {url}/api/v1   documentation {url}/api-docs"));
+    let mut lines = vec![
+        format!("Steading {}", env!("CARGO_PKG_VERSION")),
+        format!("  API      {url}/api/v1   documentation {url}/api-docs"),
+    ];
     let main = TenantId::main();
     if !accounts::admin_exists(&app.db, &main).await? {
         let lifetime = settings.accounts.setup_link_lifetime();
         let link = accounts::open_setup_link(&app.db, &main, &url, lifetime, &app.random, &app.clock).await?;
-        say(format!("  setup    {}", link.url));
-        say(format!("           makes you the first admin; works once, until {}", link.expires_at));
+        lines.push(format!("  setup    {}", link.url));
+        lines.push(format!("           makes you the first admin; works once, until {}", link.expires_at));
     }
     // Last, so that a program that reads along knows that everything was said.
-    say(format!("  listens  {address}   data {}", data.display()));
+    lines.push(format!("  listens  {address}   data {}", data.display()));
+    // A full disk behind it must not keep the server from its work.
+    let _ = say(lines.join("\n"));
     Ok(())
 }
 

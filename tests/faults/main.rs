@@ -15,20 +15,12 @@ use std::time::{Duration, Instant};
 use load::{Load, ask};
 use server::{Server, steading};
 
-/// The cheapest passwords that the settings allow: these tests are about the disk.
-const CHEAP: &[(&str, &str)] =
-    &[("STEADING__ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("STEADING__ACCOUNTS__HASH_ITERATIONS", "1")];
-
-fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [CHEAP, more].concat()
-}
-
 #[test]
 fn what_was_acknowledged_survives_twenty_kills() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut load = Load::new(8);
     for round in 0..20 {
-        let mut server = Server::start(folder.path(), &settings(&[]));
+        let mut server = Server::start(folder.path(), &[]);
         if round == 0 {
             assert!(server.greeting.contains("/setup#token="), "a fresh folder: {}", server.greeting);
             load.register(&server.url);
@@ -42,7 +34,7 @@ fn what_was_acknowledged_survives_twenty_kills() {
         server.process.wait().expect("gone");
     }
 
-    let server = Server::start(folder.path(), &settings(&[]));
+    let server = Server::start(folder.path(), &[]);
     load.check(&server.url);
     drop(server);
     assert!(1_000 < load.acknowledged(), "only {} writes were acknowledged", load.acknowledged());
@@ -55,7 +47,7 @@ fn what_was_acknowledged_survives_twenty_kills() {
 fn a_failed_fsync_ends_the_process_without_a_false_answer() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut load = Load::new(8);
-    let mut server = Server::start(folder.path(), &settings(&[]));
+    let mut server = Server::start(folder.path(), &[]);
     load.register(&server.url);
     let id = server.process.id().to_string();
     let inject = "inject=fsync,fdatasync:error=EIO:when=50+";
@@ -72,7 +64,7 @@ fn a_failed_fsync_ends_the_process_without_a_false_answer() {
     assert_eq!(status.code(), Some(74), "{status:?}");
     let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
     assert!(log.contains("the disk failed; stopping without answering"), "{log}");
-    let server = Server::start(folder.path(), &settings(&[]));
+    let server = Server::start(folder.path(), &[]);
     load.check(&server.url);
     println!("{} writes were acknowledged before the disk failed, and none was lost", load.acknowledged());
 }
@@ -115,7 +107,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_nearly_full_disk_refuses_writes_and_lets_reading_and_signing_out_go_on() {
     let disk = SmallDisk::mount();
-    let settings = settings(&[("STEADING__STORAGE__FREE_BYTES_MIN", "2000000")]);
+    let settings = [("STEADING__STORAGE__FREE_BYTES_MIN", "2000000")];
     let mut load = Load::new(4);
     let server = Server::start(disk.path(), &settings);
     load.register(&server.url);
@@ -142,7 +134,7 @@ fn a_nearly_full_disk_refuses_writes_and_lets_reading_and_signing_out_go_on() {
 #[test]
 fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
     let disk = SmallDisk::mount();
-    let settings = settings(&[("STEADING__STORAGE__FREE_BYTES_MIN", "0")]);
+    let settings = [("STEADING__STORAGE__FREE_BYTES_MIN", "0")];
     let mut load = Load::new(4);
     let mut server = Server::start(disk.path(), &settings);
     load.register(&server.url);
@@ -171,4 +163,47 @@ fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
     drop(server);
     let server = Server::start(disk.path(), &settings);
     load.check(&server.url);
+}
+
+/// Whoever lacks room must be able to restart, sign in, and delete something.
+#[test]
+fn a_nearly_full_disk_does_not_keep_the_server_from_starting() {
+    let disk = SmallDisk::mount();
+    let settings = [
+        ("STEADING__STORAGE__FREE_BYTES_MIN", "2000000"),
+        ("STEADING__SETUP__ADMIN_EMAIL", "root@example.com"),
+        ("STEADING__SETUP__ADMIN_PASSWORD", "correct horse battery"),
+    ];
+    let mut load = Load::new(1);
+    let mut server = Server::start(disk.path(), &settings);
+    load.register(&server.url);
+    server.process.kill().expect("killed");
+    server.process.wait().expect("gone");
+    disk.fill(1_000_000);
+
+    let server = Server::start(disk.path(), &settings);
+
+    load.check(&server.url);
+}
+
+/// After a power cut a file is found only if every folder above it was synced too.
+#[test]
+fn a_new_folder_is_on_the_disk_before_anything_is_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().canonicalize().expect("there");
+    let trace = path.join("trace");
+    let ran = Command::new("strace")
+        .args(["-f", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .args([env!("CARGO_BIN_EXE_steading"), "migrate"])
+        .current_dir(&path)
+        .output()
+        .expect("strace is installed (tests/run installs it)");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+
+    let synced = std::fs::read_to_string(&trace).expect("a trace");
+    for made_in in ["", "/data", "/data/tenants", "/data/tenants/main"] {
+        let made_in = format!("<{}{made_in}>", path.display());
+        assert!(synced.contains(&made_in), "{made_in} was not synced: {synced}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Accounts: registering, signing in, sessions, roles.
 use futures_util::future::join_all;
+use futures_util::poll;
 use insta::assert_json_snapshot;
 use poem::http::Method;
 use serde_json::json;
+use steading::base::TenantId;
 
 use crate::support::{PASSWORD, TestApp};
 
@@ -51,6 +53,22 @@ async fn an_address_has_one_account_however_it_is_written() {
       "code": "email-taken"
     }
     "#);
+}
+
+/// Keyboards differ in how they write letters with marks; eyes do not.
+#[tokio::test]
+async fn an_address_and_a_password_are_the_same_from_every_keyboard() {
+    let app = TestApp::new().await;
+    let (composed, decomposed) = ("j\u{fc}rgen", "ju\u{308}rgen");
+    let body = json!({ "email": format!("{decomposed}@example.com"), "password": format!("{decomposed} mag Birnen") });
+    let made = app.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
+    assert_eq!((made.status, made.body["user"]["email"].as_str()), (201, Some("j\u{fc}rgen@example.com")));
+
+    for letters in [composed, decomposed] {
+        let password = format!("{letters} mag Birnen");
+        assert_eq!(app.login(&format!("{letters}@example.com"), &password).await.status, 200, "{letters:?}");
+        assert_eq!(app.register(&format!("{letters}@example.com")).await.refusal(), (409, "email-taken"));
+    }
 }
 
 /// Settled by the constraint, not by a look before.
@@ -123,6 +141,7 @@ async fn a_wrong_password_and_an_unknown_address_cannot_be_told_apart() {
     let mut nonsense = app.login("no address at all", "not the password").await;
 
     assert_eq!(wrong.refusal(), (401, "wrong-credentials"));
+    assert_eq!(wrong.header("www-authenticate"), Some("Bearer"), "RFC 9110 section 15.5.2");
     for reply in [&mut wrong, &mut unknown, &mut nonsense] {
         reply.body["instance"] = json!("");
         for header in ["x-request-id", "x-response-time"] {
@@ -150,6 +169,28 @@ async fn guessing_ends_after_ten_wrong_passwords_for_the_right_one_too_and_begin
     assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
 }
 
+/// Otherwise accounts that are older than the setting would be told from none by their time.
+#[tokio::test]
+async fn a_password_takes_on_todays_cost_when_its_owner_signs_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    TestApp::on_disk(folder.path(), &[]).await.register("ada@example.com").await;
+    let app = TestApp::on_disk(folder.path(), &[("ACCOUNTS__HASH_MEMORY_KIB", "9216")]).await;
+    let (db, main) = (&app.app.db, TenantId::main());
+    let sql = "SELECT password_hash FROM users";
+    let kept = || async {
+        let hash = db.read(&main, |tx| tx.find(sql, &[], |row| Ok(row.text(0)?.to_owned()))).await;
+        hash.expect("read").expect("an account")
+    };
+
+    assert_eq!(app.login("ada@example.com", "wrong").await.status, 401);
+    assert!(kept().await.starts_with("$argon2id$v=19$m=8192,"), "a wrong guess changes nothing");
+    assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
+
+    assert!(kept().await.starts_with("$argon2id$v=19$m=9216,"));
+    assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 200);
+    assert_eq!(app.login("ada@example.com", "wrong").await.status, 401);
+}
+
 /// An account that does not exist is locked like one that does.
 #[tokio::test]
 async fn the_lock_does_not_tell_who_has_an_account() {
@@ -159,6 +200,49 @@ async fn the_lock_does_not_tell_who_has_an_account() {
     }
 
     assert_eq!(app.login("nobody@example.com", "wrong").await.status, 429);
+}
+
+/// Nothing was learned from a guess that was not looked at, and a busy server must not lock people out.
+#[tokio::test]
+async fn what_a_busy_server_turns_away_is_no_wrong_guess() {
+    let app = TestApp::with(&[
+        ("ACCOUNTS__HASH_THREADS", "1"),
+        ("ACCOUNTS__HASH_QUEUE_MAX", "1"),
+        ("ACCOUNTS__SIGN_IN_FAILURES_PER_ACCOUNT_MAX", "50"),
+    ])
+    .await;
+
+    let flood = join_all((0..50).map(|_| app.login("ada@example.com", "wrong"))).await;
+
+    let (looked_at, turned_away): (Vec<_>, Vec<_>) = flood.iter().partition(|it| it.status == 401);
+    assert!(!turned_away.is_empty());
+    for reply in turned_away {
+        assert_eq!((reply.refusal(), reply.header("retry-after")), ((503, "busy"), Some("5")));
+    }
+    for _ in looked_at.len()..50 {
+        assert_eq!(app.login("ada@example.com", "wrong").await.status, 401);
+    }
+    assert_eq!(app.login("ada@example.com", "wrong").await.status, 429);
+}
+
+#[tokio::test]
+async fn an_access_token_does_not_outlive_its_session() {
+    let app = TestApp::with(&[
+        ("ACCOUNTS__ACCESS_TOKEN_SECS", "86400"),
+        ("ACCOUNTS__SESSION_IDLE_DAYS", "1"),
+        ("ACCOUNTS__SESSION_DAYS_MAX", "1"),
+    ])
+    .await;
+    let first = app.register("ada@example.com").await.str("refreshToken");
+    app.advance(43_200);
+    let second = app.refresh(&first).await;
+    let token = second.str("accessToken");
+    assert_eq!(second.body["expiresIn"], 43_200);
+    assert_eq!(app.profile(&token).await.status, 200, "verified, and so remembered");
+
+    app.advance(43_200);
+
+    assert_eq!(app.profile(&token).await.refusal(), (401, "token-invalid"));
 }
 
 #[tokio::test]
@@ -253,6 +337,24 @@ async fn signing_out_is_felt_at_once_by_this_session_only() {
     assert_eq!(app.profile(&other).await.status, 200);
 }
 
+/// A browser that signs out and is closed at once takes no answer, and the token is no better for it.
+#[tokio::test]
+async fn signing_out_is_felt_within_five_seconds_also_when_nobody_waits_for_the_answer() {
+    let app = TestApp::new().await;
+    let token = app.register("ada@example.com").await.str("accessToken");
+    assert_eq!(app.profile(&token).await.status, 200, "verified, and so remembered");
+
+    let mut out = Box::pin(app.ask(Method::POST, "/api/v1/auth/logout").bearer(&token).send());
+    assert!(poll!(&mut out).is_pending());
+    let (db, main) = (&app.app.db, TenantId::main());
+    let count = || db.read(&main, |tx| tx.find("SELECT count(*) FROM sessions", &[], |row| row.integer(0)));
+    while count().await.expect("read") != Some(0) {}
+    drop(out);
+    app.advance(5);
+
+    assert_eq!(app.profile(&token).await.refusal(), (401, "token-invalid"));
+}
+
 #[tokio::test]
 async fn signing_out_everywhere_ends_every_session_of_the_caller_and_no_other() {
     let app = TestApp::with_people().await;
@@ -288,6 +390,7 @@ async fn forged_and_foreign_tokens_are_refused_quickly() {
     for token in ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", foreign.as_str(), &long] {
         let reply = app.profile(token).await;
         assert_eq!(reply.status, 401, "{token:.40}");
+        assert!(reply.header("www-authenticate").is_some_and(|it| it.starts_with("Bearer")), "{token:.40}");
     }
     let twice = app.ask(Method::GET, "/api/v1/auth/profile").bearer("a").bearer("b").send().await;
     assert_eq!(twice.refusal(), (400, "malformed-request"));
@@ -312,6 +415,32 @@ async fn a_profile_is_changed_where_it_is_sent_and_only_in_the_version_it_is_mea
     assert_eq!((nothing.status, nothing.header("etag")), (200, Some("\"2\"")));
     assert_eq!(nothing.body["name"], "Ada");
     assert_eq!(patch(json!({ "name": "x" }), "nonsense").await.refusal(), (400, "malformed-request"));
+}
+
+/// API.md: absent and `null` differ in PATCH.
+#[tokio::test]
+async fn a_name_is_removed_with_null_and_kept_when_it_is_absent() {
+    let app = TestApp::with_people().await;
+    let patch = |body| app.as_role("user", Method::PATCH, "/api/v1/auth/profile").json(&body).send();
+    assert_eq!(patch(json!({ "name": "  Ada " })).await.body["name"], "Ada");
+
+    assert_eq!(patch(json!({})).await.body["name"], "Ada");
+    assert_eq!(patch(json!({ "name": null })).await.body["name"], "");
+}
+
+/// It is shown to others, in lists, mails and terminals.
+#[tokio::test]
+async fn a_name_cannot_steer_what_shows_it() {
+    let app = TestApp::with_people().await;
+    for name in ["a\r\nBcc: eve@example.com", "\u{1b}[2J", "admin\u{202e}gnp.exe", "a\tb\u{2028}c"] {
+        let patch = app.as_role("user", Method::PATCH, "/api/v1/auth/profile").json(&json!({ "name": name })).send();
+        let register = json!({ "email": "eve@example.com", "password": PASSWORD, "name": name });
+        let register = app.ask(Method::POST, "/api/v1/auth/register").json(&register).send();
+        for reply in [patch.await, register.await] {
+            assert_eq!(reply.refusal(), (422, "validation-failed"), "{name:?}");
+            assert_eq!(reply.body["errors"][0]["pointer"], "/name");
+        }
+    }
 }
 
 #[tokio::test]
@@ -345,6 +474,28 @@ async fn a_setup_link_ends_at_its_time() {
     let late = app.ask(Method::POST, "/api/v1/setup").json(&body).send().await;
 
     assert_eq!(late.refusal(), (403, "setup-link-invalid"));
+}
+
+/// The link of the first start is in a terminal and perhaps in a log: it must not outlive its purpose.
+#[tokio::test]
+async fn a_setup_link_ends_when_an_admin_is_made_in_another_way() {
+    let app = TestApp::new().await;
+    let link = app.operator(Method::POST, "/api/v1/admin/setup-links").send().await;
+    let token = link.str("url").split_once("#token=").expect("a secret").1.to_owned();
+    let make = |role: &str| {
+        let body = json!({ "email": format!("{role}@example.com"), "password": PASSWORD, "role": role });
+        app.operator(Method::POST, "/api/v1/admin/users").json(&body).send()
+    };
+    let set_up = |email| {
+        let body = json!({ "token": token, "email": email, "password": PASSWORD });
+        app.ask(Method::POST, "/api/v1/setup").json(&body).send()
+    };
+
+    assert_eq!(make("user").await.status, 201);
+    assert_eq!(set_up("user@example.com").await.refusal(), (409, "email-taken"), "it still works");
+    assert_eq!(make("admin").await.status, 201);
+
+    assert_eq!(set_up("eve@example.com").await.refusal(), (403, "setup-link-invalid"));
 }
 
 /// Otherwise anyone could keep the owner of a new server out of it.
@@ -418,10 +569,12 @@ async fn a_cursor_is_its_callers_own_and_cannot_be_made_up() {
     let path = format!("/api/v1/admin/users?limit=1&cursor={cursor}");
 
     let own = app.as_role("admin", Method::GET, &path).send().await;
+    let later = app.login("admin@example.com", PASSWORD).await.str("accessToken");
+    let later = app.ask(Method::GET, &path).bearer(&later).send().await;
     let others = app.operator(Method::GET, &path).send().await;
     let forged = app.as_role("admin", Method::GET, &format!("{path}A")).send().await;
 
-    assert_eq!(own.status, 200);
+    assert_eq!((own.status, later.status), (200, 200), "also after signing in again");
     assert_eq!(others.body["errors"][0]["pointer"], "?cursor");
     assert_eq!(forged.refusal(), (422, "validation-failed"));
 }

@@ -9,8 +9,15 @@ use crate::support::TestApp;
 /// Operations that a stranger may call. Adding a line here is a security decision.
 const PUBLIC: &[&str] = &["register", "login", "refresh_token", "set_up", "health", "health_live", "health_ready"];
 /// Operations whose collection decides who may: a stranger is let as far as its rules.
-const BY_RULE: &[&str] =
-    &["list_records", "create_record", "show_record", "update_record", "replace_record", "delete_record"];
+const BY_RULE: &[&str] = &[
+    "list_records",
+    "export_records",
+    "create_record",
+    "show_record",
+    "update_record",
+    "replace_record",
+    "delete_record",
+];
 /// Of these, what `readonly` may not even try.
 const WRITING: &[&str] = &["create_record", "update_record", "replace_record", "delete_record"];
 /// Operations that need a permission which only admins have.
@@ -24,6 +31,7 @@ const ADMINS_ONLY: &[&str] = &[
     "update_collection",
     "preview_collection",
     "delete_collection",
+    "import_records",
 ];
 
 struct Operation {

@@ -8,6 +8,8 @@ mod pages;
 mod records;
 mod roles;
 mod rules;
+#[path = "../server.rs"]
+mod server;
 mod support;
 mod tidy;
 mod transfers;

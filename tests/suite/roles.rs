@@ -1,112 +1,61 @@
 //! The command line, as an operator types it, with the real binary on a real folder.
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
-fn steading(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).output().expect("run")
+use crate::server::{Server, command, steading};
+
+/// Runs a role that must fail, and returns all that it said.
+fn refused(folder: &Path, args: &[&str]) -> String {
+    let ran = command(folder, args).output().expect("run");
+    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(!ran.status.success(), "{args:?}: {said}");
+    said
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_steading"));
-    command.current_dir(folder).args(args).env("STEADING__ACCOUNTS__HASH_MEMORY_KIB", "8192");
-    command
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// A server on a port that the system chose.
-struct Server {
-    process: Child,
-    greeting: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut process = command(folder, &["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
-        let mut greeting = String::new();
-        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
-        for line in lines.by_ref().take(5) {
-            greeting.push_str(&line.expect("a line"));
-            greeting.push('\n');
-            if greeting.contains("  listens") {
-                break;
-            }
-        }
-        Self { process, greeting }
-    }
-
-    fn stop(mut self) -> std::process::ExitStatus {
-        let id = i32::try_from(self.process.id()).expect("an id");
-        let pid = rustix::process::Pid::from_raw(id).expect("an id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
-        self.process.wait().expect("ended")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Tells the server to stop, and waits until it did.
+fn stop(mut server: Server) {
+    let id = i32::try_from(server.process.id()).expect("an id");
+    let pid = rustix::process::Pid::from_raw(id).expect("an id");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+    assert!(server.process.wait().expect("ended").success());
 }
 
 #[test]
 fn an_empty_folder_is_enough_and_the_greeting_has_all_one_needs() {
     let folder = tempfile::tempdir().expect("a folder");
 
-    let server = Server::start(folder.path());
+    let server = Server::start(folder.path(), &[]);
 
-    for part in ["Steading 0.", "/api/v1", "/api-docs", "listens", "/setup#token=setup_"] {
+    for part in ["Steading 0.", "/api/v1", "/api-docs", "listens", &format!("{}/setup#token=setup_", server.url)] {
         assert!(server.greeting.contains(part), "{part} is not in {}", server.greeting);
     }
-    assert!(text(&steading(folder.path(), &["health"])).contains("ok"));
-    assert!(server.stop().success());
-    assert!(!steading(folder.path(), &["health"]).status.success());
+    assert!(steading(folder.path(), &["health"]).contains("ok"));
+    stop(server);
+    assert!(refused(folder.path(), &["health"]).contains("stopped"));
 }
 
 #[test]
 fn roles_work_with_the_server_running_and_with_it_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
-    let create = |email: &str, role: &str| {
-        let args = ["admin", "create", "--email", email, "--password", "correct horse battery", "--role", role];
-        steading(folder.path(), &args)
-    };
+    let create =
+        |email, role| ["admin", "create", "--email", email, "--password", "correct horse battery", "--role", role];
 
-    let stopped = create("ada@example.com", "admin");
-    assert!(stopped.status.success(), "{}", text(&stopped));
-    let server = Server::start(folder.path());
+    let stopped = steading(folder.path(), &create("ada@example.com", "admin"));
+    assert!(stopped.contains(&format!("in {}, which no server uses", folder.path().join("data").display())));
+    let server = Server::start(folder.path(), &[]);
     assert!(!server.greeting.contains("setup"), "there is an admin already: {}", server.greeting);
-    let running = create("bob@example.com", "user");
-    assert!(running.status.success(), "{}", text(&running));
-    let again = create("ADA@example.com", "admin");
-    assert!(!again.status.success() && text(&again).contains("there is an account with this address"));
-    let link = steading(folder.path(), &["admin", "link"]);
-    assert!(text(&link).contains("/setup#token=setup_"));
-    assert!(steading(folder.path(), &["doctor"]).status.success());
-    let second = steading(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
-    assert!(
-        !second.status.success() && text(&second).contains("another Steading uses the folder"),
-        "{}",
-        text(&second)
-    );
-    assert!(server.stop().success());
+    assert!(!steading(folder.path(), &create("bob@example.com", "user")).contains("no server"));
+    let again = refused(folder.path(), &create("ADA@example.com", "admin"));
+    assert!(again.contains("there is an account with this address"), "{again}");
+    assert!(steading(folder.path(), &["admin", "link"]).contains("/setup#token=setup_"));
+    assert!(steading(folder.path(), &["doctor"]).contains("the server is running"));
+    let second = refused(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(second.contains("another Steading uses the folder"), "{second}");
+    stop(server);
 
-    let doctor = steading(folder.path(), &["doctor"]);
-    assert!(
-        doctor.status.success() && text(&doctor).contains("every page and reference was looked at"),
-        "{}",
-        text(&doctor)
-    );
-    assert!(text(&steading(folder.path(), &["openapi"])).contains("\"openapi\": \"3.0.3\""));
-    assert!(text(&steading(folder.path(), &["migrate"])).contains("is at version"));
-    assert!(text(&steading(folder.path(), &["completions", "bash"])).contains("complete"));
+    assert!(steading(folder.path(), &["doctor"]).contains("every page and reference was looked at"));
+    assert!(steading(folder.path(), &["openapi"]).contains("\"openapi\": \"3.0.3\""));
+    assert!(steading(folder.path(), &["migrate"]).contains("is at version"));
+    assert!(steading(folder.path(), &["completions", "bash"]).contains("complete"));
 }
 
 #[test]
@@ -114,15 +63,10 @@ fn a_mistake_in_the_settings_names_file_line_and_key() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("config.toml"), "[server]\nlisen = \"127.0.0.1:1\"\n").expect("written");
 
-    let output = steading(folder.path(), &["serve"]);
+    let said = refused(folder.path(), &["serve"]);
 
-    assert!(!output.status.success());
-    assert!(
-        text(&output).contains("config.toml:2:1: `server.lisen` is not a setting; did you mean `listen`?"),
-        "{}",
-        text(&output)
-    );
-    assert!(text(&steading(folder.path(), &["doctor"])).contains("WRONG settings"));
+    assert!(said.contains("config.toml:2:1: `server.lisen` is not a setting; did you mean `listen`?"), "{said}");
+    assert!(refused(folder.path(), &["doctor"]).contains("WRONG settings"));
 }
 
 #[test]
@@ -130,28 +74,109 @@ fn a_folder_that_cannot_be_made_is_told_with_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("data"), "a file in the way").expect("written");
 
-    let output = steading(folder.path(), &["serve"]);
+    let said = refused(folder.path(), &["serve"]);
 
-    assert!(!output.status.success() && text(&output).contains("cannot reach data"), "{}", text(&output));
-    assert!(text(&steading(folder.path(), &["doctor"])).contains("WRONG folder"));
+    assert!(said.contains("cannot reach data"), "{said}");
+    assert!(refused(folder.path(), &["doctor"]).contains("WRONG folder"));
 }
 
 #[test]
 fn the_admin_of_the_environment_is_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("password"), "correct horse battery\n").expect("written");
-    let start = || {
-        let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
-        serve.env("STEADING_ADMIN_EMAIL", "ada@example.com").env("STEADING_ADMIN_PASSWORD_FILE", "password");
-        let mut process = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
-        let lines = BufReader::new(process.stdout.take().expect("piped")).lines();
-        let greeting: Vec<_> = lines.take(3).map(|it| it.expect("a line")).collect();
-        Server { process, greeting: greeting.join("\n") }
-    };
+    let environment = [("STEADING_ADMIN_EMAIL", "ada@example.com"), ("STEADING_ADMIN_PASSWORD_FILE", "password")];
 
     for _ in 0..2 {
-        let server = start();
-        assert!(server.greeting.contains("listens") && !server.greeting.contains("setup"), "{}", server.greeting);
-        assert!(server.stop().success());
+        let server = Server::start(folder.path(), &environment);
+        assert!(!server.greeting.contains("setup"), "{}", server.greeting);
+        stop(server);
     }
+}
+
+/// As `steading openapi | head` does.
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for role in [&["openapi"][..], &["completions", "bash"], &["doctor"], &["admin", "link"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+
+        let ran = command(folder.path(), role).stdout(writer).output().expect("run");
+
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() && said.is_empty(), "{role:?}: {:?} {said}", ran.status);
+    }
+}
+
+/// Half a document that looks whole would be taken for one.
+#[test]
+fn what_could_not_be_written_is_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for role in ["openapi", "doctor"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
+
+        let ran = command(folder.path(), &[role]).stdout(full).output().expect("run");
+
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(1) && said.contains("cannot write"), "{role}: {:?} {said}", ran.status);
+    }
+}
+
+/// A mistyped `--data` must not leave a second, empty server behind.
+#[test]
+fn looking_makes_no_data_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let doctor = steading(folder.path(), &["doctor"]);
+    let document = steading(folder.path(), &["openapi"]);
+    refused(folder.path(), &["health"]);
+
+    assert!(doctor.contains("there is no folder data yet"), "{doctor}");
+    assert!(document.contains("\"operationId\": \"login\""));
+    assert!(!folder.path().join("data").exists());
+}
+
+/// It is for the first start. Later, people may have good reasons for other admins.
+#[test]
+fn the_admin_of_the_environment_is_not_made_beside_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = ["--password", "correct horse battery"];
+    let create = |email| [&["admin", "create", "--email", email][..], &password].concat();
+    steading(folder.path(), &create("bob@example.com"));
+    let environment =
+        [("STEADING_ADMIN_EMAIL", "ada@example.com"), ("STEADING_ADMIN_PASSWORD", "correct horse battery")];
+
+    stop(Server::start(folder.path(), &environment));
+
+    let made = steading(folder.path(), &create("ada@example.com"));
+    assert!(made.contains("made admin ada@example.com"), "there was none yet: {made}");
+}
+
+/// Someone else may have taken the address of an admin who is not there yet.
+#[test]
+fn an_address_that_is_taken_by_someone_else_is_told_when_it_should_be_the_admins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (email, password) = ("ada@example.com", "correct horse battery");
+    steading(folder.path(), &["admin", "create", "--email", email, "--password", password, "--role", "user"]);
+
+    let environment = [("STEADING_ADMIN_EMAIL", email), ("STEADING_ADMIN_PASSWORD", password)];
+    let server = Server::start(folder.path(), &environment);
+
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    assert!(log.contains("the admin of the settings was not made"), "{log}");
+    assert!(server.greeting.contains("/setup#token="), "there is still no admin: {}", server.greeting);
+}
+
+#[test]
+fn a_refused_admin_of_the_environment_is_told_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    serve.env("STEADING_ADMIN_EMAIL", "ada@example.com").env("STEADING_ADMIN_PASSWORD", "short");
+
+    let ran = serve.output().expect("run");
+
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let words = "steading: the admin of the settings was refused: password must be at least 15 characters long\n";
+    assert!(said.ends_with(words), "{said}");
+    assert!(!ran.status.success());
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::connection::{Place, error, open_reader};
 use super::writer::{announce_damage, panic_message};
@@ -17,6 +18,11 @@ const STEPS_PER_LOOK: i32 = 1_000;
 /// Steps that a read in place may take. A point read takes some thirty; what goes
 /// beyond belongs into the pool, where it holds up nobody.
 const STEPS_IN_PLACE_MAX: i64 = 50_000;
+
+/// The pool's own statements. Prepared statements are cached by their text, and a task must
+/// not find one of these there, so each is marked.
+const BEGIN: &str = "BEGIN /* reader */";
+const ROLLBACK: &str = "ROLLBACK /* reader */";
 
 /// A closure that reads, with whoever waits for its answer.
 pub(in crate::db) type ReadTask = Box<dyn FnOnce(Result<&mut Tx<'_>, Error>) + Send>;
@@ -69,6 +75,8 @@ impl Readers {
     {
         let Some(reader) = self.reader_of_this_thread() else { return Err(task) };
         reader.budget.allow_steps(STEPS_IN_PLACE_MAX);
+        // Left on: in place, there is nothing but tasks.
+        reader.runs_a_task.store(true, Ordering::Relaxed);
         let mut tx = Tx::sqlite(&reader.connection, far_away());
         let answer = task(&mut tx);
         if tx.saw_damage() {
@@ -98,10 +106,11 @@ fn work(reader: &Reader, waiting: &Receiver<Job>, budget: Duration, place: &Plac
     while let Ok(Job(task)) = waiting.recv() {
         reader.budget.allow_time(budget);
         // Several statements of one task see one state of the data.
-        if let Err(cause) = reader.connection.execute_batch("BEGIN") {
+        if let Err(cause) = reader.control(BEGIN) {
             task(Err(error(cause)));
             continue;
         }
+        reader.runs_a_task.store(true, Ordering::Relaxed);
         let mut tx = Tx::sqlite(&reader.connection, Instant::now() + budget);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(Ok(&mut tx)))) {
             tracing::error!(panic = panic_message(panic.as_ref()), "a read panicked");
@@ -109,8 +118,9 @@ fn work(reader: &Reader, waiting: &Receiver<Job>, budget: Duration, place: &Plac
         if tx.saw_damage() {
             announce_damage(damaged, place);
         }
+        reader.runs_a_task.store(false, Ordering::Relaxed);
         reader.budget.allow_steps(i64::MAX);
-        let _ = reader.connection.execute_batch("ROLLBACK");
+        let _ = reader.control(ROLLBACK);
     }
 }
 
@@ -123,6 +133,8 @@ fn far_away() -> Instant {
 struct Reader {
     connection: Connection,
     budget: Arc<Budget>,
+    /// Whose statements are prepared: the authorizer allows the pool's own, and a task's selects.
+    runs_a_task: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -131,7 +143,30 @@ impl Reader {
         let budget = Arc::new(Budget::new());
         let spent = Arc::clone(&budget);
         connection.progress_handler(STEPS_PER_LOOK, Some(move || spent.is_spent())).map_err(error)?;
-        Ok(Self { connection, budget })
+        let runs_a_task = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&runs_a_task);
+        let judge = move |it: AuthContext<'_>| authorize(seen.load(Ordering::Relaxed), &it);
+        connection.authorizer(Some(judge)).map_err(error)?;
+        Ok(Self { connection, budget, runs_a_task })
+    }
+
+    /// Runs one of the pool's own statements.
+    fn control(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+/// Lets a task select and nothing else. `query_only` alone would not do: a task could turn it off,
+/// or begin a transaction that outlives it and shows old rows to the next.
+fn authorize(is_of_a_task: bool, context: &AuthContext<'_>) -> Authorization {
+    match context.action {
+        _ if !is_of_a_task => Authorization::Allow,
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Function { .. } | AuthAction::Recursive => {
+            Authorization::Allow
+        }
+        // Full-text search reads this one for itself.
+        AuthAction::Pragma { pragma_name: "data_version", .. } => Authorization::Allow,
+        _ => Authorization::Deny,
     }
 }
 

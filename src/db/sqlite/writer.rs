@@ -215,6 +215,8 @@ impl Inner {
             Some(Class::Alone) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.run_singly(vec![envelope.task], Scope::Alone);
+                    // What it prepared was allowed to it, and would not be asked about again.
+                    self.connection.flush_prepared_statement_cache();
                 }
             }
             Some(_) => self.run_together(pending),
@@ -227,12 +229,11 @@ impl Inner {
         let full = self.folder.as_ref().is_some_and(|it| folder::free_bytes(it) < self.free_bytes_min);
         for envelope in std::mem::take(pending) {
             if envelope.task.is_abandoned() {
-                continue;
-            }
-            if damaged {
-                envelope.task.finish(Err(Error::Damaged));
+                finish(envelope.task, Err(Error::Closed));
+            } else if damaged {
+                finish(envelope.task, Err(Error::Damaged));
             } else if full && envelope.class != Class::Freeing {
-                envelope.task.finish(Err(Error::StorageFull));
+                finish(envelope.task, Err(Error::StorageFull));
             } else {
                 pending.push_back(envelope);
             }
@@ -273,13 +274,17 @@ impl Inner {
                 self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
             }
             Committed::No(code, message) => {
-                ran.into_iter().for_each(|(task, _)| task.finish(Err(group_error(code, &message))));
+                ran.into_iter().for_each(|(task, _)| finish(task, Err(group_error(code, &message))));
             }
         }
     }
 
     /// The last of `ran` ended the transaction: it alone is answered, the others start over.
     fn run_the_others_singly(&mut self, mut ran: Vec<(Box<dyn Task>, Ran)>) {
+        // It may also be left half open, where a savepoint failed; no other could begin in it.
+        if !self.connection.is_autocommit() {
+            let _ = self.control(ROLLBACK);
+        }
         let culprit = ran.pop();
         self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
         if let Some((task, ran)) = culprit {
@@ -290,7 +295,7 @@ impl Inner {
     fn run_singly(&mut self, tasks: Vec<Box<dyn Task>>, scope: Scope) {
         for mut task in tasks {
             if let Err(cause) = self.control(BEGIN) {
-                task.finish(Err(Error::Engine(cause.to_string().into())));
+                finish(task, Err(Error::Engine(cause.to_string().into())));
                 continue;
             }
             let ran = self.run(task.as_mut(), scope);
@@ -299,7 +304,7 @@ impl Inner {
             } else if matches!(ran, Ran::Kept) {
                 match self.commit() {
                     Committed::Yes => answer(task, ran),
-                    Committed::No(code, message) => task.finish(Err(group_error(code, &message))),
+                    Committed::No(code, message) => finish(task, Err(group_error(code, &message))),
                 }
             } else {
                 let _ = self.control(ROLLBACK);
@@ -360,7 +365,7 @@ impl Inner {
     fn refuse_all(&self, pending: &mut VecDeque<Envelope>, cause: &rusqlite::Error) {
         tracing::error!(database = ?self.place, %cause, "a transaction could not begin");
         for envelope in pending.drain(..) {
-            envelope.task.finish(Err(Error::Engine(cause.to_string().into())));
+            finish(envelope.task, Err(Error::Engine(cause.to_string().into())));
         }
     }
 
@@ -393,11 +398,19 @@ impl Inner {
     }
 }
 
+/// Hands a task its answer. Nothing that the task's types do then, such as a panic when an answer
+/// that nobody waits for is dropped, may end the one thread that writes.
+fn finish(task: Box<dyn Task>, verdict: Result<(), Error>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task.finish(verdict))) {
+        tracing::error!(panic = panic_message(panic.as_ref()), "an answer panicked");
+    }
+}
+
 fn answer(task: Box<dyn Task>, ran: Ran) {
     match ran {
-        Ran::Kept | Ran::Undone => task.finish(Ok(())),
-        Ran::Panicked(message) => task.finish(Err(Error::Panicked { message })),
-        Ran::EndedTransaction => task.finish(Err(Error::EndedTransaction)),
+        Ran::Kept | Ran::Undone => finish(task, Ok(())),
+        Ran::Panicked(message) => finish(task, Err(Error::Panicked { message })),
+        Ran::EndedTransaction => finish(task, Err(Error::EndedTransaction)),
     }
 }
 
@@ -424,7 +437,12 @@ fn authorize(scope: u8, context: &AuthContext<'_>) -> Authorization {
         | AuthAction::Attach { .. }
         | AuthAction::Detach { .. }
         | AuthAction::Transaction { .. }
-        | AuthAction::Savepoint { .. } => Authorization::Deny,
+        | AuthAction::Savepoint { .. }
+        // A temporary table hides the real one of its name from every later task.
+        | AuthAction::CreateTempIndex { .. }
+        | AuthAction::CreateTempTable { .. }
+        | AuthAction::CreateTempTrigger { .. }
+        | AuthAction::CreateTempView { .. } => Authorization::Deny,
         AuthAction::CreateIndex { .. }
         | AuthAction::CreateTable { .. }
         | AuthAction::CreateTrigger { .. }

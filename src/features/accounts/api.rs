@@ -1,9 +1,9 @@
 //! The endpoints of accounts.
 use std::sync::Arc;
-use std::time::Duration;
 
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
+use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::error::Error;
@@ -13,9 +13,10 @@ use super::model::{
     USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
 use super::password::{self, Passwords};
+use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
-use crate::base::text::normalize_email;
+use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{Db, Tx};
@@ -23,11 +24,12 @@ use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, Paging};
 use crate::http::problem::{Fault, Problem};
-use crate::http::{Caller, ClientAddress, Input};
+use crate::http::{Caller, ClientAddress, Input, Subject};
 use crate::kv::Kv;
 
-/// A day, as sessions are counted.
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// Most sessions of one account, so that signing in again and again does not fill the disk.
+/// The one that was not used for longest makes room for the next.
+const SESSIONS_MAX: i64 = 1_000;
 
 /// The endpoints of accounts, with what they need.
 #[derive(Clone, Debug)]
@@ -113,6 +115,13 @@ struct Newcomer {
     password: Secret<String>,
 }
 
+/// Whose password was right.
+struct Judged {
+    user: UserId,
+    /// Its hash as kept and as it should be, if passwords have another cost now.
+    new_hash: Option<(String, String)>,
+}
+
 #[OpenApi(prefix_path = "/api/v1")]
 impl AccountsApi {
     /// Register
@@ -150,10 +159,10 @@ impl AccountsApi {
         if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &looked_up, now)).await? {
             return Err(Error::SetupLinkInvalid.into());
         }
+        attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
 
-        attempt.succeeded(&self.kv);
         Ok(Created::SignedIn(Json(signed_in)))
     }
 
@@ -169,26 +178,31 @@ impl AccountsApi {
         let email = normalize_email(&email).unwrap_or(email);
         let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
 
-        let found = self.db.get(&tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
-        let (user, kept) = found.unzip();
-        let is_right = self.passwords.is_right(Secret::new(password), kept).await?;
-        let Some(user) = user.filter(|_| is_right) else {
-            return Err(Error::WrongCredentials.into());
-        };
+        let judged = self.judge(&tenant, email, Secret::new(password)).await;
+        let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
+        let Judged { user, new_hash } = judged.ok_or(Error::WrongCredentials)?;
+        attempt.succeeded(&self.kv);
 
         let session = self.session(&config, user, now);
         let opened = session.clone();
-        let user = self
+        let (user, ended) = self
             .db
             .write(&tenant, move |tx| {
                 store::set_last_sign_in(tx, user, now)?;
+                if let Some((old, new)) = &new_hash {
+                    store::replace_password_hash(tx, user, old, new)?;
+                }
                 store::insert_session(tx, &opened)?;
-                store::find_user(tx, user)?.ok_or(Error::WrongCredentials)
+                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX)?;
+                let user = store::find_user(tx, user)?.ok_or(Error::WrongCredentials)?;
+                Ok::<_, Error>((user, ended))
             })
             .await?;
+        for session in ended {
+            self.gate.forget_session(session);
+        }
 
-        attempt.succeeded(&self.kv);
-        Ok(Json(SignedIn::new(self.token_pair(&config, &tenant, &session, now)?, user)))
+        Ok(Json(SignedIn { tokens: self.token_pair(&config, &tenant, &session, now)?, user }))
     }
 
     /// Get fresh tokens
@@ -271,7 +285,12 @@ impl AccountsApi {
         let (user, _) = caller.user()?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let (now, name) = (self.clock.now(), body.read()?.name);
+        let now = self.clock.now();
+        let name = match body.read()?.name {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(String::new()),
+            MaybeUndefined::Value(name) => Some(checked_name(&name).map_err(|it| Error::Invalid(vec![it]))?),
+        };
 
         let user = self
             .db
@@ -306,7 +325,7 @@ impl AccountsApi {
         let user = self
             .db
             .write(caller.tenant(), move |tx| {
-                store::insert_user(tx, &user, &hash)?;
+                add(tx, &user, &hash)?;
                 Ok::<_, Error>(user.clone())
             })
             .await?;
@@ -335,7 +354,7 @@ impl AccountsApi {
         caller.must(USERS_READ)?;
 
         let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
-        let scope = format!("users {} {:?}", caller.tenant(), caller.subject());
+        let scope = cursor_scope(&caller);
         let page = asked.check(&self.cursors, &scope)?;
         let after = page.after.as_deref().and_then(read_position);
         let (skip, limit, with_total) = (page.skip, page.limit, page.with_total);
@@ -385,11 +404,10 @@ impl AccountsApi {
         name: Option<String>,
         role: Role,
     ) -> Result<Newcomer, Error> {
-        let name = name.unwrap_or_default();
-        let (email, mut faults) = match normalize_email(email) {
-            Ok(email) => (email, Vec::new()),
-            Err(why) => (String::new(), vec![Fault::new("/email", "email", why)]),
-        };
+        let mut faults = Vec::new();
+        let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let email = checked(normalize_email(email).map_err(|why| Fault::new("/email", "email", why)));
+        let name = checked(checked_name(&name.unwrap_or_default()));
         faults.extend(password::fault(config, &password, role, &email, &name));
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
@@ -410,6 +428,22 @@ impl AccountsApi {
         Ok(Newcomer { user, password: Secret::new(password) })
     }
 
+    /// Whose account it is, if the password is right. Takes as long if there is no account.
+    async fn judge(&self, tenant: &TenantId, email: String, password: Secret<String>) -> Result<Option<Judged>, Error> {
+        let found = self.db.get(tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
+        let (user, kept) = found.unzip();
+        let is_right = self.passwords.is_right(password.clone(), kept.clone()).await?;
+        let Some((user, kept)) = user.zip(kept).filter(|_| is_right) else {
+            return Ok(None);
+        };
+        if self.passwords.has_todays_cost(&kept) {
+            return Ok(Some(Judged { user, new_hash: None }));
+        }
+        // If the threads are busy, the next sign-in does it.
+        let new = self.passwords.hash(password).await.ok();
+        Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
+    }
+
     /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up.
     async fn add_signed_in(
         &self,
@@ -427,19 +461,18 @@ impl AccountsApi {
         let user = self
             .db
             .write(tenant, move |tx| {
-                if let Some(digest) = &setup_link {
-                    if !store::use_setup_link(tx, digest, now)? {
-                        return Err(Error::SetupLinkInvalid);
-                    }
-                    store::delete_setup_links(tx)?;
+                if let Some(digest) = &setup_link
+                    && !store::use_setup_link(tx, digest, now)?
+                {
+                    return Err(Error::SetupLinkInvalid);
                 }
-                store::insert_user(tx, &user, &hash)?;
+                add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
                 Ok(user.clone())
             })
             .await?;
 
-        Ok(SignedIn::new(self.token_pair(config, tenant, &session, now)?, user))
+        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
     }
 
     fn session(&self, config: &AccountsConfig, user: UserId, now: Timestamp) -> Session {
@@ -455,54 +488,39 @@ impl AccountsApi {
         session: &Session,
         now: Timestamp,
     ) -> Result<TokenPair, Error> {
-        let expires_at = now.plus(config.access_token_lifetime());
+        // No access token outlives its session, also where it is remembered as verified.
+        let expires_at = now.plus(config.access_token_lifetime()).min(session.expires_at);
         let access = Access { user: session.user_id, session: session.id, expires_at };
         let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
         Ok(TokenPair {
             access_token: self.tokens.access(tenant, access, now)?,
             refresh_token: self.tokens.refresh(tenant, refresh),
             token_type: "Bearer".to_owned(),
-            expires_in: config.access_token_secs,
+            expires_in: now.until(expires_at).as_secs(),
         })
     }
 }
 
-/// What became of a refresh token.
-enum Rotation {
-    /// The session as it is now; its current refresh token is the answer.
-    Current(Session),
-    Refused,
-    /// It was used before, and not just now: the session is over.
-    Ended,
+/// Adds someone. Once there is an admin, all setup links have done their work.
+fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
+    store::insert_user(tx, user, password_hash)?;
+    if user.role == Role::Admin {
+        store::delete_setup_links(tx)?;
+    }
+    Ok(())
 }
 
-fn rotate(tx: &mut Tx<'_>, config: &AccountsConfig, token: RefreshToken, now: Timestamp) -> Result<Rotation, Error> {
-    let Some(session) = store::find_live_session(tx, token.session, now)? else {
-        return Ok(Rotation::Refused);
-    };
-    if token.counter == session.refresh_counter {
-        let session = Session {
-            refresh_counter: session.refresh_counter + 1,
-            refreshed_at: now,
-            expires_at: session_end(config, session.created_at, now),
-            ..session
-        };
-        store::refresh_session(tx, &session)?;
-        return Ok(Rotation::Current(session));
-    }
-    let is_one_behind = token.counter + 1 == session.refresh_counter;
-    let grace = Duration::from_secs(config.refresh_grace_secs);
-    if is_one_behind && now <= session.refreshed_at.plus(grace) {
-        return Ok(Rotation::Current(session));
-    }
-    store::delete_session(tx, session.id)?;
-    Ok(Rotation::Ended)
+fn checked_name(name: &str) -> Result<String, Fault> {
+    normalize_name(name).map_err(|why| Fault::new("/name", "name", why))
 }
 
-/// When a session ends if nobody uses it again.
-fn session_end(config: &AccountsConfig, created_at: Timestamp, now: Timestamp) -> Timestamp {
-    let days = |count: u64| DAY * u32::try_from(count).unwrap_or(u32::MAX);
-    now.plus(days(config.session_idle_days)).min(created_at.plus(days(config.session_days_max)))
+/// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.
+fn cursor_scope(caller: &Caller) -> String {
+    match caller.subject() {
+        Subject::Operator => format!("users {} operator", caller.tenant()),
+        Subject::User { id, .. } => format!("users {} {id}", caller.tenant()),
+        Subject::Stranger => format!("users {} stranger", caller.tenant()),
+    }
 }
 
 /// What a cursor remembers of the last account on a page.

@@ -1,6 +1,8 @@
 //! What can go wrong with accounts, in words fit for the client.
 use std::time::Duration;
 
+use poem::http::header::{HeaderValue, WWW_AUTHENTICATE};
+
 use crate::base::Timestamp;
 use crate::db;
 use crate::http::problem::{self, Fault, Kind, Problem};
@@ -52,13 +54,18 @@ pub enum Error {
     Db(#[from] db::Error),
 }
 
+fn unauthorized(kind: &'static Kind, error: &Error, challenge: &'static str) -> Problem {
+    Problem::new(kind, error.to_string()).with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let kind = match error {
             Error::EmailTaken => &EMAIL_TAKEN,
-            Error::WrongCredentials => &WRONG_CREDENTIALS,
             Error::RegistrationClosed => &REGISTRATION_CLOSED,
-            Error::TokenInvalid => &TOKEN_INVALID,
+            // Each 401 says how to sign in (RFC 9110 section 15.5.2); some clients fail without.
+            Error::WrongCredentials => return unauthorized(&WRONG_CREDENTIALS, &error, "Bearer"),
+            Error::TokenInvalid => return unauthorized(&TOKEN_INVALID, &error, "Bearer error=\"invalid_token\""),
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
             Error::Stale => &problem::STALE,
             Error::NotFound => return Self::not_found(),

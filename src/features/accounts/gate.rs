@@ -2,20 +2,24 @@
 //!
 //! A token that was verified once is remembered by its digest until it expires, so that
 //! a request costs a look-up, not a signature. What ends a session calls
-//! [`Gate::forget_session`] or [`Gate::forget_user`] after its commit.
+//! [`Gate::forget_session`] or [`Gate::forget_user`] after its commit. A request that is
+//! given up between the two never does, so the session is asked for again every few seconds.
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::error::Error;
 use super::model::Role;
 use super::store;
-use super::token::Tokens;
+use super::token::{Access, Tokens};
 use crate::base::{Clock, SessionId, TenantId, Timestamp, UserId};
 use crate::db::Db;
 use crate::http::{Caller, Principal, Subject};
 
+/// How long a session is believed to live on without being asked for: what ends it is felt within this time.
+const BELIEVED_FOR: Duration = Duration::from_secs(5);
 /// Most tokens remembered in one half of the map: some 200 bytes each.
 const REMEMBERED_MAX: usize = 50_000;
 
@@ -44,7 +48,17 @@ struct Seen {
 #[derive(Clone, Debug)]
 struct Verified {
     caller: Caller,
-    expires_at: Timestamp,
+    access: Access,
+    /// When its session was last seen to live.
+    seen_at: Timestamp,
+}
+
+/// What is remembered of a token.
+enum Memory {
+    Caller(Caller),
+    /// It is genuine; whether its session still lives must be asked.
+    Genuine(Access),
+    Nothing,
 }
 
 impl Gate {
@@ -56,11 +70,12 @@ impl Gate {
     pub async fn caller(&self, tenant: &TenantId, token: &str) -> Result<Caller, Error> {
         let now = self.clock.now();
         let key = key(tenant, token);
-        let forgotten = match self.look_up(&key, now) {
-            Ok(caller) => return Ok(caller),
-            Err(forgotten) => forgotten,
+        let (memory, forgotten) = self.look_up(&key, now);
+        let access = match memory {
+            Memory::Caller(caller) => return Ok(caller),
+            Memory::Genuine(access) => access,
+            Memory::Nothing => self.tokens.read_access(tenant, token, now).ok_or(Error::TokenInvalid)?,
         };
-        let access = self.tokens.read_access(tenant, token, now).ok_or(Error::TokenInvalid)?;
         let (user, session) = (access.user, access.session);
         let owner = self.db.get(tenant, move |tx| store::find_session_owner(tx, session, user, now)).await;
         let owner = owner.map_err(Error::Db)?.ok_or(Error::TokenInvalid)?;
@@ -72,7 +87,7 @@ impl Gate {
             email_verified: owner.email_verified,
             permissions: owner.role.permissions(),
         });
-        self.remember(key, Verified { caller: caller.clone(), expires_at: access.expires_at }, forgotten);
+        self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
         Ok(caller)
     }
 
@@ -88,13 +103,17 @@ impl Gate {
         })
     }
 
-    /// The caller that is remembered, or how often something was forgotten so far.
-    fn look_up(&self, key: &Digest, now: Timestamp) -> Result<Caller, u64> {
+    /// What is remembered, and how often something was forgotten so far.
+    fn look_up(&self, key: &Digest, now: Timestamp) -> (Memory, u64) {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        match seen.young.get(key).or_else(|| seen.old.get(key)) {
-            Some(verified) if now < verified.expires_at => Ok(verified.caller.clone()),
-            _ => Err(seen.forgotten),
-        }
+        let memory = match seen.young.get(key).or_else(|| seen.old.get(key)) {
+            Some(it) if it.access.expires_at <= now => Memory::Nothing,
+            // A clock that was set back must not make anything last longer.
+            Some(it) if it.seen_at <= now && now < it.seen_at.plus(BELIEVED_FOR) => Memory::Caller(it.caller.clone()),
+            Some(it) => Memory::Genuine(it.access),
+            None => Memory::Nothing,
+        };
+        (memory, seen.forgotten)
     }
 
     fn remember(&self, key: Digest, verified: Verified, forgotten: u64) {

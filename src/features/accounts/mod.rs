@@ -16,6 +16,7 @@ mod gate;
 mod model;
 pub(crate) mod pages;
 mod password;
+mod refresh;
 mod store;
 mod sweep;
 mod throttle;

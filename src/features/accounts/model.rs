@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object};
 
 use crate::base::{SessionId, Timestamp, UserId};
@@ -209,14 +210,14 @@ impl poem_openapi::types::Example for Refresh {
 #[derive(Clone, Debug, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfilePatch {
-    /// Absent: not changed.
+    /// Absent: not changed. `null`: removed.
     #[oai(validator(max_length = 200))]
-    pub name: Option<String>,
+    pub name: MaybeUndefined<String>,
 }
 
 impl poem_openapi::types::Example for ProfilePatch {
     fn example() -> Self {
-        Self { name: Some("Ada Lovelace".to_owned()) }
+        Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()) }
     }
 }
 
@@ -238,22 +239,9 @@ pub struct TokenPair {
 #[derive(Clone, Object)]
 #[oai(rename_all = "camelCase")]
 pub struct SignedIn {
-    /// Send it as `Authorization: Bearer …`.
-    pub access_token: String,
-    /// Works once, for the next pair.
-    pub refresh_token: String,
-    /// Always `Bearer`.
-    pub token_type: String,
-    /// Seconds until the access token stops working.
-    pub expires_in: u64,
+    #[oai(flatten)]
+    pub tokens: TokenPair,
     pub user: User,
-}
-
-impl SignedIn {
-    pub fn new(tokens: TokenPair, user: User) -> Self {
-        let TokenPair { access_token, refresh_token, token_type, expires_in } = tokens;
-        Self { access_token, refresh_token, token_type, expires_in, user }
-    }
 }
 
 /// A link with which someone becomes an admin. Shown this once.

@@ -60,6 +60,15 @@ pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<
     })
 }
 
+/// Keeps a password in another form, unless it was changed meanwhile.
+pub(super) fn replace_password_hash(tx: &mut Tx<'_>, id: UserId, old: &str, new: &str) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        &[id.into(), old.into(), new.into()],
+    )
+    .map(drop)
+}
+
 /// One page of people, the oldest first, after the position `after`.
 pub(super) fn list_users(
     tx: &mut Tx<'_>,
@@ -180,6 +189,22 @@ pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<(), db
     tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.into()]).map(drop)
 }
 
+/// Most sessions that one call of [`end_surplus_sessions`] ends.
+const SURPLUS_MAX: i64 = 100;
+
+/// Ends what someone has beyond `most` sessions, those first that were not used for longest, and tells which.
+pub(super) fn end_surplus_sessions(tx: &mut Tx<'_>, user: UserId, most: i64) -> Result<Vec<SessionId>, db::Error> {
+    let surplus = tx.query(
+        "SELECT id FROM sessions WHERE user_id = $1 ORDER BY refreshed_at DESC, id DESC LIMIT $2 OFFSET $3",
+        &[user.into(), SURPLUS_MAX.into(), most.into()],
+        |row| row.id(0),
+    )?;
+    for session in &surplus {
+        delete_session(tx, *session)?;
+    }
+    Ok(surplus)
+}
+
 /// Removes up to `limit` sessions that have ended, and tells how many.
 pub(super) fn delete_expired_sessions(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<u64, db::Error> {
     tx.execute(
@@ -221,6 +246,73 @@ pub(super) fn use_setup_link(tx: &mut Tx<'_>, secret_digest: &str, now: Timestam
     Ok(used == 1)
 }
 
+/// Removes setup links whose time is over.
+pub(super) fn delete_expired_setup_links(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM setup_links WHERE expires_at <= $1", &[now.into()]).map(drop)
+}
+
 pub(super) fn delete_setup_links(tx: &mut Tx<'_>) -> Result<(), db::Error> {
     tx.execute("DELETE FROM setup_links", &[]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Clock, Random, TenantId};
+    use crate::db::Db;
+
+    /// Someone who signs in for ever must not fill the disk.
+    #[tokio::test]
+    async fn beyond_the_limit_the_sessions_that_were_not_used_for_longest_end() -> Result<(), Error> {
+        let (db, main, random) = (Db::in_memory()?, TenantId::main(), Random::system());
+        let at = Timestamp::from_millis;
+        let clock = Clock::stopped_at(at(0));
+        let user = User { id: random.id(&clock), ..user() };
+        let session = |refreshed_at| Session {
+            id: random.id(&clock),
+            user_id: user.id,
+            refresh_counter: 1,
+            created_at: at(0),
+            refreshed_at: at(refreshed_at),
+            expires_at: at(1_000),
+        };
+        let [used_lately, old, oldest] = [session(30), session(20), session(10)];
+        db.create_tenant(&main)?;
+
+        let ended = {
+            let sessions = [used_lately.clone(), oldest.clone(), old.clone()];
+            db.write(&main, move |tx| {
+                insert_user(tx, &user, "hash")?;
+                for session in &sessions {
+                    insert_session(tx, session)?;
+                }
+                let within = end_surplus_sessions(tx, user.id, 3)?;
+                let beyond = end_surplus_sessions(tx, user.id, 1)?;
+                Ok::<_, Error>((within, beyond))
+            })
+            .await?
+        };
+
+        assert_eq!(ended, (vec![], vec![old.id, oldest.id]));
+        let left = db.read(&main, move |tx| find_live_session(tx, used_lately.id, at(0))).await?;
+        assert!(left.is_some());
+        Ok(())
+    }
+
+    fn user() -> User {
+        let role = Role::User;
+        let at = Timestamp::from_millis(0);
+        User {
+            id: crate::base::Id::from_uuid(uuid::Uuid::nil()),
+            email: "ada@example.com".to_owned(),
+            email_verified: false,
+            name: String::new(),
+            role,
+            permissions: User::permission_names(role),
+            created_at: at,
+            updated_at: at,
+            last_sign_in_at: None,
+            version: 1,
+        }
+    }
 }

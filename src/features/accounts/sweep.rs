@@ -1,27 +1,55 @@
-//! Removes sessions that have ended.
+//! Removes sessions and setup links whose time is over.
 use std::time::Duration;
 
 use super::store;
-use crate::base::{Clock, TenantId};
+use crate::base::{Clock, TenantId, Timestamp};
 use crate::db::{self, Db};
 use crate::work::Worker;
 
 /// Rows removed in one transaction, so that a backlog never holds the writer long.
 const BATCH: i64 = 500;
-/// An ended session is refused at once; this only tidies up.
+/// What is over is refused at once; this only tidies up.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Removes ended sessions now and then. Safe to run twice, late, or not at all.
+/// Removes what is over now and then. Safe to run twice, late, or not at all.
 pub fn worker(db: Db, clock: Clock, tenant: TenantId) -> Worker {
     Worker::every("accounts.sweep", INTERVAL, move || {
         let (db, now, tenant) = (db.clone(), clock.now(), tenant.clone());
-        async move {
-            loop {
-                let removed = db.write_bulk(&tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH)).await?;
-                if removed < BATCH.unsigned_abs() {
-                    return Ok::<(), db::Error>(());
-                }
-            }
-        }
+        async move { sweep(&db, &tenant, now).await }
     })
+}
+
+async fn sweep(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Error> {
+    // Few at any time: a link is made by hand, or at a start.
+    db.write_bulk(tenant, move |tx| store::delete_expired_setup_links(tx, now)).await?;
+    loop {
+        let removed = db.write_bulk(tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH)).await?;
+        if removed < BATCH.unsigned_abs() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_setup_link_is_swept_at_its_end_and_not_before() -> Result<(), db::Error> {
+        let (db, main) = (Db::in_memory()?, TenantId::main());
+        db.create_tenant(&main)?;
+        let at = Timestamp::from_millis;
+        db.write(&main, move |tx| {
+            store::insert_setup_link(tx, "over", at(0), at(1_000))?;
+            store::insert_setup_link(tx, "open", at(0), at(1_001))
+        })
+        .await?;
+
+        sweep(&db, &main, at(1_000)).await?;
+
+        // Asked as of the beginning, when both counted.
+        let kept = |digest| db.read(&main, move |tx| store::has_setup_link(tx, digest, at(0)));
+        assert_eq!((kept("over").await?, kept("open").await?), (false, true));
+        Ok(())
+    }
 }

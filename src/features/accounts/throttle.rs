@@ -10,7 +10,7 @@ use crate::config::AccountsConfig;
 use crate::http::ClientAddress;
 use crate::kv::{Count, Kv};
 
-/// An attempt that was let through and counted. If it turns out right, it is taken back.
+/// An attempt that was let through and counted. It is taken back if it turns out right, or is not looked at.
 #[derive(Debug)]
 pub(super) struct Attempt {
     /// Absent where a secret belongs to no account: counting those together would let anyone
@@ -63,6 +63,13 @@ impl Attempt {
         }
         if let Some(address) = &self.address {
             kv.count_down(address);
+        }
+    }
+
+    /// The server failed or was too busy to look at the guess: nothing was learned by it.
+    pub(super) fn was_not_judged(&self, kv: &Kv) {
+        for counted in self.account.iter().chain(&self.address) {
+            kv.count_down(counted);
         }
     }
 }

@@ -279,7 +279,6 @@ impl RecordsApi {
         operation_id = "import_records",
         tag = "Tag::Records"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or is the body and what guards it")]
     async fn import(
         &self,
         visitor: Visitor,

@@ -169,24 +169,28 @@ fn cell(value: &Json, is_json: bool) -> String {
 /// Appends one row (RFC 4180).
 fn row<'a>(cells: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
     let mut writer = Writer::new();
-    let mut space = [0; 1_024];
-    let mut push = |step: &mut dyn FnMut(&mut Writer, &mut [u8]) -> (WriteResult, usize)| loop {
-        let (outcome, written) = step(&mut writer, &mut space);
-        out.extend_from_slice(&space[..written]);
-        if outcome == WriteResult::InputEmpty {
-            return;
-        }
-    };
     for (index, cell) in cells.enumerate() {
         if 0 < index {
-            push(&mut |writer, space| writer.delimiter(space));
+            push(out, |space| writer.delimiter(space));
         }
         let mut rest = cell.as_bytes();
-        push(&mut |writer, space| {
+        push(out, |space| {
             let (outcome, read, written) = writer.field(rest, space);
             rest = &rest[read..];
             (outcome, written)
         });
     }
-    push(&mut |writer, space| writer.terminator(space));
+    push(out, |space| writer.terminator(space));
+}
+
+/// Repeats a step of the writer until all that it has is appended.
+fn push(out: &mut Vec<u8>, mut step: impl FnMut(&mut [u8]) -> (WriteResult, usize)) {
+    let mut space = [0; 1_024];
+    loop {
+        let (outcome, written) = step(&mut space);
+        out.extend_from_slice(&space[..written]);
+        if outcome == WriteResult::InputEmpty {
+            return;
+        }
+    }
 }

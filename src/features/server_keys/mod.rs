@@ -32,10 +32,15 @@ pub type ServerKey = Secret<[u8; 32]>;
 
 /// The key for `purpose`, made now if this is the first time that it is asked for.
 pub async fn load(db: &Db, purpose: Purpose, random: &Random, clock: &Clock) -> Result<ServerKey, db::Error> {
+    // Looked for before it is made: a restart must not need room on a full disk.
+    if let Some(kept) = db.read_system(move |tx| store::find(tx, purpose.name())).await? {
+        return Ok(Secret::new(kept));
+    }
     let (fresh, now) = (Secret::new(random.bytes::<32>()), clock.now());
     db.write_system(move |tx| {
         store::insert_if_missing(tx, purpose.name(), fresh.reveal(), now)?;
-        store::find(tx, purpose.name())
+        // Another may have made it meanwhile; then that is the key.
+        store::find(tx, purpose.name())?.ok_or(db::Error::Column { column: 0, expected: "a key" })
     })
     .await
     .map(Secret::new)

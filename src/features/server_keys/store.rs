@@ -15,9 +15,8 @@ pub(super) fn insert_if_missing(
     .map(drop)
 }
 
-pub(super) fn find(tx: &mut Tx<'_>, purpose: &str) -> Result<[u8; 32], Error> {
-    let found = tx.find("SELECT secret FROM server_keys WHERE purpose = $1", &[purpose.into()], |row| {
+pub(super) fn find(tx: &mut Tx<'_>, purpose: &str) -> Result<Option<[u8; 32]>, Error> {
+    tx.find("SELECT secret FROM server_keys WHERE purpose = $1", &[purpose.into()], |row| {
         row.bytes(0)?.try_into().map_err(|_| Error::Column { column: 0, expected: "32 bytes" })
-    })?;
-    found.ok_or(Error::Column { column: 0, expected: "a key" })
+    })
 }

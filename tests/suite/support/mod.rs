@@ -1,5 +1,6 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use poem::http::{HeaderMap, Method};
@@ -14,6 +15,7 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_323_045_678);
 pub const PASSWORD: &str = "correct horse battery staple";
 
 pub struct TestApp {
+    pub app: App,
     pub clock: Clock,
     shell: Shell,
     tokens: BTreeMap<&'static str, String>,
@@ -89,6 +91,14 @@ impl<'a> Ask<'a> {
     }
 }
 
+fn config(settings: &[(&str, &str)]) -> Live {
+    // The cheapest hash that the settings allow: the tests are not about its cost.
+    let cheap = [("ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("ACCOUNTS__HASH_ITERATIONS", "1")];
+    let environment =
+        cheap.iter().chain(settings).map(|(name, value)| (format!("STEADING__{name}"), (*value).to_owned()));
+    Live::load(Sources { environment: environment.collect(), ..Sources::default() }).expect("settings")
+}
+
 impl TestApp {
     pub async fn new() -> Self {
         Self::with(&[]).await
@@ -96,16 +106,22 @@ impl TestApp {
 
     /// With settings as they stand in the environment: `("ACCOUNTS__REGISTRATION", "closed")`.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        // The cheapest hash that the settings allow: the tests are not about its cost.
-        let cheap = [("ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("ACCOUNTS__HASH_ITERATIONS", "1")];
-        let environment =
-            cheap.iter().chain(settings).map(|(name, value)| (format!("STEADING__{name}"), (*value).to_owned()));
-        let config =
-            Live::load(Sources { environment: environment.collect(), ..Sources::default() }).expect("settings");
         let clock = Clock::stopped_at(START);
-        let app = App::in_memory(config, clock.clone(), Random::counting()).await.expect("an app");
+        let app = App::in_memory(config(settings), clock.clone(), Random::counting()).await.expect("an app");
+        Self::around(app, clock)
+    }
+
+    /// On a data folder, for what must outlast the process.
+    pub async fn on_disk(data: &Path, settings: &[(&str, &str)]) -> Self {
+        let clock = Clock::stopped_at(START);
+        // Counted dice would make the ids of the time before once more.
+        let app = App::open(data, config(settings), clock.clone(), Random::system()).await.expect("an app");
+        Self::around(app, clock)
+    }
+
+    fn around(app: App, clock: Clock) -> Self {
         let shell = app.shell(app.routes().expect("routes"));
-        Self { clock, shell, tokens: BTreeMap::new() }
+        Self { app, clock, shell, tokens: BTreeMap::new() }
     }
 
     /// With `admin@`, `user@` and `readonly@example.com`, all signed in.

@@ -1,0 +1,42 @@
+//! The commented file and the guide against the code.
+use super::*;
+
+/// The commented file is the documentation; it must not lie.
+#[test]
+fn the_commented_file_is_exactly_the_defaults() {
+    let uncommented: String = load::known(DEFAULT)
+        .iter()
+        .map(|(section, keys)| {
+            let keys: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+            format!("[{section}]\n{keys}")
+        })
+        .collect();
+
+    assert_eq!(fixture(DEFAULT).load(), Config::default());
+    assert_eq!(fixture(&uncommented).load(), Config::default());
+}
+
+/// Each setting is in the file, so that a new one cannot be forgotten there.
+#[test]
+fn the_commented_file_names_every_setting() {
+    let settings = toml::Table::try_from(Config::default()).expect("settings");
+    let named = load::known(DEFAULT);
+
+    assert_eq!(named.keys().collect::<Vec<_>>(), settings.keys().collect::<Vec<_>>());
+    for (section, keys) in &named {
+        let known = settings[section].as_table().expect("a section");
+        assert_eq!(keys.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>(), "[{section}]");
+    }
+}
+
+/// The guide is what operators read.
+#[test]
+fn the_guide_names_every_setting() {
+    let guide = include_str!("../../../assets/docs/configuration.md");
+    for (section, keys) in load::known(DEFAULT) {
+        assert!(guide.contains(&format!("[{section}]")), "[{section}]");
+        for key in keys.keys() {
+            assert!(guide.contains(&format!("`{key}`")), "`{key}`");
+        }
+    }
+}
