@@ -205,6 +205,30 @@ async fn a_value_that_must_be_unique_is_refused_with_its_field() {
 }
 
 #[tokio::test]
+async fn values_that_must_be_unique_together_are_refused_together() {
+    let app = app().await;
+    let index = json!({ "indexes": [{ "fields": ["title", "views"], "unique": true }] });
+    let change = || app.operator(Method::PATCH, "/api/v1/collections/posts").json(&index).send();
+    assert_eq!(change().await.status, 200);
+    let first = create(&app, json!({ "title": "a", "views": 1 })).await;
+
+    let again = create(&app, json!({ "title": "a", "views": 1 })).await;
+
+    assert_eq!(again.refusal(), (409, "record-value-taken"));
+    let pointers: Vec<_> = again.body["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
+    assert_eq!(pointers, ["/title", "/views"]);
+    for other in [json!({ "title": "a", "views": 2 }), json!({ "title": "b", "views": 1 })] {
+        assert_eq!(create(&app, other).await.status, 201);
+    }
+    assert_eq!(create(&app, json!({ "title": "a", "views": null })).await.status, 201);
+    assert_eq!(create(&app, json!({ "title": "a", "views": null })).await.status, 201, "null is like nothing else");
+    let none = json!({ "indexes": [] });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/posts").json(&none).send().await.status, 200);
+    assert_eq!(create(&app, json!({ "title": "a", "views": 1 })).await.status, 201);
+    assert_eq!(change().await.refusal(), (409, "collection-data-conflict"), "{first:?} is there twice");
+}
+
+#[tokio::test]
 async fn a_relation_refers_to_something_that_is_there() {
     let app = app().await;
     let nobody = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";

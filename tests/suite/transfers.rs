@@ -19,6 +19,7 @@ async fn app() -> TestApp {
             { "name": "root", "type": "relation", "collection": "words" },
             { "name": "note", "type": "text", "hidden": true },
         ],
+        "indexes": [{ "fields": ["weight", "seen"], "unique": true }],
         "rules": { "list": "rare != true", "view": "true" },
     });
     let made = app.operator(Method::POST, "/api/v1/collections").json(&words).send().await;
@@ -39,6 +40,23 @@ fn lemmas(ndjson: &str) -> Vec<String> {
     let record =
         |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["lemma"].as_str().expect("a lemma").to_owned();
     ndjson.lines().map(record).collect()
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_refused_with_all_that_makes_it_so() {
+    let app = app().await;
+    let record = |lemma: &str, seen: &str| json!({ "lemma": lemma, "weight": 1.5, "seen": seen }).to_string();
+    let (day, other) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let file = [record("a", day), record("b", day), record("c", other), record("a", day)].join("\n");
+
+    let report = import(&app, "", "application/x-ndjson", &file).await.body;
+
+    let fault = |field: &str| json!({ "pointer": format!("/{field}"), "code": "not-unique", "detail": "another record has this value" });
+    let errors = json!([
+        { "line": 2, "errors": [fault("weight"), fault("seen")] },
+        { "line": 4, "errors": [fault("lemma"), fault("weight"), fault("seen")] },
+    ]);
+    assert_eq!((&report["imported"], &report["errors"]), (&json!(2), &errors));
 }
 
 /// One bad line costs itself only.

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn an_index_is_over_fields_that_it_helps_to_find() {
         let all = [Field::new("a", FieldType::Text), Field::new("j", FieldType::Json)];
-        let index = |names: &[&str]| Index { fields: names.iter().map(|it| (*it).to_owned()).collect() };
+        let index = |names: &[&str]| Index { fields: names.iter().map(|it| (*it).to_owned()).collect(), unique: false };
 
         assert_eq!(indexes(&[index(&["a", "createdAt"])], &all), []);
         for wrong in [index(&["b"]), index(&["j"]), index(&["a", "a"])] {

@@ -1,4 +1,6 @@
 //! What has to be done to the tables so that a collection becomes what it shall be.
+use std::collections::HashSet;
+
 use super::catalogue::table;
 use super::error::Error;
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
@@ -49,7 +51,7 @@ enum Deed {
 }
 
 /// An index as SQL has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct IndexSpec {
     columns: Vec<String>,
     unique: bool,
@@ -277,15 +279,16 @@ fn column(judge: &Judge, with_default: bool) -> Column {
 
 /// The indexes of a collection: those asked for, and those that uniqueness and relations need.
 fn indexes(collection: &Collection) -> Vec<IndexSpec> {
-    let mut specs: Vec<IndexSpec> = Vec::new();
-    for field in collection.fields.iter().filter(|it| it.unique) {
-        specs.push(IndexSpec { columns: vec![field.name.clone()], unique: true });
-    }
-    for index in &collection.indexes {
+    let mut specs: Vec<IndexSpec> =
+        collection.unique_fields().into_iter().map(|columns| IndexSpec { columns, unique: true }).collect();
+    for index in collection.indexes.iter().filter(|it| !it.unique) {
         // The id breaks ties in every list, so with it in the index no list has to be sorted.
         let columns = index.fields.iter().cloned().chain(["id".to_owned()]).collect();
         specs.push(IndexSpec { columns, unique: false });
     }
+    // A field may be unique, and an index over it alone too.
+    let mut seen = HashSet::new();
+    specs.retain(|it| seen.insert(it.clone()));
     for field in collection.fields.iter().filter(|it| it.field_type == FieldType::Relation) {
         // Deleting what is referred to looks for those who refer.
         if !specs.iter().any(|it| it.columns.first() == Some(&field.name)) {

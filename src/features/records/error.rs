@@ -1,4 +1,5 @@
 //! What can go wrong with records, in words fit for the client.
+use super::body;
 use crate::db;
 use crate::features::collections::{self, IsOutdated};
 use crate::http::problem::{self, Fault, Kind, Problem};
@@ -16,7 +17,7 @@ pub enum Error {
     NotFound,
     #[error("some values are not valid")]
     Invalid(Vec<Fault>),
-    #[error("{} must be unique, and another record has this value", fields.join(", "))]
+    #[error("another record has {} in {}", if fields.len() == 1 { "this value" } else { "these values together" }, fields.join(", "))]
     ValueTaken { fields: Vec<String> },
     /// Which one is looked for afterwards, in a transaction that has not failed.
     #[error("a relation refers to a record that is not there")]
@@ -59,10 +60,8 @@ impl From<Error> for Problem {
             Error::NotFound => return Self::not_found(),
             Error::Invalid(_) => &problem::INVALID,
             Error::ValueTaken { fields } => {
-                let fault =
-                    |field: &String| Fault::new(format!("/{field}"), "not-unique", "another record has this value");
                 let mut problem = Self::new(&VALUE_TAKEN, error.to_string());
-                problem.errors = fields.iter().map(fault).collect();
+                problem.errors = fields.iter().map(|it| not_unique(it)).collect();
                 return problem;
             }
             Error::RefersToNothing => &problem::INVALID,
@@ -79,4 +78,9 @@ impl From<Error> for Problem {
             error => Self::new(kind, error.to_string()),
         }
     }
+}
+
+/// What is wrong with a field that is unique, alone or together with others.
+pub(super) fn not_unique(field: &str) -> Fault {
+    Fault::new(body::pointer(field), "not-unique", "another record has this value")
 }

@@ -1,6 +1,6 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
 use super::body::{self, Write};
-use super::error::Error;
+use super::error::{self, Error};
 use super::import::Row;
 use super::projection::Projection;
 use super::statement::Statement;
@@ -220,15 +220,23 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
 
 /// The fields of a record that another one has the values of.
 fn taken(tx: &mut Tx<'_>, entry: &Entry, row: &Row) -> Result<Vec<Fault>, db::Error> {
-    let id = Stored::Text(row.id.clone());
-    let unique = entry.judges.iter().zip(&row.values).filter(|(judge, _)| judge.field.unique);
-    let unique = unique.map(|(judge, value)| (judge.field.name.as_str(), value));
     let mut faults = Vec::new();
-    for (name, value) in [("id", &id)].into_iter().chain(unique) {
-        let sql = format!("SELECT 1 FROM {} WHERE {} = $1", quoted(&entry.table), quoted(name));
-        if tx.find(&sql, &[value.as_value()], |row| row.integer(0))?.is_some() {
-            faults.push(Fault::new(body::pointer(name), "not-unique", "another record has this value"));
+    for fields in [vec!["id".to_owned()]].into_iter().chain(entry.collection.unique_fields()) {
+        let tests: Vec<_> = fields.iter().zip(1..).map(|(it, hole)| format!("{} = ${hole}", quoted(it))).collect();
+        let sql = format!("SELECT 1 FROM {} WHERE {}", quoted(&entry.table), tests.join(" AND "));
+        let values: Vec<_> = fields.iter().map(|it| value_of(entry, row, it)).collect();
+        if tx.find(&sql, &values, |row| row.integer(0))?.is_some() {
+            faults.extend(fields.iter().map(|it| error::not_unique(it)));
         }
     }
     Ok(faults)
+}
+
+fn value_of<'a>(entry: &Entry, row: &'a Row, name: &str) -> Value<'a> {
+    match name {
+        "id" => (&row.id).into(),
+        "createdAt" => row.created_at.into(),
+        "updatedAt" => row.updated_at.into(),
+        _ => entry.field(name).and_then(|(it, _)| row.values.get(it)).map_or(Value::Null, Stored::as_value),
+    }
 }
