@@ -141,7 +141,7 @@ async fn open(file: &Path) -> anyhow::Result<(Body, ProgressBar)> {
     let metadata = open.metadata().await?;
     anyhow::ensure!(!metadata.is_dir(), "{} is a folder", file.display());
     // What is no plain file, such as a pipe, does not know its length.
-    let bar = bar(metadata.is_file().then(|| metadata.len()));
+    let bar = bar(metadata.is_file().then_some(metadata.len()));
     let body = Body::from_async_read(bar.wrap_async_read(open));
     Ok((body, bar))
 }
