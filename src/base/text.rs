@@ -69,8 +69,14 @@ fn is_invisible(it: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Longest word that a near miss is looked for: what is longer is none, and comparing takes time in its square.
+const NEAR_MISS_BYTES_MAX: usize = 64;
+
 /// The candidate that `typed` was most likely meant to be, if any is near.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if NEAR_MISS_BYTES_MAX < typed.len() {
+        return None;
+    }
     candidates
         .into_iter()
         .map(|it| (strsim::damerau_levenshtein(typed, it), it))

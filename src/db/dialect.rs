@@ -1,6 +1,9 @@
 //! The few fragments of SQL that differ between engines, as SQLite has them.
 use super::record_tables::quoted;
 
+/// The time in milliseconds since 1970, where no clock of ours can be asked: in a trigger.
+pub const NOW_MILLIS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
 /// The value at a path of members in a JSON column, as a text, a number or null.
 pub fn json_value(column: &str, path: &[&str]) -> String {
     format!("json_extract({column}, {})", json_path(path))
@@ -10,6 +13,11 @@ pub fn json_value(column: &str, path: &[&str]) -> String {
 /// there is none.
 pub fn json_type(column: &str, path: &[&str]) -> String {
     format!("json_type({column}, {})", json_path(path))
+}
+
+/// Something that is null exactly if there is nothing at a path, or `null`.
+pub fn json_present(column: &str, path: &[&str]) -> String {
+    format!("NULLIF({}, 'null')", json_type(column, path))
 }
 
 /// A path as SQLite has it. Names are quoted in it, so they must have neither quotes nor backslashes.

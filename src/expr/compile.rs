@@ -93,6 +93,8 @@ pub(super) struct Compiler<'a> {
     pub(super) binds: &'a mut Vec<Bind>,
     /// Steps along relations so far; they also number the names of tables.
     pub(super) steps: &'a mut usize,
+    /// How often the expression asked something of the caller that a stranger has not.
+    pub(super) asked_of_caller: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -106,7 +108,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Self, Error> {
         let table = schema.table(table).ok_or_else(|| Error::unknown(format!("there is no collection `{table}`")))?;
         let scopes = vec![Scope { variable: None, alias: ROOT.to_owned(), table }];
-        Ok(Self { schema, expression, purpose, scopes, binds, steps })
+        Ok(Self { schema, expression, purpose, scopes, binds, steps, asked_of_caller: 0 })
     }
 
     pub(super) fn bind(&mut self, bind: Bind) -> String {
@@ -139,7 +141,8 @@ impl<'a> Compiler<'a> {
             View::When(rule) => {
                 let scopes = vec![Scope { variable: None, alias: alias.to_owned(), table }];
                 let (binds, steps) = (&mut *self.binds, &mut *self.steps);
-                let mut inner = Compiler { schema, expression: rule, purpose: Purpose::Rule, scopes, binds, steps };
+                let (expression, purpose) = (rule, Purpose::Rule);
+                let mut inner = Compiler { schema, expression, purpose, scopes, binds, steps, asked_of_caller: 0 };
                 let sql = inner.condition(rule.tree()).map_err(|it| Error { position: None, ..it })?;
                 Ok(format!(" AND ({sql})"))
             }
@@ -158,7 +161,9 @@ impl<'a> Compiler<'a> {
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(comprehension) => self.exists(comprehension),
             Expr::Select(select) if select.test => {
+                let asked_before = self.asked_of_caller;
                 let operand = self.path(node)?;
+                self.asked_of_caller = asked_before; // that there is nothing is an answer
                 Ok(format!("{} IS NOT NULL", operand.sql))
             }
             Expr::Ident(_) | Expr::Select(_) => {
@@ -178,7 +183,13 @@ impl<'a> Compiler<'a> {
         match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
             (operators::LOGICAL_AND, _, [left, right]) => self.joined(left, " AND ", right),
             (operators::LOGICAL_OR, _, [left, right]) => self.joined(left, " OR ", right),
-            (operators::LOGICAL_NOT, _, [inner]) => Ok(format!("({}) IS NOT TRUE", self.condition(inner)?)),
+            (operators::LOGICAL_NOT, _, [inner]) => {
+                let (known, inner) = self.about_caller(inner)?;
+                Ok(match known {
+                    Some(known) => format!("({known} AND ({inner}) IS NOT TRUE)"),
+                    None => format!("({inner}) IS NOT TRUE"),
+                })
+            }
             (operators::CONDITIONAL, _, [test, yes, no]) => {
                 let (test, yes, no) = (self.condition(test)?, self.condition(yes)?, self.condition(no)?);
                 Ok(format!("CASE WHEN {test} THEN ({yes}) ELSE ({no}) END"))
@@ -200,6 +211,17 @@ impl<'a> Compiler<'a> {
             (name, ..) if is_value(name) => Err(Error::wrong_type("must be true or false")),
             (name, ..) => Err(unknown_function(name)),
         }
+    }
+
+    /// A condition that will be negated, and, if it compares something of the caller, that there is one.
+    ///
+    /// Every comparison with a stranger is false. Its negation would be true, and open to strangers what nobody
+    /// owns: so that is false as well.
+    pub(super) fn about_caller(&mut self, node: &IdedExpr) -> Result<(Option<String>, String), Error> {
+        let asked_before = self.asked_of_caller;
+        let condition = self.condition(node)?;
+        let known = (asked_before < self.asked_of_caller).then(|| format!("{} IS NOT NULL", self.bind(Bind::AuthId)));
+        Ok((known, condition))
     }
 
     fn joined(&mut self, left: &IdedExpr, joint: &str, right: &IdedExpr) -> Result<String, Error> {

@@ -183,7 +183,7 @@ impl Compiler<'_> {
                         )));
                     }
                 };
-                Ok(Operand { nullable: of.nullable, is_of_row: of.is_of_row, ..Operand::of(Type::Integer, sql) })
+                Ok(Operand { nullable: true, sql, kind: Type::Integer, ..plain(of) })
             }
             ("timestamp", None, [text]) => {
                 let text = literal_text(text)
@@ -206,10 +206,15 @@ impl Compiler<'_> {
         }
     }
 
-    /// A condition that is compared or chosen: 0 or 1, never null.
+    /// A condition that is compared or chosen: 0 or 1, and null only for a stranger of whom it asks something.
     fn condition_as_value(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
-        let condition = self.condition(node)?;
-        Ok(Operand { is_of_row: true, ..Operand::of(Type::Bool, format!("(({condition}) IS TRUE)")) })
+        let (known, condition) = self.about_caller(node)?;
+        let is_callers = known.is_some();
+        let sql = match known {
+            Some(known) => format!("(CASE WHEN {known} THEN ({condition}) IS TRUE END)"),
+            None => format!("(({condition}) IS TRUE)"),
+        };
+        Ok(Operand { nullable: is_callers, is_callers, is_of_row: true, ..Operand::of(Type::Bool, sql) })
     }
 
     fn sum(&mut self, sign: &str, left: &Operand, right: &Operand) -> Result<Operand, Error> {
@@ -257,7 +262,12 @@ fn arithmetic(sign: &str, left: &Operand, right: &Operand) -> Result<Operand, Er
     let sign = sign.trim_matches('_');
     let sql = format!("({} {sign} {})", left.sql, right.sql);
     let kind = if whole { Type::Integer } else { Type::Number };
-    Ok(Operand { nullable: true, is_of_row: left.is_of_row || right.is_of_row, ..Operand::of(kind, sql) })
+    Ok(Operand {
+        nullable: true,
+        is_of_row: left.is_of_row || right.is_of_row,
+        is_callers: left.is_callers || right.is_callers,
+        ..Operand::of(kind, sql)
+    })
 }
 
 /// What is left of an operand that something was done to.

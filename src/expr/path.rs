@@ -8,6 +8,7 @@ use super::error::Error;
 use super::operand::{Operand, Type};
 use super::schema::{Field, Kind, Table};
 use crate::base::text::nearest;
+use crate::db::dialect;
 use crate::db::record_tables::quoted;
 
 /// What names mean at one place.
@@ -94,6 +95,7 @@ impl<'a> Compiler<'a> {
             }
         };
         let may_be_null = kind == Type::Text;
+        self.asked_of_caller += usize::from(may_be_null);
         let sql = self.bind(bind);
         Ok(Operand { nullable: may_be_null, is_callers: may_be_null, ..Operand::of(kind, sql) })
     }
@@ -131,9 +133,10 @@ impl<'a> Compiler<'a> {
             let column = format!("{}.{}", walked.alias, quoted(&field.name));
             match &field.kind {
                 Kind::Json if !further.is_empty() => {
-                    let path = further.iter().map(|it| (*it).to_owned()).collect();
-                    let sql = scalar(&walked.hops, column);
-                    let json = Some((sql.clone(), path));
+                    let column = scalar(&walked.hops, column);
+                    // Only whether this is null is ever asked; what is there is compared through `json`.
+                    let sql = dialect::json_present(&column, &further);
+                    let json = Some((column, further.iter().map(|it| (*it).to_owned()).collect()));
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,

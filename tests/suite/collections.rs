@@ -103,6 +103,19 @@ async fn everything_that_is_wrong_is_told_at_once() {
     );
 }
 
+/// Whoever makes a record could not give it, or a second record could not be made.
+#[tokio::test]
+async fn a_default_that_cannot_work_and_one_that_is_missing_are_refused() {
+    let app = TestApp::new().await;
+    let one = |field: Value| json!({ "name": "one", "fields": [field] });
+
+    let twice = create(&app, one(json!({ "name": "a", "type": "text", "unique": true, "default": "x" }))).await;
+    let never = create(&app, one(json!({ "name": "a", "type": "text", "hidden": true, "required": true }))).await;
+
+    assert_eq!(faults(&twice), [("/fields/0/default", "conflict")]);
+    assert_eq!(faults(&never), [("/fields/0/default", "required")]);
+}
+
 #[tokio::test]
 async fn names_differ_by_more_than_their_case() {
     let app = TestApp::new().await;

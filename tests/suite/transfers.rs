@@ -59,6 +59,21 @@ async fn what_is_there_already_is_refused_with_all_that_makes_it_so() {
     assert_eq!((&report["imported"], &report["errors"]), (&json!(2), &errors));
 }
 
+#[tokio::test]
+async fn a_cell_that_would_be_kept_as_something_else_is_refused() {
+    let app = app().await;
+    let file =
+        "lemma,weight,extra\na,inf,\nb,1e999,\nc,NaN,\nd\0,,\ne,,\"{\"\"a\"\": 1, \"\"a\"\": 2}\"\nf,1.5,[1]\ng,,\"[1";
+
+    let report = import(&app, "", "text/csv", file).await.body;
+
+    assert_eq!(report["imported"], 1, "{report}");
+    let lines: Vec<_> = report["errors"].as_array().expect("errors").iter().map(|it| it["line"].as_u64()).collect();
+    assert_eq!(lines, [2, 3, 4, 5, 6, 8].map(Some));
+    let twice = import(&app, "", "text/csv", "lemma,count,lemma\na,1,b\n").await.body;
+    assert_eq!(twice["stopped"], "the column `lemma` is there twice");
+}
+
 /// One bad line costs itself only.
 #[tokio::test]
 async fn what_does_not_fit_is_refused_with_its_line_and_all_else_is_imported() {

@@ -1,7 +1,7 @@
 //! What can go wrong with records, in words fit for the client.
 use super::body;
 use crate::db;
-use crate::features::collections::{self, IsOutdated};
+use crate::features::collections::{self, Entry, IsOutdated};
 use crate::http::problem::{self, Fault, Kind, Problem};
 
 const VALUE_TAKEN: Kind = Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
@@ -17,7 +17,7 @@ pub enum Error {
     NotFound,
     #[error("some values are not valid")]
     Invalid(Vec<Fault>),
-    #[error("another record has {} in {}", if fields.len() == 1 { "this value" } else { "these values together" }, fields.join(", "))]
+    #[error("another record has the same values{}{}", if fields.is_empty() { "" } else { " in " }, fields.join(", "))]
     ValueTaken { fields: Vec<String> },
     /// Which one is looked for afterwards, in a transaction that has not failed.
     #[error("a relation refers to a record that is not there")]
@@ -77,6 +77,15 @@ impl From<Error> for Problem {
             Error::Db(cause) => cause.into(),
             error => Self::new(kind, error.to_string()),
         }
+    }
+}
+
+impl Error {
+    /// The same without the names of fields that the caller does not see.
+    pub(super) fn without_hidden(self, entry: &Entry, sees_hidden: bool) -> Self {
+        let Self::ValueTaken { mut fields } = self else { return self };
+        fields.retain(|it| sees_hidden || entry.field(it).is_none_or(|(_, judge)| !judge.field.hidden));
+        Self::ValueTaken { fields }
     }
 }
 

@@ -163,7 +163,7 @@ impl RecordsApi {
         let id = own(&mut members, "id", &mut faults, |it| it.parse::<Id<()>>().map(|it| it.to_string()));
         let created_at = own(&mut members, "createdAt", &mut faults, str::parse);
         let updated_at = own(&mut members, "updatedAt", &mut faults, str::parse);
-        match body::judged(&members, entry, Meant::Whole, true) {
+        match body::judged(&members, entry, Meant::New, true) {
             Ok(sent) if faults.is_empty() => {
                 let mut values = vec![Stored::Null; entry.judges.len()];
                 for (position, write) in sent.0 {

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     /// What comes after the condition on the position.
     tail: Statement,
     is_restricted: bool,
+    /// Finds the record that the position depends on, if it does.
+    anchor: Option<Statement>,
 }
 
 /// A page as it was read.
@@ -92,14 +94,16 @@ pub(super) fn plan(
         };
         total
     });
-    let plan = Plan { page: statement, total, projection, order, limit, tail, is_restricted };
+    let plan = Plan { page: statement, total, projection, order, limit, tail, is_restricted, anchor: None };
     match &page.after {
         None => Ok(plan),
-        Some(after) => plan.from(after).ok_or_else(|| {
-            let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
-            Problem::invalid(vec![fault])
-        }),
+        Some(after) => plan.from(after).ok_or_else(cursor_refused),
     }
+}
+
+fn cursor_refused() -> Problem {
+    let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
+    Problem::invalid(vec![fault])
 }
 
 impl Plan {
@@ -107,7 +111,7 @@ impl Plan {
     pub fn from(mut self, after: &str) -> Option<Self> {
         self.page.push(if self.is_restricted { " AND " } else { " WHERE " });
         self.is_restricted = true;
-        self.order.after(after, &mut self.page)?;
+        self.anchor = self.order.after(after, &mut self.page)?;
         Some(self)
     }
 
@@ -124,6 +128,11 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
     let mut ends = Vec::new();
     let (mut count, mut next, mut position) = (0, None, String::new());
     let keys = plan.projection.width();
+    if let Some(anchor) = &plan.anchor
+        && tx.find(&anchor.sql, &anchor.values, |row| row.integer(0))?.is_none()
+    {
+        return Err(cursor_refused().into());
+    }
     let statement = plan.statement();
     tx.each(&statement.sql, &statement.values, &mut |row| {
         if next.is_some() {

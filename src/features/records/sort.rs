@@ -11,10 +11,13 @@ use crate::http::Fault;
 
 /// Most keys of one order.
 const KEYS_MAX: usize = 8;
+/// Longest text that a cursor holds. Of a longer one it names the record, since a cursor stands in an address.
+const TEXT_BYTES_MAX: usize = 200;
 
 /// The order of a list. The id breaks ties, in the direction of the last key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Order {
+    table: String,
     keys: Vec<Key>,
 }
 
@@ -29,7 +32,7 @@ struct Key {
 impl Order {
     /// No order at all, in the place of one that was refused.
     pub fn none() -> Self {
-        Self { keys: Vec::new() }
+        Self { table: String::new(), keys: Vec::new() }
     }
 
     /// Reads `sort=-views,title`. Nothing is the order of the ids, which is that of their making.
@@ -74,7 +77,7 @@ impl Order {
                 keys.push(Key { column: "id".to_owned(), descending, nullable: false });
             }
         }
-        Ok(Self { keys })
+        Ok(Self { table: entry.table.clone(), keys })
     }
 
     /// Appends the keys as columns, so that the position of a row can be read from it.
@@ -100,6 +103,7 @@ impl Order {
                 Value::Integer(number) => json!(number),
                 // As bits: a fraction in words may not come back the same.
                 Value::Real(number) => json!({ "bits": number.to_bits() }),
+                Value::Text(text) if TEXT_BYTES_MAX < text.len() => json!({ "of": "record" }),
                 Value::Text(text) => json!(text),
                 Value::Null | Value::Bytes(_) => Json::Null,
             });
@@ -107,57 +111,114 @@ impl Order {
         Ok(Json::Array(keys).to_string())
     }
 
-    /// The condition that only what comes after a position fulfills. Nothing if it is no position of this order.
-    pub fn after(&self, position: &str, statement: &mut Statement) -> Option<()> {
+    /// Appends the condition that only what comes after a position fulfills, and returns what must be there for it.
+    /// Nothing if it is no position of this order.
+    pub fn after(&self, position: &str, statement: &mut Statement) -> Option<Option<Statement>> {
         let Ok(Json::Array(position)) = serde_json::from_str(position) else { return None };
-        let values: Vec<_> = position.iter().map(value).collect::<Option<_>>()?;
-        if values.len() != self.keys.len() {
+        if position.len() != self.keys.len() {
             return None;
         }
+        let id = position.last()?.as_str()?;
+        let mark = |(key, json)| match value(json) {
+            Some(value) => Some(Mark::Value(value)),
+            None if json["of"] == "record" => Some(Mark::Record(key, id.to_owned())),
+            None => None,
+        };
+        let marks: Vec<Mark<'_>> = self.keys.iter().zip(&position).map(mark).collect::<Option<_>>()?;
+        self.push_after(&marks, statement);
+        Some(self.anchor(&marks))
+    }
+
+    /// Finds the record that a position names instead of its values, as long as it has some.
+    fn anchor(&self, marks: &[Mark<'_>]) -> Option<Statement> {
+        let mut anchor = Statement::default();
+        for mark in marks {
+            let Mark::Record(key, id) = mark else { continue };
+            if anchor.sql.is_empty() {
+                anchor.push(&format!("SELECT 1 FROM {} WHERE id = ", quoted(&self.table))).bind(id.clone());
+            }
+            anchor.push(&format!(" AND {} IS NOT NULL", quoted(&key.column)));
+        }
+        (!anchor.sql.is_empty()).then_some(anchor)
+    }
+
+    fn push_after(&self, marks: &[Mark<'_>], statement: &mut Statement) {
         let one_way = self.keys.iter().all(|it| it.descending == self.keys[0].descending);
         // A null sorts below everything: going up it lies behind already, going down it is still to come.
-        let is_plain = |(key, value): (&Key, &Value<'_>)| *value != Value::Null && !(key.nullable && key.descending);
-        if one_way && self.keys.iter().zip(&values).all(is_plain) {
+        let is_plain = |(key, mark): (&Key, &Mark<'_>)| !mark.is_null() && !(key.nullable && key.descending);
+        if one_way && self.keys.iter().zip(marks).all(is_plain) {
             let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
             statement.push(&format!("({})", columns.join(", ")));
             statement.push(if self.keys[0].descending { " < (" } else { " > (" });
-            for (index, value) in values.into_iter().enumerate() {
-                statement.push(if index == 0 { "" } else { ", " }).bind(value);
+            for (index, mark) in marks.iter().enumerate() {
+                statement.push(if index == 0 { "" } else { ", " });
+                self.push_mark(mark, statement);
             }
             statement.push(")");
-            return Some(());
+            return;
         }
         statement.push("(");
         for (index, key) in self.keys.iter().enumerate() {
             statement.push(if index == 0 { "(" } else { " OR (" });
-            for (before, value) in self.keys.iter().zip(&values).take(index) {
-                statement.push(&before.named()).push(" IS NOT DISTINCT FROM ").bind(value.clone()).push(" AND ");
+            for (before, mark) in self.keys.iter().zip(marks).take(index) {
+                statement.push(&before.named()).push(" IS NOT DISTINCT FROM ");
+                self.push_mark(mark, statement);
+                statement.push(" AND ");
             }
-            key.beyond(&values[index], statement);
+            self.push_beyond(key, &marks[index], statement);
             statement.push(")");
         }
         statement.push(")");
-        Some(())
+    }
+
+    /// What comes after a mark in this key alone.
+    fn push_beyond(&self, key: &Key, mark: &Mark<'_>, statement: &mut Statement) {
+        let column = key.named();
+        match (mark.is_null(), key.descending) {
+            (true, false) => {
+                statement.push(&format!("{column} IS NOT NULL"));
+            }
+            (true, true) => {
+                statement.push("1 = 0");
+            }
+            (false, descending) => {
+                statement.push(&format!("({column} {} ", if descending { '<' } else { '>' }));
+                self.push_mark(mark, statement);
+                let null_follows = descending && key.nullable;
+                statement.push(&if null_follows { format!(" OR {column} IS NULL)") } else { ")".to_owned() });
+            }
+        }
+    }
+
+    fn push_mark(&self, mark: &Mark<'_>, statement: &mut Statement) {
+        match mark {
+            Mark::Value(value) => {
+                statement.bind(value.clone());
+            }
+            Mark::Record(key, id) => {
+                let (column, table) = (quoted(&key.column), quoted(&self.table));
+                statement.push(&format!("(SELECT {column} FROM {table} WHERE id = ")).bind(id.clone()).push(")");
+            }
+        }
+    }
+}
+
+/// Where one key of a position stands.
+enum Mark<'a> {
+    Value(Value<'static>),
+    /// Where the record with this id has it.
+    Record(&'a Key, String),
+}
+
+impl Mark<'_> {
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Value(Value::Null))
     }
 }
 
 impl Key {
     fn named(&self) -> String {
         format!("{ALIAS}.{}", quoted(&self.column))
-    }
-
-    /// What comes after `value` in this key alone.
-    fn beyond(&self, value: &Value<'static>, statement: &mut Statement) {
-        let column = self.named();
-        match (value, self.descending) {
-            (Value::Null, false) => statement.push(&format!("{column} IS NOT NULL")),
-            (Value::Null, true) => statement.push("1 = 0"),
-            (value, false) => statement.push(&format!("{column} > ")).bind(value.clone()),
-            (value, true) if self.nullable => {
-                statement.push(&format!("({column} < ")).bind(value.clone()).push(&format!(" OR {column} IS NULL)"))
-            }
-            (value, true) => statement.push(&format!("{column} < ")).bind(value.clone()),
-        };
     }
 }
 

@@ -1,9 +1,12 @@
 //! Cuts a file into its records while it arrives: lines, the items of one JSON array, or the rows of CSV.
+use std::collections::HashSet;
+
 use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value as Json};
 
 use crate::base::text::nearest;
 use crate::features::collections::{Entry, FieldType};
+use crate::http::input::Body as Document;
 
 /// Largest record of a file. What is longer is no record, and would fill the memory.
 const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -227,6 +230,8 @@ pub(super) struct Rows {
     cells_used: usize,
     ends: Vec<usize>,
     ends_used: usize,
+    /// Of the row so far.
+    quotes: usize,
     line: u64,
 }
 
@@ -260,6 +265,7 @@ impl Rows {
             cells_used: 0,
             ends: vec![0; 64],
             ends_used: 0,
+            quotes: 0,
             line: 1,
         }
     }
@@ -270,6 +276,7 @@ impl Rows {
             let line = self.line;
             let (cells, ends) = (&mut self.cells[self.cells_used..], &mut self.ends[self.ends_used..]);
             let (outcome, read, written, ended) = self.reader.read_record(bytes, cells, ends);
+            self.quotes += bytes[..read].iter().filter(|it| **it == b'"').count();
             bytes = &bytes[read..];
             self.cells_used += written;
             self.ends_used += ended;
@@ -286,8 +293,9 @@ impl Rows {
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {
                     self.line = self.reader.line();
-                    let row = self.row();
-                    (self.cells_used, self.ends_used) = (0, 0);
+                    let is_cut = is_end && self.quotes % 2 == 1;
+                    let row = if is_cut { Err("the file ends within quotes".to_owned()) } else { self.row() };
+                    (self.cells_used, self.ends_used, self.quotes) = (0, 0, 0);
                     match &self.columns {
                         None => self.columns = Some(self.header(row.map_err(Unreadable)?)?),
                         Some(columns) => {
@@ -324,7 +332,12 @@ impl Rows {
                 (cell, _) => Ok((name, cell)),
             }
         };
-        names.into_iter().map(column).collect()
+        let columns: Vec<_> = names.into_iter().map(column).collect::<Result<_, _>>()?;
+        let mut seen = HashSet::new();
+        match columns.iter().find(|(name, _)| !seen.insert(name)) {
+            Some((name, _)) => Err(Unreadable(format!("the column `{name}` is there twice"))),
+            None => Ok(columns),
+        }
     }
 }
 
@@ -338,22 +351,37 @@ fn members(columns: &[(String, Option<Cell>)], row: Vec<String>) -> Result<Map<S
         if text.is_empty() {
             continue;
         }
+        if text.contains('\0') {
+            return Err(format!("`{name}`: must not contain U+0000"));
+        }
         let value = match cell {
             Some(Cell::Number) => {
-                text.parse::<i64>().map(Json::from).or_else(|_| text.parse::<f64>().map(Json::from)).ok()
+                let fraction = || text.parse::<f64>().ok().filter(|it| it.is_finite()).map(Json::from);
+                text.parse::<i64>().ok().map(Json::from).or_else(fraction)
             }
             Some(Cell::Bool) => match text.as_str() {
                 "true" | "1" => Some(true.into()),
                 "false" | "0" => Some(false.into()),
                 _ => None,
             },
-            Some(Cell::Json) => serde_json::from_str(&text).ok(),
+            Some(Cell::Json) => json(&text).map_err(|reason| format!("`{name}`: {reason}"))?,
             Some(Cell::Text) | None => Some(unescaped(&text).into()),
         };
         // What is not what it should be is sent as the text that it is, and judged like one.
         members.insert(name.clone(), value.unwrap_or(Json::String(text)));
     }
     Ok(members)
+}
+
+/// The JSON in a cell; nothing if it is none.
+fn json(text: &str) -> Result<Option<Json>, String> {
+    match Document::read(text.as_bytes()) {
+        Err(_) => Ok(None),
+        Ok(Document { value, faults }) => match faults.into_iter().next() {
+            None => Ok(Some(value)),
+            Some(fault) => Err(fault.detail),
+        },
+    }
 }
 
 /// How a spreadsheet recognizes a formula.
@@ -408,6 +436,7 @@ mod tests {
             cells_used: 0,
             ends,
             ends_used: 0,
+            quotes: 0,
             line: 1,
         }))
     }

@@ -44,6 +44,25 @@ pub(super) fn insert(
     tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
 }
 
+/// The statement that finds a record which is not there yet, if a rule would be true for it.
+pub(super) fn would_be(
+    entry: &Entry,
+    id: &str,
+    now: Timestamp,
+    values: &[(usize, Stored)],
+    rule: Statement,
+) -> Statement {
+    let mut statement = Statement::new("SELECT 1 FROM (SELECT ");
+    statement.bind(id.to_owned()).push(" AS id, ").bind(now).push(" AS \"createdAt\", ");
+    statement.bind(now).push(" AS \"updatedAt\"");
+    for (position, judge) in entry.judges.iter().enumerate() {
+        let value = values.iter().find(|(it, _)| *it == position).map_or(Value::Null, |(_, it)| it.clone().into());
+        statement.push(", ").bind(value).push(&format!(" AS {}", quoted(&judge.field.name)));
+    }
+    statement.push(&format!(") AS {ALIAS} WHERE (")).append(rule).push(")");
+    statement
+}
+
 /// Changes the columns that are sent, and counts the change.
 pub(super) fn update(
     tx: &mut Tx<'_>,

@@ -35,13 +35,11 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.create, "make")?;
         let bytes = bytes.as_ref().map_err(Problem::clone)?;
-        let sent = body::read(bytes, &entry, Meant::Whole, asker.sees_hidden)?;
+        let sent = body::read(bytes, &entry, Meant::New, asker.sees_hidden)?;
         let values = set(sent);
         let now = self.clock.now();
         let rule = asker.rule_about(&entry.rules.create, &named(&entry, &values));
-        let is_judged = rule.is_some();
-        let mut judged = list::one(&Projection::default(), &entry, Statement::default(), false);
-        list::seek(&mut judged, id, rule);
+        let judged = rule.map(|rule| store::would_be(&entry, id, now, &values, rule));
         let answer = Answer::new(asker, &entry, id);
 
         let (tenant, id) = (caller.tenant(), id.to_owned());
@@ -50,13 +48,17 @@ impl RecordsApi {
             .db
             .write(tenant, move |tx| {
                 catalogue.must_be_current(tx)?;
-                store::insert(tx, &target, &id, now, &written)?;
-                if is_judged && store::find(tx, &judged, &Projection::default())?.is_none() {
+                // First of all: what else is wrong would tell of records that the caller may not see.
+                if let Some(judged) = &judged
+                    && tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.is_none()
+                {
                     return Err(Error::RuleDenied);
                 }
+                store::insert(tx, &target, &id, now, &written)?;
                 answer.read(tx)
             })
             .await;
+        let outcome = outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden));
         self.explain(caller, outcome, known, entry, values).await
     }
 
@@ -74,6 +76,7 @@ impl RecordsApi {
         let sent = body::read(bytes, &entry, change.meant, asker.sees_hidden)?;
         let now = self.clock.now();
         let answer = Answer::new(asker, &entry, &change.id);
+        let sees_hidden = asker.sees_hidden;
         let asker = asker.detached();
 
         let absolute = set(Sent(sent.0.clone()));
@@ -99,6 +102,7 @@ impl RecordsApi {
                 answer.read(tx)
             })
             .await;
+        let outcome = outcome.map_err(|it| it.without_hidden(&entry, sees_hidden));
         self.explain(caller, outcome, known, entry, absolute).await
     }
 
