@@ -13,6 +13,7 @@ mod host;
 pub mod input;
 pub mod log;
 pub mod openapi;
+mod outgoing;
 pub mod pages;
 pub mod paging;
 pub mod payload;

@@ -27,6 +27,7 @@ use super::address::{self, ClientAddress, Origin, Reached};
 use super::body::{BodyCap, Guarded, Meter};
 use super::log::{Line, Who};
 use super::openapi::Documents;
+use super::outgoing::Outgoing;
 use super::policy::{LivePolicy, Policy};
 use super::problem::{self, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
@@ -47,11 +48,12 @@ pub struct Shell {
     random: Random,
     tenant: TenantId,
     documents: Option<Documents>,
+    outgoing: Outgoing,
 }
 
 impl Shell {
     pub fn new(router: BoxEndpoint<'static>, policy: LivePolicy, clock: Clock, random: Random) -> Self {
-        Self { router, policy, clock, random, tenant: TenantId::main(), documents: None }
+        Self { router, policy, clock, random, tenant: TenantId::main(), documents: None, outgoing: Outgoing::new() }
     }
 
     /// Lets a refused method be told which ones the path takes.
@@ -83,6 +85,9 @@ impl Shell {
             },
         };
 
+        if let Err(problem) = self.outgoing.hold(&mut response) {
+            response = problem.respond();
+        }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             self.say_what_is_allowed(path.clone(), &method, &mut response);
         }

@@ -15,7 +15,7 @@ use crate::http::paging::Page;
 use crate::http::{Fault, Problem};
 
 /// Largest page. One that would be larger ends early, and the next cursor goes on from there.
-const PAGE_BYTES_MAX: usize = 8 << 20;
+const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// A page that is about to be read.
 #[derive(Clone, Debug)]
