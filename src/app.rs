@@ -2,19 +2,20 @@
 //!
 //! A program of its own can be built around it: `App::open`, [`App::routes`] with more
 //! routes of its own, and [`App::shell`] around both (see `packaging/examples/embed`).
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::StatusCode;
-use poem::{EndpointExt, Route};
+use poem::{Endpoint, EndpointExt, Route};
 use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{Config, CorsConfig, HttpConfig, Live, StorageConfig};
-use crate::db::{Db, Folder, Options};
+use crate::db::{self, Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::records::{self, RecordsApi};
@@ -24,7 +25,7 @@ use crate::http::cors::{Cors, Origins};
 use crate::http::health::Health;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{Limits, LivePolicy, Policy, Problem, Shell, pages, swagger};
+use crate::http::{ClientAddress, Limits, LivePolicy, Policy, Problem, Shell, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::work::{Lifecycle, Pool, Worker};
 
@@ -187,6 +188,13 @@ impl App {
                     None => Ok(Gate::stranger(tenant)),
                 }
             })
+        });
+        // Reads take turns by where they come from: many of one client's leave time for those of others.
+        let lanes = RandomState::new();
+        let routes = routes.around(move |endpoint, request| {
+            let client = request.extensions().get::<ClientAddress>().and_then(|it| it.throttle_key());
+            let asker = lanes.hash_one(client);
+            async move { db::on_behalf_of(asker, endpoint.call(request)).await }
         });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
