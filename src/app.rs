@@ -11,6 +11,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::StatusCode;
 use poem::{Endpoint, EndpointExt, Route};
 use poem_openapi::OpenApiService;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId};
@@ -104,6 +105,7 @@ impl App {
             random: random.clone(),
             catalogues: catalogues.clone(),
             cursors: Cursors::new(cursor.reveal()),
+            exports: Arc::new(Semaphore::new(records::EXPORTS_MAX)),
         };
         let apis = (accounts.clone(), collections.clone(), records.clone());
         let documents = Documents::new(&service(apis).spec())?;

@@ -153,6 +153,7 @@ async fn a_dry_run_says_what_would_be_and_does_nothing() {
             "drop the field `author` with its values",
             "rename the field `title` to `headline`",
             "change what `headline` takes",
+            "look whether every `views` can be a fraction",
             "write the values of `views` anew",
             "change what `views` takes",
             "add the field `tag`",
@@ -268,4 +269,73 @@ async fn the_document_has_the_paths_and_types_of_each_collection() {
     assert!(document["paths"].get("/api/v1/collections/articles/records").is_some());
     app.operator(Method::DELETE, "/api/v1/collections/articles").send().await;
     assert_eq!(app.openapi().await, TestApp::new().await.openapi().await);
+}
+
+#[tokio::test]
+async fn a_column_that_is_made_anew_keeps_its_values_and_its_indexes() {
+    let app = TestApp::new().await;
+    let fields = |kind: &str, on_delete: &str| {
+        json!([
+            { "name": "n", "type": kind, "unique": true },
+            { "name": "parent", "type": "relation", "collection": "trees", "onDelete": on_delete },
+        ])
+    };
+    let trees =
+        json!({ "name": "trees", "fields": fields("integer", "restrict"), "indexes": [{ "fields": ["n", "parent"] }] });
+    assert_eq!(create(&app, trees).await.status, 201);
+    let records = "/api/v1/collections/trees/records";
+    let made = app.operator(Method::POST, records).json(&json!({ "n": 1 })).send().await;
+    app.operator(Method::POST, records).json(&json!({ "n": 2, "parent": made.str("id") })).send().await;
+
+    let changed = change(&app, "trees", json!({ "fields": fields("number", "cascade") })).await;
+
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let listed = app.operator(Method::GET, &format!("{records}?sort=n")).send().await;
+    assert_eq!((&listed.body["data"][0]["n"], &listed.body["data"][1]["n"]), (&json!(1.0), &json!(2.0)));
+    assert_eq!(listed.body["data"][0]["updatedAt"], made.body["updatedAt"], "nobody changed it");
+    let again = app.operator(Method::POST, records).json(&json!({ "n": 2 })).send().await;
+    assert_eq!(again.refusal(), (409, "record-value-taken"));
+    assert_eq!(app.operator(Method::DELETE, &format!("{records}/{}", made.str("id"))).send().await.status, 204);
+    assert_eq!(app.operator(Method::GET, records).send().await.body["data"], json!([]), "its child went with it");
+}
+
+#[tokio::test]
+async fn a_collection_can_change_the_case_of_its_name() {
+    let app = TestApp::new().await;
+    assert_eq!(create(&app, json!({ "name": "posts", "fields": [] })).await.status, 201);
+    app.operator(Method::POST, "/api/v1/collections/posts/records").json(&json!({})).send().await;
+
+    assert_eq!(change(&app, "posts", json!({ "name": "Posts" })).await.status, 200);
+
+    let listed = app.operator(Method::GET, "/api/v1/collections/Posts/records").send().await;
+    assert_eq!(listed.body["data"].as_array().map(Vec::len), Some(1));
+}
+
+/// Otherwise the document would promise what the records do not keep.
+#[tokio::test]
+async fn a_field_takes_less_only_if_every_record_fits() {
+    let app = TestApp::new().await;
+    let values = |values: Value| json!({ "name": "f", "type": "select", "values": values, "multiple": true });
+    let many = 9_007_199_254_740_993_i64;
+    for (before, value, after) in [
+        (json!({ "name": "f", "type": "text" }), json!("no address"), json!({ "name": "f", "type": "email" })),
+        (json!({ "name": "f", "type": "text" }), json!("no address"), json!({ "name": "f", "type": "text", "max": 3 })),
+        (json!({ "name": "f", "type": "text" }), json!("no"), json!({ "name": "f", "type": "text", "pattern": "^y" })),
+        (json!({ "name": "f", "type": "integer" }), json!(5), json!({ "name": "f", "type": "integer", "max": 4 })),
+        (json!({ "name": "f", "type": "integer" }), json!(many), json!({ "name": "f", "type": "number" })),
+        (values(json!(["a", "b"])), json!(["a", "b"]), values(json!(["a"]))),
+    ] {
+        assert_eq!(create(&app, json!({ "name": "one", "fields": [before] })).await.status, 201);
+        let record = json!({ "f": value });
+        let made = app.operator(Method::POST, "/api/v1/collections/one/records").json(&record).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+
+        let refused = change(&app, "one", json!({ "fields": [after] })).await;
+
+        assert_eq!(refused.refusal(), (409, "collection-data-conflict"), "{after}");
+        let null = json!({ "f": null });
+        app.operator(Method::PATCH, made.header("location").expect("one")).json(&null).send().await;
+        assert_eq!(change(&app, "one", json!({ "fields": [after] })).await.status, 200, "{after}");
+        assert_eq!(app.operator(Method::DELETE, "/api/v1/collections/one").send().await.status, 204);
+    }
 }

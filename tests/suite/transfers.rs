@@ -1,4 +1,5 @@
 //! Promises about importing and exporting records.
+use futures_util::StreamExt;
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -218,4 +219,143 @@ async fn a_file_that_cannot_be_read_on_says_how_far_it_got() {
     assert_eq!((&report.body["imported"], report.body["stopped"].is_string()), (&json!(1), true), "{report:?}");
     let typo = import(&app, "", "text/csv", "lema\nx\n").await;
     assert!(typo.str("stopped").contains("did you mean `lemma`?"), "{typo:?}");
+}
+
+/// Somebody else's change of another collection is no reason to begin anew.
+#[tokio::test]
+async fn a_change_of_collections_meanwhile_breaks_off_neither_import_nor_export() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(400) }).to_string();
+    let file = (0..6_000).map(line).collect::<Vec<_>>().join("\n");
+    let stirring = async {
+        for number in 0..20 {
+            let other = json!({ "name": format!("other{number}"), "fields": [] });
+            assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&other).send().await.status, 201);
+        }
+        let rules = json!({ "rules": { "list": "lemma != ''" } });
+        app.operator(Method::PATCH, "/api/v1/collections/words").json(&rules).send().await.status
+    };
+
+    let (report, changed) = tokio::join!(import(&app, "", "application/x-ndjson", &file), stirring);
+
+    assert_eq!(changed, 200);
+    assert_eq!((&report.body["imported"], &report.body["stopped"]), (&json!(6_000), &json!(null)), "{report:?}");
+    let stirring = async {
+        for number in 0..20 {
+            let path = format!("/api/v1/collections/other{number}");
+            assert_eq!(app.operator(Method::DELETE, &path).send().await.status, 204);
+        }
+    };
+    let (exported, ()) = tokio::join!(export(&app, "user", ""), stirring);
+    assert_eq!(exported.text.lines().count(), 6_000);
+}
+
+#[tokio::test]
+async fn an_import_whose_form_changes_ends_with_a_report_of_what_was_imported() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}") }).to_string();
+    let file = (0..6_000).map(line).collect::<Vec<_>>().join("\n");
+    let stirring = async {
+        while list_total(&app).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let fields = json!([{ "name": "lemma", "type": "text" }]);
+        let fields = json!({ "fields": fields, "indexes": [], "rules": { "list": "true" } });
+        app.operator(Method::PATCH, "/api/v1/collections/words").json(&fields).send().await
+    };
+
+    let (report, changed) = tokio::join!(import(&app, "", "application/x-ndjson", &file), stirring);
+
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(report.status, 200, "{report:?}");
+    let imported = report.body["imported"].as_u64().expect("a number");
+    assert_eq!(list_total(&app).await, imported, "{report:?}");
+    assert!(imported == 6_000 || report.body["stopped"].is_string(), "{report:?}");
+}
+
+async fn list_total(app: &TestApp) -> u64 {
+    let path = "/api/v1/collections/words/records?limit=1&count=exact";
+    app.operator(Method::GET, path).send().await.body["meta"]["total"].as_u64().expect("a total")
+}
+
+#[tokio::test]
+async fn a_dry_run_sees_what_is_there_already_and_imports_nothing() {
+    let app = app().await;
+    import(&app, "", "text/csv", "lemma\nthere\n").await;
+    let nobody = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+    let file = format!("lemma,root\nthere,\nnew,{nobody}\n");
+
+    let report = import(&app, "dryRun=true", "text/csv", &file).await.body;
+
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(1), &json!(1)), "{report}");
+    assert_eq!(report["errors"][0]["line"], 2);
+    assert_eq!(list_total(&app).await, 1);
+}
+
+/// What was only to be tried must not be done because of a typing error.
+#[tokio::test]
+async fn a_parameter_that_is_misspelt_or_doubled_imports_nothing() {
+    let app = app().await;
+    for query in ["dryrun=true", "dryRun=true&dryRun=false", "bogus=1", "format=csv&format=json"] {
+        let reply = import(&app, query, "text/csv", "lemma\na\n").await;
+        assert_eq!(reply.refusal(), (422, "validation-failed"), "{query}");
+    }
+    assert_eq!(list_total(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_the_first_record() {
+    let app = app().await;
+    for (media_type, file) in [
+        ("text/csv", "lemma\na\n"),
+        ("application/x-ndjson", "{\"lemma\": \"b\"}"),
+        ("application/json", "[{\"lemma\": \"c\"}]"),
+    ] {
+        let report = import(&app, "", media_type, &format!("\u{feff}{file}")).await.body;
+        assert_eq!((&report["imported"], &report["refused"]), (&json!(1), &json!(0)), "{media_type} {report}");
+    }
+    let gap = import(&app, "", "application/json", "[{\"lemma\": \"d\"},,{\"lemma\": \"e\"}]").await.body;
+    assert_eq!((&gap["imported"], &gap["refused"]), (&json!(2), &json!(1)), "{gap}");
+}
+
+/// Else it would last as long as its reader likes.
+#[tokio::test]
+async fn an_export_ends_with_the_session_that_asked_for_it() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(2_000) }).to_string();
+    import(&app, "", "application/x-ndjson", &(0..3_000).map(line).collect::<Vec<_>>().join("\n")).await;
+    let mut parts = app.as_role("user", Method::GET, "/api/v1/collections/words/records/export").stream().await;
+    assert!(parts.next().await.is_some_and(|it| it.is_ok()));
+
+    assert_eq!(app.as_role("user", Method::POST, "/api/v1/auth/logout-all").send().await.status, 204);
+
+    let rest: Vec<_> = parts.collect().await;
+    assert!(rest.last().is_some_and(Result::is_err), "it was not broken off");
+}
+
+#[tokio::test]
+async fn a_file_stays_whole_when_what_was_to_come_is_deleted_meanwhile() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(2_000) }).to_string();
+    import(&app, "", "application/x-ndjson", &(0..600).map(line).collect::<Vec<_>>().join("\n")).await;
+    let path = "/api/v1/collections/words/records";
+    let last: Vec<_> =
+        app.operator(Method::GET, &format!("{path}?sort=-id&limit=500&fields=id")).send().await.body["data"]
+            .as_array()
+            .expect("data")
+            .iter()
+            .map(|it| it["id"].as_str().expect("an id").to_owned())
+            .collect();
+    let mut parts = app.operator(Method::GET, &format!("{path}/export?format=json")).stream().await;
+    let mut file = parts.next().await.expect("a part").expect("whole").to_vec();
+
+    for id in last {
+        app.operator(Method::DELETE, &format!("{path}/{id}")).send().await;
+    }
+
+    while let Some(part) = parts.next().await {
+        file.extend_from_slice(&part.expect("whole"));
+    }
+    let records: Vec<Value> = serde_json::from_slice(&file).expect("one JSON array");
+    assert!((100..600).contains(&records.len()), "{}", records.len());
 }

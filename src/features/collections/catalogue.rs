@@ -17,6 +17,9 @@ use crate::http::Fault;
 
 pub use super::rule::{CompiledRules, Rule};
 
+/// How often a request is begun anew because collections changed under it.
+const TRIES_MAX: usize = 5;
+
 /// A collection, ready to serve.
 #[derive(Debug)]
 pub struct Entry {
@@ -68,6 +71,13 @@ impl Entry {
     pub fn field(&self, name: &str) -> Option<(usize, &Judge)> {
         let position = *self.by_name.get(name)?;
         self.judges.get(position).map(|it| (position, it))
+    }
+}
+
+impl Entry {
+    /// Whether this is the collection that `other` was, with records of the same form; its name and rules may differ.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.collection.id == other.collection.id && self.collection.fields == other.collection.fields
     }
 }
 
@@ -170,16 +180,20 @@ impl Catalogues {
         Ok(newest)
     }
 
-    /// Runs `work` with what is known, and once more if that was no longer true.
+    /// Runs `work` with what is known, and anew as often as that was no longer true, within reason.
     pub async fn with<T, E, F>(&self, tenant: &TenantId, work: impl Fn(Arc<Catalogue>) -> F) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
         E: From<Error> + IsOutdated,
     {
-        match work(self.current(tenant).await?).await {
-            Err(error) if error.is_outdated() => work(self.reload(tenant).await?).await,
-            outcome => outcome,
+        let mut outcome = work(self.current(tenant).await?).await;
+        for _ in 1..TRIES_MAX {
+            match outcome {
+                Err(error) if error.is_outdated() => outcome = work(self.reload(tenant).await?).await,
+                outcome => return outcome,
+            }
         }
+        outcome
     }
 }
 

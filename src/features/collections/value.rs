@@ -11,8 +11,6 @@ use crate::db;
 const URL_BYTES_MAX: usize = 2_000;
 /// Most memory that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 256 << 10;
-/// The first moment that can be written as RFC 3339: the beginning of the year 0.
-const MOMENT_MIN: Timestamp = Timestamp::from_millis(-62_167_219_200_000);
 
 /// A value as the database keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +82,10 @@ impl Judge {
             FieldType::Bool => {
                 value.as_bool().map(|it| Stored::Integer(it.into())).ok_or_else(|| wrong_type("true or false"))
             }
-            FieldType::Datetime => moment(string(value)?).map(|it| Stored::Integer(it.millis())),
+            FieldType::Datetime => {
+                let moment: Timestamp = string(value)?.parse().map_err(|detail: &str| unfit("format", detail))?;
+                Ok(Stored::Integer(moment.millis()))
+            }
             FieldType::Select if self.field.is_multiple() => self.several(value),
             FieldType::Select => self.one_of(string(value)?),
             FieldType::Json => Ok(Stored::Text(value.to_string())),
@@ -166,15 +167,6 @@ impl Judge {
         }
         self.text(text)
     }
-}
-
-/// Reads a moment within the years that can be written back.
-fn moment(text: &str) -> Result<Timestamp, Unfit> {
-    let moment: Timestamp = text.parse().map_err(|detail: &str| unfit("format", detail))?;
-    if moment < MOMENT_MIN {
-        return Err(unfit("format", "must be in the years 0 to 9999"));
-    }
-    Ok(moment)
 }
 
 /// A number without a fraction that fits 64 bits; `3.0` is one.

@@ -17,6 +17,7 @@ pub(super) struct Asker<'a> {
     pub is_admin: bool,
     /// Whether hidden fields are there at all.
     pub sees_hidden: bool,
+    pub circumstances: Circumstances,
     facts: Facts,
 }
 
@@ -40,7 +41,7 @@ impl<'a> Asker<'a> {
     fn with(caller: &'a Caller, circumstances: Circumstances, permission: Permission) -> Result<Self, Problem> {
         caller.must(permission)?;
         let is_admin = caller.may(RECORDS_ADMIN);
-        Ok(Self { caller, is_admin, sees_hidden: is_admin, facts: facts(caller, circumstances) })
+        Ok(Self { caller, is_admin, sees_hidden: is_admin, circumstances, facts: facts(caller, circumstances) })
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.

@@ -132,11 +132,15 @@ fn operation(judge: &Judge, operator: &str, operand: &Json) -> Result<Write, (&'
         "$increment" if !operand.is_number() => wrong("`$increment` takes a number"),
         "$increment" => Ok(Write::Increment(operand.clone())),
         "$add" | "$remove" if !judge.field.is_multiple() => wrong("`$add` and `$remove` are for lists"),
-        "$add" | "$remove" => {
+        "$add" => {
             judge.accept(operand).map_err(|it| (it.code, it.detail))?;
-            let items = operand.as_array().cloned().unwrap_or_default();
-            Ok(if operator == "$add" { Write::Add(items) } else { Write::Remove(items) })
+            Ok(Write::Add(operand.as_array().cloned().unwrap_or_default()))
         }
+        // What may not be there may be removed all the same.
+        "$remove" => match operand.as_array() {
+            Some(items) => Ok(Write::Remove(items.clone())),
+            None => wrong("`$remove` takes a list"),
+        },
         _ => wrong("must be a value, or one of `$increment`, `$add` and `$remove`"),
     }
 }

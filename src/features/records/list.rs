@@ -25,6 +25,7 @@ pub(super) struct Plan {
     projection: Projection,
     order: Order,
     limit: usize,
+    bytes_max: usize,
     /// What comes after the condition on the position.
     tail: Statement,
     is_restricted: bool,
@@ -94,7 +95,17 @@ pub(super) fn plan(
         };
         total
     });
-    let plan = Plan { page: statement, total, projection, order, limit, tail, is_restricted, anchor: None };
+    let plan = Plan {
+        page: statement,
+        total,
+        projection,
+        order,
+        limit,
+        bytes_max: PAGE_BYTES_MAX,
+        tail,
+        is_restricted,
+        anchor: None,
+    };
     match &page.after {
         None => Ok(plan),
         Some(after) => plan.from(after).ok_or_else(cursor_refused),
@@ -113,6 +124,11 @@ impl Plan {
         self.is_restricted = true;
         self.anchor = self.order.after(after, &mut self.page)?;
         Some(self)
+    }
+
+    /// The same with smaller pages.
+    pub fn of_bytes(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
     }
 
     fn statement(&self) -> Statement {
@@ -138,7 +154,7 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
         if next.is_some() {
             return Ok(());
         }
-        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
+        if count == plan.limit || plan.bytes_max <= json.len() {
             next = Some(std::mem::take(&mut position));
             return Ok(());
         }
@@ -148,7 +164,7 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
         plan.projection.write(row, 0, &mut json)?;
         count += 1;
         ends.push(json.len());
-        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
+        if count == plan.limit || plan.bytes_max <= json.len() {
             position = plan.order.position(row, keys)?;
         }
         Ok(())

@@ -73,37 +73,67 @@ pub(super) enum Content {
 pub(super) struct Unreadable(pub String);
 
 /// Takes a file in parts.
-pub(super) enum Splitter {
+pub(super) struct Splitter {
+    /// What may be a byte order mark, while the file is too short to tell.
+    head: Option<Vec<u8>>,
+    kind: Kind,
+}
+
+enum Kind {
     Lines(Lines),
     Items(Items),
     Rows(Box<Rows>),
 }
 
+/// What Windows writes before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 impl Splitter {
     pub fn new(format: Format, entry: &Entry) -> Self {
-        match format {
-            Format::Ndjson => Self::Lines(Lines { part: Vec::new(), line: 1, too_long: false }),
-            Format::Json => Self::Items(Items::default()),
-            Format::Csv => Self::Rows(Box::new(Rows::new(entry))),
-        }
+        Self::of(match format {
+            Format::Ndjson => Kind::Lines(Lines { part: Vec::new(), line: 1, too_long: false }),
+            Format::Json => Kind::Items(Items::default()),
+            Format::Csv => Kind::Rows(Box::new(Rows::new(entry))),
+        })
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { head: Some(Vec::new()), kind }
     }
 
     /// Takes the next bytes, and hands out the records that end in them.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
-        match self {
-            Self::Lines(lines) => lines.push(bytes, out),
-            Self::Items(items) => return items.push(bytes, out),
-            Self::Rows(rows) => return rows.push(bytes, out),
+        let Some(mut head) = self.head.take() else { return self.kind.push(bytes, out) };
+        head.extend_from_slice(bytes);
+        if head.len() < BYTE_ORDER_MARK.len() {
+            self.head = Some(head);
+            return Ok(());
         }
-        Ok(())
+        self.kind.push(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head), out)
     }
 
     /// Hands out what is left at the end of the file.
     pub fn end(&mut self, out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        if let Some(head) = self.head.take().filter(|it| !it.is_empty()) {
+            self.kind.push(&head, out)?;
+        }
+        match &mut self.kind {
+            Kind::Lines(lines) => lines.push(b"\n", out),
+            Kind::Items(items) => return items.end(),
+            Kind::Rows(rows) => return rows.push(b"", out),
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
         match self {
-            Self::Lines(lines) => lines.push(b"\n", out),
-            Self::Items(items) => return items.end(),
-            Self::Rows(rows) => return rows.push(b"", out),
+            // Nothing would say to CSV that the file is over.
+            _ if bytes.is_empty() => {}
+            Self::Lines(lines) => lines.push(bytes, out),
+            Self::Items(items) => return items.push(bytes, out),
+            Self::Rows(rows) => return rows.push(bytes, out),
         }
         Ok(())
     }
@@ -178,6 +208,10 @@ impl Items {
                     }
                     b'}' | b']' => self.depth -= 1,
                     b',' if self.depth == 1 => {
+                        if self.part.trim_ascii().is_empty() {
+                            let content = Content::Broken("is missing before a comma".to_owned());
+                            out.push(Piece { line: self.line + 1, content });
+                        }
                         self.hand_out(out);
                         continue;
                     }
@@ -322,7 +356,7 @@ impl Rows {
 
     fn header(&self, names: Vec<String>) -> Result<Vec<(String, Option<Cell>)>, Unreadable> {
         let column = |name: String| {
-            let name = name.trim().trim_start_matches('\u{feff}').to_owned();
+            let name = name.trim().to_owned();
             let cell = self.known.iter().find(|(it, _)| *it == name).map(|(_, it)| *it);
             match (cell, nearest(&name, self.known.iter().map(|(it, _)| it.as_str()))) {
                 (None, Some(meant)) => {
@@ -417,18 +451,18 @@ mod tests {
     }
 
     fn lines() -> Splitter {
-        Splitter::Lines(Lines { part: Vec::new(), line: 1, too_long: false })
+        Splitter::of(Kind::Lines(Lines { part: Vec::new(), line: 1, too_long: false }))
     }
 
     fn items() -> Splitter {
-        Splitter::Items(Items::default())
+        Splitter::of(Kind::Items(Items::default()))
     }
 
     fn rows() -> Splitter {
         let known = [("id", Cell::Text), ("n", Cell::Number), ("b", Cell::Bool), ("j", Cell::Json)];
         let known = known.map(|(name, cell)| (name.to_owned(), cell)).into();
         let (cells, ends) = (vec![0; 8], vec![0; 2]);
-        Splitter::Rows(Box::new(Rows {
+        Splitter::of(Kind::Rows(Box::new(Rows {
             reader: Reader::new(),
             columns: None,
             known,
@@ -438,7 +472,7 @@ mod tests {
             ends_used: 0,
             quotes: 0,
             line: 1,
-        }))
+        })))
     }
 
     /// A network cuts where it likes.

@@ -1,7 +1,7 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
 use super::body::{self, Write};
 use super::error::{self, Error};
-use super::import::Row;
+use super::import::{RefusedRecord, Row};
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
@@ -200,8 +200,7 @@ pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     pub imported: u64,
-    /// By line.
-    pub refused: Vec<(u64, Vec<Fault>)>,
+    pub refused: Vec<RefusedRecord>,
 }
 
 /// Adds the records of a batch, each of which is taken or refused alone. No statement fails here, since one that did
@@ -223,7 +222,7 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
         };
         let faults = dangling(tx, entry, &positioned)?;
         if !faults.is_empty() {
-            done.refused.push((row.line, faults));
+            done.refused.push(RefusedRecord { line: row.line, errors: faults });
             continue;
         }
         let mut values: Vec<Value<'_>> = vec![(&row.id).into(), row.created_at.into(), row.updated_at.into()];
@@ -231,7 +230,24 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
         if tx.execute(&sql, &values)? == 1 {
             done.imported += 1;
         } else {
-            done.refused.push((row.line, taken(tx, entry, row)?));
+            done.refused.push(RefusedRecord { line: row.line, errors: taken(tx, entry, row)? });
+        }
+    }
+    Ok(done)
+}
+
+/// What would become of a batch. Records of the same file are not seen, so relations to them are taken on trust.
+pub(super) fn look_at_import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
+    let mut done = Imported::default();
+    for row in rows {
+        let is_outward = |position: &usize| entry.judges[*position].field.collection.as_deref() != Some(entry.name());
+        let outward: Vec<_> = row.values.iter().cloned().enumerate().filter(|(it, _)| is_outward(it)).collect();
+        let mut errors = dangling(tx, entry, &outward)?;
+        errors.extend(taken(tx, entry, row)?);
+        if errors.is_empty() {
+            done.imported += 1;
+        } else {
+            done.refused.push(RefusedRecord { line: row.line, errors });
         }
     }
     Ok(done)
