@@ -94,8 +94,8 @@ impl<'a> Ask<'a> {
 fn config(settings: &[(&str, &str)]) -> Live {
     // The cheapest hash that the settings allow: the tests are not about its cost.
     let cheap = [("ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("ACCOUNTS__HASH_ITERATIONS", "1")];
-    let environment =
-        cheap.iter().chain(settings).map(|(name, value)| (format!("STEADING__{name}"), (*value).to_owned()));
+    let cheap = cheap.iter().filter(|(name, _)| settings.iter().all(|(it, _)| it != name));
+    let environment = cheap.chain(settings).map(|(name, value)| (format!("STEADING__{name}").into(), (*value).into()));
     Live::load(Sources { environment: environment.collect(), ..Sources::default() }).expect("settings")
 }
 
