@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
 use super::import::ImportReport;
+use super::payload::{RecordJson, RecordListJson};
 use super::query::Asked;
 use super::split::Format;
 use super::write::Change;
@@ -22,7 +23,7 @@ use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
-use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, RawJson, Visitor};
+use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, Visitor};
 
 /// The endpoints of records, with what they need.
 #[derive(Clone, Debug)]
@@ -38,21 +39,21 @@ pub struct RecordsApi {
 enum Listed {
     /// A page of records.
     #[oai(status = 200)]
-    Page(RawJson, #[oai(header = "Link")] Option<String>),
+    Page(RecordListJson, #[oai(header = "Link")] Option<String>),
 }
 
 #[derive(ApiResponse)]
 enum Shown {
     /// The record.
     #[oai(status = 200)]
-    Record(RawJson, #[oai(header = "ETag")] String),
+    Record(RecordJson, #[oai(header = "ETag")] String),
 }
 
 #[derive(ApiResponse)]
 enum Made {
     /// The record was made.
     #[oai(status = 201)]
-    Record(RawJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+    Record(RecordJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
 }
 
 #[derive(ApiResponse)]
@@ -121,7 +122,7 @@ impl RecordsApi {
         let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
         let (json, link) = self.catalogues.with(caller.tenant(), read).await?;
 
-        Ok(Listed::Page(RawJson(json), link))
+        Ok(Listed::Page(RecordListJson(json), link))
     }
 
     /// Make a record
@@ -150,7 +151,7 @@ impl RecordsApi {
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
         let location = format!("/api/v1/collections/{}/records/{id}", collection.0);
-        Ok(Made::Record(RawJson(found.json), etag::of_version(found.version), location))
+        Ok(Made::Record(RecordJson(found.json), etag::of_version(found.version), location))
     }
 
     /// Read a record
@@ -185,7 +186,7 @@ impl RecordsApi {
         let read = |known| self.find(&caller, &asker, known, &collection.0, &id.0, &asked);
         let found = self.catalogues.with(caller.tenant(), read).await?;
 
-        Ok(Shown::Record(RawJson(found.json), etag::of_version(found.version)))
+        Ok(Shown::Record(RecordJson(found.json), etag::of_version(found.version)))
     }
 
     /// Change a record
@@ -363,7 +364,7 @@ impl RecordsApi {
         let write = |known| self.change(&caller, &asker, known, &collection.0, Arc::clone(&change));
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
-        Ok(Shown::Record(RawJson(found.json), etag::of_version(found.version)))
+        Ok(Shown::Record(RecordJson(found.json), etag::of_version(found.version)))
     }
 }
 

@@ -12,12 +12,14 @@ use poem::endpoint::make;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
 use poem_openapi::Tags;
+use poem_openapi::types::{Example, ToJSON};
 use serde_json::{Map, Value, json};
 
 use super::alias;
 use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
+use super::problem::{self, Problem};
 
 /// The chapters of the document.
 #[derive(Clone, Copy, Debug, Tags)]
@@ -121,11 +123,25 @@ impl Documents {
 impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
+        show_failures_of_ours(&mut document);
         let v3_0 = asset(&document);
         let allow = Allow::of(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
         Self { v3_0, v3_1: asset(&document), allow }
+    }
+}
+
+/// Gives the failures that are not the client's an example of their own: that of the schema is a client's.
+fn show_failures_of_ours(document: &mut Value) {
+    let busy = Problem::new(&problem::BUSY, "too many writes wait already; try again in a moment");
+    let example = busy.document(problem::Document::example().instance).to_json();
+    document["components"]["examples"]["Busy"] = json!({ "value": example });
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        if let Some(content) = operation.pointer_mut("/responses/5XX/content/application~1problem+json") {
+            content["examples"] = json!({ "busy": { "$ref": "#/components/examples/Busy" } });
+        }
     }
 }
 

@@ -1,4 +1,6 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
+pub mod schema;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
