@@ -161,6 +161,9 @@ async fn every_operation_is_described_for_people_and_programs() {
         let tells_who = ["Anyone", "permission `", "Another name"].iter().any(|it| description.contains(it));
         assert!(tells_who, "{id} does not say who may: {description}");
         assert!(spec["tags"].as_array().is_some_and(|it| it.len() == 1), "{id} has no chapter");
+        for (status, answer) in spec["responses"].as_object().expect("answers") {
+            assert!(answer["description"].as_str().is_some_and(|it| !it.is_empty()), "{id} {status} has no sentence");
+        }
         for range in ["4XX", "5XX"] {
             let content = &spec["responses"][range]["content"]["application/problem+json"];
             assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{id} {range}");

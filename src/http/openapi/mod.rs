@@ -78,6 +78,7 @@ impl Documents {
         schemas::each(&mut fixed, &mut schemas::say_it_once);
         schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
         close_bodies(&mut fixed);
+        describe_answers(&mut fixed);
         add_aliases(&mut fixed);
         add_health(&mut fixed);
         let served = ArcSwap::from_pointee(Served::new(fixed.clone()));
@@ -177,6 +178,24 @@ fn close_bodies(document: &mut Value) {
         let schema = &mut document["components"]["schemas"][name];
         if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
             schema["additionalProperties"] = false.into();
+        }
+    }
+}
+
+/// An answer without a sentence of its own is what its schema is.
+fn describe_answers(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        for answer in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let is_silent = answer["description"].as_str().is_none_or(str::is_empty);
+            let content = answer["content"].as_object().and_then(|it| it.values().next());
+            let name = content.and_then(|it| it["schema"]["$ref"].as_str()?.rsplit('/').next());
+            if let Some(words) =
+                name.map(|it| schemas[it]["description"].clone()).filter(|it| is_silent && it.is_string())
+            {
+                answer["description"] = words;
+            }
         }
     }
 }
