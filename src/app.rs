@@ -53,7 +53,7 @@ impl App {
     pub async fn open(data: &Path, config: Live, clock: Clock, random: Random) -> anyhow::Result<Self> {
         let settings = config.get();
         let db = Db::open(Folder::take(data)?, Options::from(settings.storage.as_ref()), clock.clone())?;
-        let kv = Kv::open(&data.join("cache.redb"), &clock)?;
+        let kv = Kv::open(&data.join("cache.redb"), &clock);
         Self::wire(config, db, kv, clock, random).await
     }
 
