@@ -8,25 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::StatusCode;
 use poem::{Endpoint, EndpointExt, Route};
 use poem_openapi::OpenApiService;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId};
-use crate::config::{Config, CorsConfig, HttpConfig, Live, StorageConfig};
+use crate::config::Live;
 use crate::db::{self, Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::records::{self, RecordsApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
-use crate::http::cors::{Cors, Origins};
 use crate::http::health::Health;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{ClientAddress, Limits, LivePolicy, Policy, Problem, Shell, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::work::{Lifecycle, Pool, Worker};
 
@@ -56,8 +54,8 @@ impl App {
     /// Opens a data folder, makes what is missing in it, and wires the features.
     pub async fn open(data: &Path, config: Live, clock: Clock, random: Random) -> anyhow::Result<Self> {
         let settings = config.get();
-        let db = Db::open(Folder::take(data)?, options(&settings.storage), clock.clone())?;
-        let kv = Kv::open(&data.join("cache.redb"), &clock)?;
+        let db = Db::open(Folder::take(data)?, Options::from(settings.storage.as_ref()), clock.clone())?;
+        let kv = Kv::open(&data.join("cache.redb"), &clock);
         Self::wire(config, db, kv, clock, random).await
     }
 
@@ -90,7 +88,7 @@ impl App {
             tokens,
             cursors: Cursors::new(cursor.reveal()),
         };
-        let policy = policy(&settings).live();
+        let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, 16)?;
         let catalogues = Catalogues::new(db.clone());
         let collections = CollectionsApi {
@@ -149,7 +147,7 @@ impl App {
         Worker::every("http.policy", POLICY_INTERVAL, move || {
             let settings = config.get();
             if !Arc::ptr_eq(&settings, &seen) {
-                live.store(Arc::new(policy(&settings)));
+                live.store(Arc::new(Policy::from(settings.as_ref())));
                 seen = settings;
             }
             async { Ok::<(), std::convert::Infallible>(()) }
@@ -220,52 +218,4 @@ type Apis = (AccountsApi, CollectionsApi, RecordsApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))
-}
-
-fn options(storage: &StorageConfig) -> Options {
-    Options {
-        free_bytes_min: storage.free_bytes_min,
-        write_queue_max: storage.write_queue_max,
-        group_max: storage.group_max,
-        write_budget: Duration::from_millis(storage.write_budget_ms),
-        read_threads: storage.read_threads,
-        read_queue_max: storage.read_queue_max,
-        read_budget: Duration::from_millis(storage.read_budget_ms),
-        tenants_open_max: storage.tenants_open_max,
-    }
-}
-
-fn policy(settings: &Config) -> Policy {
-    Policy {
-        limits: limits(&settings.http),
-        trusted_proxies: settings.server.trusted_proxies.clone(),
-        cors: cors(&settings.cors),
-        log_requests: settings.log.requests,
-    }
-}
-
-fn limits(http: &HttpConfig) -> Limits {
-    Limits {
-        header_timeout: Duration::from_secs(http.header_timeout_secs),
-        header_bytes_max: http.header_bytes_max,
-        idle_timeout: Duration::from_secs(http.idle_timeout_secs),
-        request_timeout: Duration::from_secs(http.request_timeout_secs),
-        write_timeout: Duration::from_secs(http.write_timeout_secs),
-        connections_max: http.connections_max,
-        connections_per_address_max: http.connections_per_address_max,
-        streams_per_connection_max: http.streams_per_connection_max,
-        body_bytes_max: http.body_bytes_max,
-        body_bytes_per_sec_min: http.body_bytes_per_sec_min,
-        ..Limits::default()
-    }
-}
-
-fn cors(cors: &CorsConfig) -> Cors {
-    let origins = if cors.allows_any() {
-        Origins::Any
-    } else {
-        Origins::Only { origins: cors.origins.clone(), credentials: cors.credentials }
-    };
-    let preflight_status = StatusCode::from_u16(cors.preflight_status).unwrap_or(StatusCode::OK);
-    Cors { origins, preflight_status, max_age_secs: cors.max_age_secs }
 }

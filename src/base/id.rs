@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
+use poem_openapi::types::{Example, ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -83,7 +83,7 @@ impl<Thing: Send + Sync> Type for Id<Thing> {
 
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80".into()),
+            example: Self::example().to_json(),
             ..MetaSchema::new_with_format("string", "uuid")
         }))
     }
@@ -94,6 +94,12 @@ impl<Thing: Send + Sync> Type for Id<Thing> {
 
     fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
         Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl<Thing> Example for Id<Thing> {
+    fn example() -> Self {
+        Self::from_uuid(uuid::uuid!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Words that every room uses: ids, times, clocks, dice, secrets, text.
+//! Words that every room uses: ids, times, clocks, dice, secrets, text, web addresses.
 //!
 //! Nothing here opens a file, a socket or a runtime, so all of it is tested with
 //! plain functions. Time and dice are values ([`Clock`], [`Random`]) handed to
@@ -9,6 +9,7 @@ pub mod random;
 pub mod secret;
 pub mod text;
 pub mod time;
+pub mod web;
 
 pub use clock::Clock;
 pub use id::{Id, SessionId, TenantId, UserId};

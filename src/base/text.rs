@@ -69,6 +69,19 @@ fn is_invisible(it: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Text as it may stand in a log or at a terminal: what steers those, or cannot be seen, is written as an escape.
+pub fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for it in text.chars() {
+        if it.is_control() || is_direction_or_break(it) || is_invisible(it) {
+            visible.extend(it.escape_default());
+        } else {
+            visible.push(it);
+        }
+    }
+    visible
+}
+
 /// Longest word that a near miss is looked for: what is longer is none, and comparing takes time in its square.
 const NEAR_MISS_BYTES_MAX: usize = 64;
 
@@ -77,12 +90,16 @@ pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
     if NEAR_MISS_BYTES_MAX < typed.len() {
         return None;
     }
+    let length = typed.chars().count();
     candidates
         .into_iter()
-        .map(|it| (strsim::damerau_levenshtein(typed, it), it))
-        .filter(|(distance, it)| *distance <= it.len().max(3) / 3)
-        .min()
-        .map(|(_, it)| it)
+        .map(|it| (it, it.len().max(3) / 3))
+        // The comparison costs the product of both lengths, and what is typed may be very long.
+        .filter(|(it, far)| it.chars().count().abs_diff(length) <= *far)
+        .map(|(it, far)| (strsim::damerau_levenshtein(typed, it), far, it))
+        .filter(|(distance, far, _)| distance <= far)
+        .min_by_key(|(distance, _, it)| (*distance, *it))
+        .map(|(_, _, it)| it)
 }
 
 /// An error and all its causes in one line, for a log.
@@ -151,5 +168,21 @@ mod tests {
         assert_eq!(nearest("lisen", known), Some("listen"));
         assert_eq!(nearest("public-url", known), Some("public_url"));
         assert_eq!(nearest("colour", known), None);
+    }
+
+    /// A name of a megabyte must not cost seconds.
+    #[test]
+    fn a_very_long_name_is_near_nothing_and_costs_nothing() {
+        let (long, known) = ("a".repeat(1 << 20), vec!["public_url"; 1_000]);
+
+        assert_eq!(nearest(&long, known), None);
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_written_as_an_escape() {
+        assert_eq!(
+            visible("a\nb \u{1b}[2J \u{202e}c \u{200b}d ü \"e\""),
+            "a\\nb \\u{1b}[2J \\u{202e}c \\u{200b}d ü \"e\""
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
+use poem_openapi::types::{Example, ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde_json::Value;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -127,6 +127,12 @@ impl FromStr for Timestamp {
     }
 }
 
+impl Example for Timestamp {
+    fn example() -> Self {
+        Self::from_millis(1_767_323_045_678) // 2026-01-02T03:04:05.678Z
+    }
+}
+
 impl Type for Timestamp {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;
@@ -138,7 +144,7 @@ impl Type for Timestamp {
 
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some("2026-01-02T03:04:05.678Z".into()),
+            example: Self::example().to_json(),
             ..MetaSchema::new_with_format("string", "date-time")
         }))
     }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Faults, within};
 
+/// Most wrong guesses that a setting may allow within the window.
+pub(super) const SIGN_IN_FAILURES_MAX: u32 = 1_000_000;
+
 /// Whether people can make themselves an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,13 +75,13 @@ impl AccountsConfig {
             &mut faults,
             "sign_in_failures_per_account_max",
             self.sign_in_failures_per_account_max.into(),
-            1..=1_000_000,
+            1..=SIGN_IN_FAILURES_MAX.into(),
         );
         within(
             &mut faults,
             "sign_in_failures_per_address_max",
             self.sign_in_failures_per_address_max.into(),
-            1..=1_000_000,
+            1..=SIGN_IN_FAILURES_MAX.into(),
         );
         within(&mut faults, "sign_in_window_secs", self.sign_in_window_secs, 10..=86_400);
         within(&mut faults, "setup_link_minutes", self.setup_link_minutes, 1..=10_080);

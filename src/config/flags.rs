@@ -2,7 +2,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Config, Error, LogFormat};
+use super::accounts::SIGN_IN_FAILURES_MAX;
+use super::{Config, Error, LogConfig, LogFormat};
 
 /// Settings from the command line.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +26,24 @@ impl Flags {
             error.add("--dev", format!("listens on loopback addresses only, not on {}", server.listen));
         }
         let log = Arc::make_mut(&mut config.log);
-        log.format = LogFormat::Text;
-        log.level = "info,steading=debug".to_owned();
+        let untouched = LogConfig::default();
+        if log.format == untouched.format {
+            log.format = LogFormat::Text;
+        }
+        if log.level == untouched.level {
+            log.level = "info,steading=debug".to_owned();
+        }
         let accounts = Arc::make_mut(&mut config.accounts);
-        accounts.password_length_min_admin = 8;
-        accounts.sign_in_failures_per_account_max = 1_000;
-        accounts.sign_in_failures_per_address_max = 10_000;
+        accounts.password_length_min_admin = accounts.password_length_min_admin.min(accounts.password_length_min);
+        relax(&mut accounts.sign_in_failures_per_account_max);
+        relax(&mut accounts.sign_in_failures_per_address_max);
     }
+}
+
+/// How many times what is usual one who develops may do.
+const RELAXED: u32 = 100;
+
+/// Multiplies a limit, but never beyond what a setting may be, and never lowers it.
+fn relax(limit: &mut u32) {
+    *limit = limit.saturating_mul(RELAXED).min(SIGN_IN_FAILURES_MAX).max(*limit);
 }

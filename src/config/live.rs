@@ -91,9 +91,7 @@ impl Live {
         }
         let changed = changes(&old, &config);
         self.current.store(Arc::new(config));
-        let (later, now): (Vec<_>, Vec<_>) = changed
-            .iter()
-            .partition(|key| AFTER_RESTART.iter().any(|it| *it == **key || (it.ends_with('.') && key.starts_with(it))));
+        let (later, now): (Vec<_>, Vec<_>) = changed.iter().partition(|it| counts_after_restart(it));
         if !now.is_empty() {
             tracing::info!(settings = ?now, "new settings are in force");
         }
@@ -112,6 +110,11 @@ impl Live {
     pub fn file(&self) -> Option<&Path> {
         self.sources.file.as_deref()
     }
+}
+
+/// Whether a change of `section.key` counts only after a restart.
+pub(super) fn counts_after_restart(setting: &str) -> bool {
+    AFTER_RESTART.iter().any(|it| *it == setting || (it.ends_with('.') && setting.starts_with(it)))
 }
 
 /// The keys whose values differ; never the values, which may be secret.

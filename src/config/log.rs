@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Faults;
+use super::complaint::quoted;
 use crate::base::text::nearest;
 
 /// How log lines look.
@@ -38,8 +39,10 @@ impl LogConfig {
             let meant = nearest(&typed.to_lowercase(), LEVELS.iter().copied());
             let meant = meant.map_or_else(String::new, |it| format!("; did you mean `{it}`?"));
             let levels = LEVELS.join("\", \"");
-            let text =
-                format!("\"{wrong}\" is neither a level (\"{levels}\") nor such as \"steading::db=debug\"{meant}");
+            let text = format!(
+                "{} is neither a level (\"{levels}\") nor such as \"steading::db=debug\"{meant}",
+                quoted(wrong)
+            );
             return vec![("level", text)];
         }
         match self.level.parse::<tracing_subscriber::EnvFilter>() {

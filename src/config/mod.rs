@@ -11,6 +11,8 @@ mod http;
 mod live;
 mod load;
 mod log;
+mod merge;
+mod read;
 mod server;
 mod setup;
 mod storage;

@@ -4,7 +4,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::complaint::quoted;
 use super::{Faults, within};
+use crate::base::web::Site;
+
+/// Most networks of proxies. The list is gone through at each request; a big provider has some hundred.
+const TRUSTED_PROXIES_MAX: usize = 1_000;
 
 /// `[server]`: where it listens, how it is reached, how it stops.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -33,13 +38,13 @@ impl Default for ServerConfig {
 impl ServerConfig {
     pub(super) fn check(&self) -> Faults {
         let mut faults = Faults::new();
-        let url = self.public_url.as_str();
-        let is_url = url.starts_with("http://") || url.starts_with("https://");
-        if !url.is_empty() && (!is_url || url.ends_with('/') || url.contains(['?', '#', ' '])) {
-            faults.push((
-                "public_url",
-                "must be such as \"https://api.example.com\", without a slash at its end".to_owned(),
-            ));
+        if !self.public_url.is_empty() && !is_public_url(&self.public_url) {
+            let example = "\"https://api.example.com\", without a slash at its end";
+            faults.push(("public_url", format!("must be such as {example}, got {}", quoted(&self.public_url))));
+        }
+        if TRUSTED_PROXIES_MAX < self.trusted_proxies.len() {
+            let got = self.trusted_proxies.len();
+            faults.push(("trusted_proxies", format!("must be at most {TRUSTED_PROXIES_MAX}, got {got}")));
         }
         within(&mut faults, "stop_delay_secs", self.stop_delay_secs, 0..=600);
         within(&mut faults, "stop_grace_secs", self.stop_grace_secs, 1..=600);
@@ -66,6 +71,14 @@ impl ServerConfig {
     }
 }
 
+/// Whether links can be made by appending a path.
+fn is_public_url(url: &str) -> bool {
+    let is_path = |it: &str| it.is_empty() || (it.starts_with('/') && !it.ends_with('/'));
+    let is_plain = |it: u8| it.is_ascii_graphic() && !b"?#\\\"<>".contains(&it);
+    Site::parse(url)
+        .is_some_and(|it| ["http", "https"].contains(&it.scheme) && is_path(it.rest) && it.rest.bytes().all(is_plain))
+}
+
 /// Networks, or single addresses.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
@@ -73,6 +86,6 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
         it.parse::<IpNet>().or_else(|_| it.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| it.clone())
     };
     texts.iter().map(parse).collect::<Result<_, _>>().map_err(|it| {
-        serde::de::Error::custom(format!("\"{it}\" is neither an address nor a network such as \"10.0.0.0/8\""))
+        serde::de::Error::custom(format!("{} is neither an address nor a network such as \"10.0.0.0/8\"", quoted(&it)))
     })
 }

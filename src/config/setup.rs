@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Faults;
+use super::complaint::quoted;
 use crate::base::Secret;
+use crate::base::text::normalize_email;
 
 /// `[setup]`: the admin that is made at the first start.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -13,10 +15,16 @@ pub struct SetupConfig {
 
 impl SetupConfig {
     pub(super) fn check(&self) -> Faults {
-        match (self.admin_email.is_empty(), self.admin_password.reveal().is_empty()) {
+        let mut faults = match (self.admin_email.is_empty(), self.admin_password.reveal().is_empty()) {
             (true, false) => vec![("admin_email", "is needed beside `admin_password`".to_owned())],
             (false, true) => vec![("admin_password", "is needed beside `admin_email`".to_owned())],
             _ => Faults::new(),
+        };
+        if !self.admin_email.is_empty()
+            && let Err(why) = normalize_email(&self.admin_email)
+        {
+            faults.push(("admin_email", format!("{why}, got {}", quoted(&self.admin_email))));
         }
+        faults
     }
 }

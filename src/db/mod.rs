@@ -30,6 +30,7 @@ pub use tx::Tx;
 pub use value::{Row, Value};
 
 use crate::base::{Clock, TenantId};
+use crate::config::StorageConfig;
 
 /// How much the databases may take. The defaults are those of `config.toml`.
 #[derive(Clone, Debug)]
@@ -50,18 +51,24 @@ pub struct Options {
     pub tenants_open_max: usize,
 }
 
+impl From<&StorageConfig> for Options {
+    fn from(storage: &StorageConfig) -> Self {
+        Self {
+            free_bytes_min: storage.free_bytes_min,
+            write_queue_max: storage.write_queue_max,
+            group_max: storage.group_max,
+            write_budget: Duration::from_millis(storage.write_budget_ms),
+            read_threads: storage.read_threads,
+            read_queue_max: storage.read_queue_max,
+            read_budget: Duration::from_millis(storage.read_budget_ms),
+            tenants_open_max: storage.tenants_open_max,
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            free_bytes_min: 64 << 20,
-            write_queue_max: 4_096,
-            group_max: 256,
-            write_budget: Duration::from_secs(2),
-            read_threads: 4,
-            read_queue_max: 1_024,
-            read_budget: Duration::from_secs(2),
-            tenants_open_max: 64,
-        }
+        Self::from(&StorageConfig::default())
     }
 }
 

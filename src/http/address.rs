@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use poem::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use poem::{FromRequest, Request, RequestBody};
 
-use super::host;
+use crate::base::web::host_and_port;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -107,8 +107,12 @@ fn from_x_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ori
             break;
         }
     }
-    let host =
-        headers.get_all(X_FORWARDED_HOST).iter().next_back().filter(|it| host::is_well_formed(it.as_bytes())).cloned();
+    let host = headers
+        .get_all(X_FORWARDED_HOST)
+        .iter()
+        .next_back()
+        .filter(|it| host_and_port(it.as_bytes()).is_some())
+        .cloned();
     Origin { client: Some(client), https: is_https(last(headers, &X_FORWARDED_PROTO)), host }
 }
 
@@ -143,7 +147,7 @@ impl Hop {
             match name.trim() {
                 name if name.eq_ignore_ascii_case("for") => client = address_in(value),
                 name if name.eq_ignore_ascii_case("proto") => https = value.eq_ignore_ascii_case("https"),
-                name if name.eq_ignore_ascii_case("host") && host::is_well_formed(value.as_bytes()) => {
+                name if name.eq_ignore_ascii_case("host") && host_and_port(value.as_bytes()).is_some() => {
                     host = HeaderValue::from_str(value).ok();
                 }
                 _ => {}

@@ -11,6 +11,8 @@ use poem::http::header::{
 use poem::http::{Method, StatusCode};
 use poem::{IntoResponse, Response};
 
+use crate::config::CorsConfig;
+
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 /// Named one by one: `*` would not cover `Authorization`.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
@@ -41,9 +43,22 @@ pub enum Origins {
     Only { origins: Vec<String>, credentials: bool },
 }
 
+impl From<&CorsConfig> for Cors {
+    fn from(cors: &CorsConfig) -> Self {
+        let origins = if cors.allows_any() {
+            Origins::Any
+        } else {
+            Origins::Only { origins: cors.origins.clone(), credentials: cors.credentials }
+        };
+        let preflight_status = StatusCode::from_u16(cors.preflight_status).unwrap_or(StatusCode::OK);
+        Self { origins, preflight_status, max_age_secs: cors.max_age_secs }
+    }
+}
+
 impl Default for Cors {
+    /// What holds without any settings: any origin, without cookies.
     fn default() -> Self {
-        Self { origins: Origins::Any, preflight_status: StatusCode::OK, max_age_secs: 600 }
+        Self::from(&CorsConfig::default())
     }
 }
 

@@ -77,28 +77,32 @@ impl Health {
 
 /// The three paths in the words of OpenAPI, for the document: poem-openapi does not know them.
 pub fn describe() -> Value {
-    let operation = |id: &str, summary: &str, description: &str, statuses: &[&str]| {
+    let operation = |id: &str, summary: &str, description: &str, statuses: &[(&str, Value)]| {
         let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
         let failure = json!({
             "description": "The request failed; see `type`.",
             "content": { "application/problem+json": problem },
         });
         let mut responses = json!({ "4XX": failure, "5XX": failure });
-        for status in statuses {
+        for (status, example) in statuses {
+            let schema = json!({ "$ref": "#/components/schemas/Health" });
             responses[*status] = json!({
                 "description": if *status == "200" { "All is well." } else { "A part is failing, or the server is stopping; `status` says so." },
-                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Health" } } },
+                "content": { "application/json": { "schema": schema, "example": example } },
             });
         }
         json!({ "get": {
             "operationId": id, "summary": summary, "description": description, "tags": ["System"], "responses": responses,
         } })
     };
+    let whole = |status: &str, disk: &str| json!({ "status": status, "version": "0.1.0", "uptimeSecs": 12, "checks": { "database": "ok", "disk": disk } });
+    let (well, failing) = (("200", whole("ok", "ok")), ("503", whole("failing", "failing")));
+    let (ready, stopping) = (("200", json!({ "status": "ok" })), ("503", json!({ "status": "stopping" })));
     json!({
         "paths": {
-            "/health": operation("health", "How the server is", "Each part by name, without internals. Anyone may.", &["200", "503"]),
-            "/health/live": operation("health_live", "Whether the process lives", "Always 200 while it runs. Anyone may.", &["200"]),
-            "/health/ready": operation("health_ready", "Whether it should get requests", "For load balancers. Anyone may.", &["200", "503"]),
+            "/health": operation("health", "How the server is", "Each part by name, without internals. Anyone may.", &[well, failing]),
+            "/health/live": operation("health_live", "Whether the process lives", "Always 200 while it runs. Anyone may.", std::slice::from_ref(&ready)),
+            "/health/ready": operation("health_ready", "Whether it should get requests", "For load balancers. Anyone may.", &[ready, stopping]),
         },
         "schemas": {
             "Health": {
@@ -110,7 +114,6 @@ pub fn describe() -> Value {
                     "uptimeSecs": { "type": "integer", "format": "uint64" },
                     "checks": { "type": "object", "additionalProperties": { "type": "string", "enum": ["ok", "failing"] } },
                 },
-                "example": { "status": "ok", "version": "0.1.0", "uptimeSecs": 12, "checks": { "database": "ok", "disk": "ok" } },
             },
         },
         "tag": { "name": "System", "description": "Whether the server is well." },

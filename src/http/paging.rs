@@ -3,6 +3,8 @@ use std::fmt::Display;
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
+use poem_openapi::Object;
+use poem_openapi::types::Example;
 
 use super::problem::{Fault, Problem};
 
@@ -62,6 +64,27 @@ impl Paging {
             return Err(Problem::invalid(faults));
         }
         Ok(Page { limit, skip, number: self.page, after: after.flatten(), with_total: self.count.is_some() })
+    }
+}
+
+/// What is true of a list as a whole.
+#[derive(Debug, Object)]
+#[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct ListMeta {
+    /// Most things on this page.
+    pub limit: u64,
+    /// Where the next page begins; absent on the last one.
+    pub next_cursor: Option<String>,
+    /// The number of this page, if it was asked for by number.
+    pub page: Option<u64>,
+    /// How many there are in all, if `count=exact` was asked for.
+    pub total: Option<u64>,
+}
+
+impl Example for ListMeta {
+    fn example() -> Self {
+        let next_cursor = Some("sXnAdq3mPHzXhWnW4l1pGzAxOTBiNmE0".to_owned());
+        Self { limit: LIMIT, next_cursor, page: None, total: Some(1_234) }
     }
 }
 

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use super::cors::Cors;
+use crate::config::{Config, HttpConfig};
 
 /// The policy in force. A reload swaps it whole; connections and requests that began keep theirs.
 pub type LivePolicy = Arc<ArcSwap<Policy>>;
@@ -28,9 +29,21 @@ impl Policy {
     }
 }
 
+impl From<&Config> for Policy {
+    fn from(settings: &Config) -> Self {
+        Self {
+            limits: Limits::from(settings.http.as_ref()),
+            trusted_proxies: settings.server.trusted_proxies.clone(),
+            cors: Cors::from(settings.cors.as_ref()),
+            log_requests: settings.log.requests,
+        }
+    }
+}
+
 impl Default for Policy {
+    /// The policy of a server without any settings.
     fn default() -> Self {
-        Self { limits: Limits::default(), trusted_proxies: Vec::new(), cors: Cors::default(), log_requests: true }
+        Self::from(&Config::default())
     }
 }
 
@@ -62,20 +75,46 @@ pub struct Limits {
     pub body_grace: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+/// How long the server waits for a body, in all, before it looks at its rate.
+const BODY_GRACE: Duration = Duration::from_secs(5);
+
+impl From<&HttpConfig> for Limits {
+    fn from(http: &HttpConfig) -> Self {
         Self {
-            header_timeout: Duration::from_secs(10),
-            header_bytes_max: 32 * 1024,
-            idle_timeout: Duration::from_secs(60),
-            request_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(30),
-            connections_max: 4096,
-            connections_per_address_max: 512,
-            streams_per_connection_max: 128,
-            body_bytes_max: 1024 * 1024,
-            body_bytes_per_sec_min: 1024,
-            body_grace: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(http.header_timeout_secs),
+            header_bytes_max: http.header_bytes_max,
+            idle_timeout: Duration::from_secs(http.idle_timeout_secs),
+            request_timeout: Duration::from_secs(http.request_timeout_secs),
+            write_timeout: Duration::from_secs(http.write_timeout_secs),
+            connections_max: http.connections_max,
+            connections_per_address_max: http.connections_per_address_max,
+            streams_per_connection_max: http.streams_per_connection_max,
+            body_bytes_max: http.body_bytes_max,
+            body_bytes_per_sec_min: http.body_bytes_per_sec_min,
+            body_grace: BODY_GRACE,
         }
+    }
+}
+
+impl Default for Limits {
+    /// The limits of a server without any settings.
+    fn default() -> Self {
+        Self::from(&HttpConfig::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `config.toml` says is the default must be what a server without settings does.
+    #[test]
+    fn a_policy_without_settings_is_that_of_the_commented_file() {
+        let (policy, http) = (Policy::default(), HttpConfig::default());
+
+        assert_eq!(policy.limits.connections_per_address_max, http.connections_per_address_max);
+        assert_eq!(policy.limits.connections_max, http.connections_max);
+        assert_eq!(policy.limits.body_bytes_max, http.body_bytes_max);
+        assert_eq!(policy.limits.header_timeout.as_secs(), http.header_timeout_secs);
     }
 }

@@ -9,7 +9,7 @@ use poem::http::StatusCode;
 use poem::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
-use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::types::{Example, ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
 use crate::base::text::chain;
@@ -101,7 +101,7 @@ impl Fault {
 
 /// A failure as the client sees it (RFC 9457).
 #[derive(Debug, Object)]
-#[oai(rename = "Problem")]
+#[oai(rename = "Problem", example)]
 pub struct Document {
     /// The address of a page that explains this sort of problem.
     pub r#type: String,
@@ -118,6 +118,13 @@ pub struct Document {
     /// Each thing that is wrong with the request, if it is about its values.
     #[oai(default, skip_serializing_if_is_empty)]
     pub errors: Vec<Fault>,
+}
+
+impl Example for Document {
+    fn example() -> Self {
+        let fault = Fault::new("/email", "invalid", "must be an e-mail address, such as ada@example.com");
+        Problem::invalid(vec![fault]).document("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80".to_owned())
+    }
 }
 
 /// A failure on its way to the client.

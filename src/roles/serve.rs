@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::operator::{Request, SOCKET, ask_shell};
 use super::{Context, logs, say};
 use crate::app::App;
+use crate::base::text::chain;
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{Config, Flags, Live, SetupConfig};
 use crate::features::accounts;
@@ -56,13 +57,22 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
-    let _watch = config.watch().context("cannot watch the settings")?;
-    let grace = settings.server.stop_grace();
+    // The system may have no watches left, which is no reason to serve nobody.
+    let _watch = config.watch().inspect_err(|cause| {
+        tracing::warn!(%cause, "the settings are not watched; SIGHUP takes up a change");
+    });
+    let (stop, grace) = (lifecycle.stop_token(), settings.server.stop_grace());
     let doors = vec![Door::Tcp(tcp), Door::Socket(socket)];
-    crate::http::serve(doors, shell, lifecycle.stop_token(), grace).await;
+    // Requests and workers end beside each other, so that both together take one grace.
+    let workers = async {
+        stop.cancelled().await;
+        lifecycle.stop(grace).await
+    };
+    let ((), all_stopped) = tokio::join!(crate::http::serve(doors, shell, stop.clone(), grace), workers);
 
-    let all_stopped = lifecycle.stop(grace).await;
-    app.close()?;
+    if let Err(cause) = app.close() {
+        tracing::warn!(cause = %chain(&cause), "what the cache kept back is lost");
+    }
     let _ = std::fs::remove_file(context.data.join(SOCKET));
     tracing::info!(all_stopped, "stopped");
     Ok(if lifecycle.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -158,7 +168,9 @@ async fn obey(signals: Signals, stopping: CancellationToken, stop: CancellationT
     tracing::info!("stopping; once more to stop at once");
     abort_on_the_second(interrupt, terminate);
     stopping.cancel();
-    tokio::time::sleep(config.get().server.stop_delay()).await;
+    // A worker that dies meanwhile ends the delay too.
+    let delay = config.get().server.stop_delay();
+    let _ = stop.run_until_cancelled(tokio::time::sleep(delay)).await;
     stop.cancel();
 }
 

@@ -24,7 +24,8 @@ impl Pool {
             let waiting = waiting.clone();
             std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 while let Ok(job) = waiting.recv() {
-                    job();
+                    // The work's own panic is its caller's. One is left: of what it made, dropped because nobody waits.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
                 }
             })?;
         }
@@ -54,7 +55,48 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+
+    /// What cannot even be thrown away quietly.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+
+    /// A thread that is gone would be missed only when all are.
+    #[tokio::test]
+    async fn a_panic_while_an_answer_is_dropped_does_not_end_the_thread() {
+        let pool = Pool::start("test", 1, 4).expect("threads");
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
+        let mut given_up = Box::pin(pool.run(move || {
+            let _ = started.send(());
+            let _ = held.recv();
+            Bomb
+        }));
+        assert!(futures_util::poll!(&mut given_up).is_pending());
+        has_started.await.expect("started");
+        drop(given_up);
+        drop(release);
+
+        assert_eq!(pool.run(|| 2).await, Ok(2));
+    }
+
+    /// A panic is its caller's, and nobody else's.
+    #[tokio::test]
+    async fn a_panic_in_the_pool_is_its_callers() {
+        let pool = Pool::start("test", 1, 4).expect("threads");
+
+        let panicked = AssertUnwindSafe(pool.run(|| panic!("on purpose"))).catch_unwind().await;
+
+        assert!(panicked.is_err());
+        assert_eq!(pool.run(|| 2).await, Ok(2));
+    }
 
     #[tokio::test]
     async fn what_does_not_fit_is_refused_at_once() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use poem::http::Method;
 use serde_json::Value;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, schema};
 
 /// Operations that a stranger may call. Adding a line here is a security decision.
 const PUBLIC: &[&str] = &["register", "login", "refresh_token", "set_up", "health", "health_live", "health_ready"];
@@ -60,6 +60,36 @@ fn operations(document: &Value) -> Vec<Operation> {
 fn example<'a>(document: &'a Value, operation: &Operation) -> Option<&'a Value> {
     let name = operation.spec["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()?;
     document.pointer(name.trim_start_matches('#')).map(|it| &it["example"])
+}
+
+/// What the document says an operation answers with a status, if that is JSON.
+fn answer<'a>(operation: &'a Operation, status: &str) -> Option<&'a Value> {
+    let content = operation.spec["responses"][status]["content"].as_object()?;
+    content.iter().find(|(name, _)| name.starts_with("application/json")).map(|(_, it)| it)
+}
+
+/// The example of an answer: its own, or that of its schema.
+fn answer_example<'a>(document: &'a Value, content: &'a Value) -> &'a Value {
+    let referred = |it: &Value| document.pointer(it["$ref"].as_str()?.trim_start_matches('#'));
+    let named = content["examples"].as_object().and_then(|it| referred(it.values().next()?)?.get("value"));
+    let of_schema = || referred(&content["schema"])?.get("example");
+    content.get("example").or(named).or_else(of_schema).unwrap_or(&Value::Null)
+}
+
+/// A collection with a field of each type, one of them hidden, that anyone may read and write.
+async fn with_a_collection(app: &TestApp) {
+    let field = |name: &str| serde_json::json!({ "name": name, "type": name });
+    let mut fields: Vec<_> =
+        ["text", "integer", "number", "bool", "datetime", "json", "email", "url"].map(field).to_vec();
+    fields.push(serde_json::json!({ "name": "state", "type": "select", "values": ["draft", "live"] }));
+    fields.push(serde_json::json!({ "name": "tags", "type": "select", "values": ["a", "b"], "multiple": true }));
+    fields.push(serde_json::json!({ "name": "author", "type": "relation", "collection": "users" }));
+    fields.push(serde_json::json!({ "name": "note", "type": "text", "hidden": true }));
+    let rules: serde_json::Map<_, _> =
+        ["list", "view", "create", "update", "delete"].map(|it| (it.to_owned(), "true".into())).into_iter().collect();
+    let body = serde_json::json!({ "name": "things", "fields": fields, "rules": rules });
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
 }
 
 /// The id of the operation that an alias stands for.
@@ -131,6 +161,9 @@ async fn every_operation_is_described_for_people_and_programs() {
         let tells_who = ["Anyone", "permission `", "Another name"].iter().any(|it| description.contains(it));
         assert!(tells_who, "{id} does not say who may: {description}");
         assert!(spec["tags"].as_array().is_some_and(|it| it.len() == 1), "{id} has no chapter");
+        for (status, answer) in spec["responses"].as_object().expect("answers") {
+            assert!(answer["description"].as_str().is_some_and(|it| !it.is_empty()), "{id} {status} has no sentence");
+        }
         for range in ["4XX", "5XX"] {
             let content = &spec["responses"][range]["content"]["application/problem+json"];
             assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{id} {range}");
@@ -152,6 +185,68 @@ async fn the_examples_of_the_document_fit_their_own_schema() {
         let Some(example) = example(&document, &operation) else { continue };
         let reply = app.operator(operation.method, &operation.path).json(example).send().await;
         assert!(![400, 413, 415, 422].contains(&reply.status), "{}: {reply:?}", operation.id);
+    }
+}
+
+/// Whoever writes a client reads the examples, and tries with them.
+#[tokio::test]
+async fn every_answer_has_an_example_that_fits_its_own_schema() {
+    let app = TestApp::new().await;
+    with_a_collection(&app).await;
+    let document = app.openapi().await;
+    let mut wrong = Vec::new();
+    for operation in operations(&document) {
+        let statuses = operation.spec["responses"].as_object().expect("answers").keys();
+        for status in statuses.filter(|it| it.starts_with('2')) {
+            let Some(content) = answer(&operation, status) else { continue };
+            let example = answer_example(&document, content);
+            let faults = match example.is_object() {
+                true => schema::faults(&document, &content["schema"], example),
+                false => vec!["no example".to_owned()],
+            };
+            wrong.extend(faults.into_iter().map(|it| format!("{} {status} {it}", operation.id)));
+        }
+        for range in ["4XX", "5XX"] {
+            let content = &operation.spec["responses"][range]["content"]["application/problem+json"];
+            let example = answer_example(&document, content);
+            let status = example["status"].as_u64().unwrap_or_default();
+            assert_eq!(format!("{}XX", status / 100), range, "{}: {example}", operation.id);
+        }
+    }
+
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// What the document promises is what comes.
+#[tokio::test]
+async fn what_is_answered_fits_the_document() {
+    let app = TestApp::with_people().await;
+    with_a_collection(&app).await;
+    let record = serde_json::json!({ "text": "a", "integer": 1, "tags": ["a"], "json": { "a": [1, null] } });
+    let made = app.operator(Method::POST, "/api/v1/collections/things/records").json(&record).send().await;
+    let document = app.openapi().await;
+    let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+    for operation in operations(&document) {
+        let path = match operation.path.strip_suffix("/id") {
+            Some(path) => format!("{path}/{}", made.str("id")),
+            None => operation.path.clone(),
+        };
+        let path = path.replace("/collection/", "/things/").replace("/collections/name", "/collections/things");
+        let ends_it = operation.method == Method::DELETE || operation.id.starts_with("logout");
+        if ends_it || base(&operation.id) == "update_collection" {
+            continue;
+        }
+        let body = example(&document, &operation).cloned().unwrap_or_default();
+        let reply = app.operator(operation.method.clone(), &path).json(&body).send().await;
+        let Some(content) = answer(&operation, &reply.status.to_string()) else { continue };
+        seen.insert(base(&operation.id).to_owned());
+        let faults = schema::faults(&document, &content["schema"], &reply.body);
+        wrong.extend(faults.into_iter().map(|it| format!("{} {} {it}: {}", operation.id, reply.status, reply.text)));
+    }
+
+    assert_eq!(wrong, Vec::<String>::new());
+    for id in ["list_users", "create_user", "list_collections", "show_collection", "list_records", "show_record"] {
+        assert!(seen.contains(id), "{id} was not looked at: {seen:?}");
     }
 }
 

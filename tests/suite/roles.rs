@@ -1,5 +1,7 @@
 //! The command line, as an operator types it, with the real binary on a real folder.
+use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,12 +16,41 @@ fn refused(folder: &Path, args: &[&str]) -> String {
     said
 }
 
-/// Tells the server to stop, and waits until it did.
-fn stop(mut server: Server) {
+/// Tells the server to stop.
+fn tell_to_stop(server: &Server) {
     let id = i32::try_from(server.process.id()).expect("an id");
     let pid = rustix::process::Pid::from_raw(id).expect("an id");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+}
+
+/// Tells the server to stop, and waits until it did.
+fn stop(mut server: Server) {
+    tell_to_stop(&server);
     assert!(server.process.wait().expect("ended").success());
+}
+
+/// Head and body of what a server answers on a connection of its own.
+fn get(server: &Server, path: &str) -> std::io::Result<String> {
+    let address = server.url.trim_start_matches("http://");
+    let mut connection = std::net::TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    std::io::read_to_string(connection)
+}
+
+/// How long a test waits for what should come at once.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until the server says that it is stopping.
+fn wait_until_stopping(server: &Server) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let ready = get(server, "/health/ready").expect("it is served as long as the delay lasts");
+        if ready.starts_with("HTTP/1.1 503 ") {
+            return assert!(ready.ends_with("{\"status\":\"stopping\"}"), "{ready}");
+        }
+        assert!(Instant::now() < until, "{ready}");
+    }
 }
 
 #[test]
@@ -34,6 +65,44 @@ fn an_empty_folder_is_enough_and_the_greeting_has_all_one_needs() {
     assert!(steading(folder.path(), &["health"]).contains("ok"));
     stop(server);
     assert!(refused(folder.path(), &["health"]).contains("stopped"));
+}
+
+/// A load balancer needs a moment to notice; until then it sends people here.
+#[test]
+fn requests_are_served_while_the_stop_is_delayed_and_the_end_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(folder.path(), &[("STEADING__SERVER__STOP_DELAY_SECS", "2")]);
+    assert!(get(&server, "/health/ready").expect("served").starts_with("HTTP/1.1 200 "));
+
+    let told = Instant::now();
+    tell_to_stop(&server);
+    wait_until_stopping(&server);
+
+    for (path, status) in [("/health/live", "200"), ("/api/v1/auth/profile", "401"), ("/api-docs", "200")] {
+        let answer = get(&server, path).expect("served");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    let ended = server.process.wait().expect("ended");
+    let took = told.elapsed();
+    assert!(ended.success(), "{ended:?}");
+    assert!((Duration::from_secs(2)..PATIENCE).contains(&took), "{took:?}");
+    assert!(get(&server, "/health/live").is_err(), "nobody listens any more");
+}
+
+/// Whoever asks twice wants no delay. That it is no orderly end is told by the exit code.
+#[test]
+fn a_second_word_to_stop_ends_the_delay_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(folder.path(), &[("STEADING__SERVER__STOP_DELAY_SECS", "600")]);
+    tell_to_stop(&server);
+    wait_until_stopping(&server);
+
+    let told = Instant::now();
+    tell_to_stop(&server);
+
+    assert_eq!(server.process.wait().expect("ended").code(), Some(130));
+    assert!(told.elapsed() < PATIENCE);
+    stop(Server::start(folder.path(), &[]));
 }
 
 #[test]

@@ -40,3 +40,16 @@ fn the_guide_names_every_setting() {
         }
     }
 }
+
+/// Someone who changes a setting and sees nothing happen looks here.
+#[test]
+fn the_guide_says_which_settings_count_after_a_restart() {
+    let guide = include_str!("../../../assets/docs/configuration.md");
+    let mut section = "";
+    for line in guide.lines() {
+        section = line.strip_prefix("## [").and_then(|it| it.strip_suffix(']')).unwrap_or(section);
+        let Some((key, told)) = line.strip_prefix("| `").and_then(|it| it.split_once('`')) else { continue };
+        let setting = format!("{section}.{key}");
+        assert_eq!(told.contains("*Restart.*"), live::counts_after_restart(&setting), "{setting}");
+    }
+}

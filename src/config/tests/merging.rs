@@ -35,10 +35,77 @@ fn any_setting_can_be_read_from_a_file() {
     assert_eq!(config.setup.admin_password.reveal(), "correct horse battery");
 }
 
+/// A password may end in spaces or an empty line; an editor adds the end of one line.
+#[test]
+fn one_end_of_a_line_is_no_part_of_a_file_with_a_value() {
+    for (text, password) in
+        [("secret words", "secret words"), ("secret words\n", "secret words"), ("secret words\r\n", "secret words")]
+            .into_iter()
+            .chain([("secret words \n\n", "secret words \n"), ("secret words\r", "secret words\r")])
+    {
+        let it = fixture("[setup]\nadmin_email = \"ada@example.com\"\nadmin_password_file = \"password\"\n");
+        it.write("password", text);
+
+        assert_eq!(it.load().setup.admin_password.reveal(), password, "{text:?}");
+    }
+}
+
+/// One was left behind when it moved to the other, and nobody can say which is right.
+#[test]
+fn a_secret_that_is_given_both_ways_is_refused_with_both_places() {
+    let both = "`setup.admin_password` and `setup.admin_password_file` are both set, the other at";
+    let here = fixture("[setup]\nadmin_email = \"a@b.c\"\nadmin_password = \"one\"\nadmin_password_file = \"two\"\n");
+    here.write("two", "two");
+    assert_eq!(here.complaints(), [format!("config.toml:4:1: {both} config.toml:3:1: keep one of them")]);
+
+    let apart = fixture("[setup]\nadmin_email = \"a@b.c\"\nadmin_password = \"one\"\n");
+    let file = apart.write("two", "two");
+    let apart = apart.with("STEADING_ADMIN_PASSWORD_FILE", &file.display().to_string());
+    assert_eq!(apart.complaints(), [format!("STEADING_ADMIN_PASSWORD_FILE: {both} config.toml:3:1: keep one of them")]);
+}
+
+/// The environment has no order, so neither would win for a reason.
+#[test]
+fn two_variables_for_one_setting_are_refused_with_both_names() {
+    let it = fixture("").with("STEADING_ADMIN_EMAIL", "a@b.c").with("STEADING__SETUP__ADMIN_EMAIL", "d@e.f");
+
+    assert_eq!(
+        it.complaints()[0],
+        "STEADING__SETUP__ADMIN_EMAIL: `setup.admin_email` is set by STEADING_ADMIN_EMAIL too: keep one of them"
+    );
+}
+
+/// Kubernetes makes such variables for every service, `steading` among them.
+#[test]
+fn variables_of_others_are_let_be() {
+    let it = fixture("").with("STEADING_PORT", "tcp://10.0.0.1:8088").with("STEADING_SERVICE_HOST", "10.0.0.1");
+
+    assert_eq!(it.load(), Config::default());
+}
+
 #[test]
 fn dev_is_for_this_machine_only() {
     let mut it = fixture("[server]\nlisten = \"0.0.0.0:8088\"\n");
     it.sources.flags.dev = true;
 
     assert_eq!(it.complaints(), ["--dev: listens on loopback addresses only, not on 0.0.0.0:8088"]);
+}
+
+#[test]
+fn dev_relaxes_and_takes_nothing_back() {
+    let dev = |text: &str| {
+        let mut it = fixture(text);
+        it.sources.flags.dev = true;
+        it.load()
+    };
+    let failures =
+        |it: &Config| (it.accounts.sign_in_failures_per_account_max, it.accounts.sign_in_failures_per_address_max);
+
+    let usual = dev("");
+    assert_eq!((failures(&usual), usual.accounts.password_length_min_admin), ((1_000, 10_000), 8));
+    assert_eq!((usual.log.format, usual.log.level.as_str()), (LogFormat::Text, "info,steading=debug"));
+    let set = dev("[accounts]\npassword_length_min = 20\nsign_in_failures_per_account_max = 1\n\
+         sign_in_failures_per_address_max = 500000\n[log]\nlevel = \"trace\"\nformat = \"json\"\n");
+    assert_eq!((failures(&set), set.accounts.password_length_min_admin), ((100, 1_000_000), 15));
+    assert_eq!((set.log.format, set.log.level.as_str()), (LogFormat::Json, "trace"));
 }

@@ -26,6 +26,91 @@ fn every_mistake_is_told_at_once_with_its_place() {
     );
 }
 
+/// What someone typed is repeated, but must not steer a terminal or make up a line of the log.
+#[test]
+fn what_was_typed_is_repeated_as_it_has_to_be_written() {
+    let it = fixture("[\"ser\\nver\"]\n[cors]\n\"ori\\u001b[2Jgins\" = 1\n\"a\\\"b\\\\\" = 1\n\"\" = 1\n");
+
+    assert_eq!(
+        it.complaints(),
+        [
+            r#"config.toml:1:2: `"ser\nver"` is not a section; did you mean `server`?"#,
+            r#"config.toml:3:1: `cors."ori\u{1b}[2Jgins"` is not a setting"#,
+            r#"config.toml:4:1: `cors."a\"b\\"` is not a setting"#,
+            r#"config.toml:5:1: `cors.""` is not a setting"#,
+        ]
+    );
+    let variable = fixture("").with("STEADING__SERVER__X\nY", "1").with("STEADING__\u{1b}__X", "1");
+    assert_eq!(
+        variable.complaints(),
+        [
+            r#"STEADING__SERVER__X\nY: `server."x\ny"` is not a setting"#,
+            r#"STEADING__\u{1b}__X: `"\u{1b}"` is not a section"#,
+        ]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused_by_its_name() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut it = fixture("").with("STEADING_ADMIN_EMAIL", "ada@example.com");
+    let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+    it.sources.environment.push((text(b"STEADING_ADMIN_PASSWORD"), text(b"hunter2\xff")));
+    it.sources.environment.push((text(b"STEADING__SERVER__\xff"), text(b"1")));
+
+    let complaints = it.complaints();
+
+    assert_eq!(
+        complaints,
+        [
+            "STEADING_ADMIN_PASSWORD: `setup.admin_password` is not UTF-8",
+            "STEADING__SERVER__\u{fffd}: has a name that is not UTF-8",
+        ]
+    );
+}
+
+#[test]
+fn a_number_that_does_not_fit_is_told_as_such() {
+    let it = fixture(
+        "[server]\nstop_grace_secs = 9223372036854775808\nstop_delay_secs = 1.0\n\
+         [storage]\nfree_bytes_min = -1\n[accounts]\nhash_iterations = 4294967296\nhash_memory_kib = 0x2_000\n",
+    )
+    .with("STEADING__HTTP__BODY_BYTES_MAX", "99999999999999999999")
+    .with("STEADING__HTTP__CONNECTIONS_MAX", "1e3")
+    .with("STEADING__HTTP__IDLE_TIMEOUT_SECS", "ten");
+
+    assert_eq!(
+        it.complaints(),
+        [
+            "config.toml:2:1: `server.stop_grace_secs` is far out of range: 9223372036854775808",
+            "config.toml:3:1: `server.stop_delay_secs` must be a whole number, got 1.0",
+            "config.toml:5:1: `storage.free_bytes_min` must not be negative, got -1",
+            "config.toml:7:1: `accounts.hash_iterations` is far out of range: 4294967296",
+            "STEADING__HTTP__BODY_BYTES_MAX: `http.body_bytes_max` is far out of range: 99999999999999999999",
+            "STEADING__HTTP__CONNECTIONS_MAX: `http.connections_max` must be a whole number, got 1000.0",
+            "STEADING__HTTP__IDLE_TIMEOUT_SECS: `http.idle_timeout_secs` must be of type integer, not string",
+        ]
+    );
+}
+
+/// More than the value in a variable or a file would be ignored in silence.
+#[test]
+fn a_value_stands_alone() {
+    let it = fixture("[server]\nstop_grace_secs_file = \"grace\"\n").with("STEADING__LOG__REQUESTS", "true\nx = 1");
+    it.write("grace", "7\nstop_delay_secs = 8\n");
+
+    let complaints = it.complaints();
+
+    assert!(
+        complaints[0].ends_with("must hold a value of type integer for `server.stop_grace_secs`"),
+        "{complaints:?}"
+    );
+    assert_eq!(complaints[1], "STEADING__LOG__REQUESTS: `log.requests` must be of type boolean, not string");
+}
+
 #[test]
 fn what_is_no_toml_is_told_with_its_line() {
     let complaints = fixture("[server]\nlisten = \n").complaints();

@@ -1,5 +1,7 @@
 //! The promises to an operator, on real files.
+mod addresses;
 mod commented;
+mod limits;
 mod merging;
 mod mistakes;
 mod reload;
@@ -29,7 +31,7 @@ impl Fixture {
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
-        self.sources.environment.push((name.to_owned(), value.to_owned()));
+        self.sources.environment.push((name.into(), value.into()));
         self
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::MaybeUndefined;
+use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::error::Error;
@@ -22,7 +22,7 @@ use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{Db, Tx};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
-use crate::http::paging::{self, Cursors, Paging};
+use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::{Caller, ClientAddress, Input, Subject};
 use crate::kv::Kv;
@@ -81,25 +81,18 @@ enum Done {
     Done,
 }
 
-/// What is true of a list as a whole.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-struct ListMeta {
-    /// Most things on this page.
-    limit: u64,
-    /// Where the next page begins; absent on the last one.
-    next_cursor: Option<String>,
-    /// The number of this page, if it was asked for by number.
-    page: Option<u64>,
-    /// How many there are in all, if `count=exact` was asked for.
-    total: Option<u64>,
-}
-
 /// A page of people.
 #[derive(Debug, Object)]
+#[oai(example)]
 struct UserList {
     data: Vec<User>,
     meta: ListMeta,
+}
+
+impl Example for UserList {
+    fn example() -> Self {
+        Self { data: vec![User::example()], meta: ListMeta::example() }
+    }
 }
 
 #[derive(ApiResponse)]

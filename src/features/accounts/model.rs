@@ -2,7 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use poem_openapi::types::MaybeUndefined;
+use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 
 use crate::base::{SessionId, Timestamp, UserId};
@@ -68,7 +68,7 @@ impl FromStr for Role {
 
 /// Someone with an account.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(example, rename_all = "camelCase")]
 pub struct User {
     pub id: UserId,
     #[oai(read_only)]
@@ -99,6 +99,24 @@ impl User {
     }
 }
 
+impl Example for User {
+    fn example() -> Self {
+        let moment = Timestamp::example();
+        Self {
+            id: UserId::example(),
+            email: "ada@example.com".to_owned(),
+            email_verified: false,
+            name: "Ada".to_owned(),
+            role: Role::User,
+            permissions: Self::permission_names(Role::User),
+            created_at: moment,
+            updated_at: moment,
+            last_sign_in_at: Some(moment),
+            version: 1,
+        }
+    }
+}
+
 /// What someone sends to make themselves an account.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
@@ -113,7 +131,7 @@ pub struct Registration {
     pub name: Option<String>,
 }
 
-impl poem_openapi::types::Example for Registration {
+impl Example for Registration {
     fn example() -> Self {
         Self {
             email: "ada@example.com".to_owned(),
@@ -138,7 +156,7 @@ pub struct NewUser {
     pub role: Option<Role>,
 }
 
-impl poem_openapi::types::Example for NewUser {
+impl Example for NewUser {
     fn example() -> Self {
         Self {
             email: "grace@example.com".to_owned(),
@@ -165,7 +183,7 @@ pub struct Setup {
     pub name: Option<String>,
 }
 
-impl poem_openapi::types::Example for Setup {
+impl Example for Setup {
     fn example() -> Self {
         Self {
             token: "setup_3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs".to_owned(),
@@ -186,7 +204,7 @@ pub struct Credentials {
     pub password: String,
 }
 
-impl poem_openapi::types::Example for Credentials {
+impl Example for Credentials {
     fn example() -> Self {
         Self { email: "ada@example.com".to_owned(), password: "correct horse battery staple".to_owned() }
     }
@@ -200,7 +218,7 @@ pub struct Refresh {
     pub refresh_token: String,
 }
 
-impl poem_openapi::types::Example for Refresh {
+impl Example for Refresh {
     fn example() -> Self {
         Self { refresh_token: "rt_AZC2pH4sfDqfTisdXGp-gAAAAAAAAAABx2c0…".to_owned() }
     }
@@ -215,7 +233,7 @@ pub struct ProfilePatch {
     pub name: MaybeUndefined<String>,
 }
 
-impl poem_openapi::types::Example for ProfilePatch {
+impl Example for ProfilePatch {
     fn example() -> Self {
         Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()) }
     }
@@ -223,7 +241,7 @@ impl poem_openapi::types::Example for ProfilePatch {
 
 /// Two tokens: one to show with each request, one to get the next two.
 #[derive(Clone, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(example, rename_all = "camelCase")]
 pub struct TokenPair {
     /// Send it as `Authorization: Bearer …`.
     pub access_token: String,
@@ -235,21 +253,45 @@ pub struct TokenPair {
     pub expires_in: u64,
 }
 
+impl Example for TokenPair {
+    fn example() -> Self {
+        Self {
+            access_token: "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTkwYjZhNC…".to_owned(),
+            refresh_token: Refresh::example().refresh_token,
+            token_type: "Bearer".to_owned(),
+            expires_in: 900,
+        }
+    }
+}
+
 /// Someone who just signed in, with their tokens.
 #[derive(Clone, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(example, rename_all = "camelCase")]
 pub struct SignedIn {
     #[oai(flatten)]
     pub tokens: TokenPair,
     pub user: User,
 }
 
+impl Example for SignedIn {
+    fn example() -> Self {
+        Self { tokens: TokenPair::example(), user: User::example() }
+    }
+}
+
 /// A link with which someone becomes an admin. Shown this once.
 #[derive(Clone, Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(example, rename_all = "camelCase")]
 pub struct SetupLink {
     pub url: String,
     pub expires_at: Timestamp,
+}
+
+impl Example for SetupLink {
+    fn example() -> Self {
+        let url = format!("https://api.example.com/setup#token={}", Setup::example().token);
+        Self { url, expires_at: Timestamp::example() }
+    }
 }
 
 /// A sign-in on one device, as the database has it.

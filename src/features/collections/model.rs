@@ -1,5 +1,5 @@
 //! The things: collections, their fields, indexes and rules, as clients see and send them.
-use poem_openapi::types::{Any, MaybeUndefined};
+use poem_openapi::types::{Any, Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
@@ -191,6 +191,7 @@ pub struct Change {
 
 /// What a change would do.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[oai(example)]
 pub struct DryRun {
     /// In this order; none if nothing would change.
     pub changes: Vec<Change>,
@@ -198,6 +199,7 @@ pub struct DryRun {
 
 /// All collections, by name.
 #[derive(Clone, Debug, Object)]
+#[oai(example)]
 pub struct CollectionList {
     pub data: Vec<Collection>,
 }
@@ -270,7 +272,7 @@ impl Field {
     }
 }
 
-impl poem_openapi::types::Example for NewCollection {
+impl Example for NewCollection {
     fn example() -> Self {
         let title = Field { required: true, max: Some(200.0), ..Field::new("title", FieldType::Text) };
         let author = Field { collection: Some("users".to_owned()), ..Field::new("author", FieldType::Relation) };
@@ -289,7 +291,7 @@ impl poem_openapi::types::Example for NewCollection {
     }
 }
 
-impl poem_openapi::types::Example for CollectionPatch {
+impl Example for CollectionPatch {
     fn example() -> Self {
         let delete = MaybeUndefined::Value("author == auth.id".to_owned());
         let rules = Some(RulesPatch { delete, ..RulesPatch::default() });
@@ -297,11 +299,28 @@ impl poem_openapi::types::Example for CollectionPatch {
     }
 }
 
-impl poem_openapi::types::Example for Collection {
+impl Example for Collection {
     fn example() -> Self {
         let NewCollection { name, fields, indexes, rules } = NewCollection::example();
-        let moment = Timestamp::from_millis(1_767_323_045_678);
-        let id = Id::from_uuid(uuid::uuid!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80"));
+        let (id, moment) = (Id::example(), Timestamp::example());
         Self { id, name, fields, indexes, rules, created_at: moment, updated_at: moment, version: 1 }
+    }
+}
+
+impl Example for CollectionList {
+    fn example() -> Self {
+        Self { data: vec![Collection::example()] }
+    }
+}
+
+impl Example for DryRun {
+    fn example() -> Self {
+        let change = |description: &str, loses_data| Change { description: description.to_owned(), loses_data };
+        Self {
+            changes: vec![
+                change("add the field `subtitle`", false),
+                change("drop the field `published` and its values", true),
+            ],
+        }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
 use super::import::ImportReport;
+use super::payload::{RecordJson, RecordListJson};
 use super::query::{self, Asked};
 use super::split::Format;
 use super::write::Change;
@@ -24,7 +25,7 @@ use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
-use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, RawJson, Visitor, problem};
+use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, Visitor, problem};
 
 /// The endpoints of records, with what they need.
 #[derive(Clone, Debug)]
@@ -47,21 +48,21 @@ const RETRY_WHEN_EXPORTING: Duration = Duration::from_secs(10);
 enum Listed {
     /// A page of records.
     #[oai(status = 200)]
-    Page(RawJson, #[oai(header = "Link")] Option<String>),
+    Page(RecordListJson, #[oai(header = "Link")] Option<String>),
 }
 
 #[derive(ApiResponse)]
 enum Shown {
     /// The record.
     #[oai(status = 200)]
-    Record(RawJson, #[oai(header = "ETag")] String),
+    Record(RecordJson, #[oai(header = "ETag")] String),
 }
 
 #[derive(ApiResponse)]
 enum Made {
     /// The record was made.
     #[oai(status = 201)]
-    Record(RawJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+    Record(RecordJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
 }
 
 #[derive(ApiResponse)]
@@ -130,7 +131,7 @@ impl RecordsApi {
         let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
         let (json, link) = self.catalogues.with(caller.tenant(), read).await?;
 
-        Ok(Listed::Page(RawJson(json), link))
+        Ok(Listed::Page(RecordListJson(json), link))
     }
 
     /// Make a record
@@ -159,7 +160,7 @@ impl RecordsApi {
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
         let location = format!("/api/v1/collections/{}/records/{id}", collection.0);
-        Ok(Made::Record(RawJson(found.json), etag::of_version(found.version), location))
+        Ok(Made::Record(RecordJson(found.json), etag::of_version(found.version), location))
     }
 
     /// Read a record
@@ -194,7 +195,7 @@ impl RecordsApi {
         let read = |known| self.find(&caller, &asker, known, &collection.0, &id.0, &asked);
         let found = self.catalogues.with(caller.tenant(), read).await?;
 
-        Ok(Shown::Record(RawJson(found.json), etag::of_version(found.version)))
+        Ok(Shown::Record(RecordJson(found.json), etag::of_version(found.version)))
     }
 
     /// Change a record
@@ -379,7 +380,7 @@ impl RecordsApi {
         let write = |known| self.change(&caller, &asker, known, &collection.0, Arc::clone(&change));
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
-        Ok(Shown::Record(RawJson(found.json), etag::of_version(found.version)))
+        Ok(Shown::Record(RecordJson(found.json), etag::of_version(found.version)))
     }
 }
 

@@ -59,8 +59,10 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
         (
             format!("Record_{name}"),
             json!({
-                "type": "object", "description": format!("A record of `{name}`, or the members of it that were asked for."),
-                "properties": with_expanded, "additionalProperties": false, "example": example,
+                "type": "object", "properties": with_expanded, "example": example,
+                "description": format!(
+                    "A record of `{name}`, or the members of it that were asked for. An admin may see more of it than these."
+                ),
             }),
         ),
         (format!("NewRecord_{name}"), new),

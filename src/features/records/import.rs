@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use poem::Body;
 use poem_openapi::Object;
+use poem_openapi::types::Example;
 use serde_json::{Map, Value as Json};
 
 use super::api::RecordsApi;
@@ -35,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What became of a file.
 #[derive(Clone, Debug, Default, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct ImportReport {
     /// Records that are there now; with `dryRun`, that would be.
     pub imported: u64,
@@ -45,6 +46,13 @@ pub struct ImportReport {
     pub errors: Vec<RefusedRecord>,
     /// Why the import ended before the file did, if it did; what came before is imported.
     pub stopped: Option<String>,
+}
+
+impl Example for ImportReport {
+    fn example() -> Self {
+        let errors = vec![Fault::new("/views", "type", "must be of type integer")];
+        Self { imported: 99_999, refused: 1, errors: vec![RefusedRecord { line: 43, errors }], stopped: None }
+    }
 }
 
 /// A record that was not taken.

@@ -16,6 +16,7 @@ mod expand;
 mod export;
 mod import;
 mod list;
+mod payload;
 mod projection;
 mod query;
 mod read;

@@ -29,7 +29,7 @@ use crate::base::TenantId;
 
 /// hyper refuses to work with less.
 const HEADER_BYTES_MIN: usize = 8 * 1024;
-/// How often, and how long, a silent HTTP/2 client with open streams is asked whether it is still there.
+/// How often, and how long, a silent HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What HTTP/2 clients may send ahead of us reading it: hyper's megabyte a connection would be 4 GiB in all.
@@ -96,12 +96,13 @@ pub(super) async fn serve<S>(
             is_registered = true;
         }
         if phase.now() != seen {
+            // The next change is waited for before the phase is looked at: one in between would wake nobody.
+            changed.set(phase.changed());
+            let _ = changed.as_mut().poll(cx);
             seen = phase.now();
             if seen == CUT {
                 return Poll::Ready(());
             }
-            changed.set(phase.changed());
-            let _ = changed.as_mut().poll(cx);
             pulse.closing();
             connection.as_mut().graceful_shutdown();
         }

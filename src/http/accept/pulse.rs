@@ -15,6 +15,9 @@ use super::super::policy::Limits;
 
 /// How long a client may take to close a connection that was closed on our side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What HTTP/2 writes without being asked for anything, a few at a time: a ping has 17 bytes, a window 13. More
+/// than that is a part of an answer.
+const CONTROL_BYTES_MAX: usize = 64;
 /// Nothing is due while a request is in flight.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -98,11 +101,12 @@ impl Pulse {
         self.write_since.set_once(self.opened);
     }
 
-    /// Notes that the client took something. Its answer may be buffered whole, with no request in flight
+    /// Notes that the client took `bytes`. Its answer may be buffered whole, with no request in flight
     /// any more, so this is what tells a slow reader from an idle one.
-    pub(super) fn written(&self) {
+    pub(super) fn written(&self, bytes: usize) {
         self.write_since.clear();
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
+        let is_part_of_an_answer = !self.is_quiet.load(Ordering::Relaxed) || CONTROL_BYTES_MAX < bytes;
+        if is_part_of_an_answer && self.in_flight.load(Ordering::Relaxed) == 0 {
             self.idle_since.set(self.opened);
         }
     }
@@ -279,7 +283,7 @@ mod tests {
         pulse.write_blocked();
         assert_eq!(due(&pulse), (30, Overdue::Write));
 
-        pulse.written();
+        pulse.written(1);
         pulse.write_blocked();
 
         assert_eq!(due(&pulse), (50, Overdue::Write));
@@ -292,9 +296,27 @@ mod tests {
         drop(pulse.begin(false));
         seconds(50).await;
 
-        pulse.written();
+        pulse.written(1);
 
         assert_eq!(due(&pulse), (110, Overdue::Idle));
+    }
+
+    /// Our own pings, and answers to the client's, would keep a connection that nobody uses for ever.
+    #[tokio::test(start_paused = true)]
+    async fn what_http_2_writes_by_itself_is_no_answer() {
+        let pulse = pulse();
+        pulse.is_http2();
+        drop(pulse.begin(false));
+        pulse.written(500);
+        pulse.flushed();
+        seconds(50).await;
+
+        pulse.written(17);
+        pulse.flushed();
+        assert_eq!(due(&pulse), (60, Overdue::Idle));
+
+        pulse.written(16_384);
+        assert_eq!(due(&pulse), (110, Overdue::Idle), "a slow reader opened its window");
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ impl<S> Stream<S> {
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Pending => self.pulse.write_blocked(),
-            Poll::Ready(_) => self.pulse.written(),
+            Poll::Ready(written) => self.pulse.written(*written.as_ref().unwrap_or(&0)),
         }
     }
 }

@@ -12,12 +12,14 @@ use poem::endpoint::make;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
 use poem_openapi::Tags;
+use poem_openapi::types::{Example, ToJSON};
 use serde_json::{Map, Value, json};
 
 use super::alias;
 use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
+use super::problem::{self, Problem};
 
 /// The chapters of the document.
 #[derive(Clone, Copy, Debug, Tags)]
@@ -76,6 +78,7 @@ impl Documents {
         schemas::each(&mut fixed, &mut schemas::say_it_once);
         schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
         close_bodies(&mut fixed);
+        describe_answers(&mut fixed);
         add_aliases(&mut fixed);
         add_health(&mut fixed);
         let served = ArcSwap::from_pointee(Served::new(fixed.clone()));
@@ -121,11 +124,25 @@ impl Documents {
 impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
+        show_failures_of_ours(&mut document);
         let v3_0 = asset(&document);
         let allow = Allow::of(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
         Self { v3_0, v3_1: asset(&document), allow }
+    }
+}
+
+/// Gives the failures that are not the client's an example of their own: that of the schema is a client's.
+fn show_failures_of_ours(document: &mut Value) {
+    let busy = Problem::new(&problem::BUSY, "too many writes wait already; try again in a moment");
+    let example = busy.document(problem::Document::example().instance).to_json();
+    document["components"]["examples"]["Busy"] = json!({ "value": example });
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        if let Some(content) = operation.pointer_mut("/responses/5XX/content/application~1problem+json") {
+            content["examples"] = json!({ "busy": { "$ref": "#/components/examples/Busy" } });
+        }
     }
 }
 
@@ -161,6 +178,24 @@ fn close_bodies(document: &mut Value) {
         let schema = &mut document["components"]["schemas"][name];
         if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
             schema["additionalProperties"] = false.into();
+        }
+    }
+}
+
+/// An answer without a sentence of its own is what its schema is.
+fn describe_answers(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        for answer in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let is_silent = answer["description"].as_str().is_none_or(str::is_empty);
+            let content = answer["content"].as_object().and_then(|it| it.values().next());
+            let name = content.and_then(|it| it["schema"]["$ref"].as_str()?.rsplit('/').next());
+            if let Some(words) =
+                name.map(|it| schemas[it]["description"].clone()).filter(|it| is_silent && it.is_string())
+            {
+                answer["description"] = words;
+            }
         }
     }
 }

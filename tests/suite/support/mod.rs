@@ -1,10 +1,12 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
-use bytes::Bytes;
-use futures_util::Stream;
+pub mod schema;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use poem::http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use steading::App;
@@ -102,8 +104,8 @@ impl<'a> Ask<'a> {
 fn config(settings: &[(&str, &str)]) -> Live {
     // The cheapest hash that the settings allow: the tests are not about its cost.
     let cheap = [("ACCOUNTS__HASH_MEMORY_KIB", "8192"), ("ACCOUNTS__HASH_ITERATIONS", "1")];
-    let environment =
-        cheap.iter().chain(settings).map(|(name, value)| (format!("STEADING__{name}"), (*value).to_owned()));
+    let cheap = cheap.iter().filter(|(name, _)| settings.iter().all(|(it, _)| it != name));
+    let environment = cheap.chain(settings).map(|(name, value)| (format!("STEADING__{name}").into(), (*value).into()));
     Live::load(Sources { environment: environment.collect(), ..Sources::default() }).expect("settings")
 }
 

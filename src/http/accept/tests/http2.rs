@@ -82,6 +82,24 @@ async fn an_http_2_stream_that_is_not_read_is_reset_alone() {
     assert!(timeout(PATIENCE, unread.into_body().collect()).await.expect("an end").is_err(), "it was not reset");
 }
 
+/// A client that asks for nothing but says all the time that it is there is idle too.
+#[tokio::test]
+async fn pings_do_not_keep_an_http_2_connection_that_nobody_uses() {
+    let server = Server::start(Limits { idle_timeout: Duration::from_millis(500), ..Limits::default() }).await;
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let pings = builder.timer(hyper_util::rt::TokioTimer::new()).keep_alive_interval(Duration::from_millis(50));
+    let stream = TokioIo::new(server.connect().await);
+    let (mut sender, connection) =
+        pings.keep_alive_while_idle(true).handshake::<_, Empty<Bytes>>(stream).await.expect("a handshake");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let _ = connection.await;
+    });
+    sender.send_request(get_over_http2("/who")).await.expect("an answer");
+
+    timeout(PATIENCE, tasks.join_next()).await.expect("closed in time");
+}
+
 #[tokio::test]
 async fn an_idle_http_2_connection_is_closed() {
     let server = Server::start(Limits { idle_timeout: Duration::from_millis(300), ..Limits::default() }).await;

@@ -1,0 +1,251 @@
+//! What was given where, put together. Later sources replace earlier ones.
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::complaint::{place, shown};
+use super::{Config, Error, read};
+use crate::base::text::nearest;
+
+const PREFIX: &str = "STEADING__";
+/// Short names for what is mostly set from outside.
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("STEADING_ADMIN_EMAIL", "STEADING__SETUP__ADMIN_EMAIL"),
+    ("STEADING_ADMIN_PASSWORD", "STEADING__SETUP__ADMIN_PASSWORD"),
+    ("STEADING_ADMIN_PASSWORD_FILE", "STEADING__SETUP__ADMIN_PASSWORD_FILE"),
+];
+
+/// Sections with their keys and defaults.
+pub(super) type Known = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// Whether a variable of the environment is a setting. Others may begin alike: Kubernetes makes `STEADING_PORT`.
+pub(super) fn concerns_us(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || SHORT_NAMES.iter().any(|(short, _)| *short == name)
+}
+
+/// A value with the place that it was read from.
+struct Given {
+    value: Value,
+    place: String,
+    way: Way,
+}
+
+/// How a value was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Way {
+    is_by_file: bool,
+    is_variable: bool,
+}
+
+/// A setting as it was typed.
+struct Typed<'a> {
+    section: &'a str,
+    /// The key, or the key of a file that holds its value.
+    key: &'a str,
+    /// The value, or why there is none.
+    value: Result<Value, String>,
+    place: String,
+    is_variable: bool,
+    /// What the path of a file with the value is relative to.
+    folder: &'a Path,
+}
+
+/// What was given, by section and key, and what is wrong with it.
+pub(super) struct Merge {
+    known: Known,
+    given: BTreeMap<(String, String), Given>,
+    /// Settings of which a value was refused already.
+    refused: BTreeSet<(String, String)>,
+    pub error: Error,
+}
+
+impl Merge {
+    pub fn new(known: Known) -> Self {
+        Self { known, given: BTreeMap::new(), refused: BTreeSet::new(), error: Error::default() }
+    }
+
+    /// Adds what is wrong with a setting's value once all is put together.
+    pub fn add_fault(&mut self, section: &str, key: &str, text: &str) {
+        let name = (section.to_owned(), key.to_owned());
+        // That a refused value is missing now is no mistake of its own.
+        if !self.refused.contains(&name) {
+            let place = self.given.get(&name).map_or("the default", |it| it.place.as_str());
+            self.error.add(place, format!("`{section}.{key}` {text}"));
+        }
+    }
+
+    pub fn add_file(&mut self, file: &Path) {
+        let name = file.display().to_string();
+        let text = match read::settings(file) {
+            Ok(text) => text,
+            Err(why) => return self.error.add(name, why),
+        };
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        for cause in errors {
+            if self.error.is_full() {
+                break;
+            }
+            let at = cause.span().map_or(0, |it| it.start);
+            self.error.add(place(&name, &text, at), cause.message());
+        }
+        for (section, keys) in table.get_ref() {
+            let at = place(&name, &text, section.span().start);
+            let section = section.get_ref().as_ref();
+            if !self.known.contains_key(section) {
+                let meant = meant(section, self.known.keys());
+                self.error.add(at, format!("`{}` is not a section{meant}", shown(section)));
+            } else if let Some(keys) = keys.get_ref().as_table() {
+                self.add_section(section, keys, file, &text);
+            } else {
+                self.error.add(at, format!("`{section}` is a section: write `[{section}]` on a line of its own"));
+            }
+            if self.error.is_full() {
+                return;
+            }
+        }
+    }
+
+    fn add_section(&mut self, section: &str, keys: &DeTable<'_>, file: &Path, text: &str) {
+        let (name, folder) = (file.display().to_string(), file.parent().unwrap_or(Path::new(".")));
+        for (key, value) in keys {
+            let (place, key) = (place(&name, text, key.span().start), key.get_ref().as_ref());
+            let value = read::plain(value.get_ref());
+            self.add(Typed { section, key, value, place, is_variable: false, folder });
+            if self.error.is_full() {
+                return;
+            }
+        }
+    }
+
+    pub fn add_variable(&mut self, name: &OsStr, text: &OsStr) {
+        let Some(name) = name.to_str() else {
+            return self.error.add(name.to_string_lossy(), "has a name that is not UTF-8");
+        };
+        let long = SHORT_NAMES.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| *long);
+        let Some(path) = long.strip_prefix(PREFIX) else { return };
+        let path = path.to_lowercase();
+        let Some((section, key)) = path.split_once("__") else {
+            return self.error.add(name, "must be such as STEADING__SERVER__LISTEN");
+        };
+        let Some(known) = self.known.get(section) else {
+            let meant = meant(section, self.known.keys());
+            return self.error.add(name, format!("`{}` is not a section{meant}", shown(section)));
+        };
+        let value = match (text.to_str(), known.get(key)) {
+            (None, _) => Err("is not UTF-8".to_owned()),
+            (Some(text), Some(default)) => written(text, default),
+            (Some(text), None) => Ok(Value::String(text.to_owned())),
+        };
+        let place = name.to_owned();
+        self.add(Typed { section, key, value, place, is_variable: true, folder: Path::new(".") });
+    }
+
+    fn add(&mut self, typed: Typed<'_>) {
+        let Typed { section, key, value, place, is_variable, folder } = typed;
+        let Some(known) = self.known.get(section) else { return };
+        let by_file = key.strip_suffix("_file").and_then(|it| Some((it, known.get(it)?)));
+        let (key, is_by_file, value) = match (known.get(key), by_file) {
+            (Some(default), _) => {
+                let value = value.and_then(|it| fitting(default, it));
+                (key, false, value.map_err(|why| format!("`{section}.{key}` {why}")))
+            }
+            (None, Some((key, default))) => (key, true, in_file(&format!("{section}.{key}"), value, default, folder)),
+            (None, None) => {
+                let meant = meant(key, known.keys());
+                return self.error.add(place, format!("`{section}.{}` is not a setting{meant}", shown(key)));
+            }
+        };
+        match value {
+            Ok(value) => self.take(section, key, Given { value, place, way: Way { is_by_file, is_variable } }),
+            Err(why) => {
+                self.refused.insert((section.to_owned(), key.to_owned()));
+                self.error.add(place, why);
+            }
+        }
+    }
+
+    /// Keeps a value, unless one would have to guess which of two is meant: two that stand in the
+    /// environment, which has no order, or a secret that was left behind when it moved to a file.
+    fn take(&mut self, section: &str, key: &str, given: Given) {
+        let name = (section.to_owned(), key.to_owned());
+        match self.given.get(&name) {
+            Some(earlier) if earlier.way.is_by_file != given.way.is_by_file => {
+                let both = format!("`{section}.{key}` and `{section}.{key}_file` are both set");
+                self.error.add(given.place, format!("{both}, the other at {}: keep one of them", earlier.place));
+            }
+            Some(earlier) if earlier.way.is_variable && given.way.is_variable => {
+                let text = format!("`{section}.{key}` is set by {} too: keep one of them", earlier.place);
+                self.error.add(given.place, text);
+            }
+            _ => {
+                self.given.insert(name, given);
+            }
+        }
+    }
+
+    /// Puts together what was given. A value that its setting does not take is left out with a complaint.
+    pub fn build(&mut self) -> Config {
+        let mut whole = Table::new();
+        for ((section, key), given) in &self.given {
+            let one = Table::from_iter([(
+                section.clone(),
+                Value::Table(Table::from_iter([(key.clone(), given.value.clone())])),
+            )]);
+            if let Err(cause) = one.try_into::<Config>() {
+                let why = match given.value {
+                    Value::Integer(it) if it < 0 => format!(" must not be negative, got {it}"),
+                    Value::Integer(it) => format!(" is far out of range: {it}"),
+                    _ => format!(": {}", cause.message()),
+                };
+                self.error.add(&given.place, format!("`{section}.{key}`{why}"));
+                self.refused.insert((section.clone(), key.clone()));
+                continue;
+            }
+            let keys = whole.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(keys) = keys {
+                keys.insert(key.clone(), given.value.clone());
+            }
+        }
+        whole.try_into().unwrap_or_default()
+    }
+}
+
+/// A value as it stands alone, in a variable or a file. Text needs no quotes there.
+fn written(text: &str, default: &Value) -> Result<Value, String> {
+    if default.is_str() {
+        return Ok(Value::String(text.to_owned()));
+    }
+    match DeValue::parse(text.trim()) {
+        Ok(value) => read::plain(value.get_ref()),
+        Err(_) => Ok(Value::String(text.to_owned())), // of a wrong type, and told so
+    }
+}
+
+/// The value of a setting in the file that was named for it.
+fn in_file(setting: &str, name: Result<Value, String>, default: &Value, folder: &Path) -> Result<Value, String> {
+    let name = match name {
+        Ok(Value::String(name)) if !name.is_empty() => name,
+        _ => return Err(format!("`{setting}_file` must be the name of a file")),
+    };
+    let file = folder.join(name);
+    let text = read::value(&file).map_err(|why| format!("{} {why}", file.display()))?;
+    // What stands in it may be secret, so it is not repeated.
+    let wrong = |_| format!("{} must hold a value of type {} for `{setting}`", file.display(), default.type_str());
+    written(&text, default).and_then(|it| fitting(default, it)).map_err(wrong)
+}
+
+/// The value, if it is of the type that a setting with this default has.
+fn fitting(default: &Value, value: Value) -> Result<Value, String> {
+    match (default, value) {
+        (default, value) if default.same_type(&value) => Ok(value),
+        (Value::Integer(_), Value::Float(it)) => Err(format!("must be a whole number, got {it:?}")),
+        (default, value) => Err(format!("must be of type {}, not {}", default.type_str(), value.type_str())),
+    }
+}
+
+fn meant<'a>(typed: &str, known: impl Iterator<Item = &'a String>) -> String {
+    nearest(typed, known.map(String::as_str)).map_or_else(String::new, |it| format!("; did you mean `{it}`?"))
+}
