@@ -8,6 +8,7 @@ use super::error::Error;
 use super::operand::{Operand, Type};
 use super::schema::{Field, Kind, Table};
 use crate::base::text::nearest;
+use crate::db::dialect;
 use crate::db::record_tables::quoted;
 
 /// What names mean at one place.
@@ -132,8 +133,10 @@ impl<'a> Compiler<'a> {
             match &field.kind {
                 Kind::Json if !further.is_empty() => {
                     let path = further.iter().map(|it| (*it).to_owned()).collect();
-                    let sql = scalar(&walked.hops, column);
-                    let json = Some((sql.clone(), path));
+                    let whole = scalar(&walked.hops, column);
+                    // Null there, and nothing there, are both null.
+                    let sql = dialect::json_value(&whole, &further);
+                    let json = Some((whole, path));
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,
