@@ -255,7 +255,12 @@ impl<'a> Compiler<'a> {
     /// Two operands of one type.
     fn pair(&mut self, left: &IdedExpr, right: &IdedExpr) -> Result<(Operand, Operand), Error> {
         let (left, right) = (self.operand(left)?, self.operand(right)?);
-        let (left, right) = (self.like(left, &right)?, right);
+        self.alike(left, right)
+    }
+
+    /// Two operands, each taken for what the other one is.
+    fn alike(&mut self, left: Operand, right: Operand) -> Result<(Operand, Operand), Error> {
+        let left = self.like(left, &right)?;
         let right = self.like(right, &left)?;
         let is_number = |it: Type| matches!(it, Type::Integer | Type::Number);
         let fits = left.kind == right.kind
@@ -287,18 +292,22 @@ impl<'a> Compiler<'a> {
             }
             return Ok(dialect::list_has(&list.sql, &item.sql));
         };
-        let mut found = Vec::new();
-        for element in &literal.elements {
-            let (left, right) = self.pair(item, element)?;
-            if right.is_of_row || right.kind == Type::Null {
-                return Err(Error::not_supported("a list has values that do not depend on the record, and no null"));
-            }
-            found.push((left, right));
-        }
-        let holes: Vec<_> = found.iter().map(|(_, it)| it.sql.clone()).collect();
-        let Some((item, _)) = found.pop() else { return Ok("1 = 0".to_owned()) };
+        let mut item = self.operand(item)?;
         if item.kind == Type::Json {
             return Err(Error::not_supported("compare parts of JSON with `==`"));
+        }
+        let mut holes = Vec::new();
+        for element in &literal.elements {
+            let element = self.operand(element)?;
+            if element.is_of_row || element.kind == Type::Null {
+                return Err(Error::not_supported("a list has values that do not depend on the record, and no null"));
+            }
+            let (left, element) = self.alike(item, element)?;
+            item = left;
+            holes.push(element.sql);
+        }
+        if holes.is_empty() {
+            return Ok("1 = 0".to_owned());
         }
         let listed = format!("({})", holes.join(", "));
         let other = Operand { sql: listed, ..Operand::of(Type::Text, String::new()) };
