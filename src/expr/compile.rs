@@ -273,12 +273,17 @@ impl<'a> Compiler<'a> {
         Ok((left, right))
     }
 
-    /// A text beside a moment is one too.
+    /// A text beside a moment is one too, and so is a whole number beside a fraction: otherwise it would depend on
+    /// an index whether a large one is rounded.
     fn like(&mut self, operand: Operand, other: &Operand) -> Result<Operand, Error> {
         match (&operand.literal, other.kind) {
             (Some(Constant::Text(text)), Type::Moment) => {
                 let moment = text.parse().map_err(|it: &str| Error::wrong_type(format!("`{text}` {it}")))?;
                 Ok(self.moment(moment))
+            }
+            (Some(Constant::Integer(number)), Type::Number) if operand.kind == Type::Integer => {
+                // What the field holds was rounded so, too.
+                Ok(self.constant(Type::Number, Constant::Real(*number as f64)))
             }
             _ => Ok(operand),
         }
