@@ -183,7 +183,8 @@ impl Compiler<'_> {
                         )));
                     }
                 };
-                Ok(Operand { nullable: of.nullable, is_of_row: of.is_of_row, ..Operand::of(Type::Integer, sql) })
+                let Operand { nullable, is_of_row, is_callers, .. } = of;
+                Ok(Operand { nullable, is_of_row, is_callers, ..Operand::of(Type::Integer, sql) })
             }
             ("timestamp", None, [text]) => {
                 let text = literal_text(text)
@@ -257,7 +258,12 @@ fn arithmetic(sign: &str, left: &Operand, right: &Operand) -> Result<Operand, Er
     let sign = sign.trim_matches('_');
     let sql = format!("({} {sign} {})", left.sql, right.sql);
     let kind = if whole { Type::Integer } else { Type::Number };
-    Ok(Operand { nullable: true, is_of_row: left.is_of_row || right.is_of_row, ..Operand::of(kind, sql) })
+    Ok(Operand {
+        nullable: true,
+        is_of_row: left.is_of_row || right.is_of_row,
+        is_callers: left.is_callers || right.is_callers,
+        ..Operand::of(kind, sql)
+    })
 }
 
 /// What is left of an operand that something was done to.
