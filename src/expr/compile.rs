@@ -197,6 +197,9 @@ impl<'a> Compiler<'a> {
             ("matches", ..) => Err(Error::not_supported(
                 "regular expressions are not taken; use `contains`, `icontains`, `startsWith` or `endsWith`",
             )),
+            (operators::INDEX, ..) => {
+                Err(Error::not_supported("`[…]` is not taken; parts of JSON are named with dots: `extra.color`"))
+            }
             (name, ..) if is_value(name) => Err(Error::wrong_type("must be true or false")),
             (name, ..) => Err(unknown_function(name)),
         }
@@ -395,19 +398,22 @@ fn is_value(name: &str) -> bool {
 }
 
 pub(super) fn unknown_function(name: &str) -> Error {
-    const KNOWN: [&str; 10] = [
-        "contains",
-        "icontains",
-        "startsWith",
-        "endsWith",
-        "size",
-        "has",
-        "exists",
-        "changed",
-        "timestamp",
-        "duration",
+    const PARTS: [&str; 4] = ["contains", "icontains", "startsWith", "endsWith"];
+    const OTHERS: [(&str, &str); 6] = [
+        ("size", "size(name)"),
+        ("has", "has(author.name)"),
+        ("exists", "comments_via_post.exists(c, c.approved)"),
+        ("changed", "changed('title')"),
+        ("timestamp", "timestamp('2026-01-02T03:04:05Z')"),
+        ("duration", "duration('24h')"),
     ];
-    match crate::base::text::nearest(name, KNOWN) {
+    if PARTS.contains(&name) {
+        return Error::not_supported(format!("`{name}` is written `name.{name}('part')`"));
+    }
+    if let Some((_, form)) = OTHERS.iter().find(|(it, _)| *it == name) {
+        return Error::not_supported(format!("`{name}` is written `{form}`"));
+    }
+    match crate::base::text::nearest(name, OTHERS.iter().map(|(it, _)| *it).chain(PARTS)) {
         Some(meant) => Error::not_supported(format!("there is no function `{name}`; did you mean `{meant}`?")),
         None => Error::not_supported(format!("there is no function `{name}`")),
     }

@@ -55,7 +55,7 @@ impl<'a> Compiler<'a> {
 
     /// The table, its relation and the id behind `comments_via_post`.
     pub(super) fn backwards(&mut self, node: &IdedExpr) -> Result<(&'a Table, &'a Field, String), Error> {
-        let names = names(node)?;
+        let names = names(node).map_err(|_| Error::not_supported("`exists` is asked of a relation backwards"))?;
         let (last, before) = names.split_last().ok_or_else(|| Error::malformed("a name is missing"))?;
         let mut walked = self.start(before)?;
         while let Some(name) = walked.rest.first().copied() {
