@@ -7,6 +7,7 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operators};
 
 use super::bind::{Bind, Constant};
+use super::budget::Spent;
 use super::condition::{self, Asked};
 use super::error::Error;
 use super::operand::{Operand, Type};
@@ -16,8 +17,6 @@ use super::schema::{Schema, View};
 use crate::db::dialect;
 use crate::db::record_tables::quoted;
 
-/// Most steps along relations, forwards and backwards, in one condition, with those of the rules on the way.
-const STEPS_MAX: usize = 24;
 /// Stands for the table that a condition is about, until a statement gives it a name. No name has it.
 pub(super) const ROOT: &str = "@";
 
@@ -59,29 +58,40 @@ impl Compiled {
 
 /// Compiles an expression about a table, or says why it cannot be.
 pub fn compile(schema: &Schema, table: &str, expression: &Expression, purpose: Purpose) -> Result<Compiled, Error> {
-    let mut binds = Vec::new();
-    let mut steps = 0;
-    let mut compiler = Compiler::new(schema, table, expression, purpose, &mut binds, &mut steps)?;
-    let sql = compiler.condition(expression.tree())?;
-    Ok(Compiled { sql, binds })
+    let mut spent = Spent::default();
+    let sql = Compiler::new(schema, table, expression, purpose, &mut spent)?.condition(expression.tree())?;
+    spent.add_part(&sql).map_err(|it| it.at(expression.position(expression.tree().id)))?;
+    Ok(Compiled { sql, binds: spent.binds })
 }
 
 /// Compiles `where` conditions about a table, all of them joined. An error comes with the parameter's name.
 pub fn compile_conditions(schema: &Schema, table: &str, asked: &[Asked]) -> Result<Compiled, Vec<(String, Error)>> {
-    let (mut binds, mut steps) = (Vec::new(), 0);
+    let mut spent = Spent::default();
     let (mut parts, mut errors) = (Vec::new(), Vec::new());
     for one in asked {
         let compiled = condition::tree(schema, table, one).and_then(|tree| {
             // It has no text that a place could be named in.
             let expression = super::parse("true")?;
-            Compiler::new(schema, table, &expression, Purpose::Filter, &mut binds, &mut steps)?.condition(&tree)
+            let sql = Compiler::new(schema, table, &expression, Purpose::Filter, &mut spent)?.condition(&tree)?;
+            spent.add_part(&sql)?;
+            Ok(sql)
         });
         match compiled {
-            Ok(sql) => parts.push(format!("({sql})")),
+            Ok(sql) => parts.push(sql),
             Err(error) => errors.push((one.parameter.clone(), Error { position: None, ..error })),
         }
     }
-    if errors.is_empty() { Ok(Compiled { sql: parts.join(" AND "), binds }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Compiled { sql: all_of(parts), binds: spent.binds }) } else { Err(errors) }
+}
+
+/// Some conditions joined in pairs, and these again: in a row they would be a tree as deep as they are many.
+fn all_of(mut parts: Vec<String>) -> String {
+    while 1 < parts.len() {
+        let pair =
+            |it: &[String]| if let [left, right] = it { format!("({left}) AND ({right})") } else { it[0].clone() };
+        parts = parts.chunks(2).map(pair).collect();
+    }
+    parts.pop().unwrap_or_else(|| "1 = 1".to_owned())
 }
 
 pub(super) struct Compiler<'a> {
@@ -90,9 +100,7 @@ pub(super) struct Compiler<'a> {
     pub(super) purpose: Purpose,
     /// What names mean: the table first, then the variables of what surrounds.
     pub(super) scopes: Vec<Scope<'a>>,
-    pub(super) binds: &'a mut Vec<Bind>,
-    /// Steps along relations so far; they also number the names of tables.
-    pub(super) steps: &'a mut usize,
+    pub(super) spent: &'a mut Spent,
 }
 
 impl<'a> Compiler<'a> {
@@ -101,27 +109,30 @@ impl<'a> Compiler<'a> {
         table: &str,
         expression: &'a Expression,
         purpose: Purpose,
-        binds: &'a mut Vec<Bind>,
-        steps: &'a mut usize,
+        spent: &'a mut Spent,
     ) -> Result<Self, Error> {
         let table = schema.table(table).ok_or_else(|| Error::unknown(format!("there is no collection `{table}`")))?;
         let scopes = vec![Scope { variable: None, alias: ROOT.to_owned(), table }];
-        Ok(Self { schema, expression, purpose, scopes, binds, steps })
+        Ok(Self { schema, expression, purpose, scopes, spent })
     }
 
     pub(super) fn bind(&mut self, bind: Bind) -> String {
-        self.binds.push(bind);
-        format!("${}", self.binds.len())
+        self.spent.binds.push(bind);
+        format!("${}", self.spent.binds.len())
     }
 
-    /// A name for one more table in the statement.
-    pub(super) fn step(&mut self) -> Result<String, Error> {
-        *self.steps += 1;
-        if STEPS_MAX < *self.steps {
-            let detail = format!("follows more than {STEPS_MAX} relations, with those of the rules on the way");
-            return Err(Error::too_long(detail));
-        }
-        Ok(format!("h{}", self.steps))
+    /// Goes into a part and comes back with what became of it.
+    pub(super) fn within<T>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<T, Error>,
+        sql: impl FnOnce(&T) -> &str,
+    ) -> Result<T, Error> {
+        self.spent.enter()?;
+        let became = part(self);
+        self.spent.leave();
+        let became = became?;
+        self.spent.check_size(sql(&became))?;
+        Ok(became)
     }
 
     /// Whether the expression is a client's, who sees less than an admin.
@@ -138,8 +149,8 @@ impl<'a> Compiler<'a> {
             View::Nobody => Ok(" AND 1 = 0".to_owned()),
             View::When(rule) => {
                 let scopes = vec![Scope { variable: None, alias: alias.to_owned(), table }];
-                let (binds, steps) = (&mut *self.binds, &mut *self.steps);
-                let mut inner = Compiler { schema, expression: rule, purpose: Purpose::Rule, scopes, binds, steps };
+                let spent = &mut *self.spent;
+                let mut inner = Compiler { schema, expression: rule, purpose: Purpose::Rule, scopes, spent };
                 let sql = inner.condition(rule.tree()).map_err(|it| Error { position: None, ..it })?;
                 Ok(format!(" AND ({sql})"))
             }
@@ -149,7 +160,7 @@ impl<'a> Compiler<'a> {
     /// A part of the tree as a condition.
     pub(super) fn condition(&mut self, node: &IdedExpr) -> Result<String, Error> {
         let position = self.expression.position(node.id);
-        self.condition_here(node).map_err(|it| it.at(position))
+        self.within(|it| it.condition_here(node), |sql| sql).map_err(|it| it.at(position))
     }
 
     fn condition_here(&mut self, node: &IdedExpr) -> Result<String, Error> {
@@ -349,7 +360,7 @@ impl<'a> Compiler<'a> {
             return Err(only());
         }
         let (table, field, id) = self.backwards(&it.iter_range)?;
-        let alias = self.step()?;
+        let alias = format!("h{}", self.spent.step()?);
         let viewed = self.and_viewed(&table.name, &alias)?;
         let from = format!("{} AS {alias} WHERE {alias}.{} = {id}", quoted(&table.sql_name), quoted(&field.name));
         self.scopes.push(Scope { variable: Some(it.iter_var.clone()), alias, table });

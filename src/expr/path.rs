@@ -178,7 +178,7 @@ impl<'a> Compiler<'a> {
         };
         let schema = self.schema;
         let table = schema.table(target).ok_or_else(|| Error::unknown(format!("there is no collection `{target}`")))?;
-        let alias = self.step()?;
+        let alias = format!("h{}", self.spent.step()?);
         let viewed = self.and_viewed(&table.name, &alias)?;
         let source = format!("{}.{}", walked.alias, quoted(&field.name));
         walked.hops.push(Hop { source, table: quoted(&table.sql_name), alias: alias.clone(), viewed });
