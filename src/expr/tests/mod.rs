@@ -1,15 +1,18 @@
 //! Promises of expressions, on real SQLite: what is found, and what is refused.
-mod limits;
 mod callers;
-mod parameters;
 mod indexes;
+mod limits;
 mod lists;
+mod model;
 mod numbers;
 mod operators;
+mod parameters;
+mod property;
 mod refusals;
 mod relations;
 mod texts;
 mod times;
+mod tree;
 
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
