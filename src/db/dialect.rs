@@ -15,11 +15,6 @@ pub fn json_type(column: &str, path: &[&str]) -> String {
     format!("json_type({column}, {})", json_path(path))
 }
 
-/// Something that is null exactly if there is nothing at a path, or `null`.
-pub fn json_present(column: &str, path: &[&str]) -> String {
-    format!("NULLIF({}, 'null')", json_type(column, path))
-}
-
 /// A path as SQLite has it. Names are quoted in it, so they must have neither quotes nor backslashes.
 fn json_path(path: &[&str]) -> String {
     let steps: String = path.iter().map(|it| format!(".{}", quoted(it))).collect();

@@ -98,7 +98,7 @@ impl Compiler<'_> {
     /// A part of the tree as a value.
     pub(super) fn operand(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
         let position = self.expression.position(node.id);
-        self.operand_here(node).map_err(|it| it.at(position))
+        self.within(|it| it.operand_here(node), |it| &it.sql).map_err(|it| it.at(position))
     }
 
     fn operand_here(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
@@ -183,7 +183,8 @@ impl Compiler<'_> {
                         )));
                     }
                 };
-                Ok(Operand { nullable: true, sql, kind: Type::Integer, ..plain(of) })
+                let Operand { nullable, is_of_row, is_callers, .. } = of;
+                Ok(Operand { nullable, is_of_row, is_callers, ..Operand::of(Type::Integer, sql) })
             }
             ("timestamp", None, [text]) => {
                 let text = literal_text(text)

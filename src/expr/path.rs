@@ -55,7 +55,7 @@ impl<'a> Compiler<'a> {
 
     /// The table, its relation and the id behind `comments_via_post`.
     pub(super) fn backwards(&mut self, node: &IdedExpr) -> Result<(&'a Table, &'a Field, String), Error> {
-        let names = names(node)?;
+        let names = names(node).map_err(|_| Error::not_supported("`exists` is asked of a relation backwards"))?;
         let (last, before) = names.split_last().ok_or_else(|| Error::malformed("a name is missing"))?;
         let mut walked = self.start(before)?;
         while let Some(name) = walked.rest.first().copied() {
@@ -133,10 +133,11 @@ impl<'a> Compiler<'a> {
             let column = format!("{}.{}", walked.alias, quoted(&field.name));
             match &field.kind {
                 Kind::Json if !further.is_empty() => {
-                    let column = scalar(&walked.hops, column);
-                    // Only whether this is null is ever asked; what is there is compared through `json`.
-                    let sql = dialect::json_present(&column, &further);
-                    let json = Some((column, further.iter().map(|it| (*it).to_owned()).collect()));
+                    let path = further.iter().map(|it| (*it).to_owned()).collect();
+                    let whole = scalar(&walked.hops, column);
+                    // Null there, and nothing there, are both null.
+                    let sql = dialect::json_value(&whole, &further);
+                    let json = Some((whole, path));
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,
@@ -178,7 +179,7 @@ impl<'a> Compiler<'a> {
         };
         let schema = self.schema;
         let table = schema.table(target).ok_or_else(|| Error::unknown(format!("there is no collection `{target}`")))?;
-        let alias = self.step()?;
+        let alias = format!("h{}", self.spent.step()?);
         let viewed = self.and_viewed(&table.name, &alias)?;
         let source = format!("{}.{}", walked.alias, quoted(&field.name));
         walked.hops.push(Hop { source, table: quoted(&table.sql_name), alias: alias.clone(), viewed });

@@ -23,7 +23,7 @@ impl Compiler<'_> {
                 format!("{} > 0", dialect::position_in(&dialect::lower(text), &dialect::lower(part)))
             }),
             "endsWith" => self.along(&text, &part, |text, part| {
-                format!("(length({part}) = 0 OR substr({text}, - length({part})) = {part})")
+                format!("substr({text}, length({text}) - length({part}) + 1) = {part}")
             }),
             _ => self.starts_with(&text, &part),
         })
