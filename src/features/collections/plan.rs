@@ -75,9 +75,12 @@ pub(super) fn drop(old: &Collection) -> Vec<Step> {
 pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Result<Vec<Step>, Vec<Fault>> {
     let mut faults = Vec::new();
     let (mut steps, mut renames) = (Vec::new(), Vec::new());
-    let was = |field: &Field| field.renamed_from.clone().unwrap_or_else(|| field.name.clone());
     let (had, shall_have) = (indexes(old), indexes(new));
-    steps.extend(had.iter().filter(|it| !shall_have.contains(it)).cloned().map(drop_index));
+    // An index follows its column to another name, and holds on to one that goes: neither must be.
+    let (kept, dropped): (Vec<_>, Vec<_>) = had
+        .into_iter()
+        .partition(|it| shall_have.contains(it) && !it.columns.iter().any(|it| is_touched(it, old, new)));
+    steps.extend(dropped.into_iter().map(drop_index));
     for field in old.fields.iter().filter(|old| !new.fields.iter().any(|it| was(it) == old.name)) {
         let what = format!("drop the field `{}` with its values", field.name);
         steps.push(step(what, true, Deed::DropColumn(field.name.clone())));
@@ -122,7 +125,7 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     }
     steps.extend(renamed(renames, old));
     steps.extend(rest);
-    steps.extend(shall_have.into_iter().filter(|it| !had.contains(it)).map(create_index));
+    steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
     for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
         if before != after {
             steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
@@ -133,6 +136,18 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
     }
     if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// The name that a field had.
+fn was(field: &Field) -> &str {
+    field.renamed_from.as_deref().unwrap_or(&field.name)
+}
+
+/// Whether the column of that name is dropped, renamed or made anew on the way.
+fn is_touched(name: &str, old: &Collection, new: &Collection) -> bool {
+    let Some(before) = old.fields.iter().find(|it| it.name == name) else { return false };
+    let after = new.fields.iter().find(|it| was(it) == name);
+    after.is_none_or(|after| after.name != name || retype(before, after) == Ok(true))
 }
 
 /// Renames columns, by way of passing names where one takes the name that another still has.
