@@ -145,7 +145,7 @@ impl Order {
     fn push_after(&self, marks: &[Mark<'_>], statement: &mut Statement) {
         let one_way = self.keys.iter().all(|it| it.descending == self.keys[0].descending);
         // A null sorts below everything: going up it lies behind already, going down it is still to come.
-        let is_plain = |(key, mark): (&Key, &Mark<'_>)| !mark.is_null() && !(key.nullable && key.descending);
+        let is_plain = |(key, mark): (&Key, &Mark<'_>)| !(mark.is_null() || key.nullable && key.descending);
         if one_way && self.keys.iter().zip(marks).all(is_plain) {
             let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
             statement.push(&format!("({})", columns.join(", ")));
