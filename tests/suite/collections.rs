@@ -186,6 +186,36 @@ async fn fields_can_swap_their_names() {
     assert_eq!(faults(&change(&app, "x", twice).await), [("/fields/1", "conflict")]);
 }
 
+/// An index that stayed would be over the wrong column, or over one that is no longer there.
+#[tokio::test]
+async fn indexes_go_along_when_columns_are_made_anew_or_swap_their_names() {
+    let app = TestApp::new().await;
+    let author =
+        |on_delete: &str| json!({ "name": "author", "type": "relation", "collection": "users", "onDelete": on_delete });
+    let number = |name: &str| json!({ "name": "n", "type": name, "unique": true });
+    create(
+        &app,
+        json!({ "name": "x", "fields": [author("restrict"), number("integer")], "indexes": [{ "fields": ["n"] }] }),
+    )
+    .await;
+    let changed = change(&app, "x", json!({ "fields": [author("cascade"), number("number")] })).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+
+    let text = |name: &str| json!({ "name": name, "type": "text" });
+    let unique = |name: &str| json!({ "name": name, "type": "text", "unique": true });
+    create(&app, json!({ "name": "y", "fields": [unique("a"), text("b")] })).await;
+    let (mut a, mut b) = (unique("a"), text("b"));
+    (a["renamedFrom"], b["renamedFrom"]) = ("b".into(), "a".into());
+    assert_eq!(change(&app, "y", json!({ "fields": [a, b] })).await.status, 200);
+    let make = |a: &str, b: &str| {
+        app.operator(Method::POST, "/api/v1/collections/y/records").json(&json!({ "a": a, "b": b })).send()
+    };
+
+    assert_eq!(make("1", "same").await.status, 201);
+    assert_eq!(make("2", "same").await.status, 201, "it is no longer unique");
+    assert_eq!(make("1", "other").await.refusal(), (409, "record-value-taken"));
+}
+
 #[tokio::test]
 async fn a_change_for_another_version_is_refused() {
     let app = TestApp::new().await;

@@ -6,6 +6,7 @@ mod accounts;
 mod ask;
 mod collections;
 mod contract;
+mod guides;
 mod pages;
 mod records;
 mod roles;

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
 
 use super::model::Scene;
 use super::tree::{Is, Of};
@@ -306,13 +307,17 @@ fn check(world: &mut World, scene: &Scene, is: &Is) -> Result<(), TestCaseError>
     Ok(())
 }
 
-/// `PROPTEST_CASES` asks for more or fewer cases.
+/// Cases of a test that nobody asked for otherwise.
+const USUAL_CASES: u32 = 256;
+
+/// The same cases each time, so that a failure is somebody's change; `PROPTEST_CASES` asks for others, and how many.
 #[test]
 fn what_is_found_is_what_is_meant() {
     let world = std::cell::RefCell::new(World::empty());
     let usual = ProptestConfig::default();
+    let rng_seed = if usual.cases == USUAL_CASES { RngSeed::Fixed(1) } else { RngSeed::Random };
     // Each case has several expressions, so it takes fewer of them.
-    let config = ProptestConfig { cases: usual.cases / 4, failure_persistence: None, ..usual };
+    let config = ProptestConfig { cases: usual.cases / 4, failure_persistence: None, rng_seed, ..usual };
     let cases = (scene(), proptest::collection::vec(trees(), 8));
     let outcome = proptest::test_runner::TestRunner::new(config).run(&cases, |(scene, all)| {
         let mut world = world.borrow_mut();

@@ -80,14 +80,17 @@ pub(super) fn drop(old: &Collection) -> Vec<Step> {
 pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Result<Vec<Step>, Vec<Fault>> {
     let mut faults = Vec::new();
     let (mut steps, mut renames) = (Vec::new(), Vec::new());
-    let was = |field: &Field| field.renamed_from.clone().unwrap_or_else(|| field.name.clone());
     let (had, shall_have) = (indexes(old), indexes(new));
-    steps.extend(had.iter().filter(|it| !shall_have.contains(it)).cloned().map(drop_index));
+    // An index follows its column to another name, and holds on to one that goes: neither must be.
+    let (kept, dropped): (Vec<_>, Vec<_>) = had
+        .into_iter()
+        .partition(|it| shall_have.contains(it) && !it.columns.iter().any(|it| is_touched(it, old, new)));
+    steps.extend(dropped.into_iter().map(drop_index));
     for field in old.fields.iter().filter(|old| !new.fields.iter().any(|it| was(it) == old.name)) {
         let what = format!("drop the field `{}` with its values", field.name);
         steps.push(step(what, true, Deed::DropColumn(field.name.clone())));
     }
-    let (mut rest, mut remade) = (Vec::new(), Vec::new());
+    let mut rest = Vec::new();
     for (index, judge) in judges.iter().enumerate() {
         let field = &judge.field;
         if judges[..index].iter().any(|it| was(&it.field) == was(field)) {
@@ -118,7 +121,6 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
                     let what = format!("look whether every `{}` can be a fraction", field.name);
                     rest.push(step(what, false, Deed::RefuseInexact { field: field.name.clone() }));
                 }
-                remade.push(field.name.clone());
                 let what = format!("write the values of `{}` anew", field.name);
                 rest.push(step(what, false, Deed::RemakeColumn(column(judge, false))));
             }
@@ -130,14 +132,9 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
             rest.extend(refusals(Some(before), field));
         }
     }
-    // A column that others use cannot be made anew, and indexes do.
-    let in_the_way = |it: &&IndexSpec| had.contains(it) && it.columns.iter().any(|column| remade.contains(column));
-    let paused: Vec<_> = shall_have.iter().filter(in_the_way).cloned().collect();
-    steps.splice(0..0, paused.iter().cloned().map(drop_index));
     steps.extend(renamed(renames, old));
     steps.extend(rest);
-    steps.extend(paused.into_iter().map(create_index));
-    steps.extend(shall_have.into_iter().filter(|it| !had.contains(it)).map(create_index));
+    steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
     for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
         if before != after {
             steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
@@ -148,6 +145,18 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
     }
     if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// The name that a field had.
+fn was(field: &Field) -> &str {
+    field.renamed_from.as_deref().unwrap_or(&field.name)
+}
+
+/// Whether the column of that name is dropped, renamed or made anew on the way.
+fn is_touched(name: &str, old: &Collection, new: &Collection) -> bool {
+    let Some(before) = old.fields.iter().find(|it| it.name == name) else { return false };
+    let after = new.fields.iter().find(|it| was(it) == name);
+    after.is_none_or(|after| after.name != name || retype(before, after) == Ok(true))
 }
 
 /// Renames columns, by way of passing names where one takes the name that another still has.
