@@ -210,7 +210,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
             documents.set_added(paths, schemas);
         }
     }));
-    catalogues.reload(&TenantId::main()).await.map(drop)
+    catalogues.current(&TenantId::main()).await.map(drop)
 }
 
 /// The endpoints of all features.

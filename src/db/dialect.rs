@@ -36,7 +36,7 @@ pub fn lower(text: &str) -> String {
     format!("unicode_lower({text})")
 }
 
-/// Where a text begins within another, from 1; 0 if it does not.
-pub fn position_in(text: &str, part: &str) -> String {
-    format!("instr({text}, {part})")
+/// Whether a text contains another.
+pub fn text_has(text: &str, part: &str) -> String {
+    format!("text_has({text}, {part})")
 }

@@ -18,6 +18,7 @@ pub mod pages;
 pub mod paging;
 pub mod policy;
 pub mod problem;
+pub mod query;
 pub mod request_id;
 mod security_headers;
 pub mod shell;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use poem::http::Method;
 use poem::{Body, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
@@ -37,11 +38,11 @@ impl Outgoing {
     }
 
     /// Gives an answer its room, or refuses it if there is none. One of unknown length takes its room part by part,
-    /// and waits for it.
-    pub fn hold(&self, response: &mut Response) -> Result<(), Problem> {
+    /// and waits for it. What was done is answered in any case: a refusal would be taken for nothing done.
+    pub fn hold(&self, method: &Method, response: &mut Response) -> Result<(), Problem> {
         let body: BoxBody<Bytes, io::Error> = response.take_body().into();
         let size = body.size_hint().exact();
-        if size.is_some_and(|it| it <= SMALL_BYTES_MAX) {
+        if !method.is_safe() || size.is_some_and(|it| it <= SMALL_BYTES_MAX) {
             response.set_body(Body::from(body));
             return Ok(());
         }
@@ -141,24 +142,25 @@ mod tests {
     async fn an_answer_that_has_no_room_is_refused_and_others_go_on_once_it_was_sent() {
         let room = Outgoing::with_room(100 << 10);
         let mut first = answer(60 << 10);
-        room.hold(&mut first).expect("room");
+        room.hold(&Method::GET, &mut first).expect("room");
 
-        assert!(room.hold(&mut answer(60 << 10)).is_err_and(|it| it.kind.status == 503));
-        room.hold(&mut answer(4 << 10)).expect("a small one is not counted");
+        assert!(room.hold(&Method::GET, &mut answer(60 << 10)).is_err_and(|it| it.kind.status == 503));
+        room.hold(&Method::GET, &mut answer(4 << 10)).expect("a small one is not counted");
+        room.hold(&Method::POST, &mut answer(60 << 10)).expect("what was done is told");
 
         let mut body: BoxBody<Bytes, io::Error> = first.take_body().into();
         let sent = next(&mut body).await;
         drop(body);
-        assert!(room.hold(&mut answer(60 << 10)).is_err(), "it is still on its way");
+        assert!(room.hold(&Method::GET, &mut answer(60 << 10)).is_err(), "it is still on its way");
         drop(sent);
-        room.hold(&mut answer(60 << 10)).expect("room again");
+        room.hold(&Method::GET, &mut answer(60 << 10)).expect("room again");
     }
 
     #[tokio::test]
     async fn a_stream_waits_until_its_last_part_was_sent() {
         let room = Outgoing::with_room(10 << 10);
         let mut response = streamed(3, 8 << 10);
-        room.hold(&mut response).expect("begun");
+        room.hold(&Method::GET, &mut response).expect("begun");
         let mut body: BoxBody<Bytes, io::Error> = response.take_body().into();
         let first = next(&mut body).await;
 
@@ -174,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn the_length_of_an_answer_stays_known() {
         let mut response = answer(60 << 10);
-        Outgoing::new().hold(&mut response).expect("room");
+        Outgoing::new().hold(&Method::GET, &mut response).expect("room");
         let body: BoxBody<Bytes, io::Error> = response.take_body().into();
         assert_eq!(body.size_hint().exact(), Some(60 << 10));
         assert_eq!(body.collect().await.expect("whole").to_bytes().len(), 60 << 10);

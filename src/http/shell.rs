@@ -85,7 +85,7 @@ impl Shell {
             },
         };
 
-        if let Err(problem) = self.outgoing.hold(&mut response) {
+        if let Err(problem) = self.outgoing.hold(&method, &mut response) {
             response = problem.respond();
         }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {

@@ -185,7 +185,7 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
     for step in steps {
         let done = match &step.deed {
             Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
-            Deed::DropTable => record_tables::drop(tx, &old_table),
+            Deed::DropTable => drop_table(tx, &old_table, collection),
             Deed::RenameTable { to } if to.eq_ignore_ascii_case(&old_table) => {
                 record_tables::rename(tx, &old_table, PASSING).and_then(|()| record_tables::rename(tx, PASSING, to))
             }
@@ -232,6 +232,18 @@ fn refuse_if_found(tx: &mut Tx<'_>, sql: &str, values: &[db::Value<'_>], field: 
         None => Ok(()),
         Some(_) => Err(Error::DataInTheWay { field: field.to_owned(), what: what.to_owned() }),
     }
+}
+
+/// Drops a table, whose records may refer to each other: deleting them in some order would stop at the first that is
+/// referred to, or go too deep.
+fn drop_table(tx: &mut Tx<'_>, table: &str, collection: &Collection) -> Result<(), db::Error> {
+    for field in collection.fields.iter().filter(|it| it.collection.as_deref() == Some(&collection.name)) {
+        let column = quoted(&field.name);
+        let sql =
+            format!("UPDATE {} SET {column} = NULL, _version = _version + 1 WHERE {column} IS NOT NULL", quoted(table));
+        tx.execute(&sql, &[])?;
+    }
+    record_tables::drop(tx, table)
 }
 
 /// Looks through all values of a field for one that it would not take any more.

@@ -15,7 +15,7 @@ use super::access::{Asker, Circumstances};
 use super::body::Meant;
 use super::import::ImportReport;
 use super::payload::{RecordJson, RecordListJson};
-use super::query::{self, Asked};
+use super::query::Asked;
 use super::split::Format;
 use super::write::Change;
 use crate::base::{Clock, Random};
@@ -25,6 +25,7 @@ use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
+use crate::http::query::must_be_among;
 use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, Visitor, problem};
 
 /// The endpoints of records, with what they need.
@@ -305,7 +306,7 @@ impl RecordsApi {
         let caller = visitor.0;
         caller.must(RECORDS_ADMIN)?;
 
-        query::must_be_among(request.uri().query().unwrap_or_default(), &["format", "dryRun"])?;
+        must_be_among(request, &["format", "dryRun"])?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         let format = named(format.0.as_deref().unwrap_or(media_type))?;
         let cap = request.data::<BodyCap>().cloned();

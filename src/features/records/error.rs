@@ -24,6 +24,8 @@ pub enum Error {
     RefersToNothing,
     #[error("other records refer to this one, and their collection does not allow it to go before them")]
     InUse,
+    #[error("more than 1,000 records in a row would go with this one; begin with those at the end")]
+    TooDeep,
     #[error("the rule `create` of the collection is not true for this record")]
     RuleDenied,
     #[error("the record is another than the one that `If-Match` names; read it again")]
@@ -65,7 +67,7 @@ impl From<Error> for Problem {
                 return problem;
             }
             Error::RefersToNothing => &problem::INVALID,
-            Error::InUse => &IN_USE,
+            Error::InUse | Error::TooDeep => &IN_USE,
             Error::RuleDenied => &RULE_DENIED,
             Error::Stale => &problem::STALE,
             Error::Refused(_) | Error::Collections(_) | Error::Db(_) => &problem::INTERNAL,

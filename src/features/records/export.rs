@@ -165,7 +165,7 @@ impl Export {
 
     /// Goes on under the rules as they are now, if the records still look the same.
     async fn renew(&mut self) -> Result<(), Error> {
-        self.known = self.api.catalogues.reload(self.caller.tenant()).await?;
+        self.known = self.api.catalogues.newer_than(self.caller.tenant(), &self.known).await?;
         let same = self.known.entries().iter().find(|it| it.is_as(&self.entry));
         self.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
         let asker = Asker::to_read(&self.caller, self.circumstances)?;

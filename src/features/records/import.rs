@@ -26,6 +26,8 @@ use crate::http::{BodyCap, Caller, Fault, Problem};
 
 /// Records of one transaction: as many as may share a commit with small writes.
 const BATCH: usize = 500;
+/// Bytes of one transaction, beyond which it takes no further record.
+const BATCH_BYTES: usize = 2 << 20;
 /// Largest file: more than any disk that this is made for.
 const FILE_BYTES_MAX: u64 = 1 << 40;
 /// Refused records that a report names. Who has more to mend starts with these.
@@ -147,11 +149,12 @@ impl RecordsApi {
     where
         S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin,
     {
-        let mut batch = Batch::default();
-        while batch.rows.len() + batch.refused.len() < BATCH {
+        let (mut batch, mut bytes) = (Batch::default(), 0);
+        while batch.rows.len() + batch.refused.len() < BATCH && bytes < BATCH_BYTES {
             match file.next().await {
                 Ok(Some(piece)) => {
                     let line = piece.line;
+                    bytes += piece.bytes;
                     match self.judge(piece, entry) {
                         Ok(row) => batch.rows.push(row),
                         Err(errors) => batch.refused.push(RefusedRecord { line, errors }),
@@ -243,7 +246,7 @@ impl RecordsApi {
             match outcome {
                 Err(Error::Db(db::Error::QueueFull)) if attempt < TRIES_MAX => tokio::time::sleep(PAUSE).await,
                 Err(error) if error.is_outdated() && attempt < TRIES_MAX => {
-                    target.known = self.catalogues.reload(caller.tenant()).await?;
+                    target.known = self.catalogues.newer_than(caller.tenant(), &target.known).await?;
                     let same = target.known.entries().iter().find(|it| it.is_as(&target.entry));
                     target.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
                 }

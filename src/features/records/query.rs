@@ -119,27 +119,6 @@ impl Asked {
     }
 }
 
-/// Refuses parameters that an operation does not have, and those given twice: a typing error in `dryRun` must not do
-/// what was only to be tried.
-pub(super) fn must_be_among(query: &str, names: &[&str]) -> Result<(), Problem> {
-    let mut seen: Vec<String> = Vec::new();
-    let mut faults = Vec::new();
-    for (name, _) in form_urlencoded::parse(query.as_bytes()).take(PARAMETERS_MAX) {
-        let mut fault = |code, detail: String| faults.push(Fault::new(format!("?{}", shortened(&name)), code, detail));
-        if !names.contains(&&*name) {
-            let known = nearest(&name, names.iter().copied());
-            fault(
-                "unknown",
-                known.map_or("is no parameter".to_owned(), |it| format!("is no parameter; did you mean `{it}`?")),
-            );
-        } else if seen.iter().any(|it| *it == name) {
-            fault("duplicate", "is given more than once".to_owned());
-        }
-        seen.push(name.into_owned());
-    }
-    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
-}
-
 /// Reads `where[path]` and `where[path][operator]`.
 fn condition(name: &str, value: String) -> Option<Condition> {
     let rest = name.strip_prefix("where[")?;

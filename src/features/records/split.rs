@@ -55,6 +55,8 @@ impl Format {
 pub(super) struct Piece {
     /// The line that it begins on, from 1.
     pub line: u64,
+    /// How long it is.
+    pub bytes: usize,
     pub content: Content,
 }
 
@@ -162,10 +164,11 @@ impl Lines {
             let line = self.line;
             self.line += 1;
             if std::mem::take(&mut self.too_long) {
-                out.push(Piece { line, content: Content::Broken(too_long()) });
+                out.push(Piece { line, bytes: 0, content: Content::Broken(too_long()) });
             } else if !self.part.trim_ascii().is_empty() {
+                let bytes = self.part.len();
                 let content = Content::Json(std::mem::take(&mut self.part));
-                out.push(Piece { line, content });
+                out.push(Piece { line, bytes, content });
             }
             self.part.clear();
         }
@@ -210,7 +213,7 @@ impl Items {
                     b',' if self.depth == 1 => {
                         if self.part.trim_ascii().is_empty() {
                             let content = Content::Broken("is missing before a comma".to_owned());
-                            out.push(Piece { line: self.line + 1, content });
+                            out.push(Piece { line: self.line + 1, bytes: 0, content });
                         }
                         self.hand_out(out);
                         continue;
@@ -245,7 +248,8 @@ impl Items {
     fn hand_out(&mut self, out: &mut Vec<Piece>) {
         let text = std::mem::take(&mut self.part);
         if !text.trim_ascii().is_empty() {
-            out.push(Piece { line: self.began, content: Content::Json(text) });
+            let bytes = text.len();
+            out.push(Piece { line: self.began, bytes, content: Content::Json(text) });
         }
     }
 
@@ -327,6 +331,7 @@ impl Rows {
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {
                     self.line = self.reader.line();
+                    let bytes = self.cells_used;
                     let is_cut = is_end && self.quotes % 2 == 1;
                     let row = if is_cut { Err("the file ends within quotes".to_owned()) } else { self.row() };
                     (self.cells_used, self.ends_used, self.quotes) = (0, 0, 0);
@@ -335,7 +340,7 @@ impl Rows {
                         Some(columns) => {
                             let content = row.and_then(|row| members(columns, row));
                             let content = content.map_or_else(Content::Broken, Content::Members);
-                            out.push(Piece { line, content });
+                            out.push(Piece { line, bytes, content });
                         }
                     }
                 }

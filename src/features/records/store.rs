@@ -86,6 +86,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Err
     let sql = format!("DELETE FROM {} WHERE id = $1", quoted(&entry.table));
     tx.execute(&sql, &[id.into()]).map(drop).map_err(|error| match error {
         db::Error::Conflict { .. } => Error::InUse,
+        db::Error::TooDeep => Error::TooDeep,
         error => error.into(),
     })
 }
