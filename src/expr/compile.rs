@@ -201,8 +201,10 @@ impl<'a> Compiler<'a> {
                 })
             }
             (operators::CONDITIONAL, _, [test, yes, no]) => {
-                let (test, yes, no) = (self.condition(test)?, self.condition(yes)?, self.condition(no)?);
-                Ok(format!("CASE WHEN {test} THEN ({yes}) ELSE ({no}) END"))
+                let (known, test) = self.about_caller(test)?;
+                let (yes, no) = (self.condition(yes)?, self.condition(no)?);
+                let choice = format!("CASE WHEN {test} THEN ({yes}) ELSE ({no}) END");
+                Ok(known.map_or_else(|| choice.clone(), |known| format!("({known} AND {choice})")))
             }
             (operators::EQUALS, _, [left, right]) => self.equals(left, right),
             (operators::NOT_EQUALS, _, [left, right]) => self.differs(left, right),
@@ -226,7 +228,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A condition that will be negated, and, if it compares something of the caller, that there is one.
+    /// A condition on whose being false something hangs, and, if it compares something of the caller, that there is
+    /// one.
     ///
     /// Every comparison with a stranger is false. Its negation would be true, and open to strangers what nobody
     /// owns: so that is false as well.

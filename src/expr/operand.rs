@@ -159,7 +159,7 @@ impl Compiler<'_> {
                 }
             }
             (operators::CONDITIONAL, _, [test, yes, no]) => {
-                let test = self.condition(test)?;
+                let (known, test) = self.about_caller(test)?;
                 let (yes, no) = (self.operand(yes)?, self.operand(no)?);
                 if yes.kind != no.kind {
                     return Err(Error::wrong_type(format!(
@@ -167,8 +167,11 @@ impl Compiler<'_> {
                         yes.kind, no.kind
                     )));
                 }
-                let sql = format!("(CASE WHEN {test} THEN {} ELSE {} END)", yes.sql, no.sql);
-                let is_callers = yes.is_callers || no.is_callers;
+                let mut sql = format!("(CASE WHEN {test} THEN {} ELSE {} END)", yes.sql, no.sql);
+                if let Some(known) = &known {
+                    sql = format!("(CASE WHEN {known} THEN {sql} END)");
+                }
+                let is_callers = known.is_some() || yes.is_callers || no.is_callers;
                 Ok(Operand { nullable: true, is_callers, is_of_row: true, ..Operand::of(yes.kind, sql) })
             }
             ("size", Some(of), []) | ("size", None, [of]) => {

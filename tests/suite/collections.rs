@@ -369,3 +369,61 @@ async fn a_field_takes_less_only_if_every_record_fits() {
         assert_eq!(app.operator(Method::DELETE, "/api/v1/collections/one").send().await.status, 204);
     }
 }
+
+/// Deleting its records in some order would stop at the first that another refers to, or go too deep.
+#[tokio::test]
+async fn a_collection_whose_records_refer_to_each_other_can_be_dropped() {
+    let app = TestApp::new().await;
+    for on_delete in ["restrict", "cascade", "setNull"] {
+        let parent = json!({ "name": "parent", "type": "relation", "collection": "trees", "onDelete": on_delete });
+        assert_eq!(create(&app, json!({ "name": "trees", "fields": [parent] })).await.status, 201);
+        let records = "/api/v1/collections/trees/records";
+        let mut parent = Value::Null;
+        for _ in 0..40 {
+            let made = app.operator(Method::POST, records).json(&json!({ "parent": parent })).send().await;
+            parent = made.body["id"].clone();
+        }
+
+        let dropped = app.operator(Method::DELETE, "/api/v1/collections/trees").send().await;
+
+        assert_eq!(dropped.status, 204, "{on_delete} {dropped:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_takes_with_it_what_hangs_on_it_however_long_the_chain() {
+    let app = TestApp::new().await;
+    let parent = json!({ "name": "parent", "type": "relation", "collection": "links", "onDelete": "cascade" });
+    assert_eq!(create(&app, json!({ "name": "links", "fields": [parent] })).await.status, 201);
+    let path = "/api/v1/collections/links/records";
+    let id = |number: usize| format!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a{number:04}");
+    let line = |it: usize| json!({ "id": id(it), "parent": it.checked_sub(1).map(id) }).to_string();
+    for (length, expected) in [(900, 204), (1_100, 409)] {
+        let file: String = (0..length).map(|it| line(it) + "\n").collect();
+        let imported = app.operator(Method::POST, &format!("{path}/import?format=ndjson")).raw(&file).send().await;
+        assert_eq!(imported.body["imported"], length, "{imported:?}");
+
+        let dropped = app.operator(Method::DELETE, &format!("{path}/{}", id(0))).send().await;
+
+        assert_eq!(dropped.status, expected, "{dropped:?}");
+    }
+}
+
+/// A typing error, or hope, must not do what was only to be tried.
+#[tokio::test]
+async fn a_change_takes_no_parameters_that_it_does_not_have() {
+    let app = TestApp::new().await;
+    let path = "/api/v1/collections/posts";
+    for query in ["?dryrun=true", "?dryRun=true&dryRun=true"] {
+        let made = app.operator(Method::POST, &format!("/api/v1/collections{query}")).json(&posts()).send().await;
+        assert_eq!(made.refusal(), (422, "validation-failed"));
+    }
+    assert_eq!(create(&app, posts()).await.status, 201);
+
+    let renamed =
+        app.operator(Method::PATCH, &format!("{path}?dryRun=true")).json(&json!({ "name": "x" })).send().await;
+    let dropped = app.operator(Method::DELETE, &format!("{path}?dryRun=true")).send().await;
+
+    assert_eq!((renamed.refusal().0, dropped.refusal().0), (422, 422));
+    assert_eq!(show(&app, "posts").await.status, 200);
+}

@@ -401,6 +401,8 @@ async fn a_stranger_is_never_the_owner_of_what_nobody_owns() {
         "auth.id == null",
         "-size(auth.id) == -size(author)",
         "size(auth.id) + 1 == size(author) + 1",
+        "author == auth.id ? false : true",
+        "(author == auth.id ? 1 : 2) == 2",
     ] {
         let path = "/api/v1/collections/posts";
         let changed = app.operator(Method::PATCH, path).json(&json!({ "rules": { "list": rule } })).send().await;

@@ -359,3 +359,26 @@ async fn a_file_stays_whole_when_what_was_to_come_is_deleted_meanwhile() {
     let records: Vec<Value> = serde_json::from_slice(&file).expect("one JSON array");
     assert!((100..600).contains(&records.len()), "{}", records.len());
 }
+
+/// A batch is bounded in bytes too: five hundred records of a megabyte would not fit one transaction.
+#[tokio::test]
+async fn large_records_are_imported_like_small_ones() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(900_000) }).to_string();
+    let file = (0..30).map(line).collect::<Vec<_>>().join("\n");
+
+    let report = import(&app, "", "application/x-ndjson", &file).await.body;
+
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(30), &json!(0)), "{report}");
+}
+
+#[tokio::test]
+async fn a_list_without_a_sort_has_the_order_of_the_imported_file() {
+    let app = app().await;
+    let file = (0..1_000).map(|it| format!("{{\"lemma\": \"word {it}\"}}\n")).collect::<String>();
+    import(&app, "", "application/x-ndjson", &file).await;
+
+    let exported = export(&app, "admin", "").await;
+
+    assert_eq!(lemmas(&exported.text), (0..1_000).map(|it| format!("word {it}")).collect::<Vec<_>>());
+}

@@ -215,7 +215,7 @@ pub(in crate::db) fn error(cause: rusqlite::Error) -> Error {
             let constraint = text.rsplit_once(": ").map_or(text, |(_, name)| name);
             Error::Conflict { constraint: constraint.to_owned() }
         }
-        _ if message.as_deref() == Some("too many levels of trigger recursion") => Error::TooDeep,
+        _ if message.as_deref() == Some("triggers nested too deep") => Error::TooDeep,
         _ => Error::Engine(Box::new(cause)),
     }
 }

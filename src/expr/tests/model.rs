@@ -61,7 +61,9 @@ impl Scene {
             Is::And(left, right) => is(left) && is(right),
             Is::Or(left, right) => is(left) || is(right),
             Is::Choice(test, yes, no) => {
-                if is(test) {
+                if self.is_unanswered(test) {
+                    false
+                } else if is(test) {
                     is(yes)
                 } else {
                     is(no)
@@ -115,7 +117,9 @@ impl Scene {
                 _ => Found::Null,
             },
             Of::Choice(test, yes, no) => {
-                if self.is(test, post, comment) {
+                if self.is_unanswered(test) {
+                    Found::Null
+                } else if self.is(test, post, comment) {
                     of(yes)
                 } else {
                     of(no)
@@ -132,6 +136,7 @@ impl Scene {
     fn truth(&self, it: &Is, post: &str, comment: Option<&str>) -> Found {
         match it {
             Is::Field(name) => self.named(name, post, comment),
+            Is::Choice(test, ..) if self.is_unanswered(test) => Found::Null,
             Is::Choice(test, yes, no) => self.truth(if self.is(test, post, comment) { yes } else { no }, post, comment),
             _ if self.is_unanswered(it) => Found::Null,
             _ => Found::Truth(self.is(it, post, comment)),

@@ -154,7 +154,8 @@ impl Of {
     pub fn is_callers(&self) -> bool {
         match self {
             Self::Field(name, Kind::Text) => name.starts_with("auth."),
-            Self::Sum(left, _, right) | Self::Choice(_, left, right) => left.is_callers() || right.is_callers(),
+            Self::Sum(left, _, right) => left.is_callers() || right.is_callers(),
+            Self::Choice(test, left, right) => test.asks() || left.is_callers() || right.is_callers(),
             Self::Minus(inner) | Self::Size(inner) => inner.is_callers(),
             Self::Truth(inner) => truth_is_callers(inner),
             _ => false,
@@ -164,7 +165,7 @@ impl Of {
 
 fn truth_is_callers(it: &Is) -> bool {
     match it {
-        Is::Choice(_, yes, no) => truth_is_callers(yes) || truth_is_callers(no),
+        Is::Choice(test, yes, no) => test.asks() || truth_is_callers(yes) || truth_is_callers(no),
         it => it.asks(),
     }
 }
