@@ -6,7 +6,8 @@ use crate::features::collections::{Entry, FieldType, Judge, Stored};
 use crate::http::input::Body;
 use crate::http::{Fault, Problem};
 
-/// What is sent for some of the fields, by their position.
+/// What is sent for some of the fields, by their position and in its order: so bodies that set the same fields are
+/// written by the same statement.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent(pub Vec<(usize, Write)>);
 
@@ -63,29 +64,30 @@ pub(super) fn judged(
     with_hidden: bool,
 ) -> Result<Sent, Vec<Fault>> {
     let mut faults = Vec::new();
-    let mut sent = Sent::default();
+    let mut writes: Vec<Option<Write>> = entry.judges.iter().map(|_| None).collect();
     for (name, value) in members {
         match entry.field(name).filter(|(_, judge)| with_hidden || !judge.field.hidden) {
             Some((position, judge)) => match write(judge, value, meant) {
-                Ok(write) => sent.0.push((position, write)),
+                Ok(write) => writes[position] = Some(write),
                 Err((code, detail)) => faults.push(Fault::new(pointer(name), code, detail)),
             },
             None => faults.push(unknown(name, entry, with_hidden)),
         }
     }
     if meant == Meant::Whole {
-        for (position, judge) in entry.judges.iter().enumerate() {
-            if sent.0.iter().any(|(it, _)| *it == position) || members.contains_key(&judge.field.name) {
+        for (judge, write) in entry.judges.iter().zip(&mut writes) {
+            if write.is_some() || members.contains_key(&judge.field.name) {
                 continue;
             }
             if judge.default == Stored::Null && judge.field.required {
                 faults.push(Fault::new(pointer(&judge.field.name), "required", "must be given"));
             } else {
-                sent.0.push((position, Write::Set(judge.default.clone())));
+                *write = Some(Write::Set(judge.default.clone()));
             }
         }
     }
-    if faults.is_empty() { Ok(sent) } else { Err(faults) }
+    let sent = writes.into_iter().enumerate().filter_map(|(position, it)| Some((position, it?)));
+    if faults.is_empty() { Ok(Sent(sent.collect())) } else { Err(faults) }
 }
 
 /// What a value does to its field.

@@ -183,6 +183,13 @@ pub(super) fn one(projection: &Projection, entry: &Entry, joins: Statement, with
     statement
 }
 
+/// The statement that reads one record, if the rule lets the caller reach it.
+pub(super) fn sought(projection: &Projection, entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = one(projection, entry, Statement::default(), false);
+    seek(&mut statement, id, rule);
+    statement
+}
+
 /// Narrows a statement to one record, if the rule lets the caller reach it.
 pub(super) fn seek(statement: &mut Statement, id: &str, rule: Option<Statement>) {
     statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());

@@ -32,6 +32,11 @@ impl Projection {
         Self { members: OWN_MEMBERS.iter().chain(seen).cloned().collect(), expanded: Vec::new() }
     }
 
+    /// What is shown of a record to whoever wrote it, but must not read it.
+    pub fn bare() -> Self {
+        Self { members: OWN_MEMBERS.to_vec(), expanded: Vec::new() }
+    }
+
     /// Everything that is shown of an account.
     pub fn of_users() -> Self {
         Self { members: MEMBERS_OF_USERS.to_vec(), expanded: Vec::new() }
@@ -69,6 +74,15 @@ impl Projection {
             // Writing to a string cannot fail.
             let _ = write!(sql, ", {}.id", expanded.alias);
             expanded.projection.select(&expanded.alias, sql);
+        }
+    }
+
+    /// Has a statement that writes return the version of the record and then the columns.
+    pub fn returning(&self, sql: &mut String) {
+        sql.push_str(" RETURNING _version");
+        for member in &self.members {
+            sql.push_str(", ");
+            sql.push_str(&member.column);
         }
     }
 

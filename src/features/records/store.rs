@@ -2,6 +2,7 @@
 use super::body::{self, Write};
 use super::error::Error;
 use super::import::Row;
+use super::list;
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
@@ -20,55 +21,78 @@ pub(super) struct Found {
     pub version: i64,
 }
 
-/// Adds a record.
-pub(super) fn insert(
-    tx: &mut Tx<'_>,
+/// The statement that adds a record, and returns its version and what `returned` shows.
+pub(super) fn insertion(
     entry: &Entry,
     id: &str,
     now: Timestamp,
-    values: &[(usize, Stored)],
-) -> Result<(), Error> {
-    let mut statement =
-        Statement::new(format!("INSERT INTO {} (id, _version, \"createdAt\", \"updatedAt\"", quoted(&entry.table)));
-    for (position, _) in values {
-        statement.push(", ").push(&quoted(&entry.judges[*position].field.name));
+    values: Vec<(usize, Stored)>,
+    returned: &Projection,
+) -> Statement {
+    let mut statement = Statement::new("INSERT INTO ");
+    statement.push(&quoted(&entry.table)).push(" (id, _version, \"createdAt\", \"updatedAt\"");
+    for (position, _) in &values {
+        statement.push(", ").push(&entry.judges[*position].member.column);
     }
     statement.push(") VALUES (").bind(id.to_owned()).push(", 1, ").bind(now).push(", ").bind(now);
-    let mut all = statement.values;
-    let mut sql = statement.sql;
     for (_, value) in values {
-        all.push(value.as_value());
-        sql.push_str(&format!(", ${}", all.len()));
+        statement.push(", ").bind(value);
     }
-    sql.push(')');
-    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+    statement.push(")");
+    returned.returning(&mut statement.sql);
+    statement
 }
 
-/// Changes the columns that are sent, and counts the change.
-pub(super) fn update(
-    tx: &mut Tx<'_>,
+/// The statement that changes the columns that are sent, counts the change, and returns the version and what
+/// `returned` shows. Without columns nothing is changed, and it only reads.
+pub(super) fn change(
     entry: &Entry,
     id: &str,
     now: Timestamp,
-    values: &[(usize, Stored)],
-) -> Result<(), Error> {
-    let mut sql = format!("UPDATE {} SET _version = _version + 1, \"updatedAt\" = $1", quoted(&entry.table));
-    let mut all: Vec<Value<'_>> = vec![now.into(), id.into()];
-    for (position, value) in values {
-        all.push(value.as_value());
-        sql.push_str(&format!(", {} = ${}", quoted(&entry.judges[*position].field.name), all.len()));
+    values: Vec<(usize, Stored)>,
+    rule: Option<Statement>,
+    returned: &Projection,
+) -> Statement {
+    if values.is_empty() {
+        return list::sought(returned, entry, id, rule);
     }
-    sql.push_str(" WHERE id = $2");
-    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+    let mut statement = Statement::new("UPDATE ");
+    statement.push(&quoted(&entry.table)).push(" AS ").push(ALIAS);
+    statement.push(" SET _version = _version + 1, \"updatedAt\" = ").bind(now);
+    for (position, value) in values {
+        statement.push(", ").push(&entry.judges[position].member.column).push(" = ").bind(value);
+    }
+    list::seek(&mut statement, id, rule);
+    returned.returning(&mut statement.sql);
+    statement
 }
 
-/// Removes a record.
-pub(super) fn delete(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Error> {
-    let sql = format!("DELETE FROM {} WHERE id = $1", quoted(&entry.table));
-    tx.execute(&sql, &[id.into()]).map(drop).map_err(|error| match error {
-        db::Error::Conflict { .. } => Error::InUse,
-        error => error.into(),
-    })
+/// Runs a statement that writes one record and returns it. Nothing if there is no such record, or none that the rule
+/// lets the caller reach.
+pub(super) fn write(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    statement: &Statement,
+    returned: &Projection,
+) -> Result<Option<Found>, Error> {
+    find(tx, statement, returned).map_err(|error| refused(entry, error))
+}
+
+/// The statement that removes a record, if the rule lets the caller.
+pub(super) fn deletion(entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = Statement::new(format!("DELETE FROM {} AS {ALIAS}", quoted(&entry.table)));
+    list::seek(&mut statement, id, rule);
+    statement
+}
+
+/// Removes the one record that a statement is about.
+pub(super) fn delete(tx: &mut Tx<'_>, deletion: &Statement) -> Result<(), Error> {
+    match tx.execute(&deletion.sql, &deletion.values) {
+        Ok(0) => Err(Error::NotFound),
+        Ok(_) => Ok(()),
+        Err(db::Error::Conflict { .. }) => Err(Error::InUse),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The values that a record has in some of its fields.
