@@ -49,7 +49,9 @@ pub(in crate::db) enum Class {
     Shared,
     /// As `Shared`, and also when the disk is nearly full: it frees room, or lets someone sign out.
     Freeing,
-    /// A batch of many rows; at most one in a group, so that small writes are not held up.
+    /// A batch of many rows, in a transaction of its own: in one with others, whose writes can each be undone, the
+    /// former state of all the pages that it changes would have to be kept too. Between two of them comes a group of
+    /// small writes, so that these are not held up.
     Bulk,
     /// In a transaction of its own, where it may change the schema.
     Alone,
@@ -219,6 +221,12 @@ impl Inner {
                     self.connection.flush_prepared_statement_cache();
                 }
             }
+            Some(Class::Bulk) => {
+                if let Some(envelope) = pending.pop_front() {
+                    self.run_singly(vec![envelope.task], Scope::Group);
+                }
+                self.run_together(pending);
+            }
             Some(_) => self.run_together(pending),
         }
     }
@@ -241,19 +249,21 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
+        if !pending.iter().any(|it| it.class != Class::Bulk) {
+            return;
+        }
         if let Err(cause) = self.control(BEGIN) {
             return self.refuse_all(pending, &cause);
         }
         let started = Instant::now();
         let mut ran: Vec<(Box<dyn Task>, Ran)> = Vec::new();
         let mut left: VecDeque<Envelope> = VecDeque::new();
-        let mut has_bulk = false;
         while let Some(mut envelope) = pending.pop_front() {
             if envelope.class == Class::Alone || GROUP_TIME_MAX < started.elapsed() {
                 left.push_back(envelope);
                 break;
             }
-            if envelope.class == Class::Bulk && std::mem::replace(&mut has_bulk, true) {
+            if envelope.class == Class::Bulk {
                 left.push_back(envelope);
                 continue;
             }
