@@ -24,8 +24,9 @@ use crate::db::{Error, Options, Tx, folder};
 const GROUP_TIME_MAX: Duration = Duration::from_millis(50);
 /// A change of the schema may have to write a whole table or index.
 const ALONE_BUDGET: Duration = Duration::from_secs(600);
-/// New pages in the write-ahead log after which they are copied into the main file.
-const CHECKPOINT_PAGES: i32 = 1_000;
+/// New pages in the write-ahead log after which they are copied into the main file: 16 MiB. What is changed again and
+/// again meanwhile is copied once.
+const CHECKPOINT_PAGES: i32 = 4_000;
 /// Size of the write-ahead log at which the writer waits for readers and empties it.
 const WAL_BYTES_MAX: u64 = 32 << 20;
 /// How long the writer sleeps when nobody writes, before it copies what is left.
