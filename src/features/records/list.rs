@@ -9,7 +9,7 @@ use super::statement::Statement;
 use super::store::ALIAS;
 use super::{access, expand};
 use crate::db::record_tables::quoted;
-use crate::db::{Tx, Value};
+use crate::db::{self, Row, Tx, Value};
 use crate::features::collections::{Catalogue, Entry};
 use crate::http::paging::Page;
 use crate::http::{Fault, Problem};
@@ -21,11 +21,13 @@ const PAGE_BYTES_MAX: usize = 8 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     page: Statement,
+    /// Where the page begins: what comes after a position, in parts.
+    after: Vec<Statement>,
     total: Option<Statement>,
     projection: Projection,
     order: Order,
     limit: usize,
-    /// What comes after the condition on the position.
+    /// What stands behind the conditions.
     tail: Statement,
     is_restricted: bool,
 }
@@ -92,7 +94,7 @@ pub(super) fn plan(
         };
         total
     });
-    let plan = Plan { page: statement, total, projection, order, limit, tail, is_restricted };
+    let plan = Plan { page: statement, after: Vec::new(), total, projection, order, limit, tail, is_restricted };
     match &page.after {
         None => Ok(plan),
         Some(after) => plan.from(after).ok_or_else(|| {
@@ -104,51 +106,61 @@ pub(super) fn plan(
 
 impl Plan {
     /// The page after a position. Nothing if it is no position of this order.
-    pub fn from(mut self, after: &str) -> Option<Self> {
-        self.page.push(if self.is_restricted { " AND " } else { " WHERE " });
-        self.is_restricted = true;
-        self.order.after(after, &mut self.page)?;
-        Some(self)
+    pub fn from(self, after: &str) -> Option<Self> {
+        Some(Self { after: self.order.after(after)?, ..self })
     }
 
-    fn statement(&self) -> Statement {
-        let mut whole = self.page.clone();
-        whole.append(self.tail.clone());
-        whole
+    /// The statements that read the page: the next one is run if the rows before it do not fill the page.
+    fn statements(&self) -> impl Iterator<Item = Statement> {
+        let whole = self.after.is_empty().then(|| self.page.clone());
+        let parts = self.after.iter().map(|part| {
+            let mut statement = self.page.clone();
+            statement.push(if self.is_restricted { " AND " } else { " WHERE " }).append(part.clone());
+            statement
+        });
+        whole.into_iter().chain(parts).map(|mut statement| {
+            statement.append(self.tail.clone());
+            statement
+        })
+    }
+
+    /// Adds the record of a row to the page. One more than fits tells that there is a next page, which begins after
+    /// the position of the last one that did.
+    fn take(&self, row: &Row<'_>, listed: &mut Listed, position: &mut String) -> Result<(), db::Error> {
+        let is_full = |listed: &Listed| listed.ends.len() == self.limit || PAGE_BYTES_MAX <= listed.json.len();
+        if listed.next.is_some() {
+            return Ok(());
+        }
+        if is_full(listed) {
+            listed.next = Some(std::mem::take(position));
+            return Ok(());
+        }
+        if !listed.ends.is_empty() {
+            listed.json.push(b',');
+        }
+        self.projection.write(row, 0, &mut listed.json)?;
+        listed.ends.push(listed.json.len());
+        if is_full(listed) {
+            *position = self.order.position(row, self.projection.width())?;
+        }
+        Ok(())
     }
 }
 
 /// Reads a page, its rows straight into one buffer.
 pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
-    let mut json = Vec::with_capacity(4_096);
-    let mut ends = Vec::new();
-    let (mut count, mut next, mut position) = (0, None, String::new());
-    let keys = plan.projection.width();
-    let statement = plan.statement();
-    tx.each(&statement.sql, &statement.values, &mut |row| {
-        if next.is_some() {
-            return Ok(());
+    let mut listed = Listed { json: Vec::with_capacity(16 << 10), ends: Vec::new(), next: None, total: None };
+    let mut position = String::new();
+    for statement in plan.statements() {
+        tx.each(&statement.sql, &statement.values, &mut |row| plan.take(row, &mut listed, &mut position))?;
+        if listed.next.is_some() {
+            break;
         }
-        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
-            next = Some(std::mem::take(&mut position));
-            return Ok(());
-        }
-        if 0 < count {
-            json.push(b',');
-        }
-        plan.projection.write(row, 0, &mut json)?;
-        count += 1;
-        ends.push(json.len());
-        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
-            position = plan.order.position(row, keys)?;
-        }
-        Ok(())
-    })?;
-    let total = match &plan.total {
-        Some(statement) => Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0)),
-        None => None,
-    };
-    Ok(Listed { json, ends, next, total })
+    }
+    if let Some(statement) = &plan.total {
+        listed.total = Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0));
+    }
+    Ok(listed)
 }
 
 /// The whole answer: the records, and what is true of the list.

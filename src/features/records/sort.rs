@@ -107,38 +107,60 @@ impl Order {
         Ok(Json::Array(keys).to_string())
     }
 
-    /// The condition that only what comes after a position fulfills. Nothing if it is no position of this order.
-    pub fn after(&self, position: &str, statement: &mut Statement) -> Option<()> {
+    /// The conditions that what comes after a position fulfills, in the order in which their rows come. With null
+    /// joined by OR to the rest, no index would lead there. Nothing if it is no position of this order.
+    pub fn after(&self, position: &str) -> Option<Vec<Statement>> {
         let Ok(Json::Array(position)) = serde_json::from_str(position) else { return None };
         let values: Vec<_> = position.iter().map(value).collect::<Option<_>>()?;
         if values.len() != self.keys.len() {
             return None;
         }
-        let one_way = self.keys.iter().all(|it| it.descending == self.keys[0].descending);
+        let (first, rest) = self.keys.split_first()?;
+        let one_way = rest.iter().all(|it| it.descending == first.descending);
         // A null sorts below everything: going up it lies behind already, going down it is still to come.
         let is_plain = |(key, value): (&Key, &Value<'_>)| *value != Value::Null && !(key.nullable && key.descending);
-        if one_way && self.keys.iter().zip(&values).all(is_plain) {
-            let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
-            statement.push(&format!("({})", columns.join(", ")));
-            statement.push(if self.keys[0].descending { " < (" } else { " > (" });
-            for (index, value) in values.into_iter().enumerate() {
-                statement.push(if index == 0 { "" } else { ", " }).bind(value);
-            }
-            statement.push(")");
-            return Some(());
+        if !one_way || !rest.iter().zip(&values[1..]).all(is_plain) {
+            return Some(vec![self.beyond(&values)]);
         }
-        statement.push("(");
+        let column = first.named();
+        Some(if values[0] == Value::Null {
+            let mut among_nulls = Statement::new(format!("{column} IS NULL AND "));
+            compare(rest, &values[1..], &mut among_nulls);
+            let values = (!first.descending).then(|| Statement::new(format!("{column} IS NOT NULL")));
+            [among_nulls].into_iter().chain(values).collect()
+        } else {
+            let mut among_values = Statement::default();
+            compare(&self.keys, &values, &mut among_values);
+            let nulls = (first.nullable && first.descending).then(|| Statement::new(format!("{column} IS NULL")));
+            [among_values].into_iter().chain(nulls).collect()
+        })
+    }
+
+    /// What comes after `values`, whichever way each key goes and wherever null may be.
+    fn beyond(&self, values: &[Value<'static>]) -> Statement {
+        let mut statement = Statement::new("(");
         for (index, key) in self.keys.iter().enumerate() {
             statement.push(if index == 0 { "(" } else { " OR (" });
-            for (before, value) in self.keys.iter().zip(&values).take(index) {
+            for (before, value) in self.keys.iter().zip(values).take(index) {
                 statement.push(&before.named()).push(" IS NOT DISTINCT FROM ").bind(value.clone()).push(" AND ");
             }
-            key.beyond(&values[index], statement);
+            key.beyond(&values[index], &mut statement);
             statement.push(")");
         }
         statement.push(")");
-        Some(())
+        statement
     }
+}
+
+/// Compares keys that all go one way with values that are not null.
+fn compare(keys: &[Key], values: &[Value<'static>], statement: &mut Statement) {
+    let columns: Vec<_> = keys.iter().map(Key::named).collect();
+    let descending = keys.first().is_some_and(|it| it.descending);
+    statement.push(&format!("({}) {} (", columns.join(", "), if descending { "<" } else { ">" }));
+    for (index, value) in values.iter().enumerate() {
+        statement.push(if index == 0 { "" } else { ", " }).bind(value.clone());
+    }
+    statement.push(")");
 }
 
 impl Key {
