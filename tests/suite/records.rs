@@ -268,9 +268,19 @@ async fn a_list_goes_through_every_record_once_in_any_order() {
         let score = if index % 3 == 0 { Value::Null } else { json!(*views as f64 / 3.0) };
         create(&app, json!({ "title": index.to_string(), "views": views, "score": score })).await;
     }
-    for sort in
-        ["", "-id", "views", "-views", "score", "-score", "-views,score", "views,-score,title", "score,views,-title"]
-    {
+    for sort in [
+        "",
+        "-id",
+        "views",
+        "-views",
+        "score",
+        "-score",
+        "-views,score",
+        "-score,-title",
+        "score,title",
+        "views,-score,title",
+        "score,views,-title",
+    ] {
         let whole = list(&app, &format!("limit=500&sort={sort}").replace("sort=&", "")).await;
         let whole = if sort.is_empty() { list(&app, "limit=500").await } else { whole };
         let mut paged = Vec::new();

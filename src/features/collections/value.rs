@@ -1,7 +1,10 @@
 //! The values of records: which JSON a field takes, and how it is kept.
+use std::sync::Arc;
+
 use regex::Regex;
 use serde_json::{Number, Value as Json};
 
+use super::member::Member;
 use super::model::{Field, FieldType};
 use crate::base::text::normalize_email;
 use crate::base::{Id, Timestamp};
@@ -54,6 +57,7 @@ pub struct Unfit {
 #[derive(Debug)]
 pub struct Judge {
     pub field: Field,
+    pub member: Arc<Member>,
     pattern: Option<Regex>,
     /// What a new record gets when nothing is sent.
     pub default: Stored,
@@ -63,7 +67,7 @@ impl Judge {
     /// The judge of a field, or why its pattern or default cannot be.
     pub fn new(field: Field) -> Result<Self, Unfit> {
         let pattern = field.pattern.as_deref().map(compile).transpose()?;
-        let mut judge = Self { field, pattern, default: Stored::Null };
+        let mut judge = Self { member: Member::of(&field), field, pattern, default: Stored::Null };
         if let Some(default) = judge.field.default.clone() {
             judge.default = judge.accept(&default.0)?;
         }

@@ -10,7 +10,8 @@ use crate::http::{Fault, Problem};
 /// Unknown members for which a near miss is looked for; whoever mistypes more names has another collection in mind.
 const HINTS_MAX: usize = 10;
 
-/// What is sent for some of the fields, by their position.
+/// What is sent for some of the fields, by their position and in its order: so bodies that set the same fields are
+/// written by the same statement.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent(pub Vec<(usize, Write)>);
 
@@ -71,12 +72,12 @@ pub(super) fn judged(
     meant: Meant,
     with_hidden: bool,
 ) -> Result<Sent, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let (mut sent, mut strange) = (Sent::default(), 0);
+    let (mut faults, mut strange) = (Vec::new(), 0);
+    let mut writes: Vec<Option<Write>> = entry.judges.iter().map(|_| None).collect();
     for (name, value) in members {
         match entry.field(name).filter(|(_, judge)| with_hidden || !judge.field.hidden) {
             Some((position, judge)) => match write(judge, value, meant) {
-                Ok(write) => sent.0.push((position, write)),
+                Ok(write) => writes[position] = Some(write),
                 Err((code, detail)) => faults.push(Fault::new(pointer(name), code, detail)),
             },
             None => {
@@ -89,21 +90,22 @@ pub(super) fn judged(
         }
     }
     if meant != Meant::Change {
-        for (position, judge) in entry.judges.iter().enumerate() {
+        for (judge, write) in entry.judges.iter().zip(&mut writes) {
             if meant == Meant::Whole && judge.field.hidden && !with_hidden {
                 continue;
             }
-            if sent.0.iter().any(|(it, _)| *it == position) || members.contains_key(&judge.field.name) {
+            if write.is_some() || members.contains_key(&judge.field.name) {
                 continue;
             }
             if judge.default == Stored::Null && judge.field.required {
                 faults.push(Fault::new(pointer(&judge.field.name), "required", "must be given"));
             } else {
-                sent.0.push((position, Write::Set(judge.default.clone())));
+                *write = Some(Write::Set(judge.default.clone()));
             }
         }
     }
-    if faults.is_empty() { Ok(sent) } else { Err(faults) }
+    let sent = writes.into_iter().enumerate().filter_map(|(position, it)| Some((position, it?)));
+    if faults.is_empty() { Ok(Sent(sent.collect())) } else { Err(faults) }
 }
 
 /// What a value does to its field.

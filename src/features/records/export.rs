@@ -4,6 +4,7 @@
 //! write-ahead log from being emptied.
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use csv_core::{WriteResult, Writer};
@@ -29,7 +30,8 @@ const PAGE: u64 = 500;
 /// Largest page: as many are in memory as exports run at once.
 const PAGE_BYTES_MAX: usize = 512 << 10;
 /// How often a page is read anew because collections changed meanwhile.
-const TRIES_MAX: usize = 10;
+const TRIES_MAX: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// An export on its way out.
 pub(super) struct Export {
@@ -113,6 +115,7 @@ impl Export {
         let mut listed = self.read().await;
         for _ in 1..TRIES_MAX {
             if listed.as_ref().is_err_and(IsOutdated::is_outdated) {
+                tokio::time::sleep(PAUSE).await;
                 self.renew().await?;
                 listed = self.read().await;
             }

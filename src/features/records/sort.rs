@@ -11,7 +11,7 @@ use crate::http::Fault;
 
 /// Most keys of one order.
 const KEYS_MAX: usize = 8;
-/// Longest text that a cursor holds. Of a longer one it names the record, since a cursor stands in an address.
+/// Longest text that a cursor holds. With a longer one it names the record, since a cursor stands in an address.
 const TEXT_BYTES_MAX: usize = 200;
 
 /// The order of a list. The id breaks ties, in the direction of the last key.
@@ -19,6 +19,13 @@ const TEXT_BYTES_MAX: usize = 200;
 pub(super) struct Order {
     table: String,
     keys: Vec<Key>,
+}
+
+/// Where the next page begins: after the record that had these keys, or after where a record is now.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Position {
+    Values(Vec<Value<'static>>),
+    Record(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,127 +105,115 @@ impl Order {
     /// The position of a row whose keys begin at `from`.
     pub fn position(&self, row: &Row<'_>, from: usize) -> Result<String, db::Error> {
         let mut keys = Vec::with_capacity(self.keys.len());
+        let mut is_short = true;
         for column in from..from + self.keys.len() {
-            keys.push(match row.cell(column)? {
+            let cell = row.cell(column)?;
+            is_short &= !matches!(&cell, Value::Text(text) if TEXT_BYTES_MAX < text.len());
+            keys.push(match cell {
                 Value::Integer(number) => json!(number),
                 // As bits: a fraction in words may not come back the same.
                 Value::Real(number) => json!({ "bits": number.to_bits() }),
-                Value::Text(text) if TEXT_BYTES_MAX < text.len() => json!({ "of": "record" }),
                 Value::Text(text) => json!(text),
                 Value::Null | Value::Bytes(_) => Json::Null,
             });
         }
-        Ok(Json::Array(keys).to_string())
+        let id = keys.last().cloned().unwrap_or_default();
+        Ok(if is_short { Json::Array(keys) } else { id }.to_string())
     }
 
-    /// Appends the condition that only what comes after a position fulfills, and returns what must be there for it.
-    /// Nothing if it is no position of this order.
-    pub fn after(&self, position: &str, statement: &mut Statement) -> Option<Option<Statement>> {
-        let Ok(Json::Array(position)) = serde_json::from_str(position) else { return None };
-        if position.len() != self.keys.len() {
-            return None;
-        }
-        let id = position.last()?.as_str()?;
-        let mark = |(key, json)| match value(json) {
-            Some(value) => Some(Mark::Value(value)),
-            None if json["of"] == "record" => Some(Mark::Record(key, id.to_owned())),
-            None => None,
-        };
-        let marks: Vec<Mark<'_>> = self.keys.iter().zip(&position).map(mark).collect::<Option<_>>()?;
-        self.push_after(&marks, statement);
-        Some(self.anchor(&marks))
-    }
-
-    /// Finds the record that a position names instead of its values, as long as it has some.
-    fn anchor(&self, marks: &[Mark<'_>]) -> Option<Statement> {
-        let mut anchor = Statement::default();
-        for mark in marks {
-            let Mark::Record(key, id) = mark else { continue };
-            if anchor.sql.is_empty() {
-                anchor.push(&format!("SELECT 1 FROM {} WHERE id = ", quoted(&self.table))).bind(id.clone());
+    /// The position that a text says. Nothing if it is none of this order.
+    pub fn read_position(&self, text: &str) -> Option<Position> {
+        match serde_json::from_str(text).ok()? {
+            Json::Array(keys) if keys.len() == self.keys.len() => {
+                Some(Position::Values(keys.iter().map(value).collect::<Option<_>>()?))
             }
-            anchor.push(&format!(" AND {} IS NOT NULL", quoted(&key.column)));
+            Json::String(id) => Some(Position::Record(id)),
+            _ => None,
         }
-        (!anchor.sql.is_empty()).then_some(anchor)
     }
 
-    fn push_after(&self, marks: &[Mark<'_>], statement: &mut Statement) {
-        let one_way = self.keys.iter().all(|it| it.descending == self.keys[0].descending);
+    /// The statement that reads the keys of a record.
+    pub fn where_it_stands(&self, id: &str) -> Statement {
+        let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
+        let mut statement =
+            Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), quoted(&self.table)));
+        statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
+        statement
+    }
+
+    /// How many keys there are.
+    pub fn width(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The conditions that what comes after a position fulfills, in the order in which their rows come. With null
+    /// joined by OR to the rest, no index would lead there.
+    pub fn after(&self, values: &[Value<'static>]) -> Vec<Statement> {
+        let Some((first, rest)) = self.keys.split_first() else { return Vec::new() };
+        let one_way = rest.iter().all(|it| it.descending == first.descending);
         // A null sorts below everything: going up it lies behind already, going down it is still to come.
-        let is_plain = |(key, mark): (&Key, &Mark<'_>)| !(mark.is_null() || key.nullable && key.descending);
-        if one_way && self.keys.iter().zip(marks).all(is_plain) {
-            let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
-            statement.push(&format!("({})", columns.join(", ")));
-            statement.push(if self.keys[0].descending { " < (" } else { " > (" });
-            for (index, mark) in marks.iter().enumerate() {
-                statement.push(if index == 0 { "" } else { ", " });
-                self.push_mark(mark, statement);
-            }
-            statement.push(")");
-            return;
+        let is_plain = |(key, value): (&Key, &Value<'_>)| *value != Value::Null && !(key.nullable && key.descending);
+        if !one_way || !rest.iter().zip(&values[1..]).all(is_plain) {
+            return vec![self.beyond(values)];
         }
-        statement.push("(");
+        let column = first.named();
+        if values[0] == Value::Null {
+            let mut among_nulls = Statement::new(format!("{column} IS NULL AND "));
+            compare(rest, &values[1..], &mut among_nulls);
+            let values = (!first.descending).then(|| Statement::new(format!("{column} IS NOT NULL")));
+            [among_nulls].into_iter().chain(values).collect()
+        } else {
+            let mut among_values = Statement::default();
+            compare(&self.keys, values, &mut among_values);
+            let nulls = (first.nullable && first.descending).then(|| Statement::new(format!("{column} IS NULL")));
+            [among_values].into_iter().chain(nulls).collect()
+        }
+    }
+
+    /// What comes after `values`, whichever way each key goes and wherever null may be.
+    fn beyond(&self, values: &[Value<'static>]) -> Statement {
+        let mut statement = Statement::new("(");
         for (index, key) in self.keys.iter().enumerate() {
             statement.push(if index == 0 { "(" } else { " OR (" });
-            for (before, mark) in self.keys.iter().zip(marks).take(index) {
-                statement.push(&before.named()).push(" IS NOT DISTINCT FROM ");
-                self.push_mark(mark, statement);
-                statement.push(" AND ");
+            for (before, value) in self.keys.iter().zip(values).take(index) {
+                statement.push(&before.named()).push(" IS NOT DISTINCT FROM ").bind(value.clone()).push(" AND ");
             }
-            self.push_beyond(key, &marks[index], statement);
+            key.beyond(&values[index], &mut statement);
             statement.push(")");
         }
         statement.push(")");
-    }
-
-    /// What comes after a mark in this key alone.
-    fn push_beyond(&self, key: &Key, mark: &Mark<'_>, statement: &mut Statement) {
-        let column = key.named();
-        match (mark.is_null(), key.descending) {
-            (true, false) => {
-                statement.push(&format!("{column} IS NOT NULL"));
-            }
-            (true, true) => {
-                statement.push("1 = 0");
-            }
-            (false, descending) => {
-                statement.push(&format!("({column} {} ", if descending { '<' } else { '>' }));
-                self.push_mark(mark, statement);
-                let null_follows = descending && key.nullable;
-                statement.push(&if null_follows { format!(" OR {column} IS NULL)") } else { ")".to_owned() });
-            }
-        }
-    }
-
-    fn push_mark(&self, mark: &Mark<'_>, statement: &mut Statement) {
-        match mark {
-            Mark::Value(value) => {
-                statement.bind(value.clone());
-            }
-            Mark::Record(key, id) => {
-                let (column, table) = (quoted(&key.column), quoted(&self.table));
-                statement.push(&format!("(SELECT {column} FROM {table} WHERE id = ")).bind(id.clone()).push(")");
-            }
-        }
+        statement
     }
 }
 
-/// Where one key of a position stands.
-enum Mark<'a> {
-    Value(Value<'static>),
-    /// Where the record with this id has it.
-    Record(&'a Key, String),
-}
-
-impl Mark<'_> {
-    fn is_null(&self) -> bool {
-        matches!(self, Self::Value(Value::Null))
+/// Compares keys that all go one way with values that are not null.
+fn compare(keys: &[Key], values: &[Value<'static>], statement: &mut Statement) {
+    let columns: Vec<_> = keys.iter().map(Key::named).collect();
+    let descending = keys.first().is_some_and(|it| it.descending);
+    statement.push(&format!("({}) {} (", columns.join(", "), if descending { "<" } else { ">" }));
+    for (index, value) in values.iter().enumerate() {
+        statement.push(if index == 0 { "" } else { ", " }).bind(value.clone());
     }
+    statement.push(")");
 }
 
 impl Key {
     fn named(&self) -> String {
         format!("{ALIAS}.{}", quoted(&self.column))
+    }
+
+    /// What comes after `value` in this key alone.
+    fn beyond(&self, value: &Value<'static>, statement: &mut Statement) {
+        let column = self.named();
+        match (value, self.descending) {
+            (Value::Null, false) => statement.push(&format!("{column} IS NOT NULL")),
+            (Value::Null, true) => statement.push("1 = 0"),
+            (value, false) => statement.push(&format!("{column} > ")).bind(value.clone()),
+            (value, true) if self.nullable => {
+                statement.push(&format!("({column} < ")).bind(value.clone()).push(&format!(" OR {column} IS NULL)"))
+            }
+            (value, true) => statement.push(&format!("{column} < ")).bind(value.clone()),
+        };
     }
 }
 

@@ -2,6 +2,7 @@
 use super::body::{self, Write};
 use super::error::{self, Error};
 use super::import::{RefusedRecord, Row};
+use super::list;
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
@@ -20,28 +21,26 @@ pub(super) struct Found {
     pub version: i64,
 }
 
-/// Adds a record.
-pub(super) fn insert(
-    tx: &mut Tx<'_>,
+/// The statement that adds a record, and returns its version and what `returned` shows.
+pub(super) fn insertion(
     entry: &Entry,
     id: &str,
     now: Timestamp,
-    values: &[(usize, Stored)],
-) -> Result<(), Error> {
-    let mut statement =
-        Statement::new(format!("INSERT INTO {} (id, _version, \"createdAt\", \"updatedAt\"", quoted(&entry.table)));
-    for (position, _) in values {
-        statement.push(", ").push(&quoted(&entry.judges[*position].field.name));
+    values: Vec<(usize, Stored)>,
+    returned: &Projection,
+) -> Statement {
+    let mut statement = Statement::new("INSERT INTO ");
+    statement.push(&quoted(&entry.table)).push(" (id, _version, \"createdAt\", \"updatedAt\"");
+    for (position, _) in &values {
+        statement.push(", ").push(&entry.judges[*position].member.column);
     }
     statement.push(") VALUES (").bind(id.to_owned()).push(", 1, ").bind(now).push(", ").bind(now);
-    let mut all = statement.values;
-    let mut sql = statement.sql;
     for (_, value) in values {
-        all.push(value.as_value());
-        sql.push_str(&format!(", ${}", all.len()));
+        statement.push(", ").bind(value);
     }
-    sql.push(')');
-    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+    statement.push(")");
+    returned.returning(&mut statement.sql);
+    statement
 }
 
 /// The statement that finds a record which is not there yet, if a rule would be true for it.
@@ -57,38 +56,63 @@ pub(super) fn would_be(
     statement.bind(now).push(" AS \"updatedAt\"");
     for (position, judge) in entry.judges.iter().enumerate() {
         let value = values.iter().find(|(it, _)| *it == position).map_or(Value::Null, |(_, it)| it.clone().into());
-        statement.push(", ").bind(value).push(&format!(" AS {}", quoted(&judge.field.name)));
+        statement.push(", ").bind(value).push(" AS ").push(&judge.member.column);
     }
     statement.push(&format!(") AS {ALIAS} WHERE (")).append(rule).push(")");
     statement
 }
 
-/// Changes the columns that are sent, and counts the change.
-pub(super) fn update(
-    tx: &mut Tx<'_>,
+/// The statement that changes the columns that are sent, counts the change, and returns the version and what
+/// `returned` shows. Without columns nothing is changed, and it only reads.
+pub(super) fn change(
     entry: &Entry,
     id: &str,
     now: Timestamp,
-    values: &[(usize, Stored)],
-) -> Result<(), Error> {
-    let mut sql = format!("UPDATE {} SET _version = _version + 1, \"updatedAt\" = $1", quoted(&entry.table));
-    let mut all: Vec<Value<'_>> = vec![now.into(), id.into()];
-    for (position, value) in values {
-        all.push(value.as_value());
-        sql.push_str(&format!(", {} = ${}", quoted(&entry.judges[*position].field.name), all.len()));
+    values: Vec<(usize, Stored)>,
+    rule: Option<Statement>,
+    returned: &Projection,
+) -> Statement {
+    if values.is_empty() {
+        return list::sought(returned, entry, id, rule);
     }
-    sql.push_str(" WHERE id = $2");
-    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+    let mut statement = Statement::new("UPDATE ");
+    statement.push(&quoted(&entry.table)).push(" AS ").push(ALIAS);
+    statement.push(" SET _version = _version + 1, \"updatedAt\" = ").bind(now);
+    for (position, value) in values {
+        statement.push(", ").push(&entry.judges[position].member.column).push(" = ").bind(value);
+    }
+    list::seek(&mut statement, id, rule);
+    returned.returning(&mut statement.sql);
+    statement
 }
 
-/// Removes a record.
-pub(super) fn delete(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Error> {
-    let sql = format!("DELETE FROM {} WHERE id = $1", quoted(&entry.table));
-    tx.execute(&sql, &[id.into()]).map(drop).map_err(|error| match error {
-        db::Error::Conflict { .. } => Error::InUse,
-        db::Error::TooDeep => Error::TooDeep,
-        error => error.into(),
-    })
+/// Runs a statement that writes one record and returns it. Nothing if there is no such record, or none that the rule
+/// lets the caller reach.
+pub(super) fn write(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    statement: &Statement,
+    returned: &Projection,
+) -> Result<Option<Found>, Error> {
+    find(tx, statement, returned).map_err(|error| refused(entry, error))
+}
+
+/// The statement that removes a record, if the rule lets the caller.
+pub(super) fn deletion(entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = Statement::new(format!("DELETE FROM {} AS {ALIAS}", quoted(&entry.table)));
+    list::seek(&mut statement, id, rule);
+    statement
+}
+
+/// Removes the one record that a statement is about.
+pub(super) fn delete(tx: &mut Tx<'_>, deletion: &Statement) -> Result<(), Error> {
+    match tx.execute(&deletion.sql, &deletion.values) {
+        Ok(0) => Err(Error::NotFound),
+        Ok(_) => Ok(()),
+        Err(db::Error::Conflict { .. }) => Err(Error::InUse),
+        Err(db::Error::TooDeep) => Err(Error::TooDeep),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The values that a record has in some of its fields.
@@ -97,17 +121,36 @@ pub(super) fn values(tx: &mut Tx<'_>, entry: &Entry, id: &str, positions: &[usiz
     let sql = format!("SELECT {} FROM {} WHERE id = $1", columns.join(", "), quoted(&entry.table));
     let mut found = Vec::new();
     tx.each(&sql, &[id.into()], &mut |row| {
-        for column in 0..positions.len() {
-            found.push(match row.cell(column)? {
-                Value::Integer(number) => Stored::Integer(number),
-                Value::Real(number) => Stored::Real(number),
-                Value::Text(text) => Stored::Text(text.into_owned()),
-                Value::Null | Value::Bytes(_) => Stored::Null,
-            });
-        }
+        found = stored(row, positions.len())?;
         Ok(())
     })?;
     Ok(found)
+}
+
+/// The values that a statement selects of one record, if it is there.
+pub(super) fn keys(
+    tx: &mut Tx<'_>,
+    statement: &Statement,
+    width: usize,
+) -> Result<Option<Vec<Value<'static>>>, db::Error> {
+    let mut found = None;
+    tx.each(&statement.sql, &statement.values, &mut |row| {
+        found = Some(stored(row, width)?.into_iter().map(Value::from).collect());
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn stored(row: &db::Row<'_>, width: usize) -> Result<Vec<Stored>, db::Error> {
+    let cell = |column| {
+        Ok(match row.cell(column)? {
+            Value::Integer(number) => Stored::Integer(number),
+            Value::Real(number) => Stored::Real(number),
+            Value::Text(text) => Stored::Text(text.into_owned()),
+            Value::Null | Value::Bytes(_) => Stored::Null,
+        })
+    };
+    (0..width).map(cell).collect()
 }
 
 /// The new values of a change, given what the record has.
