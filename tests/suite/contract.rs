@@ -72,7 +72,7 @@ fn answer<'a>(operation: &'a Operation, status: &str) -> Option<&'a Value> {
 fn answer_example<'a>(document: &'a Value, content: &'a Value) -> &'a Value {
     let referred = |it: &Value| document.pointer(it["$ref"].as_str()?.trim_start_matches('#'));
     let named = content["examples"].as_object().and_then(|it| referred(it.values().next()?)?.get("value"));
-    let of_schema = || referred(&content["schema"])?.get("example");
+    let of_schema = || referred(&content["schema"]).unwrap_or(&content["schema"]).get("example");
     content.get("example").or(named).or_else(of_schema).unwrap_or(&Value::Null)
 }
 
@@ -200,7 +200,7 @@ async fn every_answer_has_an_example_that_fits_its_own_schema() {
         for status in statuses.filter(|it| it.starts_with('2')) {
             let Some(content) = answer(&operation, status) else { continue };
             let example = answer_example(&document, content);
-            let faults = match example.is_object() {
+            let faults = match example.is_object() || example.is_array() {
                 true => schema::faults(&document, &content["schema"], example),
                 false => vec!["no example".to_owned()],
             };
@@ -239,6 +239,11 @@ async fn what_is_answered_fits_the_document() {
         let body = example(&document, &operation).cloned().unwrap_or_default();
         let reply = app.operator(operation.method.clone(), &path).json(&body).send().await;
         let Some(content) = answer(&operation, &reply.status.to_string()) else { continue };
+        let is_json = reply.header("content-type").is_some_and(|it| it.starts_with("application/json"));
+        assert!(is_json || operation.id.starts_with("export"), "{}", operation.id);
+        if !is_json {
+            continue;
+        }
         seen.insert(base(&operation.id).to_owned());
         let faults = schema::faults(&document, &content["schema"], &reply.body);
         wrong.extend(faults.into_iter().map(|it| format!("{} {} {it}: {}", operation.id, reply.status, reply.text)));
@@ -329,6 +334,9 @@ async fn the_paths_of_a_collection_let_in_whom_its_rules_let() {
             let reply = app.as_role(role, operation.method.clone(), &path).json(&body).send().await;
             let expected: &[u16] = match (name, role) {
                 (_, "readonly") if writes => &[403],
+                // Whatever the rules: they are not asked.
+                (_, "") if operation.id.starts_with("import") => &[401],
+                (_, "user") if operation.id.starts_with("import") => &[403],
                 ("closed", "") => &[401],
                 ("closed", "user" | "readonly") => &[403],
                 ("owned", "" | "user") if operation.id.starts_with("create") => &[403],

@@ -2,10 +2,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use poem::Request;
 use poem::http::header::CONTENT_TYPE;
-use poem::{Body, Request};
 use poem_openapi::param::{Header, Path, Query};
-use poem_openapi::payload::{Binary, Json};
+use poem_openapi::payload::Json;
 use poem_openapi::types::Any;
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
+use super::files::{FileAnswer, FileBody};
 use super::import::ImportReport;
 use super::payload::{RecordJson, RecordListJson};
 use super::query::Asked;
@@ -64,13 +65,6 @@ enum Made {
     /// The record was made.
     #[oai(status = 201)]
     Record(RecordJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
-}
-
-#[derive(ApiResponse)]
-enum Exported {
-    /// The records, as they are read.
-    #[oai(status = 200)]
-    File(Binary<Body>, #[oai(header = "Content-Type")] String, #[oai(header = "Content-Disposition")] String),
 }
 
 #[derive(ApiResponse)]
@@ -301,7 +295,7 @@ impl RecordsApi {
         #[oai(name = "dryRun")]
         dry_run: Query<Option<bool>>,
         request: &Request,
-        body: Body,
+        body: FileBody,
     ) -> Result<Json<ImportReport>, Problem> {
         let caller = visitor.0;
         caller.must(RECORDS_ADMIN)?;
@@ -311,7 +305,7 @@ impl RecordsApi {
         let format = named(format.0.as_deref().unwrap_or(media_type))?;
         let cap = request.data::<BodyCap>().cloned();
         let dry_run = dry_run.0 == Some(true);
-        let report = self.import_file(&caller, &collection.0, format, body, cap, dry_run).await?;
+        let report = self.import_file(&caller, &collection.0, format, body.0, cap, dry_run).await?;
 
         Ok(Json(report))
     }
@@ -338,7 +332,7 @@ impl RecordsApi {
         #[oai(name = "filter")]
         _filter: Query<Option<String>>,
         request: &Request,
-    ) -> Result<Exported, Problem> {
+    ) -> Result<FileAnswer, Problem> {
         let caller = visitor.0;
         let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
 
@@ -350,10 +344,8 @@ impl RecordsApi {
         })?;
         let begin = |known| self.begin_export(&asker, known, &collection.0, Arc::clone(&asked), format);
         let export = self.catalogues.with(caller.tenant(), begin).await?;
-        let body = export.into_body(running);
 
-        let name = format!("attachment; filename=\"{}.{}\"", collection.0, format.extension());
-        Ok(Exported::File(Binary(body), format.media_type().to_owned(), name))
+        Ok(FileAnswer { body: export.into_body(running), format, name: collection.0 })
     }
 }
 

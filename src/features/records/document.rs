@@ -12,11 +12,13 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
-        paths.insert(all, json!({ "get": list(entry), "post": create(entry) }));
+        paths.insert(all.clone(), json!({ "get": list(entry), "post": create(entry) }));
         paths.insert(
             one,
             json!({ "get": show(entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
         );
+        paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
+        paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
         schemas.extend(schemas_of(entry));
     }
     (paths, schemas)
@@ -84,6 +86,7 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
     ]
 }
 
+const FORMATS: [&str; 3] = ["ndjson", "json", "csv"];
 const ID: &str = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
 
 /// What a field may hold.
@@ -205,11 +208,7 @@ fn list(entry: &Entry) -> Value {
             &format!("Fields to sort by, `-` before one to turn it round: {}.", names(entry)),
             &json!({ "type": "string" }),
         ),
-        parameter(
-            "filter",
-            "An expression that is true for the records to show.",
-            &json!({ "type": "string", "maxLength": 2_000 }),
-        ),
+        filter("An expression that is true for the records to show."),
     ];
     parameters.extend(shaping(entry));
     for field in visible(entry) {
@@ -277,6 +276,46 @@ fn delete(entry: &Entry) -> Value {
     operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), if_match()]), None, &answers)
 }
 
+/// Every format of a file, as what it holds.
+fn files(entry: &Entry, prefix: &str) -> Value {
+    let record = json!({ "$ref": format!("#/components/schemas/{prefix}_{}", entry.name()) });
+    let example = [Map::from_iter(examples(entry))];
+    json!({
+        "application/x-ndjson": { "schema": { "type": "string", "description": "One record a line, as JSON." } },
+        "application/json": { "schema": { "type": "array", "items": record, "example": example } },
+        "text/csv": { "schema": { "type": "string", "description": "Rows after a first one with the fields' names." } },
+    })
+}
+
+fn import(entry: &Entry) -> Value {
+    let parameters = json!([
+        parameter("format", "Otherwise as `Content-Type` says.", &json!({ "type": "string", "enum": FORMATS })),
+        parameter("dryRun", "Only says what would be refused.", &json!({ "type": "boolean" })),
+    ]);
+    let body = json!({ "required": true, "content": files(entry, "NewRecord") });
+    let report = json!({ "schema": { "$ref": "#/components/schemas/ImportReport" } });
+    let answer = json!({ "description": "What became of the file.", "content": { "application/json": report } });
+    let summary = format!("Import records of `{}`", entry.name());
+    operation(entry, "import", &summary, &Rule::Admins, &parameters, Some(body), &json!({ "200": answer }))
+}
+
+fn export(entry: &Entry) -> Value {
+    let mut parameters = vec![
+        parameter("format", "Absent: `ndjson`.", &json!({ "type": "string", "enum": FORMATS })),
+        filter("An expression that is true for the records to export."),
+    ];
+    for field in visible(entry) {
+        parameters.extend(conditions(field));
+    }
+    let disposition = json!({ "required": true, "schema": { "type": "string" } });
+    let answer = json!({
+        "description": "The records, as they are read.", "headers": { "Content-Disposition": disposition },
+        "content": files(entry, "Record"),
+    });
+    let summary = format!("Export records of `{}`", entry.name());
+    operation(entry, "export", &summary, &entry.rules.list, &json!(parameters), None, &json!({ "200": answer }))
+}
+
 fn operation(
     entry: &Entry,
     verb: &str,
@@ -287,7 +326,7 @@ fn operation(
     answers: &Value,
 ) -> Value {
     let name = entry.name();
-    let plural = if verb == "list" { "s" } else { "" };
+    let plural = if ["list", "import", "export"].contains(&verb) { "s" } else { "" };
     let who = match rule {
         Rule::Admins => "Needs the permission `records:admin`.",
         Rule::Anyone => "Anyone may.",
@@ -321,6 +360,10 @@ fn operation(
 
 fn parameter(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
+}
+
+fn filter(description: &str) -> Value {
+    parameter("filter", description, &json!({ "type": "string", "maxLength": 2_000 }))
 }
 
 /// Which members are shown, and which relations are followed.

@@ -14,6 +14,7 @@ mod document;
 mod error;
 mod expand;
 mod export;
+mod files;
 mod import;
 mod list;
 mod payload;

@@ -24,7 +24,7 @@ pub struct RecordJson(pub Vec<u8>);
 pub struct RecordListJson(pub Vec<u8>);
 
 /// A record of the collection that is the example for making one.
-fn record() -> Value {
+pub(super) fn record() -> Value {
     let (id, moment) = (UserId::example().to_json(), Timestamp::example().to_json());
     json!({
         "id": id, "createdAt": moment, "updatedAt": moment, "title": "The Analytical Engine", "published": true, "author": id,
