@@ -29,6 +29,9 @@ use crate::work::{Lifecycle, Pool, Worker};
 /// How often settings that were reloaded reach the handling of requests.
 const POLICY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Most workers that wait for the disk at the same time: more than there are.
+const BACKGROUND_QUEUE_MAX: usize = 16;
+
 /// Everything open and ready. Features get the parts they need, never this.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -87,7 +90,7 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
         };
         let policy = Policy::from(settings.as_ref()).live();
-        let background = Pool::start("background", 1, 16)?;
+        let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX)?;
         let catalogues = Catalogues::new(db.clone());
         let collections = CollectionsApi {
             db: db.clone(),

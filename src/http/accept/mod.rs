@@ -9,6 +9,7 @@
 //! are closed, and what is left after the grace is cut.
 mod answer;
 mod connection;
+mod descriptors;
 mod phase;
 mod pulse;
 mod raw;
@@ -54,9 +55,14 @@ pub enum Door {
 
 /// Serves until `stop`, then lets what is in flight finish for up to `grace`.
 pub async fn serve(doors: Vec<Door>, shell: Arc<Shell>, stop: CancellationToken, grace: Duration) {
+    descriptors::raise_limit();
+    let (wanted, possible) = (shell.policy().limits.connections_max, descriptors::connections_max());
+    if possible < wanted {
+        tracing::warn!(wanted, possible, "the system's limit on open files allows fewer connections than the settings");
+    }
     let house = House {
         shell,
-        seats: Arc::default(),
+        seats: Arc::new(Seats::new(possible)),
         phase: Arc::default(),
         tasks: TaskTracker::new(),
         turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
