@@ -12,6 +12,7 @@ pub mod health;
 mod host;
 pub mod input;
 pub mod log;
+mod memory;
 pub mod openapi;
 pub mod pages;
 pub mod paging;
