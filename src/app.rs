@@ -200,7 +200,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
     catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Catalogue| {
         if *tenant == TenantId::main() {
             let (paths, schemas) = records::describe(catalogue);
-            documents.set_added(paths, schemas);
+            documents.set_added(catalogue.generation, paths, schemas);
         }
     }));
     catalogues.reload(&TenantId::main()).await.map(drop)

@@ -5,7 +5,7 @@
 //! 3.1 document is a conversion of ours.
 mod schemas;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use poem::endpoint::make;
@@ -55,6 +55,8 @@ struct Held {
     /// What the program itself offers; it does not change while it runs.
     fixed: Value,
     served: ArcSwap<Served>,
+    /// The generation of what was added; held while it is put in place.
+    newest: Mutex<i64>,
 }
 
 #[derive(Debug)]
@@ -82,13 +84,19 @@ impl Documents {
         add_aliases(&mut fixed);
         add_health(&mut fixed);
         let served = ArcSwap::from_pointee(Served::new(fixed.clone()));
-        Ok(Self(Arc::new(Held { fixed, served })))
+        Ok(Self(Arc::new(Held { fixed, served, newest: Mutex::new(i64::MIN) })))
     }
 
     /// Adds paths and schemas (in the words of 3.0) that came with the data: those of collections.
     ///
-    /// They take the place of all that were added before. What the program itself offers always stands.
-    pub fn set_added(&self, paths: Map<String, Value>, schemas: Map<String, Value>) {
+    /// They take the place of all that were added before, unless these are of a later `generation`: two changes may
+    /// be told at the same time. What the program itself offers always stands.
+    pub fn set_added(&self, generation: i64, paths: Map<String, Value>, schemas: Map<String, Value>) {
+        let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if generation < *newest {
+            return;
+        }
+        *newest = generation;
         let mut document = self.0.fixed.clone();
         for (whole, added) in [("/paths", paths), ("/components/schemas", schemas)] {
             let Some(whole) = document.pointer_mut(whole).and_then(Value::as_object_mut) else { continue };

@@ -115,15 +115,28 @@ async fn what_is_added_at_run_time_is_served_at_once_and_hides_nothing() {
     };
 
     let (paths, schemas) = added("/posts", "Post");
-    served.set_added(paths, schemas);
+    served.set_added(1, paths, schemas);
     let first = get(&served, "/openapi-3.1.json").await;
     let (paths, schemas) = added("/outer", "Outer");
-    served.set_added(paths, schemas);
+    served.set_added(2, paths, schemas);
     let second = get(&served, "/openapi.json").await;
 
     assert_eq!(first["paths"]["/posts"], post);
     assert_eq!(schema(&first, "Post")["properties"]["x"]["type"], json!(["string", "null"]));
     assert_eq!(second, get(&documents, "/openapi.json").await);
+}
+
+/// Two changes may be told at once, and the older one last: the document would be out of date until the next.
+#[tokio::test]
+async fn what_is_older_does_not_take_the_place_of_what_is_newer() {
+    let documents = documents();
+    let added = |path: &str| Map::from_iter([(path.to_owned(), json!({ "get": { "responses": {} } }))]);
+
+    documents.set_added(2, added("/newer"), Map::new());
+    documents.set_added(1, added("/older"), Map::new());
+
+    let served = get(&documents, "/openapi.json").await;
+    assert!(served["paths"]["/newer"].is_object() && served["paths"]["/older"].is_null());
 }
 
 #[tokio::test]
