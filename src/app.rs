@@ -2,18 +2,20 @@
 //!
 //! A program of its own can be built around it: `App::open`, [`App::routes`] with more
 //! routes of its own, and [`App::shell`] around both (see `packaging/examples/embed`).
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::{EndpointExt, Route};
+use poem::{Endpoint, EndpointExt, Route};
 use poem_openapi::OpenApiService;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId};
 use crate::config::Live;
-use crate::db::{Db, Folder, Options};
+use crate::db::{self, Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::records::{self, RecordsApi};
@@ -22,7 +24,7 @@ use crate::http::caller::Authenticate;
 use crate::http::health::Health;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{LivePolicy, Policy, Problem, Shell, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::work::{Lifecycle, Pool, Worker};
 
@@ -104,6 +106,7 @@ impl App {
             random: random.clone(),
             catalogues: catalogues.clone(),
             cursors: Cursors::new(cursor.reveal()),
+            exports: Arc::new(Semaphore::new(records::EXPORTS_MAX)),
         };
         let apis = (accounts.clone(), collections.clone(), records.clone());
         let documents = Documents::new(&service(apis).spec())?;
@@ -189,6 +192,13 @@ impl App {
                 }
             })
         });
+        // Reads take turns by where they come from: many of one client's leave time for those of others.
+        let lanes = RandomState::new();
+        let routes = routes.around(move |endpoint, request| {
+            let client = request.extensions().get::<ClientAddress>().and_then(|it| it.throttle_key());
+            let asker = lanes.hash_one(client);
+            async move { db::on_behalf_of(asker, endpoint.call(request)).await }
+        });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
             .described_by(self.documents.clone())
@@ -203,7 +213,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
             documents.set_added(catalogue.generation, paths, schemas);
         }
     }));
-    catalogues.reload(&TenantId::main()).await.map(drop)
+    catalogues.current(&TenantId::main()).await.map(drop)
 }
 
 /// The endpoints of all features.

@@ -82,8 +82,14 @@ pub fn visible(text: &str) -> String {
     visible
 }
 
+/// Longest word that a near miss is looked for: what is longer is none, and comparing takes time in its square.
+const NEAR_MISS_BYTES_MAX: usize = 64;
+
 /// The candidate that `typed` was most likely meant to be, if any is near.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if NEAR_MISS_BYTES_MAX < typed.len() {
+        return None;
+    }
     let length = typed.chars().count();
     candidates
         .into_iter()
@@ -101,9 +107,40 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |it| it.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// Appends a text as JSON, in quotes.
+///
+/// Nearly all texts stand there as they are. That is seen many bytes at a time, which a loop over an array of
+/// known size is compiled to.
+pub fn write_json(text: &str, out: &mut Vec<u8>) {
+    const STEP: usize = 32;
+    let is_plain =
+        |bytes: &[u8]| !bytes.iter().fold(false, |odd, it| odd | (*it < b' ') | (*it == b'"') | (*it == b'\\'));
+    let (steps, rest) = text.as_bytes().as_chunks::<STEP>();
+    if steps.iter().all(|it| is_plain(it)) && is_plain(rest) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing to a vector cannot fail.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_becomes_the_json_that_it_is_for_everyone_else() {
+        let odd: Vec<String> = (0..=0x80).filter_map(char::from_u32).map(String::from).collect();
+        let long = odd.iter().flat_map(|it| [0, 31, 32, 100].map(|at| format!("{}{it}ü", "x".repeat(at))));
+        for text in long.chain(odd.iter().cloned()).chain([String::new()]) {
+            let mut written = b"1,".to_vec();
+            write_json(&text, &mut written);
+            assert_eq!(String::from_utf8(written), Ok(format!("1,{}", serde_json::Value::from(text))));
+        }
+    }
 
     #[test]
     fn an_address_has_one_form() {

@@ -38,28 +38,34 @@ impl Timestamp {
 
     /// Appends it as JSON, in quotes. As `Display`, but a list has hundreds of them.
     pub fn write_json(self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        match self.rfc3339() {
+            Some(text) => out.extend_from_slice(&text),
+            None => out.extend_from_slice(self.to_string().as_bytes()),
+        }
+        out.push(b'"');
+    }
+
+    /// The text of a moment in the years 0 to 9999.
+    fn rfc3339(self) -> Option<[u8; 24]> {
         let (days, millis) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
-        let Some((year, month, day)) = civil(days) else {
-            out.push(b'"');
-            out.extend_from_slice(self.to_string().as_bytes());
-            return out.push(b'"');
-        };
-        let mut text = *b"\"0000-00-00T00:00:00.000Z\"";
+        let (year, month, day) = civil(days)?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
         for (at, width, mut number) in [
-            (1, 4, year),
-            (6, 2, month),
-            (9, 2, day),
-            (12, 2, millis / 3_600_000),
-            (15, 2, millis / 60_000 % 60),
-            (18, 2, millis / 1_000 % 60),
-            (21, 3, millis % 1_000),
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, millis / 3_600_000),
+            (14, 2, millis / 60_000 % 60),
+            (17, 2, millis / 1_000 % 60),
+            (20, 3, millis % 1_000),
         ] {
             for digit in text[at..at + width].iter_mut().rev() {
                 *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
                 number /= 10;
             }
         }
-        out.extend_from_slice(&text);
+        Some(text)
     }
 
     /// How long it is from `self` until `later`; nothing if `later` is not later.
@@ -84,9 +90,21 @@ fn civil(days: i64) -> Option<(i64, i64, i64)> {
     (0..=9_999).contains(&year).then_some((year, month, day))
 }
 
+/// Milliseconds of a moment on the last day of the year 9999: data sets write "for ever" so, and the library ends
+/// before.
+fn last_day(text: &str) -> Option<i64> {
+    let date_time: jiff::civil::DateTime =
+        text.strip_suffix('Z').filter(|it| it.starts_with("9999-12-3"))?.parse().ok()?;
+    let since = date_time.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+    i64::try_from(since.as_millis()).ok()
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.rfc3339() {
+            return out.write_str(std::str::from_utf8(&text).unwrap_or_default());
+        }
         let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         write!(out, "{moment:.3}")
     }
@@ -95,11 +113,17 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = &'static str;
 
-    /// Reads RFC 3339 with any offset; parts finer than a millisecond are dropped.
+    /// Reads RFC 3339 with any offset, in the years 0 to 9999 as UTC has them; parts finer than a millisecond are
+    /// dropped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let moment: jiff::Timestamp =
-            text.parse().map_err(|_| "must be a time such as 2026-01-02T03:04:05.678Z (RFC 3339)")?;
-        Ok(Self(moment.as_millisecond()))
+        let millis = match text.parse::<jiff::Timestamp>() {
+            Ok(moment) => moment.as_millisecond(),
+            Err(_) => last_day(text).ok_or("must be a time such as 2026-01-02T03:04:05.678Z (RFC 3339)")?,
+        };
+        if civil(millis.div_euclid(86_400_000)).is_none() {
+            return Err("must be in the years 0 to 9999");
+        }
+        Ok(Self(millis))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The few fragments of SQL that differ between engines, as SQLite has them.
 use super::record_tables::quoted;
 
+/// The time in milliseconds since 1970, where no clock of ours can be asked: in a trigger.
+pub const NOW_MILLIS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
 /// The value at a path of members in a JSON column, as a text, a number or null.
 pub fn json_value(column: &str, path: &[&str]) -> String {
     format!("json_extract({column}, {})", json_path(path))
@@ -33,7 +36,7 @@ pub fn lower(text: &str) -> String {
     format!("unicode_lower({text})")
 }
 
-/// Where a text begins within another, from 1; 0 if it does not.
-pub fn position_in(text: &str, part: &str) -> String {
-    format!("instr({text}, {part})")
+/// Whether a text contains another.
+pub fn text_has(text: &str, part: &str) -> String {
+    format!("text_has({text}, {part})")
 }

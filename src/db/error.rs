@@ -17,6 +17,9 @@ pub enum Error {
     /// A named constraint refused the change: `users.email`, or a CHECK's name.
     #[error("constraint `{constraint}` refused the change")]
     Conflict { constraint: String },
+    /// Rows refer to rows that refer to rows, further than one statement goes. Nothing was written.
+    #[error("the rows hang together too deeply")]
+    TooDeep,
     /// The closure panicked; its own changes were undone.
     #[error("the closure panicked: {message}")]
     Panicked { message: String },

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 pub use error::Error;
 pub use folder::Folder;
-use sqlite::{Class, Task};
+use sqlite::{Asker, Class, ReadTask, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
 pub use value::{Row, Value};
@@ -138,8 +138,8 @@ impl Db {
         write(self.tenants.get(tenant)?, Class::Freeing, Box::new(work)).await
     }
 
-    /// As [`Db::write`], for one batch of at most 500 rows of bulk work. One at most shares
-    /// a commit with small writes, so that these are not held up.
+    /// As [`Db::write`], for one batch of at most 500 rows of bulk work, in a transaction that nothing else shares.
+    /// Small writes come between two of them, so that these are not held up.
     pub async fn write_bulk<T, E>(
         &self,
         tenant: &TenantId,
@@ -242,6 +242,16 @@ impl Db {
     }
 }
 
+tokio::task_local! {
+    static ASKER: Asker;
+}
+
+/// Lets all reads of `work` wait in the lane of one asker: in the pool of readers, askers take turns, and one thread
+/// is left to those who ask little.
+pub async fn on_behalf_of<T>(asker: u64, work: impl Future<Output = T>) -> T {
+    ASKER.scope(asker, work).await
+}
+
 type Work<T, E> = Box<dyn FnMut(&mut Tx<'_>) -> Result<T, E> + Send>;
 
 async fn write<T, E>(database: Arc<Database>, class: Class, work: Work<T, E>) -> Result<T, E>
@@ -263,12 +273,14 @@ where
     E: From<Error> + Send + 'static,
 {
     let (asker, answer) = oneshot::channel();
-    database.readers.send(Box::new(move |tx| {
+    let asker_in_turn = ASKER.try_with(|it| *it).unwrap_or_default();
+    let task: ReadTask = Box::new(move |tx| {
         // Nobody waits any more: the work would be for nothing.
         if !asker.is_closed() {
             let _ = asker.send(tx.map_err(E::from).and_then(work));
         }
-    }));
+    });
+    database.readers.send(asker_in_turn, task);
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))
 }

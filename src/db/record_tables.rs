@@ -4,7 +4,7 @@
 //! or renamed, or an index: nothing is ever rebuilt, so foreign keys stay on throughout.
 use std::fmt::Write as _;
 
-use super::{Error, Tx};
+use super::{Error, Tx, dialect};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,8 @@ pub fn quoted(name: &str) -> String {
 
 /// Makes a table whose rows are counted in `record_counts` under `counted_as`, an id.
 ///
-/// `_row` is the key that search refers to; `_version` counts the changes of a row.
+/// `_row` is the key that search refers to; `_version` counts the changes of a row, also those that come from the
+/// row that it refers to being deleted.
 pub fn create(tx: &mut Tx<'_>, table: &str, columns: &[Column], counted_as: &str) -> Result<(), Error> {
     let mut sql = format!(
         "CREATE TABLE {} (\n    _row INTEGER PRIMARY KEY,\n    id TEXT NOT NULL UNIQUE,\n    _version INTEGER NOT NULL,\n    \
@@ -75,6 +76,12 @@ pub fn create(tx: &mut Tx<'_>, table: &str, columns: &[Column], counted_as: &str
             text(counted_as),
         );
     }
+    let (trigger, table, now) = (quoted(&format!("changed_{counted_as}")), quoted(table), dialect::NOW_MILLIS);
+    let _ = write!(
+        sql,
+        "CREATE TRIGGER {trigger} AFTER UPDATE ON {table} WHEN NEW._version = OLD._version BEGIN\n    \
+         UPDATE {table} SET _version = _version + 1, \"updatedAt\" = {now} WHERE _row = NEW._row;\nEND;\n",
+    );
     tx.batch(&sql)
 }
 

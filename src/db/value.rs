@@ -120,7 +120,7 @@ impl<'a> Row<'a> {
             ValueRef::Null => Value::Null,
             ValueRef::Integer(number) => Value::Integer(number),
             ValueRef::Real(number) => Value::Real(number),
-            ValueRef::Text(_) => Value::Text(self.text(column)?.into()),
+            ValueRef::Text(text) => Value::Text(utf8(text, column)?.into()),
             ValueRef::Blob(bytes) => Value::Bytes(bytes.into()),
         })
     }
@@ -149,7 +149,7 @@ impl<'a> Row<'a> {
 
     pub fn text(&self, column: usize) -> Result<&'a str, Error> {
         match self.value(column)? {
-            ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| Error::Column { column, expected: "UTF-8" }),
+            ValueRef::Text(text) => utf8(text, column),
             _ => Err(Error::Column { column, expected: "text" }),
         }
     }
@@ -173,4 +173,8 @@ impl<'a> Row<'a> {
     pub fn optional<T>(&self, column: usize, read: fn(&Self, usize) -> Result<T, Error>) -> Result<Option<T>, Error> {
         if self.is_null(column)? { Ok(None) } else { read(self, column).map(Some) }
     }
+}
+
+fn utf8(text: &[u8], column: usize) -> Result<&str, Error> {
+    std::str::from_utf8(text).map_err(|_| Error::Column { column, expected: "UTF-8" })
 }

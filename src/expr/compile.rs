@@ -7,6 +7,7 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operators};
 
 use super::bind::{Bind, Constant};
+use super::budget::Spent;
 use super::condition::{self, Asked};
 use super::error::Error;
 use super::operand::{Operand, Type};
@@ -16,8 +17,6 @@ use super::schema::{Schema, View};
 use crate::db::dialect;
 use crate::db::record_tables::quoted;
 
-/// Most steps along relations, forwards and backwards, in one condition, with those of the rules on the way.
-const STEPS_MAX: usize = 24;
 /// Stands for the table that a condition is about, until a statement gives it a name. No name has it.
 pub(super) const ROOT: &str = "@";
 
@@ -59,29 +58,40 @@ impl Compiled {
 
 /// Compiles an expression about a table, or says why it cannot be.
 pub fn compile(schema: &Schema, table: &str, expression: &Expression, purpose: Purpose) -> Result<Compiled, Error> {
-    let mut binds = Vec::new();
-    let mut steps = 0;
-    let mut compiler = Compiler::new(schema, table, expression, purpose, &mut binds, &mut steps)?;
-    let sql = compiler.condition(expression.tree())?;
-    Ok(Compiled { sql, binds })
+    let mut spent = Spent::default();
+    let sql = Compiler::new(schema, table, expression, purpose, &mut spent)?.condition(expression.tree())?;
+    spent.add_part(&sql).map_err(|it| it.at(expression.position(expression.tree().id)))?;
+    Ok(Compiled { sql, binds: spent.binds })
 }
 
 /// Compiles `where` conditions about a table, all of them joined. An error comes with the parameter's name.
 pub fn compile_conditions(schema: &Schema, table: &str, asked: &[Asked]) -> Result<Compiled, Vec<(String, Error)>> {
-    let (mut binds, mut steps) = (Vec::new(), 0);
+    let mut spent = Spent::default();
     let (mut parts, mut errors) = (Vec::new(), Vec::new());
     for one in asked {
         let compiled = condition::tree(schema, table, one).and_then(|tree| {
             // It has no text that a place could be named in.
             let expression = super::parse("true")?;
-            Compiler::new(schema, table, &expression, Purpose::Filter, &mut binds, &mut steps)?.condition(&tree)
+            let sql = Compiler::new(schema, table, &expression, Purpose::Filter, &mut spent)?.condition(&tree)?;
+            spent.add_part(&sql)?;
+            Ok(sql)
         });
         match compiled {
-            Ok(sql) => parts.push(format!("({sql})")),
+            Ok(sql) => parts.push(sql),
             Err(error) => errors.push((one.parameter.clone(), Error { position: None, ..error })),
         }
     }
-    if errors.is_empty() { Ok(Compiled { sql: parts.join(" AND "), binds }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Compiled { sql: all_of(parts), binds: spent.binds }) } else { Err(errors) }
+}
+
+/// Some conditions joined in pairs, and these again: in a row they would be a tree as deep as they are many.
+fn all_of(mut parts: Vec<String>) -> String {
+    while 1 < parts.len() {
+        let pair =
+            |it: &[String]| if let [left, right] = it { format!("({left}) AND ({right})") } else { it[0].clone() };
+        parts = parts.chunks(2).map(pair).collect();
+    }
+    parts.pop().unwrap_or_else(|| "1 = 1".to_owned())
 }
 
 pub(super) struct Compiler<'a> {
@@ -90,9 +100,9 @@ pub(super) struct Compiler<'a> {
     pub(super) purpose: Purpose,
     /// What names mean: the table first, then the variables of what surrounds.
     pub(super) scopes: Vec<Scope<'a>>,
-    pub(super) binds: &'a mut Vec<Bind>,
-    /// Steps along relations so far; they also number the names of tables.
-    pub(super) steps: &'a mut usize,
+    pub(super) spent: &'a mut Spent,
+    /// How often the expression asked something of the caller that a stranger has not.
+    pub(super) asked_of_caller: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -101,27 +111,30 @@ impl<'a> Compiler<'a> {
         table: &str,
         expression: &'a Expression,
         purpose: Purpose,
-        binds: &'a mut Vec<Bind>,
-        steps: &'a mut usize,
+        spent: &'a mut Spent,
     ) -> Result<Self, Error> {
         let table = schema.table(table).ok_or_else(|| Error::unknown(format!("there is no collection `{table}`")))?;
         let scopes = vec![Scope { variable: None, alias: ROOT.to_owned(), table }];
-        Ok(Self { schema, expression, purpose, scopes, binds, steps })
+        Ok(Self { schema, expression, purpose, scopes, spent, asked_of_caller: 0 })
     }
 
     pub(super) fn bind(&mut self, bind: Bind) -> String {
-        self.binds.push(bind);
-        format!("${}", self.binds.len())
+        self.spent.binds.push(bind);
+        format!("${}", self.spent.binds.len())
     }
 
-    /// A name for one more table in the statement.
-    pub(super) fn step(&mut self) -> Result<String, Error> {
-        *self.steps += 1;
-        if STEPS_MAX < *self.steps {
-            let detail = format!("follows more than {STEPS_MAX} relations, with those of the rules on the way");
-            return Err(Error::too_long(detail));
-        }
-        Ok(format!("h{}", self.steps))
+    /// Goes into a part and comes back with what became of it.
+    pub(super) fn within<T>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<T, Error>,
+        sql: impl FnOnce(&T) -> &str,
+    ) -> Result<T, Error> {
+        self.spent.enter()?;
+        let became = part(self);
+        self.spent.leave();
+        let became = became?;
+        self.spent.check_size(sql(&became))?;
+        Ok(became)
     }
 
     /// Whether the expression is a client's, who sees less than an admin.
@@ -138,8 +151,8 @@ impl<'a> Compiler<'a> {
             View::Nobody => Ok(" AND 1 = 0".to_owned()),
             View::When(rule) => {
                 let scopes = vec![Scope { variable: None, alias: alias.to_owned(), table }];
-                let (binds, steps) = (&mut *self.binds, &mut *self.steps);
-                let mut inner = Compiler { schema, expression: rule, purpose: Purpose::Rule, scopes, binds, steps };
+                let (expression, purpose, spent) = (rule, Purpose::Rule, &mut *self.spent);
+                let mut inner = Compiler { schema, expression, purpose, scopes, spent, asked_of_caller: 0 };
                 let sql = inner.condition(rule.tree()).map_err(|it| Error { position: None, ..it })?;
                 Ok(format!(" AND ({sql})"))
             }
@@ -149,7 +162,7 @@ impl<'a> Compiler<'a> {
     /// A part of the tree as a condition.
     pub(super) fn condition(&mut self, node: &IdedExpr) -> Result<String, Error> {
         let position = self.expression.position(node.id);
-        self.condition_here(node).map_err(|it| it.at(position))
+        self.within(|it| it.condition_here(node), |sql| sql).map_err(|it| it.at(position))
     }
 
     fn condition_here(&mut self, node: &IdedExpr) -> Result<String, Error> {
@@ -158,7 +171,9 @@ impl<'a> Compiler<'a> {
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(comprehension) => self.exists(comprehension),
             Expr::Select(select) if select.test => {
+                let asked_before = self.asked_of_caller;
                 let operand = self.path(node)?;
+                self.asked_of_caller = asked_before; // that there is nothing is an answer
                 Ok(format!("{} IS NOT NULL", operand.sql))
             }
             Expr::Ident(_) | Expr::Select(_) => {
@@ -178,10 +193,18 @@ impl<'a> Compiler<'a> {
         match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
             (operators::LOGICAL_AND, _, [left, right]) => self.joined(left, " AND ", right),
             (operators::LOGICAL_OR, _, [left, right]) => self.joined(left, " OR ", right),
-            (operators::LOGICAL_NOT, _, [inner]) => Ok(format!("({}) IS NOT TRUE", self.condition(inner)?)),
+            (operators::LOGICAL_NOT, _, [inner]) => {
+                let (known, inner) = self.about_caller(inner)?;
+                Ok(match known {
+                    Some(known) => format!("({known} AND ({inner}) IS NOT TRUE)"),
+                    None => format!("({inner}) IS NOT TRUE"),
+                })
+            }
             (operators::CONDITIONAL, _, [test, yes, no]) => {
-                let (test, yes, no) = (self.condition(test)?, self.condition(yes)?, self.condition(no)?);
-                Ok(format!("CASE WHEN {test} THEN ({yes}) ELSE ({no}) END"))
+                let (known, test) = self.about_caller(test)?;
+                let (yes, no) = (self.condition(yes)?, self.condition(no)?);
+                let choice = format!("CASE WHEN {test} THEN ({yes}) ELSE ({no}) END");
+                Ok(known.map_or_else(|| choice.clone(), |known| format!("({known} AND {choice})")))
             }
             (operators::EQUALS, _, [left, right]) => self.equals(left, right),
             (operators::NOT_EQUALS, _, [left, right]) => self.differs(left, right),
@@ -197,9 +220,24 @@ impl<'a> Compiler<'a> {
             ("matches", ..) => Err(Error::not_supported(
                 "regular expressions are not taken; use `contains`, `icontains`, `startsWith` or `endsWith`",
             )),
+            (operators::INDEX, ..) => {
+                Err(Error::not_supported("`[…]` is not taken; parts of JSON are named with dots: `extra.color`"))
+            }
             (name, ..) if is_value(name) => Err(Error::wrong_type("must be true or false")),
             (name, ..) => Err(unknown_function(name)),
         }
+    }
+
+    /// A condition on whose being false something hangs, and, if it compares something of the caller, that there is
+    /// one.
+    ///
+    /// Every comparison with a stranger is false. Its negation would be true, and open to strangers what nobody
+    /// owns: so that is false as well.
+    pub(super) fn about_caller(&mut self, node: &IdedExpr) -> Result<(Option<String>, String), Error> {
+        let asked_before = self.asked_of_caller;
+        let condition = self.condition(node)?;
+        let known = (asked_before < self.asked_of_caller).then(|| format!("{} IS NOT NULL", self.bind(Bind::AuthId)));
+        Ok((known, condition))
     }
 
     fn joined(&mut self, left: &IdedExpr, joint: &str, right: &IdedExpr) -> Result<String, Error> {
@@ -255,7 +293,12 @@ impl<'a> Compiler<'a> {
     /// Two operands of one type.
     fn pair(&mut self, left: &IdedExpr, right: &IdedExpr) -> Result<(Operand, Operand), Error> {
         let (left, right) = (self.operand(left)?, self.operand(right)?);
-        let (left, right) = (self.like(left, &right)?, right);
+        self.alike(left, right)
+    }
+
+    /// Two operands, each taken for what the other one is.
+    fn alike(&mut self, left: Operand, right: Operand) -> Result<(Operand, Operand), Error> {
+        let left = self.like(left, &right)?;
         let right = self.like(right, &left)?;
         let is_number = |it: Type| matches!(it, Type::Integer | Type::Number);
         let fits = left.kind == right.kind
@@ -268,12 +311,17 @@ impl<'a> Compiler<'a> {
         Ok((left, right))
     }
 
-    /// A text beside a moment is one too.
+    /// A text beside a moment is one too, and so is a whole number beside a fraction: otherwise it would depend on
+    /// an index whether a large one is rounded.
     fn like(&mut self, operand: Operand, other: &Operand) -> Result<Operand, Error> {
         match (&operand.literal, other.kind) {
             (Some(Constant::Text(text)), Type::Moment) => {
                 let moment = text.parse().map_err(|it: &str| Error::wrong_type(format!("`{text}` {it}")))?;
                 Ok(self.moment(moment))
+            }
+            (Some(Constant::Integer(number)), Type::Number) if operand.kind == Type::Integer => {
+                // What the field holds was rounded so, too.
+                Ok(self.constant(Type::Number, Constant::Real(*number as f64)))
             }
             _ => Ok(operand),
         }
@@ -287,18 +335,22 @@ impl<'a> Compiler<'a> {
             }
             return Ok(dialect::list_has(&list.sql, &item.sql));
         };
-        let mut found = Vec::new();
-        for element in &literal.elements {
-            let (left, right) = self.pair(item, element)?;
-            if right.is_of_row || right.kind == Type::Null {
-                return Err(Error::not_supported("a list has values that do not depend on the record, and no null"));
-            }
-            found.push((left, right));
-        }
-        let holes: Vec<_> = found.iter().map(|(_, it)| it.sql.clone()).collect();
-        let Some((item, _)) = found.pop() else { return Ok("1 = 0".to_owned()) };
+        let mut item = self.operand(item)?;
         if item.kind == Type::Json {
             return Err(Error::not_supported("compare parts of JSON with `==`"));
+        }
+        let mut holes = Vec::new();
+        for element in &literal.elements {
+            let element = self.operand(element)?;
+            if element.is_of_row || element.kind == Type::Null {
+                return Err(Error::not_supported("a list has values that do not depend on the record, and no null"));
+            }
+            let (left, element) = self.alike(item, element)?;
+            item = left;
+            holes.push(element.sql);
+        }
+        if holes.is_empty() {
+            return Ok("1 = 0".to_owned());
         }
         let listed = format!("({})", holes.join(", "));
         let other = Operand { sql: listed, ..Operand::of(Type::Text, String::new()) };
@@ -332,7 +384,7 @@ impl<'a> Compiler<'a> {
             return Err(only());
         }
         let (table, field, id) = self.backwards(&it.iter_range)?;
-        let alias = self.step()?;
+        let alias = format!("h{}", self.spent.step()?);
         let viewed = self.and_viewed(&table.name, &alias)?;
         let from = format!("{} AS {alias} WHERE {alias}.{} = {id}", quoted(&table.sql_name), quoted(&field.name));
         self.scopes.push(Scope { variable: Some(it.iter_var.clone()), alias, table });
@@ -381,19 +433,22 @@ fn is_value(name: &str) -> bool {
 }
 
 pub(super) fn unknown_function(name: &str) -> Error {
-    const KNOWN: [&str; 10] = [
-        "contains",
-        "icontains",
-        "startsWith",
-        "endsWith",
-        "size",
-        "has",
-        "exists",
-        "changed",
-        "timestamp",
-        "duration",
+    const PARTS: [&str; 4] = ["contains", "icontains", "startsWith", "endsWith"];
+    const OTHERS: [(&str, &str); 6] = [
+        ("size", "size(name)"),
+        ("has", "has(author.name)"),
+        ("exists", "comments_via_post.exists(c, c.approved)"),
+        ("changed", "changed('title')"),
+        ("timestamp", "timestamp('2026-01-02T03:04:05Z')"),
+        ("duration", "duration('24h')"),
     ];
-    match crate::base::text::nearest(name, KNOWN) {
+    if PARTS.contains(&name) {
+        return Error::not_supported(format!("`{name}` is written `name.{name}('part')`"));
+    }
+    if let Some((_, form)) = OTHERS.iter().find(|(it, _)| *it == name) {
+        return Error::not_supported(format!("`{name}` is written `{form}`"));
+    }
+    match crate::base::text::nearest(name, OTHERS.iter().map(|(it, _)| *it).chain(PARTS)) {
         Some(meant) => Error::not_supported(format!("there is no function `{name}`; did you mean `{meant}`?")),
         None => Error::not_supported(format!("there is no function `{name}`")),
     }

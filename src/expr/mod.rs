@@ -20,8 +20,10 @@
 //! ```
 mod bind;
 mod bounds;
+mod budget;
 mod compile;
 mod condition;
+mod depth;
 mod error;
 mod operand;
 mod parse;

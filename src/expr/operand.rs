@@ -98,7 +98,7 @@ impl Compiler<'_> {
     /// A part of the tree as a value.
     pub(super) fn operand(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
         let position = self.expression.position(node.id);
-        self.operand_here(node).map_err(|it| it.at(position))
+        self.within(|it| it.operand_here(node), |it| &it.sql).map_err(|it| it.at(position))
     }
 
     fn operand_here(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
@@ -159,7 +159,7 @@ impl Compiler<'_> {
                 }
             }
             (operators::CONDITIONAL, _, [test, yes, no]) => {
-                let test = self.condition(test)?;
+                let (known, test) = self.about_caller(test)?;
                 let (yes, no) = (self.operand(yes)?, self.operand(no)?);
                 if yes.kind != no.kind {
                     return Err(Error::wrong_type(format!(
@@ -167,8 +167,11 @@ impl Compiler<'_> {
                         yes.kind, no.kind
                     )));
                 }
-                let sql = format!("(CASE WHEN {test} THEN {} ELSE {} END)", yes.sql, no.sql);
-                let is_callers = yes.is_callers || no.is_callers;
+                let mut sql = format!("(CASE WHEN {test} THEN {} ELSE {} END)", yes.sql, no.sql);
+                if let Some(known) = &known {
+                    sql = format!("(CASE WHEN {known} THEN {sql} END)");
+                }
+                let is_callers = known.is_some() || yes.is_callers || no.is_callers;
                 Ok(Operand { nullable: true, is_callers, is_of_row: true, ..Operand::of(yes.kind, sql) })
             }
             ("size", Some(of), []) | ("size", None, [of]) => {
@@ -183,7 +186,8 @@ impl Compiler<'_> {
                         )));
                     }
                 };
-                Ok(Operand { nullable: of.nullable, is_of_row: of.is_of_row, ..Operand::of(Type::Integer, sql) })
+                let Operand { nullable, is_of_row, is_callers, .. } = of;
+                Ok(Operand { nullable, is_of_row, is_callers, ..Operand::of(Type::Integer, sql) })
             }
             ("timestamp", None, [text]) => {
                 let text = literal_text(text)
@@ -206,10 +210,15 @@ impl Compiler<'_> {
         }
     }
 
-    /// A condition that is compared or chosen: 0 or 1, never null.
+    /// A condition that is compared or chosen: 0 or 1, and null only for a stranger of whom it asks something.
     fn condition_as_value(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
-        let condition = self.condition(node)?;
-        Ok(Operand { is_of_row: true, ..Operand::of(Type::Bool, format!("(({condition}) IS TRUE)")) })
+        let (known, condition) = self.about_caller(node)?;
+        let is_callers = known.is_some();
+        let sql = match known {
+            Some(known) => format!("(CASE WHEN {known} THEN ({condition}) IS TRUE END)"),
+            None => format!("(({condition}) IS TRUE)"),
+        };
+        Ok(Operand { nullable: is_callers, is_callers, is_of_row: true, ..Operand::of(Type::Bool, sql) })
     }
 
     fn sum(&mut self, sign: &str, left: &Operand, right: &Operand) -> Result<Operand, Error> {
@@ -257,7 +266,12 @@ fn arithmetic(sign: &str, left: &Operand, right: &Operand) -> Result<Operand, Er
     let sign = sign.trim_matches('_');
     let sql = format!("({} {sign} {})", left.sql, right.sql);
     let kind = if whole { Type::Integer } else { Type::Number };
-    Ok(Operand { nullable: true, is_of_row: left.is_of_row || right.is_of_row, ..Operand::of(kind, sql) })
+    Ok(Operand {
+        nullable: true,
+        is_of_row: left.is_of_row || right.is_of_row,
+        is_callers: left.is_callers || right.is_callers,
+        ..Operand::of(kind, sql)
+    })
 }
 
 /// What is left of an operand that something was done to.

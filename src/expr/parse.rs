@@ -37,7 +37,10 @@ impl Expression {
 
     /// Where a part of the tree begins: characters from the beginning of the text.
     pub(super) fn position(&self, id: u64) -> Option<usize> {
-        self.0.source.offset_for(id).and_then(|(start, _)| usize::try_from(start).ok())
+        let (start, _) = self.0.source.offset_for(id)?;
+        // The parser counts bytes here.
+        let before = self.0.text.get(..usize::try_from(start).ok()?)?;
+        Some(before.chars().count())
     }
 }
 
@@ -88,12 +91,18 @@ fn tree(text: String) -> Result<Expression, Error> {
     match parser.parse_with_source_info(&text) {
         Ok((tree, source)) => Ok(Expression(Arc::new(Parsed { text, tree, source }))),
         Err(errors) => {
-            let first = errors.errors.first();
-            let column = first.and_then(|it| usize::try_from(it.pos.1).ok()).map(|it| it.saturating_sub(1));
+            let place = errors.errors.first().and_then(|it| place(&text, it.pos));
             // The parser's own words name what it expected by the names of its grammar.
-            Err(Error::malformed("the expression cannot be understood from here").at(column))
+            Err(Error::malformed("the expression cannot be understood from here").at(place))
         }
     }
+}
+
+/// Characters from the beginning of a text to a line and column, both counted from 1.
+fn place(text: &str, (line, column): (isize, isize)) -> Option<usize> {
+    let (line, column) = (usize::try_from(line).ok()?.checked_sub(1)?, usize::try_from(column).ok()?.checked_sub(1)?);
+    let before: usize = text.split_inclusive('\n').take(line).map(|it| it.chars().count()).sum();
+    Some(before + column)
 }
 
 fn look_up(text: &str) -> Option<Expression> {

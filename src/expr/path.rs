@@ -8,6 +8,7 @@ use super::error::Error;
 use super::operand::{Operand, Type};
 use super::schema::{Field, Kind, Table};
 use crate::base::text::nearest;
+use crate::db::dialect;
 use crate::db::record_tables::quoted;
 
 /// What names mean at one place.
@@ -54,7 +55,7 @@ impl<'a> Compiler<'a> {
 
     /// The table, its relation and the id behind `comments_via_post`.
     pub(super) fn backwards(&mut self, node: &IdedExpr) -> Result<(&'a Table, &'a Field, String), Error> {
-        let names = names(node)?;
+        let names = names(node).map_err(|_| Error::not_supported("`exists` is asked of a relation backwards"))?;
         let (last, before) = names.split_last().ok_or_else(|| Error::malformed("a name is missing"))?;
         let mut walked = self.start(before)?;
         while let Some(name) = walked.rest.first().copied() {
@@ -94,6 +95,7 @@ impl<'a> Compiler<'a> {
             }
         };
         let may_be_null = kind == Type::Text;
+        self.asked_of_caller += usize::from(may_be_null);
         let sql = self.bind(bind);
         Ok(Operand { nullable: may_be_null, is_callers: may_be_null, ..Operand::of(kind, sql) })
     }
@@ -132,8 +134,10 @@ impl<'a> Compiler<'a> {
             match &field.kind {
                 Kind::Json if !further.is_empty() => {
                     let path = further.iter().map(|it| (*it).to_owned()).collect();
-                    let sql = scalar(&walked.hops, column);
-                    let json = Some((sql.clone(), path));
+                    let whole = scalar(&walked.hops, column);
+                    // Null there, and nothing there, are both null.
+                    let sql = dialect::json_value(&whole, &further);
+                    let json = Some((whole, path));
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,
@@ -175,7 +179,7 @@ impl<'a> Compiler<'a> {
         };
         let schema = self.schema;
         let table = schema.table(target).ok_or_else(|| Error::unknown(format!("there is no collection `{target}`")))?;
-        let alias = self.step()?;
+        let alias = format!("h{}", self.spent.step()?);
         let viewed = self.and_viewed(&table.name, &alias)?;
         let source = format!("{}.{}", walked.alias, quoted(&field.name));
         walked.hops.push(Hop { source, table: quoted(&table.sql_name), alias: alias.clone(), viewed });

@@ -18,12 +18,12 @@ impl Compiler<'_> {
             }
         }
         Ok(match name {
-            "contains" => self.along(&text, &part, |text, part| format!("{} > 0", dialect::position_in(text, part))),
-            "icontains" => self.along(&text, &part, |text, part| {
-                format!("{} > 0", dialect::position_in(&dialect::lower(text), &dialect::lower(part)))
-            }),
+            "contains" => self.along(&text, &part, dialect::text_has),
+            "icontains" => {
+                self.along(&text, &part, |text, part| dialect::text_has(&dialect::lower(text), &dialect::lower(part)))
+            }
             "endsWith" => self.along(&text, &part, |text, part| {
-                format!("(length({part}) = 0 OR substr({text}, - length({part})) = {part})")
+                format!("substr({text}, length({text}) - length({part}) + 1) = {part}")
             }),
             _ => self.starts_with(&text, &part),
         })

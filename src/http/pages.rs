@@ -35,7 +35,10 @@ struct TextPage<'a> {
 }
 
 /// The guides in the order in which one reads them. Others follow by name.
-const READING_ORDER: &[&str] = &["start", "configuration", "architecture"];
+const READING_ORDER: &[&str] = &["start", "collections", "rules", "records", "configuration", "architecture"];
+
+/// Chapters from which on a page begins with a list of them.
+const CHAPTERS_MIN: usize = 5;
 
 /// A page in its final form, with the policy above.
 pub fn page(html: String) -> impl Endpoint<Output = Response> + 'static {
@@ -103,20 +106,67 @@ impl Rendered {
 }
 
 fn render(markdown: &str) -> Rendered {
-    let events: Vec<_> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
-    let heading = |it: &Event<'_>| matches!(it, Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }));
-    let title: String = events
-        .iter()
-        .skip_while(|it| !heading(it))
-        .take_while(|it| !matches!(it, Event::End(TagEnd::Heading(_))))
-        .filter_map(|it| match it {
-            Event::Text(text) | Event::Code(text) => Some(text.as_ref()),
-            _ => None,
-        })
-        .collect();
+    let mut events: Vec<_> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
+    let headings: Vec<_> = events.iter().enumerate().filter_map(|(at, it)| Some((at, level(it)?))).collect();
+    let mut title = String::new();
+    let mut chapters = Vec::new();
+    for (at, level) in headings {
+        let words = words(&events[at..]);
+        if level == HeadingLevel::H1 {
+            title = words;
+            continue;
+        }
+        let anchor = anchor(&words);
+        if let Event::Start(Tag::Heading { id, .. }) = &mut events[at] {
+            *id = Some(anchor.clone().into());
+        }
+        if level == HeadingLevel::H2 {
+            chapters.push((at, anchor, words));
+        }
+    }
+    if let [(first, ..), ..] = chapters[..]
+        && CHAPTERS_MIN <= chapters.len()
+    {
+        events.splice(first..first, contents(chapters));
+    }
     let mut body = String::new();
     html::push_html(&mut body, events.into_iter());
     Rendered { title, html: body }
+}
+
+fn level(event: &Event<'_>) -> Option<HeadingLevel> {
+    match event {
+        Event::Start(Tag::Heading { level, .. }) => Some(*level),
+        _ => None,
+    }
+}
+
+/// A list of chapters, each a link to its heading.
+fn contents(chapters: Vec<(usize, String, String)>) -> Vec<Event<'static>> {
+    let html = |text: String| Event::Html(text.into());
+    let link = |(_, anchor, words): (usize, String, String)| {
+        [html(format!("<li><a href=\"#{anchor}\">")), Event::Text(words.into()), html("</a></li>".to_owned())]
+    };
+    let mut list = vec![html("<ul class=\"contents\">".to_owned())];
+    list.extend(chapters.into_iter().flat_map(link));
+    list.push(html("</ul>".to_owned()));
+    list
+}
+
+/// The words of the heading that begins here.
+fn words(events: &[Event<'_>]) -> String {
+    let inside = events.iter().take_while(|it| !matches!(it, Event::End(TagEnd::Heading(_))));
+    let text = |it: &Event<'_>| match it {
+        Event::Text(text) | Event::Code(text) => Some(text.to_string()),
+        _ => None,
+    };
+    inside.filter_map(text).collect()
+}
+
+/// What a link to a heading ends in: its words in small letters, with `-` between.
+fn anchor(words: &str) -> String {
+    let letters = words.to_lowercase().replace(' ', "-");
+    letters.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '-').collect()
 }
 
 /// The name of a file under `/static`, with a mark that changes with its content.
@@ -148,8 +198,14 @@ mod tests {
             let rendered = render(&text(Guides::get(&name)));
             assert!(!rendered.title.is_empty(), "{name}");
             for link in rendered.html.split("href=\"").skip(1).filter_map(|it| it.split('"').next()) {
-                let guide = link.strip_prefix("/docs/").map(|it| it.split('#').next().unwrap_or(it));
-                assert!(guide.is_none_or(|it| Guides::get(&format!("{it}.md")).is_some()), "{name}: {link}");
+                let (path, place) = link.split_once('#').unwrap_or((link, ""));
+                let own = name.trim_end_matches(".md");
+                let Some(guide) = path.strip_prefix("/docs/").or_else(|| path.is_empty().then_some(own)) else {
+                    continue;
+                };
+                let there = Guides::get(&format!("{guide}.md")).map(|it| render(&text(Some(it))).html);
+                let there = there.unwrap_or_else(|| panic!("{name}: {link}"));
+                assert!(place.is_empty() || there.contains(&format!("id=\"{place}\"")), "{name}: {link}");
             }
         }
     }

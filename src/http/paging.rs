@@ -125,6 +125,9 @@ impl Cursors {
     }
 }
 
+/// Longest `Link` header. Clients refuse heads that are too long, and `nextCursor` says the same.
+const LINK_BYTES_MAX: usize = 4_096;
+
 /// The `Link` header (RFC 8288) of a page: the next one, and for numbered pages those around it.
 ///
 /// `query` is what else the list was asked for, encoded (`role=admin`), or empty: a link
@@ -153,7 +156,7 @@ pub fn links(path: &str, query: &str, page: &Page, next_cursor: Option<&str>, to
         (None, Some(cursor)) => link("cursor", &cursor, "next"),
         (None, None) => {}
     }
-    Some(links.join(", ")).filter(|it| !it.is_empty())
+    Some(links.join(", ")).filter(|it| (1..=LINK_BYTES_MAX).contains(&it.len()))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::db;
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// How long a client should wait when a queue is full: a few group commits.
-const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
+pub(super) const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 /// How long a client should wait for an operator to free a disk or mend a file.
 const RETRY_WHEN_BROKEN: Duration = Duration::from_secs(30);
 

@@ -28,6 +28,7 @@ use super::body::{BodyCap, Guarded, Meter};
 use super::log::{Line, Who};
 use super::memory::Memory;
 use super::openapi::Documents;
+use super::outgoing::Outgoing;
 use super::policy::{LivePolicy, Policy};
 use super::problem::{self, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
@@ -50,11 +51,13 @@ pub struct Shell {
     documents: Option<Documents>,
     /// What the bodies of all requests take of it.
     memory: Arc<Memory>,
+    outgoing: Outgoing,
 }
 
 impl Shell {
     pub fn new(router: BoxEndpoint<'static>, policy: LivePolicy, clock: Clock, random: Random) -> Self {
-        Self { router, policy, clock, random, tenant: TenantId::main(), documents: None, memory: Arc::default() }
+        let (tenant, memory, outgoing) = (TenantId::main(), Arc::default(), Outgoing::new());
+        Self { router, policy, clock, random, tenant, documents: None, memory, outgoing }
     }
 
     /// Lets a refused method be told which ones the path takes.
@@ -86,6 +89,9 @@ impl Shell {
             },
         };
 
+        if let Err(problem) = self.outgoing.hold(&method, &mut response) {
+            response = problem.respond();
+        }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             self.say_what_is_allowed(path.clone(), &method, &mut response);
         }
@@ -187,7 +193,11 @@ impl Shell {
         let client = request.extensions().get::<ClientAddress>().and_then(|it| it.0);
         let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
         let meter = Arc::new(Meter::new(&policy.limits, self.memory.clone(), client));
-        let guarded = Guarded::new(body, declared, meter.clone(), &policy.limits);
+        let mut limits = policy.limits.clone();
+        if client.is_none() {
+            limits.body_bytes_per_sec_min = 0; // the operator may pipe in what takes its time to be made
+        }
+        let guarded = Guarded::new(body, declared, meter.clone(), &limits);
         request.set_body(Body::from(BoxBody::new(guarded)));
         request.extensions_mut().insert(BodyCap::new(meter.clone()));
         Some(meter)

@@ -11,6 +11,7 @@ mod migrate;
 mod openapi;
 mod operator;
 mod serve;
+mod transfer;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -42,6 +43,10 @@ enum Role {
     /// Make admins, and links for making them.
     #[command(subcommand)]
     Admin(admin::Args),
+    /// Add the records of a file to a collection.
+    Import(transfer::ImportArgs),
+    /// Write the records of a collection to a file.
+    Export(transfer::ExportArgs),
     /// Bring the data to this version, without serving it.
     Migrate,
     /// Look for what is wrong, and say what to do about it.
@@ -82,6 +87,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
             serve::run(&context).await
         }
         Role::Admin(args) => admin::run(&context, args).await,
+        Role::Import(args) => transfer::import(&context, args).await,
+        Role::Export(args) => transfer::export(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
         Role::Doctor => doctor::run(&context).await,
         Role::Health => health::run(&context).await,

@@ -4,12 +4,15 @@
 //! whoever has its uid is the operator. While it does not, the role opens the folder
 //! itself and asks the same router. So both ways have the same checks and effects.
 use std::path::Path;
+use std::pin::pin;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
 use hyper_util::rt::TokioIo;
-use poem::http::{Method, Request, Uri};
+use poem::Body;
+use poem::http::{Method, Uri};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
@@ -27,7 +30,35 @@ pub(super) struct Reply {
     pub body: Vec<u8>,
 }
 
+/// What is asked of the API.
+pub(super) struct Request {
+    pub method: Method,
+    pub path: String,
+    pub media_type: &'static str,
+    pub body: Body,
+}
+
+impl Request {
+    pub(super) fn of_json(method: Method, path: &str, body: String) -> Self {
+        Self { method, path: path.to_owned(), media_type: "application/json", body: body.into() }
+    }
+
+    fn of_operator(self) -> anyhow::Result<poem::Request> {
+        Ok(poem::Request::builder()
+            .method(self.method)
+            .uri(self.path.parse::<Uri>()?)
+            .header("host", "localhost")
+            .header("content-type", self.media_type)
+            .extension(Caller::operator(TenantId::main()))
+            .body(self.body))
+    }
+}
+
 impl Reply {
+    pub(super) async fn read(status: u16, body: Body) -> anyhow::Result<Self> {
+        Ok(Self { status, body: body.into_bytes().await?.to_vec() })
+    }
+
     /// The answer as JSON; a problem becomes an error with its words.
     pub(super) fn json(&self) -> anyhow::Result<Value> {
         let body: Value = serde_json::from_slice(&self.body).context("the server's answer is not JSON")?;
@@ -74,51 +105,58 @@ impl Operator {
         Ok(Self::InProcess(Box::new(app), shell))
     }
 
+    /// Asks with JSON, and reads the whole answer.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Reply> {
         let body = body.map(ToString::to_string).unwrap_or_default();
+        self.exchange(Request::of_json(method, path, body), Reply::read).await
+    }
+
+    /// Asks, and reads the answer with `read` while it comes.
+    pub(super) async fn exchange<T>(
+        &self,
+        request: Request,
+        read: impl AsyncFnOnce(u16, Body) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         match self {
-            Self::AtTheSocket(socket) => ask_socket(socket, method, path, body).await,
+            Self::AtTheSocket(socket) => ask_socket(socket, request, read).await,
             Self::InProcess(app, shell) => {
-                let reply = ask_shell(shell, method, path, body).await?;
+                let response = shell.answer(request.of_operator()?).await;
+                let outcome = read(response.status().as_u16(), response.into_body()).await;
                 app.close()?;
-                Ok(reply)
+                outcome
             }
         }
     }
 }
 
-async fn ask_socket(socket: &Path, method: Method, path: &str, body: String) -> anyhow::Result<Reply> {
+async fn ask_socket<T>(
+    socket: &Path,
+    request: Request,
+    read: impl AsyncFnOnce(u16, Body) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let stream = UnixStream::connect(socket).await.context("the server does not answer at its socket")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
+    let request = http::Request::builder()
+        .method(request.method)
+        .uri(request.path)
         .header("host", "localhost")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)))?;
+        .header("content-type", request.media_type)
+        .body(BoxBody::<Bytes, std::io::Error>::from(request.body))?;
     let answering = async {
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(request).await.context("the server closed the connection")?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes().to_vec();
-        anyhow::Ok(Reply { status, body })
+        read(status, Body::from(response.into_body().map_err(std::io::Error::other).boxed())).await
     };
+    let (mut answering, connection) = (pin!(answering), pin!(connection));
     tokio::select! {
-        reply = answering => reply,
-        ended = connection => Err(anyhow::anyhow!("the server closed the connection: {ended:?}")),
+        outcome = &mut answering => outcome,
+        // What came before the end can still be read.
+        _ = connection => answering.await,
     }
 }
 
 /// Asks as the operator, in this process.
-pub(super) async fn ask_shell(shell: &Shell, method: Method, path: &str, body: String) -> anyhow::Result<Reply> {
-    let request = poem::Request::builder()
-        .method(method)
-        .uri(path.parse::<Uri>()?)
-        .header("host", "localhost")
-        .header("content-type", "application/json")
-        .extension(Caller::operator(TenantId::main()))
-        .body(body);
-    let response = shell.answer(request).await;
-    let status = response.status().as_u16();
-    let body = response.into_body().into_bytes().await?.to_vec();
-    Ok(Reply { status, body })
+pub(super) async fn ask_shell(shell: &Shell, request: Request) -> anyhow::Result<Reply> {
+    let response = shell.answer(request.of_operator()?).await;
+    Reply::read(response.status().as_u16(), response.into_body()).await
 }

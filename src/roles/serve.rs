@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::operator::{SOCKET, ask_shell};
+use super::operator::{Request, SOCKET, ask_shell};
 use super::{Context, logs, say};
 use crate::app::App;
 use crate::base::text::chain;
@@ -98,7 +98,8 @@ async fn make_first_admin(app: &App, setup: &SetupConfig, shell: &Shell) -> anyh
         return Ok(());
     }
     let body = json!({ "email": setup.admin_email, "password": setup.admin_password.reveal(), "role": "admin" });
-    let reply = ask_shell(shell, Method::POST, "/api/v1/admin/users", body.to_string()).await?;
+    let request = Request::of_json(Method::POST, "/api/v1/admin/users", body.to_string());
+    let reply = ask_shell(shell, request).await?;
     match reply.status {
         201 => tracing::info!("the admin of the settings was made"),
         409 => tracing::warn!("the admin of the settings was not made: someone else has an account with the address"),

@@ -2,6 +2,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 #![expect(clippy::print_stdout, reason = "how much was tried is worth a line")]
 
+#[path = "../ask.rs"]
+mod ask;
 mod load;
 mod power_loss;
 #[path = "../server.rs"]
@@ -12,7 +14,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use load::{Load, ask};
+use ask::ask;
+use load::Load;
 use server::{Server, steading};
 
 #[test]

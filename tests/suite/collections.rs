@@ -103,6 +103,19 @@ async fn everything_that_is_wrong_is_told_at_once() {
     );
 }
 
+/// Whoever makes a record could not give it, or a second record could not be made.
+#[tokio::test]
+async fn a_default_that_cannot_work_and_one_that_is_missing_are_refused() {
+    let app = TestApp::new().await;
+    let one = |field: Value| json!({ "name": "one", "fields": [field] });
+
+    let twice = create(&app, one(json!({ "name": "a", "type": "text", "unique": true, "default": "x" }))).await;
+    let never = create(&app, one(json!({ "name": "a", "type": "text", "hidden": true, "required": true }))).await;
+
+    assert_eq!(faults(&twice), [("/fields/0/default", "conflict")]);
+    assert_eq!(faults(&never), [("/fields/0/default", "required")]);
+}
+
 #[tokio::test]
 async fn names_differ_by_more_than_their_case() {
     let app = TestApp::new().await;
@@ -140,6 +153,7 @@ async fn a_dry_run_says_what_would_be_and_does_nothing() {
             "drop the field `author` with its values",
             "rename the field `title` to `headline`",
             "change what `headline` takes",
+            "look whether every `views` can be a fraction",
             "write the values of `views` anew",
             "change what `views` takes",
             "add the field `tag`",
@@ -170,6 +184,36 @@ async fn fields_can_swap_their_names() {
     let twice = json!({ "fields": [text("b"), { "name": "c", "type": "text", "renamedFrom": "b" }] });
 
     assert_eq!(faults(&change(&app, "x", twice).await), [("/fields/1", "conflict")]);
+}
+
+/// An index that stayed would be over the wrong column, or over one that is no longer there.
+#[tokio::test]
+async fn indexes_go_along_when_columns_are_made_anew_or_swap_their_names() {
+    let app = TestApp::new().await;
+    let author =
+        |on_delete: &str| json!({ "name": "author", "type": "relation", "collection": "users", "onDelete": on_delete });
+    let number = |name: &str| json!({ "name": "n", "type": name, "unique": true });
+    create(
+        &app,
+        json!({ "name": "x", "fields": [author("restrict"), number("integer")], "indexes": [{ "fields": ["n"] }] }),
+    )
+    .await;
+    let changed = change(&app, "x", json!({ "fields": [author("cascade"), number("number")] })).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+
+    let text = |name: &str| json!({ "name": name, "type": "text" });
+    let unique = |name: &str| json!({ "name": name, "type": "text", "unique": true });
+    create(&app, json!({ "name": "y", "fields": [unique("a"), text("b")] })).await;
+    let (mut a, mut b) = (unique("a"), text("b"));
+    (a["renamedFrom"], b["renamedFrom"]) = ("b".into(), "a".into());
+    assert_eq!(change(&app, "y", json!({ "fields": [a, b] })).await.status, 200);
+    let make = |a: &str, b: &str| {
+        app.operator(Method::POST, "/api/v1/collections/y/records").json(&json!({ "a": a, "b": b })).send()
+    };
+
+    assert_eq!(make("1", "same").await.status, 201);
+    assert_eq!(make("2", "same").await.status, 201, "it is no longer unique");
+    assert_eq!(make("1", "other").await.refusal(), (409, "record-value-taken"));
 }
 
 #[tokio::test]
@@ -255,4 +299,131 @@ async fn the_document_has_the_paths_and_types_of_each_collection() {
     assert!(document["paths"].get("/api/v1/collections/articles/records").is_some());
     app.operator(Method::DELETE, "/api/v1/collections/articles").send().await;
     assert_eq!(app.openapi().await, TestApp::new().await.openapi().await);
+}
+
+#[tokio::test]
+async fn a_column_that_is_made_anew_keeps_its_values_and_its_indexes() {
+    let app = TestApp::new().await;
+    let fields = |kind: &str, on_delete: &str| {
+        json!([
+            { "name": "n", "type": kind, "unique": true },
+            { "name": "parent", "type": "relation", "collection": "trees", "onDelete": on_delete },
+        ])
+    };
+    let trees =
+        json!({ "name": "trees", "fields": fields("integer", "restrict"), "indexes": [{ "fields": ["n", "parent"] }] });
+    assert_eq!(create(&app, trees).await.status, 201);
+    let records = "/api/v1/collections/trees/records";
+    let made = app.operator(Method::POST, records).json(&json!({ "n": 1 })).send().await;
+    app.operator(Method::POST, records).json(&json!({ "n": 2, "parent": made.str("id") })).send().await;
+
+    let changed = change(&app, "trees", json!({ "fields": fields("number", "cascade") })).await;
+
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let listed = app.operator(Method::GET, &format!("{records}?sort=n")).send().await;
+    assert_eq!((&listed.body["data"][0]["n"], &listed.body["data"][1]["n"]), (&json!(1.0), &json!(2.0)));
+    assert_eq!(listed.body["data"][0]["updatedAt"], made.body["updatedAt"], "nobody changed it");
+    let again = app.operator(Method::POST, records).json(&json!({ "n": 2 })).send().await;
+    assert_eq!(again.refusal(), (409, "record-value-taken"));
+    assert_eq!(app.operator(Method::DELETE, &format!("{records}/{}", made.str("id"))).send().await.status, 204);
+    assert_eq!(app.operator(Method::GET, records).send().await.body["data"], json!([]), "its child went with it");
+}
+
+#[tokio::test]
+async fn a_collection_can_change_the_case_of_its_name() {
+    let app = TestApp::new().await;
+    assert_eq!(create(&app, json!({ "name": "posts", "fields": [] })).await.status, 201);
+    app.operator(Method::POST, "/api/v1/collections/posts/records").json(&json!({})).send().await;
+
+    assert_eq!(change(&app, "posts", json!({ "name": "Posts" })).await.status, 200);
+
+    let listed = app.operator(Method::GET, "/api/v1/collections/Posts/records").send().await;
+    assert_eq!(listed.body["data"].as_array().map(Vec::len), Some(1));
+}
+
+/// Otherwise the document would promise what the records do not keep.
+#[tokio::test]
+async fn a_field_takes_less_only_if_every_record_fits() {
+    let app = TestApp::new().await;
+    let values = |values: Value| json!({ "name": "f", "type": "select", "values": values, "multiple": true });
+    let many = 9_007_199_254_740_993_i64;
+    for (before, value, after) in [
+        (json!({ "name": "f", "type": "text" }), json!("no address"), json!({ "name": "f", "type": "email" })),
+        (json!({ "name": "f", "type": "text" }), json!("no address"), json!({ "name": "f", "type": "text", "max": 3 })),
+        (json!({ "name": "f", "type": "text" }), json!("no"), json!({ "name": "f", "type": "text", "pattern": "^y" })),
+        (json!({ "name": "f", "type": "integer" }), json!(5), json!({ "name": "f", "type": "integer", "max": 4 })),
+        (json!({ "name": "f", "type": "integer" }), json!(many), json!({ "name": "f", "type": "number" })),
+        (values(json!(["a", "b"])), json!(["a", "b"]), values(json!(["a"]))),
+    ] {
+        assert_eq!(create(&app, json!({ "name": "one", "fields": [before] })).await.status, 201);
+        let record = json!({ "f": value });
+        let made = app.operator(Method::POST, "/api/v1/collections/one/records").json(&record).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+
+        let refused = change(&app, "one", json!({ "fields": [after] })).await;
+
+        assert_eq!(refused.refusal(), (409, "collection-data-conflict"), "{after}");
+        let null = json!({ "f": null });
+        app.operator(Method::PATCH, made.header("location").expect("one")).json(&null).send().await;
+        assert_eq!(change(&app, "one", json!({ "fields": [after] })).await.status, 200, "{after}");
+        assert_eq!(app.operator(Method::DELETE, "/api/v1/collections/one").send().await.status, 204);
+    }
+}
+
+/// Deleting its records in some order would stop at the first that another refers to, or go too deep.
+#[tokio::test]
+async fn a_collection_whose_records_refer_to_each_other_can_be_dropped() {
+    let app = TestApp::new().await;
+    for on_delete in ["restrict", "cascade", "setNull"] {
+        let parent = json!({ "name": "parent", "type": "relation", "collection": "trees", "onDelete": on_delete });
+        assert_eq!(create(&app, json!({ "name": "trees", "fields": [parent] })).await.status, 201);
+        let records = "/api/v1/collections/trees/records";
+        let mut parent = Value::Null;
+        for _ in 0..40 {
+            let made = app.operator(Method::POST, records).json(&json!({ "parent": parent })).send().await;
+            parent = made.body["id"].clone();
+        }
+
+        let dropped = app.operator(Method::DELETE, "/api/v1/collections/trees").send().await;
+
+        assert_eq!(dropped.status, 204, "{on_delete} {dropped:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_takes_with_it_what_hangs_on_it_however_long_the_chain() {
+    let app = TestApp::new().await;
+    let parent = json!({ "name": "parent", "type": "relation", "collection": "links", "onDelete": "cascade" });
+    assert_eq!(create(&app, json!({ "name": "links", "fields": [parent] })).await.status, 201);
+    let path = "/api/v1/collections/links/records";
+    let id = |number: usize| format!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a{number:04}");
+    let line = |it: usize| json!({ "id": id(it), "parent": it.checked_sub(1).map(id) }).to_string();
+    for (length, expected) in [(900, 204), (1_100, 409)] {
+        let file: String = (0..length).map(|it| line(it) + "\n").collect();
+        let imported = app.operator(Method::POST, &format!("{path}/import?format=ndjson")).raw(&file).send().await;
+        assert_eq!(imported.body["imported"], length, "{imported:?}");
+
+        let dropped = app.operator(Method::DELETE, &format!("{path}/{}", id(0))).send().await;
+
+        assert_eq!(dropped.status, expected, "{dropped:?}");
+    }
+}
+
+/// A typing error, or hope, must not do what was only to be tried.
+#[tokio::test]
+async fn a_change_takes_no_parameters_that_it_does_not_have() {
+    let app = TestApp::new().await;
+    let path = "/api/v1/collections/posts";
+    for query in ["?dryrun=true", "?dryRun=true&dryRun=true"] {
+        let made = app.operator(Method::POST, &format!("/api/v1/collections{query}")).json(&posts()).send().await;
+        assert_eq!(made.refusal(), (422, "validation-failed"));
+    }
+    assert_eq!(create(&app, posts()).await.status, 201);
+
+    let renamed =
+        app.operator(Method::PATCH, &format!("{path}?dryRun=true")).json(&json!({ "name": "x" })).send().await;
+    let dropped = app.operator(Method::DELETE, &format!("{path}?dryRun=true")).send().await;
+
+    assert_eq!((renamed.refusal().0, dropped.refusal().0), (422, 422));
+    assert_eq!(show(&app, "posts").await.status, 200);
 }

@@ -2,8 +2,11 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
 mod accounts;
+#[path = "../ask.rs"]
+mod ask;
 mod collections;
 mod contract;
+mod guides;
 mod pages;
 mod records;
 mod roles;

@@ -3,8 +3,19 @@ use poem::http::Method;
 
 use crate::support::TestApp;
 
-const PAGES: &[&str] =
-    &["/", "/docs", "/docs/start", "/docs/configuration", "/docs/architecture", "/problems", "/setup", "/api-docs"];
+const PAGES: &[&str] = &[
+    "/",
+    "/docs",
+    "/docs/start",
+    "/docs/collections",
+    "/docs/rules",
+    "/docs/records",
+    "/docs/configuration",
+    "/docs/architecture",
+    "/problems",
+    "/setup",
+    "/api-docs",
+];
 
 #[tokio::test]
 async fn every_page_has_a_strict_policy_and_names_no_other_host() {

@@ -205,6 +205,30 @@ async fn a_value_that_must_be_unique_is_refused_with_its_field() {
 }
 
 #[tokio::test]
+async fn values_that_must_be_unique_together_are_refused_together() {
+    let app = app().await;
+    let index = json!({ "indexes": [{ "fields": ["title", "views"], "unique": true }] });
+    let change = || app.operator(Method::PATCH, "/api/v1/collections/posts").json(&index).send();
+    assert_eq!(change().await.status, 200);
+    let first = create(&app, json!({ "title": "a", "views": 1 })).await;
+
+    let again = create(&app, json!({ "title": "a", "views": 1 })).await;
+
+    assert_eq!(again.refusal(), (409, "record-value-taken"));
+    let pointers: Vec<_> = again.body["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
+    assert_eq!(pointers, ["/title", "/views"]);
+    for other in [json!({ "title": "a", "views": 2 }), json!({ "title": "b", "views": 1 })] {
+        assert_eq!(create(&app, other).await.status, 201);
+    }
+    assert_eq!(create(&app, json!({ "title": "a", "views": null })).await.status, 201);
+    assert_eq!(create(&app, json!({ "title": "a", "views": null })).await.status, 201, "null is like nothing else");
+    let none = json!({ "indexes": [] });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/posts").json(&none).send().await.status, 200);
+    assert_eq!(create(&app, json!({ "title": "a", "views": 1 })).await.status, 201);
+    assert_eq!(change().await.refusal(), (409, "collection-data-conflict"), "{first:?} is there twice");
+}
+
+#[tokio::test]
 async fn a_relation_refers_to_something_that_is_there() {
     let app = app().await;
     let nobody = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
@@ -244,9 +268,19 @@ async fn a_list_goes_through_every_record_once_in_any_order() {
         let score = if index % 3 == 0 { Value::Null } else { json!(*views as f64 / 3.0) };
         create(&app, json!({ "title": index.to_string(), "views": views, "score": score })).await;
     }
-    for sort in
-        ["", "-id", "views", "-views", "score", "-score", "-views,score", "views,-score,title", "score,views,-title"]
-    {
+    for sort in [
+        "",
+        "-id",
+        "views",
+        "-views",
+        "score",
+        "-score",
+        "-views,score",
+        "-score,-title",
+        "score,title",
+        "views,-score,title",
+        "score,views,-title",
+    ] {
         let whole = list(&app, &format!("limit=500&sort={sort}").replace("sort=&", "")).await;
         let whole = if sort.is_empty() { list(&app, "limit=500").await } else { whole };
         let mut paged = Vec::new();
@@ -407,4 +441,148 @@ async fn a_collection_that_changes_meanwhile_makes_no_request_fail_oddly() {
     for reply in replies {
         assert!([201, 404, 422, 503].contains(&reply.status), "{reply:?}");
     }
+}
+
+/// What someone cannot see they cannot mean to erase.
+#[tokio::test]
+async fn a_replacement_leaves_alone_what_is_hidden_from_the_caller() {
+    let app = app().await;
+    let path = create(&app, json!({ "title": "a" })).await.header("location").expect("a location").to_owned();
+    let admin = |method, body: Value| app.as_role("admin", method, &path).json(&body).send();
+    assert_eq!(admin(Method::PATCH, json!({ "note": "kept", "views": 3 })).await.status, 200);
+
+    let replaced = app.ask(Method::PUT, &path).json(&json!({ "title": "b" })).send().await;
+
+    assert_eq!((replaced.status, &replaced.body["views"]), (200, &json!(0)), "{replaced:?}");
+    assert_eq!(app.as_role("admin", Method::GET, &path).send().await.body["note"], "kept");
+    assert_eq!(admin(Method::PUT, json!({ "title": "c" })).await.body["note"], json!(null));
+}
+
+#[tokio::test]
+async fn a_change_within_json_is_a_merge_patch() {
+    let app = app().await;
+    let extra = json!({ "color": "red", "size": { "w": 1, "h": 2 }, "tags": [1, 2] });
+    let made = create(&app, json!({ "title": "a", "extra": extra })).await;
+    let path = made.header("location").expect("a location").to_owned();
+    let change = async |extra: Value| {
+        app.ask(Method::PATCH, &path).json(&json!({ "extra": extra })).send().await.body["extra"].clone()
+    };
+
+    let changed = change(json!({ "color": null, "size": { "h": 3 }, "tags": [3] })).await;
+
+    assert_eq!(changed, json!({ "size": { "w": 1, "h": 3 }, "tags": [3] }));
+    assert_eq!(change(json!([1])).await, json!([1]));
+    assert_eq!(change(json!({ "a": { "b": null } })).await, json!({ "a": {} }), "as in RFC 7396, appendix A");
+    assert_eq!(change(json!(null)).await, json!(null));
+}
+
+#[tokio::test]
+async fn a_sum_that_is_no_number_is_refused_and_changes_nothing() {
+    let app = app().await;
+    let made = create(&app, json!({ "title": "a", "score": 1.7e308, "views": i64::MAX })).await;
+    let path = made.header("location").expect("a location").to_owned();
+
+    for change in [json!({ "score": { "$increment": 1.7e308 } }), json!({ "views": { "$increment": 1 } })] {
+        let reply = app.ask(Method::PATCH, &path).json(&change).send().await;
+        assert_eq!(faults(&reply)[0].1, "too-large");
+    }
+    assert_eq!(app.ask(Method::GET, &path).send().await.body["score"], 1.7e308);
+}
+
+/// Looking for a near miss takes time in the square of the length: for a stranger's megabyte, seconds.
+#[tokio::test]
+async fn near_misses_are_looked_for_in_a_few_short_names_only() {
+    let app = app().await;
+    let hints = |reply: &Reply| reply.text.matches("did you mean").count();
+    let long = format!("title{}", "x".repeat(60));
+    let many: serde_json::Map<_, _> = (0..9_000).map(|it| (format!("title{it}"), json!(1))).collect();
+
+    let of_long = create(&app, json!({ "title": "a", long: 1 })).await;
+    let of_many = create(&app, Value::Object(many)).await;
+
+    assert_eq!((of_long.refusal(), hints(&of_long)), ((422, "validation-failed"), 0));
+    assert_eq!((of_many.refusal(), hints(&of_many)), ((422, "validation-failed"), 10));
+    assert_eq!(of_many.body["errors"].as_array().map(Vec::len), Some(100));
+}
+
+/// A cursor stands in an address, and a text may be longer than one may be.
+#[tokio::test]
+async fn a_list_in_the_order_of_long_texts_can_be_paged() {
+    let app = app().await;
+    let shelf =
+        json!({ "name": "shelf", "fields": [{ "name": "body", "type": "text" }, { "name": "n", "type": "integer" }] });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&shelf).send().await.status, 201);
+    let path = "/api/v1/collections/shelf/records";
+    for n in 0..6 {
+        let body =
+            json!({ "body": if n == 5 { Value::Null } else { format!("{}{n}", "a".repeat(100_000)).into() }, "n": n });
+        assert_eq!(app.operator(Method::POST, path).json(&body).send().await.status, 201);
+    }
+
+    for (sort, expected) in
+        [("body", [5, 0, 1, 2, 3, 4]), ("-body", [4, 3, 2, 1, 0, 5]), ("-body,n", [4, 3, 2, 1, 0, 5])]
+    {
+        let (mut seen, mut query) = (Vec::new(), format!("sort={sort}&limit=1&fields=n"));
+        loop {
+            let page = app.operator(Method::GET, &format!("{path}?{query}")).send().await;
+            assert_eq!(page.status, 200, "{sort} {page:?}");
+            seen.extend(page.body["data"].as_array().expect("data").iter().map(|it| it["n"].clone()));
+            let Some(cursor) = page.body["meta"]["nextCursor"].as_str() else { break };
+            assert!(cursor.len() < 1_000, "{} bytes", cursor.len());
+            query = format!("sort={sort}&limit=1&fields=n&cursor={cursor}");
+        }
+        assert_eq!(json!(seen), json!(expected), "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_whose_record_is_gone_is_refused_and_not_taken_for_the_end() {
+    let app = app().await;
+    let shelf = json!({ "name": "shelf", "fields": [{ "name": "body", "type": "text" }] });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&shelf).send().await.status, 201);
+    let path = "/api/v1/collections/shelf/records";
+    for n in 0..3 {
+        app.operator(Method::POST, path).json(&json!({ "body": format!("{}{n}", "a".repeat(1_000)) })).send().await;
+    }
+    let page = app.operator(Method::GET, &format!("{path}?sort=body&limit=1")).send().await;
+    let first = format!("{path}/{}", page.body["data"][0]["id"].as_str().expect("an id"));
+    assert_eq!(app.operator(Method::DELETE, &first).send().await.status, 204);
+
+    let cursor = page.body["meta"]["nextCursor"].as_str().expect("a cursor");
+    let next = app.operator(Method::GET, &format!("{path}?sort=body&limit=1&cursor={cursor}")).send().await;
+
+    assert_eq!(faults(&next), [("?cursor", "invalid")]);
+}
+
+/// Whoever changes a record with `If-Match` must learn that it is another one.
+#[tokio::test]
+async fn a_record_that_loses_what_it_referred_to_has_a_new_version() {
+    let app = app().await;
+    for (name, relation) in [("trees", None), ("leaves", Some("trees"))] {
+        let field = relation.map_or(
+            json!({ "name": "x", "type": "text" }),
+            |to| json!({ "name": "tree", "type": "relation", "collection": to, "onDelete": "setNull" }),
+        );
+        let collection = json!({ "name": name, "fields": [field] });
+        assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&collection).send().await.status, 201);
+    }
+    let make = |name: &str, body: Value| {
+        app.operator(Method::POST, &format!("/api/v1/collections/{name}/records")).json(&body).send()
+    };
+    let tree = make("trees", json!({})).await.str("id");
+    let leaf = make("leaves", json!({ "tree": tree })).await;
+    let (etag, path) = (leaf.header("etag").expect("one").to_owned(), leaf.header("location").expect("one").to_owned());
+
+    assert_eq!(
+        app.operator(Method::DELETE, &format!("/api/v1/collections/trees/records/{tree}")).send().await.status,
+        204
+    );
+
+    let after = app.operator(Method::GET, &path).send().await;
+    assert_eq!(after.body["tree"], json!(null));
+    assert_ne!(after.header("etag"), Some(etag.as_str()));
+    assert_ne!(after.body["updatedAt"], leaf.body["updatedAt"]);
+    let stale =
+        app.operator(Method::PATCH, &path).header("if-match", &etag).json(&json!({ "tree": null })).send().await;
+    assert_eq!(stale.refusal(), (412, "stale-version"));
 }

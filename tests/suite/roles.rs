@@ -4,6 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
+use crate::ask::ask;
 use crate::server::{Server, command, steading};
 
 /// Runs a role that must fail, and returns all that it said.
@@ -275,4 +278,72 @@ fn a_refused_admin_of_the_environment_is_told_in_words() {
     let words = "steading: the admin of the settings was refused: password must be at least 15 characters long\n";
     assert!(said.ends_with(words), "{said}");
     assert!(!ran.status.success());
+}
+
+/// An admin, and a collection `words` of theirs, in a folder whose server runs.
+fn make_words(folder: &Path, server: &Server) {
+    let (email, password) = ("ada@example.com", "correct horse battery");
+    steading(folder, &["admin", "create", "--email", email, "--password", password]);
+    let post = |path, token: &str, body: Value| {
+        let (status, reply) = ask(&server.url, "POST", path, token, &body.to_string()).expect("an answer");
+        assert!(status < 300, "{reply}");
+        serde_json::from_str::<Value>(&reply).expect("JSON")
+    };
+    let signed_in = post("/api/v1/auth/login", "", json!({ "email": email, "password": password }));
+    let fields = json!([{ "name": "lemma", "type": "text", "required": true }, { "name": "uses", "type": "integer" }]);
+    let words = json!({ "name": "words", "fields": fields });
+    post("/api/v1/collections", signed_in["accessToken"].as_str().expect("a token"), words);
+}
+
+#[test]
+fn records_come_in_and_go_out_with_the_server_running_and_with_it_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let server = Server::start(folder.path(), &[]);
+    make_words(folder.path(), &server);
+    std::fs::write(at("words.csv"), "lemma,uses\r\nlight,7\r\n\"dark, or not\",\r\n").expect("written");
+    std::fs::write(at("more"), "{\"lemma\": \"stone\"}\n{\"uses\": 1}\n{\"lemma\": \"water\", \"uses\": \"x\"}\n")
+        .expect("written");
+
+    let dry = steading(folder.path(), &["import", "words", "words.csv", "--dry-run"]);
+    let whole = steading(folder.path(), &["import", "words", "words.csv"]);
+    stop(server);
+    let partly = refused(folder.path(), &["import", "words", "more"]);
+
+    assert!(dry.contains("2 would be imported, 0 refused"), "{dry}");
+    assert!(whole.contains("2 imported, 0 refused"), "{whole}");
+    for part in ["line 2: lemma", "line 3: uses", "1 imported, 2 refused"] {
+        assert!(partly.contains(part), "{part} is not in {partly}");
+    }
+    let exported = steading(folder.path(), &["export", "words", "--format", "csv", "--filter", "uses != null"]);
+    assert!(exported.contains(",light,7\n") && !exported.contains("stone"), "{exported}");
+    std::fs::write(at("out.json"), "what was there").expect("written");
+    let wrong = refused(folder.path(), &["export", "words", "out.json", "--filter", "uses >"]);
+    assert!(wrong.contains("filter"), "{wrong}");
+    assert_eq!(std::fs::read_to_string(at("out.json")).expect("there"), "what was there");
+    steading(folder.path(), &["export", "words", "out.json"]);
+    let written: Value = serde_json::from_slice(&std::fs::read(at("out.json")).expect("there")).expect("JSON");
+    assert_eq!(written.as_array().map(Vec::len), Some(3));
+    assert!(!at("out.json.part").exists());
+}
+
+#[test]
+fn what_keeps_records_from_coming_in_and_going_out_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    make_words(folder.path(), &server);
+    std::fs::write(folder.path().join("words.ndjson"), "{\"lemma\": \"light\"}\n".repeat(100_000)).expect("written");
+
+    for (args, expected) in [
+        (["import", "nothing", "words.ndjson"], "there is no collection `nothing`"),
+        (["import", "../users", "words.ndjson"], "there is no collection"),
+        (["import", "words", "nothing.csv"], "cannot read nothing.csv"),
+        (["import", "words", "data"], "data is a folder"),
+        (["export", "nothing", "out.json"], "there is no collection `nothing`"),
+        (["export", "words", "nowhere/out.json"], "cannot write nowhere/out.json"),
+    ] {
+        let said = refused(folder.path(), &args);
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+    assert!(!folder.path().join("out.json").exists());
 }

@@ -309,3 +309,110 @@ async fn a_rule_that_cannot_be_understood_is_refused_when_it_is_saved() {
     let dropped = app.operator(Method::PATCH, "/api/v1/collections/posts").json(&open).send().await;
     assert_eq!(dropped.refusal(), (409, "collection-in-use"), "{dropped:?}");
 }
+
+/// Otherwise the answer would tell of records that nobody lets them see.
+#[tokio::test]
+async fn whoever_may_not_make_a_record_learns_nothing_of_others() {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "title", "type": "text", "unique": true },
+        { "name": "parent", "type": "relation", "collection": "secrets" },
+    ]);
+    collection(
+        &app,
+        json!({ "name": "secrets", "fields": fields, "rules": { "create": "title == 'mine' && parent == null" } }),
+    )
+    .await;
+    let there = create(&app, "admin", "secrets", json!({ "title": "taken" })).await.str("id");
+    let nowhere = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+
+    for record in [
+        json!({ "title": "taken" }),
+        json!({ "title": "free" }),
+        json!({ "title": "x", "parent": there }),
+        json!({ "title": "x", "parent": nowhere }),
+    ] {
+        assert_eq!(create(&app, "user", "secrets", record).await.refusal(), (403, "rule-denied"));
+    }
+    assert_eq!(create(&app, "user", "secrets", json!({ "title": "mine" })).await.status, 201);
+    assert_eq!(
+        create(&app, "user", "secrets", json!({ "title": "mine" })).await.refusal(),
+        (409, "record-value-taken")
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_hidden_is_in_no_refusal() {
+    let app = TestApp::with_people().await;
+    let fields = json!([{ "name": "title", "type": "text" }, { "name": "code", "type": "text", "hidden": true, "default": "x" }]);
+    let index = json!([{ "fields": ["title", "code"], "unique": true }]);
+    collection(&app, json!({ "name": "coded", "fields": fields, "indexes": index, "rules": { "create": "true" } }))
+        .await;
+    assert_eq!(create(&app, "user", "coded", json!({ "title": "a" })).await.status, 201);
+
+    let again = create(&app, "user", "coded", json!({ "title": "a" })).await;
+
+    assert_eq!(again.refusal(), (409, "record-value-taken"));
+    assert!(again.text.contains("/title") && !again.text.contains("/code"), "{}", again.text);
+}
+
+#[tokio::test]
+async fn a_part_of_json_is_there_or_not_whatever_else_is() {
+    let app = blog().await;
+    for (title, extra) in [
+        ("with", json!({ "owner": "x", "n": 0 })),
+        ("null", json!({ "owner": null })),
+        ("without", json!({ "size": 1 })),
+        ("none", json!(null)),
+    ] {
+        create(&app, "admin", "posts", json!({ "title": title, "extra": extra })).await;
+    }
+    let found = async |filter: &str| titles(&list(&app, "admin", "posts", filter).await).join(" ");
+
+    for present in ["filter=has(extra.owner)", "filter=extra.owner != null", "where[extra.owner][isNull]=false"] {
+        assert_eq!(found(present).await, "with", "{present}");
+    }
+    for absent in ["filter=!has(extra.owner)", "filter=extra.owner == null", "where[extra.owner][isNull]=true"] {
+        assert_eq!(found(absent).await, "null without none", "{absent}");
+    }
+    assert_eq!(found("filter=extra == null").await, "none");
+}
+
+/// A null owner is nobody's, and a stranger is nobody: that must not make them one.
+#[tokio::test]
+async fn a_stranger_is_never_the_owner_of_what_nobody_owns() {
+    let app = blog().await;
+    create(&app, "admin", "posts", json!({ "title": "nobody's" })).await;
+
+    for rule in [
+        "author == auth.id",
+        "author != auth.id",
+        "!(author == auth.id)",
+        "!(author != auth.id)",
+        "!(auth.id != author)",
+        "!!(author == auth.id)",
+        "(author == auth.id) == false",
+        "(author == auth.id) != true",
+        "size(auth.id) == size(author)",
+        "!(size(auth.id) > 0)",
+        "auth.id in ['x'] == false",
+        "!(auth.role in ['admin'])",
+        "!title.contains(auth.email)",
+        "auth.id == null",
+        "-size(auth.id) == -size(author)",
+        "size(auth.id) + 1 == size(author) + 1",
+        "author == auth.id ? false : true",
+        "(author == auth.id ? 1 : 2) == 2",
+    ] {
+        let path = "/api/v1/collections/posts";
+        let changed = app.operator(Method::PATCH, path).json(&json!({ "rules": { "list": rule } })).send().await;
+        assert_eq!(changed.status, 200, "{rule} {changed:?}");
+        assert_eq!(titles(&list(&app, "nobody", "posts", "").await), Vec::<&str>::new(), "{rule}");
+    }
+    for rule in ["!auth.signedIn", "!has(auth.id)", "author == null", "auth.id == null || title != ''"] {
+        let path = "/api/v1/collections/posts";
+        let changed = app.operator(Method::PATCH, path).json(&json!({ "rules": { "list": rule } })).send().await;
+        assert_eq!(changed.status, 200, "{rule} {changed:?}");
+        assert_eq!(titles(&list(&app, "nobody", "posts", "").await), ["nobody's"], "{rule}");
+    }
+}

@@ -9,6 +9,10 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("config", &["crate::db", "crate::http", "crate::features", "crate::app", "crate::work", "crate::kv"]),
     ("db", &["crate::http", "crate::features", "crate::app", "crate::work", "crate::kv"]),
+    (
+        "expr",
+        &["crate::config", "crate::http", "crate::features", "crate::app", "crate::work", "crate::kv", "crate::roles"],
+    ),
     ("kv", &["crate::http", "crate::features", "crate::app", "crate::work", "crate::db"]),
     ("work", &["crate::http", "crate::features", "crate::app", "crate::kv"]),
     ("http", &["crate::features", "crate::app", "crate::roles", "crate::kv"]),

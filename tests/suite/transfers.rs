@@ -1,4 +1,5 @@
 //! Promises about importing and exporting records.
+use futures_util::StreamExt;
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ async fn app() -> TestApp {
             { "name": "root", "type": "relation", "collection": "words" },
             { "name": "note", "type": "text", "hidden": true },
         ],
+        "indexes": [{ "fields": ["weight", "seen"], "unique": true }],
         "rules": { "list": "rare != true", "view": "true" },
     });
     let made = app.operator(Method::POST, "/api/v1/collections").json(&words).send().await;
@@ -39,6 +41,38 @@ fn lemmas(ndjson: &str) -> Vec<String> {
     let record =
         |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["lemma"].as_str().expect("a lemma").to_owned();
     ndjson.lines().map(record).collect()
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_refused_with_all_that_makes_it_so() {
+    let app = app().await;
+    let record = |lemma: &str, seen: &str| json!({ "lemma": lemma, "weight": 1.5, "seen": seen }).to_string();
+    let (day, other) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let file = [record("a", day), record("b", day), record("c", other), record("a", day)].join("\n");
+
+    let report = import(&app, "", "application/x-ndjson", &file).await.body;
+
+    let fault = |field: &str| json!({ "pointer": format!("/{field}"), "code": "not-unique", "detail": "another record has this value" });
+    let errors = json!([
+        { "line": 2, "errors": [fault("weight"), fault("seen")] },
+        { "line": 4, "errors": [fault("lemma"), fault("weight"), fault("seen")] },
+    ]);
+    assert_eq!((&report["imported"], &report["errors"]), (&json!(2), &errors));
+}
+
+#[tokio::test]
+async fn a_cell_that_would_be_kept_as_something_else_is_refused() {
+    let app = app().await;
+    let file =
+        "lemma,weight,extra\na,inf,\nb,1e999,\nc,NaN,\nd\0,,\ne,,\"{\"\"a\"\": 1, \"\"a\"\": 2}\"\nf,1.5,[1]\ng,,\"[1";
+
+    let report = import(&app, "", "text/csv", file).await.body;
+
+    assert_eq!(report["imported"], 1, "{report}");
+    let lines: Vec<_> = report["errors"].as_array().expect("errors").iter().map(|it| it["line"].as_u64()).collect();
+    assert_eq!(lines, [2, 3, 4, 5, 6, 8].map(Some));
+    let twice = import(&app, "", "text/csv", "lemma,count,lemma\na,1,b\n").await.body;
+    assert_eq!(twice["stopped"], "the column `lemma` is there twice");
 }
 
 /// One bad line costs itself only.
@@ -185,4 +219,166 @@ async fn a_file_that_cannot_be_read_on_says_how_far_it_got() {
     assert_eq!((&report.body["imported"], report.body["stopped"].is_string()), (&json!(1), true), "{report:?}");
     let typo = import(&app, "", "text/csv", "lema\nx\n").await;
     assert!(typo.str("stopped").contains("did you mean `lemma`?"), "{typo:?}");
+}
+
+/// Somebody else's change of another collection is no reason to begin anew.
+#[tokio::test]
+async fn a_change_of_collections_meanwhile_breaks_off_neither_import_nor_export() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(400) }).to_string();
+    let file = (0..6_000).map(line).collect::<Vec<_>>().join("\n");
+    let stirring = async {
+        for number in 0..20 {
+            let other = json!({ "name": format!("other{number}"), "fields": [] });
+            assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&other).send().await.status, 201);
+        }
+        let rules = json!({ "rules": { "list": "lemma != ''" } });
+        app.operator(Method::PATCH, "/api/v1/collections/words").json(&rules).send().await.status
+    };
+
+    let (report, changed) = tokio::join!(import(&app, "", "application/x-ndjson", &file), stirring);
+
+    assert_eq!(changed, 200);
+    assert_eq!((&report.body["imported"], &report.body["stopped"]), (&json!(6_000), &json!(null)), "{report:?}");
+    let stirring = async {
+        for number in 0..20 {
+            let path = format!("/api/v1/collections/other{number}");
+            assert_eq!(app.operator(Method::DELETE, &path).send().await.status, 204);
+        }
+    };
+    let (exported, ()) = tokio::join!(export(&app, "user", ""), stirring);
+    assert_eq!(exported.text.lines().count(), 6_000);
+}
+
+#[tokio::test]
+async fn an_import_whose_form_changes_ends_with_a_report_of_what_was_imported() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}") }).to_string();
+    let file = (0..6_000).map(line).collect::<Vec<_>>().join("\n");
+    let stirring = async {
+        while list_total(&app).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let fields = json!([{ "name": "lemma", "type": "text" }]);
+        let fields = json!({ "fields": fields, "indexes": [], "rules": { "list": "true" } });
+        app.operator(Method::PATCH, "/api/v1/collections/words").json(&fields).send().await
+    };
+
+    let (report, changed) = tokio::join!(import(&app, "", "application/x-ndjson", &file), stirring);
+
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(report.status, 200, "{report:?}");
+    let imported = report.body["imported"].as_u64().expect("a number");
+    assert_eq!(list_total(&app).await, imported, "{report:?}");
+    assert!(imported == 6_000 || report.body["stopped"].is_string(), "{report:?}");
+}
+
+async fn list_total(app: &TestApp) -> u64 {
+    let path = "/api/v1/collections/words/records?limit=1&count=exact";
+    app.operator(Method::GET, path).send().await.body["meta"]["total"].as_u64().expect("a total")
+}
+
+#[tokio::test]
+async fn a_dry_run_sees_what_is_there_already_and_imports_nothing() {
+    let app = app().await;
+    import(&app, "", "text/csv", "lemma\nthere\n").await;
+    let nobody = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+    let file = format!("lemma,root\nthere,\nnew,{nobody}\n");
+
+    let report = import(&app, "dryRun=true", "text/csv", &file).await.body;
+
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(1), &json!(1)), "{report}");
+    assert_eq!(report["errors"][0]["line"], 2);
+    assert_eq!(list_total(&app).await, 1);
+}
+
+/// What was only to be tried must not be done because of a typing error.
+#[tokio::test]
+async fn a_parameter_that_is_misspelt_or_doubled_imports_nothing() {
+    let app = app().await;
+    for query in ["dryrun=true", "dryRun=true&dryRun=false", "bogus=1", "format=csv&format=json"] {
+        let reply = import(&app, query, "text/csv", "lemma\na\n").await;
+        assert_eq!(reply.refusal(), (422, "validation-failed"), "{query}");
+    }
+    assert_eq!(list_total(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_the_first_record() {
+    let app = app().await;
+    for (media_type, file) in [
+        ("text/csv", "lemma\na\n"),
+        ("application/x-ndjson", "{\"lemma\": \"b\"}"),
+        ("application/json", "[{\"lemma\": \"c\"}]"),
+    ] {
+        let report = import(&app, "", media_type, &format!("\u{feff}{file}")).await.body;
+        assert_eq!((&report["imported"], &report["refused"]), (&json!(1), &json!(0)), "{media_type} {report}");
+    }
+    let gap = import(&app, "", "application/json", "[{\"lemma\": \"d\"},,{\"lemma\": \"e\"}]").await.body;
+    assert_eq!((&gap["imported"], &gap["refused"]), (&json!(2), &json!(1)), "{gap}");
+}
+
+/// Else it would last as long as its reader likes.
+#[tokio::test]
+async fn an_export_ends_with_the_session_that_asked_for_it() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(2_000) }).to_string();
+    import(&app, "", "application/x-ndjson", &(0..3_000).map(line).collect::<Vec<_>>().join("\n")).await;
+    let mut parts = app.as_role("user", Method::GET, "/api/v1/collections/words/records/export").stream().await;
+    assert!(parts.next().await.is_some_and(|it| it.is_ok()));
+
+    assert_eq!(app.as_role("user", Method::POST, "/api/v1/auth/logout-all").send().await.status, 204);
+
+    let rest: Vec<_> = parts.collect().await;
+    assert!(rest.last().is_some_and(Result::is_err), "it was not broken off");
+}
+
+#[tokio::test]
+async fn a_file_stays_whole_when_what_was_to_come_is_deleted_meanwhile() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(2_000) }).to_string();
+    import(&app, "", "application/x-ndjson", &(0..600).map(line).collect::<Vec<_>>().join("\n")).await;
+    let path = "/api/v1/collections/words/records";
+    let last: Vec<_> =
+        app.operator(Method::GET, &format!("{path}?sort=-id&limit=500&fields=id")).send().await.body["data"]
+            .as_array()
+            .expect("data")
+            .iter()
+            .map(|it| it["id"].as_str().expect("an id").to_owned())
+            .collect();
+    let mut parts = app.operator(Method::GET, &format!("{path}/export?format=json")).stream().await;
+    let mut file = parts.next().await.expect("a part").expect("whole").to_vec();
+
+    for id in last {
+        app.operator(Method::DELETE, &format!("{path}/{id}")).send().await;
+    }
+
+    while let Some(part) = parts.next().await {
+        file.extend_from_slice(&part.expect("whole"));
+    }
+    let records: Vec<Value> = serde_json::from_slice(&file).expect("one JSON array");
+    assert!((100..600).contains(&records.len()), "{}", records.len());
+}
+
+/// A batch is bounded in bytes too: five hundred records of a megabyte would not fit one transaction.
+#[tokio::test]
+async fn large_records_are_imported_like_small_ones() {
+    let app = app().await;
+    let line = |it: usize| json!({ "lemma": format!("word {it}"), "extra": "x".repeat(900_000) }).to_string();
+    let file = (0..30).map(line).collect::<Vec<_>>().join("\n");
+
+    let report = import(&app, "", "application/x-ndjson", &file).await.body;
+
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(30), &json!(0)), "{report}");
+}
+
+#[tokio::test]
+async fn a_list_without_a_sort_has_the_order_of_the_imported_file() {
+    let app = app().await;
+    let file = (0..1_000).map(|it| format!("{{\"lemma\": \"word {it}\"}}\n")).collect::<String>();
+    import(&app, "", "application/x-ndjson", &file).await;
+
+    let exported = export(&app, "admin", "").await;
+
+    assert_eq!(lemmas(&exported.text), (0..1_000).map(|it| format!("word {it}")).collect::<Vec<_>>());
 }

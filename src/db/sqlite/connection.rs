@@ -92,16 +92,20 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // A plan does not depend on what is bound. Otherwise each new value, that of a LIMIT too, has the statement
+    // prepared anew, which costs more than reading a page.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     for (limit, most) in [
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
-        (Limit::SQLITE_LIMIT_COLUMN, 512),
+        (Limit::SQLITE_LIMIT_COLUMN, 2_000),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 32),
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
-        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 20),
+        // A record that goes may take others with it, and these others.
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1_000),
         (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 10_000),
         (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
     ] {
@@ -116,6 +120,12 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("unicode_lower", 1, flags, |context| {
         let text = context.get_raw(0).as_str_or_null()?;
         Ok(text.map(str::to_lowercase))
+    })?;
+    // The engine's own `instr` takes the product of both lengths.
+    connection.create_scalar_function("text_has", 2, flags, |context| {
+        let text = context.get_raw(0).as_str_or_null()?;
+        let part = context.get_raw(1).as_str_or_null()?;
+        Ok(text.zip(part).map(|(text, part)| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()))
     })
 }
 
@@ -200,13 +210,15 @@ pub(in crate::db) fn error(cause: rusqlite::Error) -> Error {
     };
     match failure.code {
         ErrorCode::DiskFull => Error::StorageFull,
-        ErrorCode::OperationInterrupted => Error::BudgetSpent,
+        // What is built out of the values of a record is bounded like time is.
+        ErrorCode::OperationInterrupted | ErrorCode::TooBig => Error::BudgetSpent,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged,
         ErrorCode::ConstraintViolation => {
             let text = message.as_deref().unwrap_or_default();
             let constraint = text.rsplit_once(": ").map_or(text, |(_, name)| name);
             Error::Conflict { constraint: constraint.to_owned() }
         }
+        _ if message.as_deref() == Some("triggers nested too deep") => Error::TooDeep,
         _ => Error::Engine(Box::new(cause)),
     }
 }

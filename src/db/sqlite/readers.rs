@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::connection::{Place, error, open_reader};
+use super::lanes::{Asker, Lanes, Refused};
 use super::writer::{announce_damage, panic_message};
 use crate::db::{Error, Options, Tx};
 
@@ -30,7 +30,7 @@ pub(in crate::db) type ReadTask = Box<dyn FnOnce(Result<&mut Tx<'_>, Error>) + S
 #[derive(Debug)]
 pub(in crate::db) struct Readers {
     in_place: Vec<Mutex<Reader>>,
-    queue: Sender<Job>,
+    queue: Arc<Lanes<Job>>,
     place: Place,
     damaged: Arc<AtomicBool>,
 }
@@ -47,9 +47,9 @@ impl Readers {
     pub(in crate::db) fn start(place: &Place, options: &Options, damaged: Arc<AtomicBool>) -> Result<Self, Error> {
         let slots = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let in_place = (0..slots).map(|_| Reader::open(place).map(Mutex::new)).collect::<Result<_, _>>()?;
-        let (queue, waiting) = crossbeam_channel::bounded(options.read_queue_max);
+        let queue = Arc::new(Lanes::new(options.read_queue_max, options.read_threads));
         for number in 0..options.read_threads {
-            let (reader, waiting, budget) = (Reader::open(place)?, waiting.clone(), options.read_budget);
+            let (reader, waiting, budget) = (Reader::open(place)?, Arc::clone(&queue), options.read_budget);
             let (place, damaged) = (place.clone(), Arc::clone(&damaged));
             std::thread::Builder::new()
                 .name(format!("db-reader-{number}"))
@@ -59,12 +59,12 @@ impl Readers {
         Ok(Self { in_place, queue, place: place.clone(), damaged })
     }
 
-    /// Hands a task to the pool.
-    pub(in crate::db) fn send(&self, task: ReadTask) {
-        match self.queue.try_send(Job(task)) {
+    /// Hands a task to the pool, in which askers take turns.
+    pub(in crate::db) fn send(&self, asker: Asker, task: ReadTask) {
+        match self.queue.push(asker, Job(task)) {
             Ok(()) => {}
-            Err(TrySendError::Full(Job(task))) => task(Err(Error::QueueFull)),
-            Err(TrySendError::Disconnected(Job(task))) => task(Err(Error::Closed)),
+            Err(Refused::Full(Job(task))) => task(Err(Error::QueueFull)),
+            Err(Refused::Closed(Job(task))) => task(Err(Error::Closed)),
         }
     }
 
@@ -102,25 +102,16 @@ impl Readers {
     }
 }
 
-fn work(reader: &Reader, waiting: &Receiver<Job>, budget: Duration, place: &Place, damaged: &AtomicBool) {
-    while let Ok(Job(task)) = waiting.recv() {
-        reader.budget.allow_time(budget);
-        // Several statements of one task see one state of the data.
-        if let Err(cause) = reader.control(BEGIN) {
-            task(Err(error(cause)));
-            continue;
-        }
-        reader.runs_a_task.store(true, Ordering::Relaxed);
-        let mut tx = Tx::sqlite(&reader.connection, Instant::now() + budget);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(Ok(&mut tx)))) {
-            tracing::error!(panic = panic_message(panic.as_ref()), "a read panicked");
-        }
-        if tx.saw_damage() {
-            announce_damage(damaged, place);
-        }
-        reader.runs_a_task.store(false, Ordering::Relaxed);
-        reader.budget.allow_steps(i64::MAX);
-        let _ = reader.control(ROLLBACK);
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+fn work(reader: &Reader, waiting: &Lanes<Job>, budget: Duration, place: &Place, damaged: &AtomicBool) {
+    while let Some((asker, Job(task))) = waiting.take() {
+        reader.run(task, budget, place, damaged);
+        waiting.done(asker);
     }
 }
 
@@ -148,6 +139,27 @@ impl Reader {
         let judge = move |it: AuthContext<'_>| authorize(seen.load(Ordering::Relaxed), &it);
         connection.authorizer(Some(judge)).map_err(error)?;
         Ok(Self { connection, budget, runs_a_task })
+    }
+
+    /// Runs a task of the pool, whatever it does.
+    fn run(&self, task: ReadTask, budget: Duration, place: &Place, damaged: &AtomicBool) {
+        self.budget.allow_time(budget);
+        // Several statements of one task see one state of the data.
+        if let Err(cause) = self.control(BEGIN) {
+            task(Err(error(cause)));
+            return;
+        }
+        self.runs_a_task.store(true, Ordering::Relaxed);
+        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(Ok(&mut tx)))) {
+            tracing::error!(panic = panic_message(panic.as_ref()), "a read panicked");
+        }
+        if tx.saw_damage() {
+            announce_damage(damaged, place);
+        }
+        self.runs_a_task.store(false, Ordering::Relaxed);
+        self.budget.allow_steps(i64::MAX);
+        let _ = self.control(ROLLBACK);
     }
 
     /// Runs one of the pool's own statements.

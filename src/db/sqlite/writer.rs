@@ -24,8 +24,9 @@ use crate::db::{Error, Options, Tx, folder};
 const GROUP_TIME_MAX: Duration = Duration::from_millis(50);
 /// A change of the schema may have to write a whole table or index.
 const ALONE_BUDGET: Duration = Duration::from_secs(600);
-/// New pages in the write-ahead log after which they are copied into the main file.
-const CHECKPOINT_PAGES: i32 = 1_000;
+/// New pages in the write-ahead log after which they are copied into the main file: 16 MiB. What is changed again and
+/// again meanwhile is copied once.
+const CHECKPOINT_PAGES: i32 = 4_000;
 /// Size of the write-ahead log at which the writer waits for readers and empties it.
 const WAL_BYTES_MAX: u64 = 32 << 20;
 /// How long the writer sleeps when nobody writes, before it copies what is left.
@@ -49,7 +50,9 @@ pub(in crate::db) enum Class {
     Shared,
     /// As `Shared`, and also when the disk is nearly full: it frees room, or lets someone sign out.
     Freeing,
-    /// A batch of many rows; at most one in a group, so that small writes are not held up.
+    /// A batch of many rows, in a transaction of its own: in one with others, whose writes can each be undone, the
+    /// former state of all the pages that it changes would have to be kept too. Between two of them comes a group of
+    /// small writes, so that these are not held up.
     Bulk,
     /// In a transaction of its own, where it may change the schema.
     Alone,
@@ -219,6 +222,12 @@ impl Inner {
                     self.connection.flush_prepared_statement_cache();
                 }
             }
+            Some(Class::Bulk) => {
+                if let Some(envelope) = pending.pop_front() {
+                    self.run_singly(vec![envelope.task], Scope::Group);
+                }
+                self.run_together(pending);
+            }
             Some(_) => self.run_together(pending),
         }
     }
@@ -241,19 +250,21 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
+        if !pending.iter().any(|it| it.class != Class::Bulk) {
+            return;
+        }
         if let Err(cause) = self.control(BEGIN) {
             return self.refuse_all(pending, &cause);
         }
         let started = Instant::now();
         let mut ran: Vec<(Box<dyn Task>, Ran)> = Vec::new();
         let mut left: VecDeque<Envelope> = VecDeque::new();
-        let mut has_bulk = false;
         while let Some(mut envelope) = pending.pop_front() {
             if envelope.class == Class::Alone || GROUP_TIME_MAX < started.elapsed() {
                 left.push_back(envelope);
                 break;
             }
-            if envelope.class == Class::Bulk && std::mem::replace(&mut has_bulk, true) {
+            if envelope.class == Class::Bulk {
                 left.push_back(envelope);
                 continue;
             }

@@ -108,3 +108,25 @@ async fn a_read_whose_asker_is_gone_before_its_turn_is_not_run() {
 
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
+
+/// One client that asks for much must not keep the others from what they ask for.
+#[tokio::test]
+async fn a_read_waits_for_few_of_those_that_one_other_asker_sent_before() {
+    let it = fixture(Options { read_threads: 2, ..Options::default() }).await;
+    let finished = Arc::new(AtomicUsize::new(0));
+    let slow = |_| {
+        let finished = Arc::clone(&finished);
+        it.db.read(&it.main, move |_| {
+            std::thread::sleep(Duration::from_millis(20));
+            finished.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Error>(())
+        })
+    };
+    let mut many = Box::pin(on_behalf_of(1, join_all((0..50).map(slow))));
+    assert!(futures_util::poll!(&mut many).is_pending(), "all of them wait");
+
+    on_behalf_of(2, it.db.read(&it.main, all)).await.expect("read");
+
+    assert!(finished.load(Ordering::Relaxed) < 10, "{} were done before", finished.load(Ordering::Relaxed));
+    many.await;
+}

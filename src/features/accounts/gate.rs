@@ -15,7 +15,7 @@ use super::model::Role;
 use super::store;
 use super::token::{Access, Tokens};
 use crate::base::{Clock, SessionId, TenantId, Timestamp, UserId};
-use crate::db::Db;
+use crate::db::{self, Db, Tx};
 use crate::http::{Caller, Principal, Subject};
 
 /// How long a session is believed to live on without being asked for: what ends it is felt within this time.
@@ -59,6 +59,13 @@ enum Memory {
     /// It is genuine; whether its session still lives must be asked.
     Genuine(Access),
     Nothing,
+}
+
+/// Whether a caller is still who they were when their request began: for answers that take long.
+pub fn still_stands(tx: &mut Tx<'_>, caller: &Caller, now: Timestamp) -> Result<bool, db::Error> {
+    let Subject::User { id, session } = caller.subject() else { return Ok(true) };
+    let owner = store::find_session_owner(tx, *session, *id, now)?;
+    Ok(owner.is_some_and(|it| it.role.name() == caller.principal().role))
 }
 
 impl Gate {

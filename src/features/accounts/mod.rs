@@ -25,7 +25,7 @@ mod token;
 pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS};
 pub use first_admin::{admin_exists, open_setup_link};
-pub use gate::Gate;
+pub use gate::{Gate, still_stands};
 pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, Role, SetupLink, User};
 pub use password::Passwords;
 pub use sweep::worker;

@@ -1,6 +1,7 @@
 //! The endpoints of collections.
 use std::sync::Arc;
 
+use poem::Request;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -17,6 +18,7 @@ use crate::base::{Clock, Random, TenantId};
 use crate::db::Db;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
+use crate::http::query::must_be_among;
 use crate::http::{Caller, Fault, Input, Problem};
 
 /// Most collections of a tenant: each costs memory, and a table that every backup and check goes through.
@@ -77,10 +79,12 @@ impl CollectionsApi {
         /// Only says what would be done.
         #[oai(name = "dryRun")]
         dry_run: Query<Option<bool>>,
+        request: &Request,
         body: Input<NewCollection>,
     ) -> Result<Made, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
+        must_be_among(request, &["dryRun"])?;
         let NewCollection { name, fields, indexes, rules } = body.read()?;
         let now = self.clock.now();
         let new = Collection {
@@ -144,10 +148,12 @@ impl CollectionsApi {
         /// The `ETag` of the collection that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        request: &Request,
         body: Input<CollectionPatch>,
     ) -> Result<Changed, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
+        must_be_among(request, &[])?;
         let (patch, expected) = (body.read()?, IfMatch::parse(if_match.0.as_deref())?);
         let tenant = caller.tenant().clone();
         let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone());
@@ -195,9 +201,11 @@ impl CollectionsApi {
         /// The `ETag` of the collection that shall go.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        request: &Request,
     ) -> Result<Gone, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
+        must_be_among(request, &[])?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let tenant = caller.tenant().clone();
         self.catalogues.with(&tenant, |known| self.drop(&tenant, known, &name.0, expected.clone())).await?;
@@ -245,7 +253,7 @@ impl CollectionsApi {
             return Ok(Done::Would(changes(steps)));
         }
 
-        let made = new.clone();
+        let (made, before) = (new.clone(), Arc::clone(&known));
         self.db
             .write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
@@ -254,7 +262,7 @@ impl CollectionsApi {
                 Ok::<_, Error>(store::count_change(tx)?)
             })
             .await?;
-        self.catalogues.reload(tenant).await?;
+        self.catalogues.newer_than(tenant, &before).await?;
         Ok(Done::Is(Box::new(new)))
     }
 
@@ -277,7 +285,7 @@ impl CollectionsApi {
         new.version += 1;
         new.updated_at = self.clock.now();
 
-        let (changed, old_name) = (new.clone(), old.name.clone());
+        let (changed, old_name, before) = (new.clone(), old.name.clone(), Arc::clone(&known));
         self.db
             .write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
@@ -289,7 +297,7 @@ impl CollectionsApi {
                 Ok::<_, Error>(store::count_change(tx)?)
             })
             .await?;
-        self.catalogues.reload(tenant).await?;
+        self.catalogues.newer_than(tenant, &before).await?;
         Ok(new)
     }
 
@@ -304,7 +312,7 @@ impl CollectionsApi {
             return Err(Error::InUse { collection: other.name.clone(), by: format!("the field `{field}`") });
         }
         whole(all, name)?;
-        let steps = plan::drop(&old);
+        let (steps, before) = (plan::drop(&old), Arc::clone(&known));
 
         self.db
             .write_alone(tenant, move |tx| {
@@ -314,7 +322,7 @@ impl CollectionsApi {
                 Ok::<_, Error>(store::count_change(tx)?)
             })
             .await?;
-        self.catalogues.reload(tenant).await?;
+        self.catalogues.newer_than(tenant, &before).await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
+use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::model::{Collection, Field, Index, Rules};
@@ -16,6 +17,9 @@ use crate::expr::Schema;
 use crate::http::Fault;
 
 pub use super::rule::{CompiledRules, Rule};
+
+/// How often a request is begun anew because collections changed under it.
+const TRIES_MAX: usize = 5;
 
 /// A collection, ready to serve.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub struct Catalogues {
     db: Db,
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
     listener: Arc<OnceLock<Box<Listener>>>,
+    /// Held while a catalogue is read: all who need it wait for one reading.
+    reading: Arc<Mutex<()>>,
 }
 
 /// Hears of every catalogue that was read anew.
@@ -68,6 +74,13 @@ impl Entry {
     pub fn field(&self, name: &str) -> Option<(usize, &Judge)> {
         let position = *self.by_name.get(name)?;
         self.judges.get(position).map(|it| (position, it))
+    }
+}
+
+impl Entry {
+    /// Whether this is the collection that `other` was, with records of the same form; its name and rules may differ.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.collection.id == other.collection.id && self.collection.fields == other.collection.fields
     }
 }
 
@@ -131,7 +144,7 @@ impl Entry {
 
 impl Catalogues {
     pub fn new(db: Db) -> Self {
-        Self { db, known: Arc::default(), listener: Arc::default() }
+        Self { db, known: Arc::default(), listener: Arc::default(), reading: Arc::default() }
     }
 
     /// Has every catalogue that is read anew told to `listener`, the only one there is.
@@ -141,15 +154,27 @@ impl Catalogues {
 
     /// What is known of a tenant's collections, read if this is the first time.
     pub async fn current(&self, tenant: &TenantId) -> Result<Arc<Catalogue>, Error> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned();
-        match known {
+        match self.known(tenant) {
             Some(catalogue) => Ok(catalogue),
-            None => self.reload(tenant).await,
+            None => self.read(tenant, |_| true).await,
         }
     }
 
-    /// Reads a tenant's collections from its database.
-    pub async fn reload(&self, tenant: &TenantId) -> Result<Arc<Catalogue>, Error> {
+    /// A catalogue that is newer than one that turned out to be outdated.
+    pub async fn newer_than(&self, tenant: &TenantId, outdated: &Catalogue) -> Result<Arc<Catalogue>, Error> {
+        self.read(tenant, |it| outdated.generation < it.generation).await
+    }
+
+    fn known(&self, tenant: &TenantId) -> Option<Arc<Catalogue>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    }
+
+    /// Reads a tenant's collections from its database, unless somebody just did and `will_do`.
+    async fn read(&self, tenant: &TenantId, will_do: impl Fn(&Catalogue) -> bool) -> Result<Arc<Catalogue>, Error> {
+        let _turn = self.reading.lock().await;
+        if let Some(known) = self.known(tenant).filter(|it| will_do(it)) {
+            return Ok(known);
+        }
         let read = |tx: &mut Tx<'_>| Ok::<_, Error>((store::generation(tx)?, store::list(tx)?));
         let (generation, kept) = self.db.read(tenant, read).await?;
         let collections = kept.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
@@ -159,27 +184,28 @@ impl Catalogues {
         })?;
         let catalogue = Arc::new(catalogue);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        // Two may read at once; the newer one stays.
-        let newest = known.get(tenant).filter(|it| generation < it.generation).cloned();
-        let newest = newest.unwrap_or_else(|| Arc::clone(&catalogue));
-        known.insert(tenant.clone(), Arc::clone(&newest));
+        known.insert(tenant.clone(), Arc::clone(&catalogue));
         drop(known);
         if let Some(told) = self.listener.get() {
-            told(tenant, &newest);
+            told(tenant, &catalogue);
         }
-        Ok(newest)
+        Ok(catalogue)
     }
 
-    /// Runs `work` with what is known, and once more if that was no longer true.
+    /// Runs `work` with what is known, and anew as often as that was no longer true, within reason.
     pub async fn with<T, E, F>(&self, tenant: &TenantId, work: impl Fn(Arc<Catalogue>) -> F) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
         E: From<Error> + IsOutdated,
     {
-        match work(self.current(tenant).await?).await {
-            Err(error) if error.is_outdated() => work(self.reload(tenant).await?).await,
-            outcome => outcome,
+        let mut known = self.current(tenant).await?;
+        for _ in 1..TRIES_MAX {
+            match work(Arc::clone(&known)).await {
+                Err(error) if error.is_outdated() => known = self.newer_than(tenant, &known).await?,
+                outcome => return outcome,
+            }
         }
+        work(known).await
     }
 }
 

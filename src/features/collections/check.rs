@@ -92,6 +92,12 @@ fn combination(field: &Field, collections: &[String]) -> Vec<Wrong> {
     if field.unique && (field.field_type == FieldType::Json || field.is_multiple()) {
         wrong.push(("unique", "not-for-type", "is not for JSON and lists".to_owned()));
     }
+    if field.unique && field.default.is_some() {
+        wrong.push(("default", "conflict", "of a field that is unique could be had by one record only".to_owned()));
+    }
+    if field.hidden && field.required && field.default.is_none() {
+        wrong.push(("default", "required", "must be given: those who do not see the field cannot".to_owned()));
+    }
     if let (Some(min), Some(max)) = (field.min, field.max)
         && max < min
     {
@@ -194,7 +200,7 @@ mod tests {
     #[test]
     fn an_index_is_over_fields_that_it_helps_to_find() {
         let all = [Field::new("a", FieldType::Text), Field::new("j", FieldType::Json)];
-        let index = |names: &[&str]| Index { fields: names.iter().map(|it| (*it).to_owned()).collect() };
+        let index = |names: &[&str]| Index { fields: names.iter().map(|it| (*it).to_owned()).collect(), unique: false };
 
         assert_eq!(indexes(&[index(&["a", "createdAt"])], &all), []);
         for wrong in [index(&["b"]), index(&["j"]), index(&["a", "a"])] {

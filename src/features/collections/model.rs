@@ -91,13 +91,16 @@ pub struct Field {
     pub renamed_from: Option<String>,
 }
 
-/// What makes filtering and sorting by these fields fast.
+/// What makes filtering and sorting by these fields fast, or keeps their values together unique.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(deny_unknown_fields)]
 pub struct Index {
     /// The fields, in this order; `createdAt` and `updatedAt` too.
     #[oai(validator(min_items = 1, max_items = 8))]
     pub fields: Vec<String>,
+    /// Whether no two records may have the same values in all of them; with a null among these, they may.
+    #[oai(default)]
+    pub unique: bool,
 }
 
 /// Who may do what with which records: expressions that are true for those that may.
@@ -233,6 +236,15 @@ impl RulesPatch {
     }
 }
 
+impl Collection {
+    /// The fields whose values, or whose values together, no two records share.
+    pub fn unique_fields(&self) -> Vec<Vec<String>> {
+        let alone = self.fields.iter().filter(|it| it.unique).map(|it| vec![it.name.clone()]);
+        let together = self.indexes.iter().filter(|it| it.unique).map(|it| it.fields.clone());
+        alone.chain(together).collect()
+    }
+}
+
 impl Field {
     /// A field without any of what is optional.
     pub fn new(name: &str, field_type: FieldType) -> Self {
@@ -267,7 +279,7 @@ impl Example for NewCollection {
         Self {
             name: "posts".to_owned(),
             fields: vec![title, Field::new("published", FieldType::Bool), author],
-            indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()] }],
+            indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()], unique: false }],
             rules: Rules {
                 list: Some("published || author == auth.id".to_owned()),
                 view: Some("published || author == auth.id".to_owned()),

@@ -35,6 +35,7 @@ const RESERVED: &[&str] = &[
     // what every record has
     "createdat",
     "deletedat",
+    "expand",
     "id",
     "isdeleted",
     "updatedat",

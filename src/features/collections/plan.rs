@@ -1,4 +1,8 @@
 //! What has to be done to the tables so that a collection becomes what it shall be.
+use std::collections::HashSet;
+
+use serde_json::Value as Json;
+
 use super::catalogue::table;
 use super::error::Error;
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
@@ -10,6 +14,8 @@ use crate::http::asset::short_digest;
 
 /// Where values stand while their column is made anew. No field can have this name.
 const PASSING: &str = "_passing";
+/// Above this, neighbouring whole numbers are one and the same fraction.
+const EXACT_MAX: i64 = 1 << 53;
 
 /// One step, with the words for whoever asks what would happen.
 #[derive(Debug)]
@@ -39,17 +45,18 @@ enum Deed {
     RefuseNulls {
         field: String,
     },
-    /// No record may have another value there.
-    RefuseOthers {
+    /// No record may have a value there that the field, as it shall be, does not take.
+    RefuseUnfit(Box<Field>),
+    /// No record may have a whole number there that a fraction cannot hold.
+    RefuseInexact {
         field: String,
-        values: Vec<String>,
     },
     /// Only what the catalogue says changes.
     Note,
 }
 
 /// An index as SQL has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct IndexSpec {
     columns: Vec<String>,
     unique: bool,
@@ -73,9 +80,12 @@ pub(super) fn drop(old: &Collection) -> Vec<Step> {
 pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Result<Vec<Step>, Vec<Fault>> {
     let mut faults = Vec::new();
     let (mut steps, mut renames) = (Vec::new(), Vec::new());
-    let was = |field: &Field| field.renamed_from.clone().unwrap_or_else(|| field.name.clone());
     let (had, shall_have) = (indexes(old), indexes(new));
-    steps.extend(had.iter().filter(|it| !shall_have.contains(it)).cloned().map(drop_index));
+    // An index follows its column to another name, and holds on to one that goes: neither must be.
+    let (kept, dropped): (Vec<_>, Vec<_>) = had
+        .into_iter()
+        .partition(|it| shall_have.contains(it) && !it.columns.iter().any(|it| is_touched(it, old, new)));
+    steps.extend(dropped.into_iter().map(drop_index));
     for field in old.fields.iter().filter(|old| !new.fields.iter().any(|it| was(it) == old.name)) {
         let what = format!("drop the field `{}` with its values", field.name);
         steps.push(step(what, true, Deed::DropColumn(field.name.clone())));
@@ -107,6 +117,10 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         match retype(before, field) {
             Err(reason) => faults.push(Fault::new(format!("/fields/{index}/type"), "type-change", reason)),
             Ok(true) => {
+                if before.field_type == FieldType::Integer {
+                    let what = format!("look whether every `{}` can be a fraction", field.name);
+                    rest.push(step(what, false, Deed::RefuseInexact { field: field.name.clone() }));
+                }
                 let what = format!("write the values of `{}` anew", field.name);
                 rest.push(step(what, false, Deed::RemakeColumn(column(judge, false))));
             }
@@ -120,7 +134,7 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     }
     steps.extend(renamed(renames, old));
     steps.extend(rest);
-    steps.extend(shall_have.into_iter().filter(|it| !had.contains(it)).map(create_index));
+    steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
     for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
         if before != after {
             steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
@@ -131,6 +145,18 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
     }
     if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// The name that a field had.
+fn was(field: &Field) -> &str {
+    field.renamed_from.as_deref().unwrap_or(&field.name)
+}
+
+/// Whether the column of that name is dropped, renamed or made anew on the way.
+fn is_touched(name: &str, old: &Collection, new: &Collection) -> bool {
+    let Some(before) = old.fields.iter().find(|it| it.name == name) else { return false };
+    let after = new.fields.iter().find(|it| was(it) == name);
+    after.is_none_or(|after| after.name != name || retype(before, after) == Ok(true))
 }
 
 /// Renames columns, by way of passing names where one takes the name that another still has.
@@ -159,7 +185,10 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
     for step in steps {
         let done = match &step.deed {
             Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
-            Deed::DropTable => record_tables::drop(tx, &old_table),
+            Deed::DropTable => drop_table(tx, &old_table, collection),
+            Deed::RenameTable { to } if to.eq_ignore_ascii_case(&old_table) => {
+                record_tables::rename(tx, &old_table, PASSING).and_then(|()| record_tables::rename(tx, PASSING, to))
+            }
             Deed::RenameTable { to } => record_tables::rename(tx, &old_table, to),
             Deed::AddColumn(column) => record_tables::add_column(tx, &old_table, column),
             Deed::RemakeColumn(column) => remake(tx, &old_table, column),
@@ -174,12 +203,15 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 refuse_if_found(tx, &sql, &[], field, "is null in some records; give it a value there first")?;
                 Ok(())
             }
-            Deed::RefuseOthers { field, values } => {
-                let holes: Vec<_> = (1..=values.len()).map(|it| format!("${it}")).collect();
+            Deed::RefuseUnfit(field) => {
+                refuse_unfit(tx, &old_table, field)?;
+                Ok(())
+            }
+            Deed::RefuseInexact { field } => {
                 let (table, column) = (quoted(&old_table), quoted(field));
-                let sql = format!("SELECT 1 FROM {table} WHERE {column} NOT IN ({}) LIMIT 1", holes.join(", "));
-                let values: Vec<_> = values.iter().map(db::Value::from).collect();
-                refuse_if_found(tx, &sql, &values, field, "has other values in some records; change these first")?;
+                let sql =
+                    format!("SELECT 1 FROM {table} WHERE {column} NOT BETWEEN -{EXACT_MAX} AND {EXACT_MAX} LIMIT 1");
+                refuse_if_found(tx, &sql, &[], field, "has whole numbers beyond 2^53 in some records")?;
                 Ok(())
             }
             Deed::Note => Ok(()),
@@ -202,10 +234,50 @@ fn refuse_if_found(tx: &mut Tx<'_>, sql: &str, values: &[db::Value<'_>], field: 
     }
 }
 
+/// Drops a table, whose records may refer to each other: deleting them in some order would stop at the first that is
+/// referred to, or go too deep.
+fn drop_table(tx: &mut Tx<'_>, table: &str, collection: &Collection) -> Result<(), db::Error> {
+    for field in collection.fields.iter().filter(|it| it.collection.as_deref() == Some(&collection.name)) {
+        let column = quoted(&field.name);
+        let sql =
+            format!("UPDATE {} SET {column} = NULL, _version = _version + 1 WHERE {column} IS NOT NULL", quoted(table));
+        tx.execute(&sql, &[])?;
+    }
+    record_tables::drop(tx, table)
+}
+
+/// Looks through all values of a field for one that it would not take any more.
+fn refuse_unfit(tx: &mut Tx<'_>, table: &str, field: &Field) -> Result<(), Error> {
+    let in_the_way = |detail: &str| Error::DataInTheWay {
+        field: field.name.clone(),
+        what: format!("has a value in some record that {detail}; change these first"),
+    };
+    let judge = Judge::new(field.clone()).map_err(|it| in_the_way(&it.detail))?;
+    let column = quoted(&field.name);
+    let sql = format!("SELECT {column} FROM {} WHERE {column} IS NOT NULL", quoted(table));
+    let mut found = None;
+    tx.each(&sql, &[], &mut |row| {
+        if found.is_none() {
+            let value = match row.cell(0)? {
+                db::Value::Integer(number) => number.into(),
+                db::Value::Real(number) => number.into(),
+                db::Value::Text(text) if field.is_multiple() => serde_json::from_str(&text).unwrap_or_default(),
+                db::Value::Text(text) => Json::from(&*text),
+                db::Value::Null | db::Value::Bytes(_) => Json::Null,
+            };
+            found = judge.accept(&value).err();
+        }
+        Ok(())
+    })?;
+    found.map_or(Ok(()), |unfit| Err(in_the_way(&unfit.detail)))
+}
+
 fn remake(tx: &mut Tx<'_>, table: &str, column: &Column) -> Result<(), db::Error> {
     let name = &column.name;
     record_tables::add_column(tx, table, &Column { name: PASSING.to_owned(), ..column.clone() })?;
-    tx.execute(&format!("UPDATE {} SET {PASSING} = {}", quoted(table), quoted(name)), &[])?;
+    // Counted, since the record looks different; but nobody changed it, so its time stays.
+    let sql = format!("UPDATE {} SET {PASSING} = {}, _version = _version + 1", quoted(table), quoted(name));
+    tx.execute(&sql, &[])?;
     record_tables::drop_column(tx, table, name)?;
     record_tables::rename_column(tx, table, PASSING, name)
 }
@@ -217,16 +289,23 @@ fn refusals(before: Option<&Field>, field: &Field) -> Vec<Step> {
         let deed = Deed::RefuseNulls { field: field.name.clone() };
         steps.push(step(format!("look whether every record has a value for `{}`", field.name), false, deed));
     }
-    let is_one = field.field_type == FieldType::Select && !field.is_multiple();
-    let still_fits = before.is_some_and(|it| {
-        let kept = field.values.as_deref().unwrap_or_default();
-        it.field_type == FieldType::Select && it.values.iter().flatten().all(|value| kept.contains(value))
-    });
-    if is_one && before.is_some() && !still_fits {
-        let deed = Deed::RefuseOthers { field: field.name.clone(), values: field.values.clone().unwrap_or_default() };
-        steps.push(step(format!("look whether every `{}` is among its values", field.name), false, deed));
+    if before.is_some_and(|it| takes_less(it, field)) {
+        let deed = Deed::RefuseUnfit(Box::new(Field { default: None, required: false, ..field.clone() }));
+        steps.push(step(format!("look whether every `{}` still fits", field.name), false, deed));
     }
     steps
+}
+
+/// Whether a field may refuse what it took before.
+fn takes_less(before: &Field, after: &Field) -> bool {
+    let drops_values = before.values.iter().flatten().any(|it| !after.values.iter().flatten().any(|kept| kept == it));
+    // Any text is a text, and whole numbers are looked at for themselves.
+    let is_wider = matches!(after.field_type, FieldType::Text | FieldType::Number);
+    let limits = |it: &Field| (it.min.map(f64::to_bits), it.max.map(f64::to_bits), it.pattern.clone());
+    let has_limits = limits(after) != (None, None, None);
+    (before.field_type != after.field_type && !is_wider)
+        || (has_limits && limits(before) != limits(after))
+        || (drops_values && after.field_type == FieldType::Select)
 }
 
 /// Whether the column of a field has to be made anew; an error if its values cannot become the new type's.
@@ -277,15 +356,16 @@ fn column(judge: &Judge, with_default: bool) -> Column {
 
 /// The indexes of a collection: those asked for, and those that uniqueness and relations need.
 fn indexes(collection: &Collection) -> Vec<IndexSpec> {
-    let mut specs: Vec<IndexSpec> = Vec::new();
-    for field in collection.fields.iter().filter(|it| it.unique) {
-        specs.push(IndexSpec { columns: vec![field.name.clone()], unique: true });
-    }
-    for index in &collection.indexes {
+    let mut specs: Vec<IndexSpec> =
+        collection.unique_fields().into_iter().map(|columns| IndexSpec { columns, unique: true }).collect();
+    for index in collection.indexes.iter().filter(|it| !it.unique) {
         // The id breaks ties in every list, so with it in the index no list has to be sorted.
         let columns = index.fields.iter().cloned().chain(["id".to_owned()]).collect();
         specs.push(IndexSpec { columns, unique: false });
     }
+    // A field may be unique, and an index over it alone too.
+    let mut seen = HashSet::new();
+    specs.retain(|it| seen.insert(it.clone()));
     for field in collection.fields.iter().filter(|it| it.field_type == FieldType::Relation) {
         // Deleting what is referred to looks for those who refer.
         if !specs.iter().any(|it| it.columns.first() == Some(&field.name)) {

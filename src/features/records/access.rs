@@ -17,6 +17,7 @@ pub(super) struct Asker<'a> {
     pub is_admin: bool,
     /// Whether hidden fields are there at all.
     pub sees_hidden: bool,
+    pub circumstances: Circumstances,
     facts: Facts,
 }
 
@@ -40,7 +41,7 @@ impl<'a> Asker<'a> {
     fn with(caller: &'a Caller, circumstances: Circumstances, permission: Permission) -> Result<Self, Problem> {
         caller.must(permission)?;
         let is_admin = caller.may(RECORDS_ADMIN);
-        Ok(Self { caller, is_admin, sees_hidden: is_admin, facts: facts(caller, circumstances) })
+        Ok(Self { caller, is_admin, sees_hidden: is_admin, circumstances, facts: facts(caller, circumstances) })
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
@@ -66,8 +67,8 @@ impl<'a> Asker<'a> {
     }
 
     /// As [`Asker::rule`], for one that may ask what the request writes.
-    pub fn rule_about(&self, rule: &Rule, new: &[(String, Stored)]) -> Option<Statement> {
-        self.detached().rule_about(rule, new)
+    pub fn rule_about(&self, entry: &Entry, rule: &Rule, new: &[(usize, Stored)]) -> Option<Statement> {
+        condition_about(self.is_admin, &self.facts, entry, rule, new)
     }
 
     /// Rule, filter and conditions of a list, joined; nothing if there is none of them.
@@ -111,10 +112,24 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub fn rule_about(&self, rule: &Rule, new: &[(String, Stored)]) -> Option<Statement> {
-        let new = new.iter().map(|(name, value)| (name.clone(), constant(value))).collect();
-        condition(self.is_admin, &Facts { new, ..self.facts.clone() }, rule, ALIAS)
+    pub fn rule_about(&self, entry: &Entry, rule: &Rule, new: &[(usize, Stored)]) -> Option<Statement> {
+        condition_about(self.is_admin, &self.facts, entry, rule, new)
     }
+}
+
+fn condition_about(
+    is_admin: bool,
+    facts: &Facts,
+    entry: &Entry,
+    rule: &Rule,
+    new: &[(usize, Stored)],
+) -> Option<Statement> {
+    if !matches!(rule, Rule::When(compiled) if compiled.asks_for_changes()) {
+        return condition(is_admin, facts, rule, ALIAS);
+    }
+    let name = |position: usize| entry.judges[position].field.name.clone();
+    let new = new.iter().map(|(position, value)| (name(*position), constant(value))).collect();
+    condition(is_admin, &Facts { new, ..facts.clone() }, rule, ALIAS)
 }
 
 fn condition(is_admin: bool, facts: &Facts, rule: &Rule, alias: &str) -> Option<Statement> {

@@ -1,5 +1,6 @@
 //! The endpoints of records.
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::http::header::CONTENT_TYPE;
 use poem::{Body, Request};
@@ -8,6 +9,7 @@ use poem_openapi::payload::{Binary, Json};
 use poem_openapi::types::Any;
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
@@ -23,7 +25,8 @@ use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
-use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, Visitor};
+use crate::http::query::must_be_among;
+use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, Visitor, problem};
 
 /// The endpoints of records, with what they need.
 #[derive(Clone, Debug)]
@@ -33,7 +36,14 @@ pub struct RecordsApi {
     pub random: Random,
     pub catalogues: Catalogues,
     pub cursors: Cursors,
+    /// One for each export that may run at once.
+    pub exports: Arc<Semaphore>,
 }
+
+/// Exports that run at once. Each has a page in memory.
+pub const EXPORTS_MAX: usize = 64;
+/// An export takes as long as its client takes to read it.
+const RETRY_WHEN_EXPORTING: Duration = Duration::from_secs(10);
 
 #[derive(ApiResponse)]
 enum Listed {
@@ -286,7 +296,8 @@ impl RecordsApi {
         collection: Path<String>,
         /// `ndjson`, `json` or `csv`; otherwise as `Content-Type` says.
         format: Query<Option<String>>,
-        /// Only says what would be refused.
+        /// Only says what would be refused. What the file itself has twice, and relations within the collection, are
+        /// seen only when it is imported.
         #[oai(name = "dryRun")]
         dry_run: Query<Option<bool>>,
         request: &Request,
@@ -295,6 +306,7 @@ impl RecordsApi {
         let caller = visitor.0;
         caller.must(RECORDS_ADMIN)?;
 
+        must_be_among(request, &["format", "dryRun"])?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         let format = named(format.0.as_deref().unwrap_or(media_type))?;
         let cap = request.data::<BodyCap>().cloned();
@@ -331,9 +343,14 @@ impl RecordsApi {
         let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
 
         let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
-        let asked = Asked::read_without(request.uri().query().unwrap_or_default(), "format")?;
-        let export = |known| self.export_file(&caller, &asker, known, &collection.0, &asked, format);
-        let body = self.catalogues.with(caller.tenant(), export).await?;
+        let asked = Arc::new(Asked::read_without(request.uri().query().unwrap_or_default(), "format")?);
+        let running = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| {
+            let detail = format!("{EXPORTS_MAX} exports are running; try again when one of them is done");
+            Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_EXPORTING)
+        })?;
+        let begin = |known| self.begin_export(&asker, known, &collection.0, Arc::clone(&asked), format);
+        let export = self.catalogues.with(caller.tenant(), begin).await?;
+        let body = export.into_body(running);
 
         let name = format!("attachment; filename=\"{}.{}\"", collection.0, format.extension());
         Ok(Exported::File(Binary(body), format.media_type().to_owned(), name))

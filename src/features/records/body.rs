@@ -4,9 +4,14 @@ use serde_json::{Map, Value as Json};
 use crate::base::text::nearest;
 use crate::features::collections::{Entry, FieldType, Judge, Stored};
 use crate::http::input::Body;
+use crate::http::problem::FAULTS_MAX;
 use crate::http::{Fault, Problem};
 
-/// What is sent for some of the fields, by their position.
+/// Unknown members for which a near miss is looked for; whoever mistypes more names has another collection in mind.
+const HINTS_MAX: usize = 10;
+
+/// What is sent for some of the fields, by their position and in its order: so bodies that set the same fields are
+/// written by the same statement.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent(pub Vec<(usize, Write)>);
 
@@ -14,6 +19,8 @@ pub(super) struct Sent(pub Vec<(usize, Write)>);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Write {
     Set(Stored),
+    /// Changes members of JSON (RFC 7396).
+    Merge(Json),
     /// Adds to what is there, whoever changed it last.
     Increment(Json),
     Add(Vec<Json>),
@@ -23,7 +30,9 @@ pub(super) enum Write {
 /// How the members of a body are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meant {
-    /// A new record, or a whole one: what is absent gets its default.
+    /// A new record: what is absent gets its default.
+    New,
+    /// A whole one in the place of another: what is absent gets its default, but for what the caller cannot see.
     Whole,
     /// A change (RFC 7396): what is absent stays.
     Change,
@@ -33,6 +42,7 @@ impl Meant {
     /// The method that says so.
     pub fn method(self) -> &'static str {
         match self {
+            Self::New => "POST",
             Self::Whole => "PUT",
             Self::Change => "PATCH",
         }
@@ -62,36 +72,50 @@ pub(super) fn judged(
     meant: Meant,
     with_hidden: bool,
 ) -> Result<Sent, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let mut sent = Sent::default();
+    let (mut faults, mut strange) = (Vec::new(), 0);
+    let mut writes: Vec<Option<Write>> = entry.judges.iter().map(|_| None).collect();
     for (name, value) in members {
         match entry.field(name).filter(|(_, judge)| with_hidden || !judge.field.hidden) {
             Some((position, judge)) => match write(judge, value, meant) {
-                Ok(write) => sent.0.push((position, write)),
+                Ok(write) => writes[position] = Some(write),
                 Err((code, detail)) => faults.push(Fault::new(pointer(name), code, detail)),
             },
-            None => faults.push(unknown(name, entry, with_hidden)),
+            None => {
+                strange += 1;
+                faults.push(unknown(name, entry, with_hidden, strange <= HINTS_MAX));
+            }
+        }
+        if FAULTS_MAX < faults.len() {
+            return Err(faults);
         }
     }
-    if meant == Meant::Whole {
-        for (position, judge) in entry.judges.iter().enumerate() {
-            if sent.0.iter().any(|(it, _)| *it == position) || members.contains_key(&judge.field.name) {
+    if meant != Meant::Change {
+        for (judge, write) in entry.judges.iter().zip(&mut writes) {
+            if meant == Meant::Whole && judge.field.hidden && !with_hidden {
+                continue;
+            }
+            if write.is_some() || members.contains_key(&judge.field.name) {
                 continue;
             }
             if judge.default == Stored::Null && judge.field.required {
                 faults.push(Fault::new(pointer(&judge.field.name), "required", "must be given"));
             } else {
-                sent.0.push((position, Write::Set(judge.default.clone())));
+                *write = Some(Write::Set(judge.default.clone()));
             }
         }
     }
-    if faults.is_empty() { Ok(sent) } else { Err(faults) }
+    let sent = writes.into_iter().enumerate().filter_map(|(position, it)| Some((position, it?)));
+    if faults.is_empty() { Ok(Sent(sent.collect())) } else { Err(faults) }
 }
 
 /// What a value does to its field.
 fn write(judge: &Judge, value: &Json, meant: Meant) -> Result<Write, (&'static str, String)> {
+    let is_json = judge.field.field_type == FieldType::Json;
+    if meant == Meant::Change && is_json && value.is_object() {
+        return Ok(Write::Merge(value.clone()));
+    }
     if meant == Meant::Change
-        && judge.field.field_type != FieldType::Json
+        && !is_json
         && let Some((operator, operand)) = value.as_object().and_then(|it| it.iter().next().filter(|_| it.len() == 1))
     {
         return operation(judge, operator, operand);
@@ -110,11 +134,15 @@ fn operation(judge: &Judge, operator: &str, operand: &Json) -> Result<Write, (&'
         "$increment" if !operand.is_number() => wrong("`$increment` takes a number"),
         "$increment" => Ok(Write::Increment(operand.clone())),
         "$add" | "$remove" if !judge.field.is_multiple() => wrong("`$add` and `$remove` are for lists"),
-        "$add" | "$remove" => {
+        "$add" => {
             judge.accept(operand).map_err(|it| (it.code, it.detail))?;
-            let items = operand.as_array().cloned().unwrap_or_default();
-            Ok(if operator == "$add" { Write::Add(items) } else { Write::Remove(items) })
+            Ok(Write::Add(operand.as_array().cloned().unwrap_or_default()))
         }
+        // What may not be there may be removed all the same.
+        "$remove" => match operand.as_array() {
+            Some(items) => Ok(Write::Remove(items.clone())),
+            None => wrong("`$remove` takes a list"),
+        },
         _ => wrong("must be a value, or one of `$increment`, `$add` and `$remove`"),
     }
 }
@@ -124,13 +152,17 @@ impl Write {
     pub fn onto(&self, judge: &Judge, old: &Stored) -> Result<Stored, (&'static str, String)> {
         let new = match self {
             Self::Set(value) => return Ok(value.clone()),
+            Self::Merge(patch) => merged(json(old), patch),
             Self::Increment(by) => match (old, by.as_i64()) {
                 (Stored::Integer(old), Some(by)) => match old.checked_add(by) {
                     Some(sum) => sum.into(),
                     None => return Err(("too-large", "the sum does not fit 64 bits".to_owned())),
                 },
                 (Stored::Null, _) => by.clone(),
-                (Stored::Real(old), _) => (old + by.as_f64().unwrap_or(0.0)).into(),
+                (Stored::Real(old), _) => match old + by.as_f64().unwrap_or(0.0) {
+                    sum if sum.is_finite() => sum.into(),
+                    _ => return Err(("too-large", "the sum does not fit a number".to_owned())),
+                },
                 _ => by.clone(),
             },
             Self::Add(items) => {
@@ -144,19 +176,45 @@ impl Write {
     }
 }
 
-fn list(stored: &Stored) -> Vec<Json> {
+fn json(stored: &Stored) -> Json {
     match stored {
         Stored::Text(json) => serde_json::from_str(json).unwrap_or_default(),
+        _ => Json::Null,
+    }
+}
+
+fn list(stored: &Stored) -> Vec<Json> {
+    match json(stored) {
+        Json::Array(items) => items,
         _ => Vec::new(),
     }
 }
 
-fn unknown(name: &str, entry: &Entry, with_hidden: bool) -> Fault {
+/// A value with a merge patch applied (RFC 7396, section 2). No deeper than a body may be.
+fn merged(old: Json, patch: &Json) -> Json {
+    let Json::Object(patch) = patch else { return patch.clone() };
+    let mut members = match old {
+        Json::Object(members) => members,
+        _ => Map::new(),
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            members.shift_remove(name);
+        } else {
+            let old = members.get_mut(name).map(Json::take).unwrap_or_default();
+            members.insert(name.clone(), merged(old, value));
+        }
+    }
+    Json::Object(members)
+}
+
+fn unknown(name: &str, entry: &Entry, with_hidden: bool, with_hint: bool) -> Fault {
     if ["id", "createdAt", "updatedAt"].contains(&name) {
         return Fault::new(pointer(name), "read-only", "is set by the server");
     }
     let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| it.field.name.as_str());
-    let detail = match nearest(name, seen) {
+    let near = if with_hint { nearest(name, seen) } else { None };
+    let detail = match near {
         Some(meant) => format!("is no field of this collection; did you mean `{meant}`?"),
         None => "is no field of this collection".to_owned(),
     };

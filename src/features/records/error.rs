@@ -1,6 +1,7 @@
 //! What can go wrong with records, in words fit for the client.
+use super::body;
 use crate::db;
-use crate::features::collections::{self, IsOutdated};
+use crate::features::collections::{self, Entry, IsOutdated};
 use crate::http::problem::{self, Fault, Kind, Problem};
 
 const VALUE_TAKEN: Kind = Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
@@ -16,13 +17,15 @@ pub enum Error {
     NotFound,
     #[error("some values are not valid")]
     Invalid(Vec<Fault>),
-    #[error("{} must be unique, and another record has this value", fields.join(", "))]
+    #[error("another record has the same values{}{}", if fields.is_empty() { "" } else { " in " }, fields.join(", "))]
     ValueTaken { fields: Vec<String> },
     /// Which one is looked for afterwards, in a transaction that has not failed.
     #[error("a relation refers to a record that is not there")]
     RefersToNothing,
     #[error("other records refer to this one, and their collection does not allow it to go before them")]
     InUse,
+    #[error("more than 1,000 records in a row would go with this one; begin with those at the end")]
+    TooDeep,
     #[error("the rule `create` of the collection is not true for this record")]
     RuleDenied,
     #[error("the record is another than the one that `If-Match` names; read it again")]
@@ -59,14 +62,12 @@ impl From<Error> for Problem {
             Error::NotFound => return Self::not_found(),
             Error::Invalid(_) => &problem::INVALID,
             Error::ValueTaken { fields } => {
-                let fault =
-                    |field: &String| Fault::new(format!("/{field}"), "not-unique", "another record has this value");
                 let mut problem = Self::new(&VALUE_TAKEN, error.to_string());
-                problem.errors = fields.iter().map(fault).collect();
+                problem.errors = fields.iter().map(|it| not_unique(it)).collect();
                 return problem;
             }
             Error::RefersToNothing => &problem::INVALID,
-            Error::InUse => &IN_USE,
+            Error::InUse | Error::TooDeep => &IN_USE,
             Error::RuleDenied => &RULE_DENIED,
             Error::Stale => &problem::STALE,
             Error::Refused(_) | Error::Collections(_) | Error::Db(_) => &problem::INTERNAL,
@@ -79,4 +80,18 @@ impl From<Error> for Problem {
             error => Self::new(kind, error.to_string()),
         }
     }
+}
+
+impl Error {
+    /// The same without the names of fields that the caller does not see.
+    pub(super) fn without_hidden(self, entry: &Entry, sees_hidden: bool) -> Self {
+        let Self::ValueTaken { mut fields } = self else { return self };
+        fields.retain(|it| sees_hidden || entry.field(it).is_none_or(|(_, judge)| !judge.field.hidden));
+        Self::ValueTaken { fields }
+    }
+}
+
+/// What is wrong with a field that is unique, alone or together with others.
+pub(super) fn not_unique(field: &str) -> Fault {
+    Fault::new(body::pointer(field), "not-unique", "another record has this value")
 }

@@ -4,33 +4,43 @@
 //! write-ahead log from being emptied.
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use csv_core::{WriteResult, Writer};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use poem::Body;
 use serde_json::{Map, Value as Json};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::access::Asker;
+use super::access::{Asker, Circumstances};
 use super::api::RecordsApi;
 use super::error::Error;
-use super::list::{self, Plan};
+use super::list::{self, Listed, Plan};
 use super::query::Asked;
 use super::split::{FORMULA, Format};
-use crate::base::TenantId;
-use crate::db::Db;
-use crate::features::collections::{Catalogue, Entry, FieldType};
-use crate::http::Caller;
+use crate::db::Tx;
+use crate::features::accounts;
+use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated};
 use crate::http::paging::Page;
+use crate::http::{Caller, Problem};
 
 /// Records of one page.
 const PAGE: u64 = 500;
+/// Largest page: as many are in memory as exports run at once.
+const PAGE_BYTES_MAX: usize = 512 << 10;
+/// How often a page is read anew because collections changed meanwhile.
+const TRIES_MAX: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// An export on its way out.
-struct Export {
-    db: Db,
-    tenant: TenantId,
+pub(super) struct Export {
+    api: RecordsApi,
+    caller: Caller,
+    circumstances: Circumstances,
+    entry: Arc<Entry>,
     known: Arc<Catalogue>,
+    asked: Arc<Asked>,
     plan: Plan,
     format: Format,
     /// The columns of CSV, and whether each holds JSON.
@@ -38,39 +48,55 @@ struct Export {
     after: Option<String>,
     began: bool,
     ended: bool,
+    /// The first page: what is wrong from the beginning is told with a status, not by a file that breaks off.
+    first: Option<Bytes>,
 }
 
 impl RecordsApi {
-    /// The records that the caller may list and asks for, as a file that is made while it is sent.
-    pub(super) async fn export_file(
+    /// Begins to read the records that the caller may list and asks for.
+    pub(super) async fn begin_export(
         &self,
-        caller: &Caller,
         asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
-        asked: &Asked,
+        asked: Arc<Asked>,
         format: Format,
-    ) -> Result<Body, Error> {
+    ) -> Result<Export, Error> {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
-        let page = Page { limit: PAGE, skip: 0, number: None, after: None, with_total: false };
-        let plan = list::plan(&known, &entry, asker, asked, &page)?;
+        let plan = plan(&known, &entry, asker, &asked)?;
         let mut export = Export {
-            db: self.db.clone(),
-            tenant: caller.tenant().clone(),
+            api: self.clone(),
+            caller: asker.caller.clone(),
+            circumstances: asker.circumstances,
             columns: columns(&entry, asker.sees_hidden),
+            entry,
             known,
+            asked,
             plan,
             format,
             after: None,
             began: false,
             ended: false,
+            first: None,
         };
-        // What is wrong from the beginning is told with a status, not by a file that breaks off.
-        let first = export.next().await?;
-        let rest = stream::unfold(Some(export), |export| async move {
-            let mut export = export?;
+        export.first = export.next().await?;
+        Ok(export)
+    }
+}
+
+fn plan(known: &Catalogue, entry: &Entry, asker: &Asker<'_>, asked: &Asked) -> Result<Plan, Error> {
+    let page = Page { limit: PAGE, skip: 0, number: None, after: None, with_total: false };
+    Ok(list::plan(known, entry, asker, asked, &page)?.of_bytes(PAGE_BYTES_MAX))
+}
+
+impl Export {
+    /// The file, made while it is sent. `running` is let go when it ends.
+    pub fn into_body(mut self, running: OwnedSemaphorePermit) -> Body {
+        let first = stream::iter(self.first.take().map(Ok));
+        let rest = stream::unfold(Some((self, running)), |export| async move {
+            let (mut export, running) = export?;
             match export.next().await {
-                Ok(Some(part)) => Some((Ok(part), Some(export))),
+                Ok(Some(part)) => Some((Ok(part), Some((export, running)))),
                 Ok(None) => None,
                 Err(error) => {
                     tracing::warn!(%error, "an export was broken off");
@@ -78,28 +104,23 @@ impl RecordsApi {
                 }
             }
         });
-        let first = stream::iter(first.map(Ok));
-        Ok(Body::from_bytes_stream(futures_util::StreamExt::chain(first, rest)))
+        Body::from_bytes_stream(StreamExt::chain(first, rest))
     }
-}
 
-impl Export {
     /// The next part of the file; nothing after its end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.ended {
             return Ok(None);
         }
-        let mut plan = self.plan.clone();
-        if let Some(after) = &self.after {
-            // A position of our own is one of this order.
-            plan = plan.from(after).ok_or(Error::NotFound)?;
+        let mut listed = self.read().await;
+        for _ in 1..TRIES_MAX {
+            if listed.as_ref().is_err_and(IsOutdated::is_outdated) {
+                tokio::time::sleep(PAUSE).await;
+                self.renew().await?;
+                listed = self.read().await;
+            }
         }
-        let known = Arc::clone(&self.known);
-        let read = move |tx: &mut crate::db::Tx<'_>| {
-            known.must_be_current(tx)?;
-            list::run(tx, &plan)
-        };
-        let listed = self.db.read(&self.tenant, read).await?;
+        let listed = listed?;
         let is_first = !std::mem::replace(&mut self.began, true);
         self.ended = listed.next.is_none();
         self.after = listed.next;
@@ -107,7 +128,11 @@ impl Export {
         match self.format {
             Format::Ndjson => out = lines(listed.json, &listed.ends),
             Format::Json => {
-                out.extend_from_slice(if is_first { b"[" } else { b"," });
+                if is_first {
+                    out.push(b'[');
+                } else if !listed.json.is_empty() {
+                    out.push(b','); // what was to come may be gone meanwhile
+                }
                 out.extend_from_slice(&listed.json);
                 if self.ended {
                     out.extend_from_slice(b"]\n");
@@ -121,6 +146,34 @@ impl Export {
             }
         }
         Ok(Some(out.into()))
+    }
+
+    async fn read(&self) -> Result<Listed, Error> {
+        let mut plan = self.plan.clone();
+        if let Some(after) = &self.after {
+            // A position of our own is one of this order.
+            plan = plan.from(after).ok_or(Error::NotFound)?;
+        }
+        let (known, caller, now) = (Arc::clone(&self.known), self.caller.clone(), self.api.clock.now());
+        let read = move |tx: &mut Tx<'_>| {
+            known.must_be_current(tx)?;
+            // Signing out is felt by what began before.
+            if !accounts::still_stands(tx, &caller, now)? {
+                return Err(Problem::not_signed_in().into());
+            }
+            list::run(tx, &plan)
+        };
+        self.api.db.read(self.caller.tenant(), read).await
+    }
+
+    /// Goes on under the rules as they are now, if the records still look the same.
+    async fn renew(&mut self) -> Result<(), Error> {
+        self.known = self.api.catalogues.newer_than(self.caller.tenant(), &self.known).await?;
+        let same = self.known.entries().iter().find(|it| it.is_as(&self.entry));
+        self.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
+        let asker = Asker::to_read(&self.caller, self.circumstances)?;
+        self.plan = plan(&self.known, &self.entry, &asker, &self.asked)?;
+        Ok(())
     }
 
     fn rows(&self, json: &[u8], ends: &[usize], out: &mut Vec<u8>) {

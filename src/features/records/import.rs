@@ -19,12 +19,15 @@ use super::split::{Content, Format, Piece, Splitter, Unreadable};
 use super::store;
 use crate::base::{Id, Timestamp};
 use crate::db;
-use crate::features::collections::{Catalogue, Entry, Stored};
+use crate::features::accounts;
+use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Stored};
 use crate::http::input::Body as Document;
 use crate::http::{BodyCap, Caller, Fault, Problem};
 
 /// Records of one transaction: as many as may share a commit with small writes.
 const BATCH: usize = 500;
+/// Bytes of one transaction, beyond which it takes no further record.
+const BATCH_BYTES: usize = 2 << 20;
 /// Largest file: more than any disk that this is made for.
 const FILE_BYTES_MAX: u64 = 1 << 40;
 /// Refused records that a report names. Who has more to mend starts with these.
@@ -43,7 +46,7 @@ pub struct ImportReport {
     pub refused: u64,
     /// The first 1,000 of these.
     pub errors: Vec<RefusedRecord>,
-    /// Why the rest of the file was not read, if it was not.
+    /// Why the import ended before the file did, if it did; what came before is imported.
     pub stopped: Option<String>,
 }
 
@@ -74,10 +77,12 @@ pub(super) struct Row {
 }
 
 impl ImportReport {
-    fn refuse(&mut self, line: u64, errors: Vec<Fault>) {
-        self.refused += 1;
-        if self.errors.len() < REFUSED_MAX {
-            self.errors.push(RefusedRecord { line, errors });
+    fn refuse_all(&mut self, records: Vec<RefusedRecord>) {
+        for record in records {
+            self.refused += 1;
+            if self.errors.len() < REFUSED_MAX {
+                self.errors.push(record);
+            }
         }
     }
 }
@@ -104,22 +109,33 @@ impl RecordsApi {
             pieces: Vec::new().into_iter(),
             ended: false,
         };
+        let mut target = Target { known, entry: Arc::clone(&entry), dry_run };
         let mut report = ImportReport::default();
         let mut batch = Vec::new();
         while !(batch.is_empty() && file.is_over()) {
-            let writing = self.write_batch(caller, &known, &entry, batch, dry_run);
+            let writing = self.write_batch(caller, &mut target, batch);
             let (written, next) = futures_util::join!(writing, self.next_batch(&mut file, &entry));
-            let written = written.map_err(|error| so_far(&report, error.into()))?;
-            report.imported += written.imported;
-            for (line, errors) in written.refused {
-                report.refuse(line, errors);
+            let next = match written {
+                Ok(written) => {
+                    report.imported += written.imported;
+                    report.refuse_all(written.refused);
+                    next
+                }
+                Err(error) => Err(error.into()),
+            };
+            match next {
+                Ok(next) => {
+                    report.refuse_all(next.refused);
+                    report.stopped = report.stopped.or(next.stopped);
+                    batch = next.rows;
+                }
+                // Of what was done so far only the report tells.
+                Err(problem) if 0 < report.imported + report.refused => {
+                    report.stopped = Some(problem.detail);
+                    break;
+                }
+                Err(problem) => return Err(problem),
             }
-            let next = next.map_err(|problem| so_far(&report, problem))?;
-            for RefusedRecord { line, errors } in next.refused {
-                report.refuse(line, errors);
-            }
-            report.stopped = report.stopped.or(next.stopped);
-            batch = next.rows;
             if let Some(cap) = &cap {
                 cap.got_further();
             }
@@ -133,11 +149,12 @@ impl RecordsApi {
     where
         S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin,
     {
-        let mut batch = Batch::default();
-        while batch.rows.len() + batch.refused.len() < BATCH {
+        let (mut batch, mut bytes) = (Batch::default(), 0);
+        while batch.rows.len() + batch.refused.len() < BATCH && bytes < BATCH_BYTES {
             match file.next().await {
                 Ok(Some(piece)) => {
                     let line = piece.line;
+                    bytes += piece.bytes;
                     match self.judge(piece, entry) {
                         Ok(row) => batch.rows.push(row),
                         Err(errors) => batch.refused.push(RefusedRecord { line, errors }),
@@ -171,7 +188,7 @@ impl RecordsApi {
         let id = own(&mut members, "id", &mut faults, |it| it.parse::<Id<()>>().map(|it| it.to_string()));
         let created_at = own(&mut members, "createdAt", &mut faults, str::parse);
         let updated_at = own(&mut members, "updatedAt", &mut faults, str::parse);
-        match body::judged(&members, entry, Meant::Whole, true) {
+        match body::judged(&members, entry, Meant::New, true) {
             Ok(sent) if faults.is_empty() => {
                 let mut values = vec![Stored::Null; entry.judges.len()];
                 for (position, write) in sent.0 {
@@ -199,29 +216,52 @@ impl RecordsApi {
     async fn write_batch(
         &self,
         caller: &Caller,
-        known: &Arc<Catalogue>,
-        entry: &Arc<Entry>,
+        target: &mut Target,
         batch: Vec<Row>,
-        dry_run: bool,
     ) -> Result<store::Imported, Error> {
-        if dry_run || batch.is_empty() {
-            let imported = u64::try_from(batch.len()).unwrap_or(0);
-            return Ok(store::Imported { imported, refused: Vec::new() });
+        if batch.is_empty() {
+            return Ok(store::Imported::default());
         }
         let batch = Arc::new(batch);
         for attempt in 1.. {
-            let (known, entry, batch) = (Arc::clone(known), Arc::clone(entry), Arc::clone(&batch));
-            let write = move |tx: &mut db::Tx<'_>| {
-                known.must_be_current(tx)?;
-                Ok::<_, Error>(store::import(tx, &entry, &batch)?)
+            let (known, entry, batch) = (Arc::clone(&target.known), Arc::clone(&target.entry), Arc::clone(&batch));
+            let outcome = if target.dry_run {
+                let look = move |tx: &mut db::Tx<'_>| {
+                    known.must_be_current(tx)?;
+                    Ok::<_, Error>(store::look_at_import(tx, &entry, &batch)?)
+                };
+                self.db.read(caller.tenant(), look).await
+            } else {
+                let (importer, now) = (caller.clone(), self.clock.now());
+                let write = move |tx: &mut db::Tx<'_>| {
+                    known.must_be_current(tx)?;
+                    // Signing out is felt by what began before.
+                    if !accounts::still_stands(tx, &importer, now)? {
+                        return Err(Problem::not_signed_in().into());
+                    }
+                    Ok::<_, Error>(store::import(tx, &entry, &batch)?)
+                };
+                self.db.write_bulk(caller.tenant(), write).await
             };
-            match self.db.write_bulk(caller.tenant(), write).await {
+            match outcome {
                 Err(Error::Db(db::Error::QueueFull)) if attempt < TRIES_MAX => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.is_outdated() && attempt < TRIES_MAX => {
+                    target.known = self.catalogues.newer_than(caller.tenant(), &target.known).await?;
+                    let same = target.known.entries().iter().find(|it| it.is_as(&target.entry));
+                    target.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
+                }
                 outcome => return outcome,
             }
         }
         Ok(store::Imported::default())
     }
+}
+
+/// Where the records go.
+struct Target {
+    known: Arc<Catalogue>,
+    entry: Arc<Entry>,
+    dry_run: bool,
 }
 
 /// What was read of a file and judged.
@@ -283,10 +323,4 @@ fn own<T>(
     let value = members.shift_remove(name).filter(|it| !it.is_null())?;
     let read = value.as_str().ok_or("must be a text").and_then(read);
     read.map_err(|detail| faults.push(Fault::new(body::pointer(name), "format", detail))).ok()
-}
-
-/// Says how far an import got before it failed.
-fn so_far(report: &ImportReport, mut problem: Problem) -> Problem {
-    problem.detail = format!("{} records were imported, and then: {}", report.imported, problem.detail);
-    problem
 }

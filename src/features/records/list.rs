@@ -4,28 +4,31 @@ use std::io::Write as _;
 use super::error::Error;
 use super::projection::Projection;
 use super::query::Asked;
-use super::sort::Order;
+use super::sort::{Order, Position};
 use super::statement::Statement;
-use super::store::ALIAS;
+use super::store::{self, ALIAS};
 use super::{access, expand};
 use crate::db::record_tables::quoted;
-use crate::db::{Tx, Value};
+use crate::db::{self, Row, Tx, Value};
 use crate::features::collections::{Catalogue, Entry};
 use crate::http::paging::Page;
 use crate::http::{Fault, Problem};
 
 /// Largest page. One that would be larger ends early, and the next cursor goes on from there.
-const PAGE_BYTES_MAX: usize = 8 << 20;
+const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// A page that is about to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     page: Statement,
+    /// Where the page begins.
+    after: Option<Position>,
     total: Option<Statement>,
     projection: Projection,
     order: Order,
     limit: usize,
-    /// What comes after the condition on the position.
+    bytes_max: usize,
+    /// What stands behind the conditions.
     tail: Statement,
     is_restricted: bool,
 }
@@ -92,63 +95,94 @@ pub(super) fn plan(
         };
         total
     });
-    let plan = Plan { page: statement, total, projection, order, limit, tail, is_restricted };
+    let bytes_max = PAGE_BYTES_MAX;
+    let plan = Plan { page: statement, after: None, total, projection, order, limit, bytes_max, tail, is_restricted };
     match &page.after {
         None => Ok(plan),
-        Some(after) => plan.from(after).ok_or_else(|| {
-            let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
-            Problem::invalid(vec![fault])
-        }),
+        Some(after) => plan.from(after).ok_or_else(cursor_refused),
     }
+}
+
+fn cursor_refused() -> Problem {
+    let fault = Fault::new("?cursor", "invalid", "is not a cursor of this list; begin again without it");
+    Problem::invalid(vec![fault])
 }
 
 impl Plan {
     /// The page after a position. Nothing if it is no position of this order.
-    pub fn from(mut self, after: &str) -> Option<Self> {
-        self.page.push(if self.is_restricted { " AND " } else { " WHERE " });
-        self.is_restricted = true;
-        self.order.after(after, &mut self.page)?;
-        Some(self)
+    pub fn from(self, after: &str) -> Option<Self> {
+        Some(Self { after: Some(self.order.read_position(after)?), ..self })
     }
 
-    fn statement(&self) -> Statement {
-        let mut whole = self.page.clone();
-        whole.append(self.tail.clone());
-        whole
+    /// The same with smaller pages.
+    pub fn of_bytes(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
+    }
+
+    /// What comes after the position, in parts; nothing from the beginning of the list.
+    fn after(&self, tx: &mut Tx<'_>) -> Result<Vec<Statement>, Error> {
+        match &self.after {
+            None => Ok(Vec::new()),
+            Some(Position::Values(values)) => Ok(self.order.after(values)),
+            Some(Position::Record(id)) => {
+                let values = store::keys(tx, &self.order.where_it_stands(id), self.order.width())?;
+                Ok(self.order.after(&values.ok_or_else(cursor_refused)?))
+            }
+        }
+    }
+
+    /// The statements that read the page: the next one is run if the rows before it do not fill the page.
+    fn statements(&self, after: &[Statement]) -> impl Iterator<Item = Statement> {
+        let whole = after.is_empty().then(|| self.page.clone());
+        let parts = after.iter().map(|part| {
+            let mut statement = self.page.clone();
+            statement.push(if self.is_restricted { " AND " } else { " WHERE " }).append(part.clone());
+            statement
+        });
+        whole.into_iter().chain(parts).map(|mut statement| {
+            statement.append(self.tail.clone());
+            statement
+        })
+    }
+
+    /// Adds the record of a row to the page. One more than fits tells that there is a next page, which begins after
+    /// the position of the last one that did.
+    fn take(&self, row: &Row<'_>, listed: &mut Listed, position: &mut String) -> Result<(), db::Error> {
+        let is_full = |listed: &Listed| listed.ends.len() == self.limit || self.bytes_max <= listed.json.len();
+        if listed.next.is_some() {
+            return Ok(());
+        }
+        if is_full(listed) {
+            listed.next = Some(std::mem::take(position));
+            return Ok(());
+        }
+        if !listed.ends.is_empty() {
+            listed.json.push(b',');
+        }
+        self.projection.write(row, 0, &mut listed.json)?;
+        listed.ends.push(listed.json.len());
+        if is_full(listed) {
+            *position = self.order.position(row, self.projection.width())?;
+        }
+        Ok(())
     }
 }
 
 /// Reads a page, its rows straight into one buffer.
 pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
-    let mut json = Vec::with_capacity(4_096);
-    let mut ends = Vec::new();
-    let (mut count, mut next, mut position) = (0, None, String::new());
-    let keys = plan.projection.width();
-    let statement = plan.statement();
-    tx.each(&statement.sql, &statement.values, &mut |row| {
-        if next.is_some() {
-            return Ok(());
+    let mut listed = Listed { json: Vec::with_capacity(16 << 10), ends: Vec::new(), next: None, total: None };
+    let mut position = String::new();
+    let after = plan.after(tx)?;
+    for statement in plan.statements(&after) {
+        tx.each(&statement.sql, &statement.values, &mut |row| plan.take(row, &mut listed, &mut position))?;
+        if listed.next.is_some() {
+            break;
         }
-        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
-            next = Some(std::mem::take(&mut position));
-            return Ok(());
-        }
-        if 0 < count {
-            json.push(b',');
-        }
-        plan.projection.write(row, 0, &mut json)?;
-        count += 1;
-        ends.push(json.len());
-        if count == plan.limit || PAGE_BYTES_MAX <= json.len() {
-            position = plan.order.position(row, keys)?;
-        }
-        Ok(())
-    })?;
-    let total = match &plan.total {
-        Some(statement) => Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0)),
-        None => None,
-    };
-    Ok(Listed { json, ends, next, total })
+    }
+    if let Some(statement) = &plan.total {
+        listed.total = Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0));
+    }
+    Ok(listed)
 }
 
 /// The whole answer: the records, and what is true of the list.
@@ -180,6 +214,13 @@ pub(super) fn one(projection: &Projection, entry: &Entry, joins: Statement, with
     projection.select(ALIAS, &mut columns);
     let mut statement = Statement::new(format!("{columns} FROM {} AS {ALIAS}", quoted(&entry.table)));
     statement.append(joins);
+    statement
+}
+
+/// The statement that reads one record, if the rule lets the caller reach it.
+pub(super) fn sought(projection: &Projection, entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = one(projection, entry, Statement::default(), false);
+    seek(&mut statement, id, rule);
     statement
 }
 

@@ -26,6 +26,6 @@ mod statement;
 mod store;
 mod write;
 
-pub use api::RecordsApi;
+pub use api::{EXPORTS_MAX, RecordsApi};
 pub use document::describe;
 pub use error::{Error, PROBLEMS};

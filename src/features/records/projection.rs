@@ -1,16 +1,17 @@
 //! Which members of a record are shown, and how a row becomes JSON without anything in between.
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use crate::base::Timestamp;
-use crate::db::record_tables::quoted;
+use crate::base::text::write_json;
 use crate::db::{self, Row, Value};
-use crate::features::collections::{Entry, FieldType};
+use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};
 
 /// Columns of a table in the order in which they are selected and written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Projection {
-    members: Vec<Member>,
+    members: Vec<Arc<Member>>,
     /// Records that this one refers to, shown under `expand`.
     pub expanded: Vec<Expanded>,
 }
@@ -24,73 +25,25 @@ pub(super) struct Expanded {
     pub projection: Projection,
 }
 
-#[derive(Clone, Debug)]
-struct Member {
-    column: String,
-    /// The name as JSON has it, with its colon: `"title":`.
-    key: String,
-    shape: Shape,
-}
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    Text,
-    Number,
-    Bool,
-    Moment,
-    /// JSON already.
-    Json,
-}
-
-/// What every record has.
-pub(super) const OWN: [(&str, Shape); 3] =
-    [("id", Shape::Text), ("createdAt", Shape::Moment), ("updatedAt", Shape::Moment)];
-/// What is shown of an account.
-pub(super) const OF_USERS: [(&str, Shape); 3] = [("id", Shape::Text), ("name", Shape::Text), ("role", Shape::Text)];
-
-impl Shape {
-    pub fn of(field_type: FieldType, multiple: bool) -> Self {
-        match field_type {
-            FieldType::Integer | FieldType::Number => Self::Number,
-            FieldType::Bool => Self::Bool,
-            FieldType::Datetime => Self::Moment,
-            FieldType::Json => Self::Json,
-            FieldType::Select if multiple => Self::Json,
-            _ => Self::Text,
-        }
-    }
-}
-
 impl Projection {
     /// Everything that may be seen of the records of a collection.
     pub fn whole(entry: &Entry, with_hidden: bool) -> Self {
-        let mut projection = Self::default();
-        for (name, shape) in OWN {
-            projection.add(name, shape);
-        }
-        for judge in entry.judges.iter().filter(|it| with_hidden || !it.field.hidden) {
-            projection.add(&judge.field.name, Shape::of(judge.field.field_type, judge.field.is_multiple()));
-        }
-        projection
+        let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| &it.member);
+        Self { members: OWN_MEMBERS.iter().chain(seen).cloned().collect(), expanded: Vec::new() }
+    }
+
+    /// What is shown of a record to whoever wrote it, but must not read it.
+    pub fn bare() -> Self {
+        Self { members: OWN_MEMBERS.to_vec(), expanded: Vec::new() }
     }
 
     /// Everything that is shown of an account.
     pub fn of_users() -> Self {
-        let mut projection = Self::default();
-        for (name, shape) in OF_USERS {
-            projection.add(name, shape);
-        }
-        projection
-    }
-
-    fn add(&mut self, name: &str, shape: Shape) {
-        let key = format!("{}:", serde_json::Value::from(name));
-        self.members.push(Member { column: name.to_owned(), key, shape });
+        Self { members: MEMBERS_OF_USERS.to_vec(), expanded: Vec::new() }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|it| it.column.as_str())
+        self.members.iter().map(|it| it.name.as_str())
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -99,7 +52,7 @@ impl Projection {
 
     /// Keeps only these members, in the order of the record.
     pub fn keep(&mut self, names: &[&str]) {
-        self.members.retain(|it| names.contains(&it.column.as_str()));
+        self.members.retain(|it| names.contains(&it.name.as_str()));
     }
 
     /// How many columns [`Projection::select`] names.
@@ -113,12 +66,23 @@ impl Projection {
             if !sql.is_empty() && !sql.ends_with(' ') {
                 sql.push_str(", ");
             }
-            // Writing to a string cannot fail.
-            let _ = write!(sql, "{alias}.{}", quoted(&member.column));
+            sql.push_str(alias);
+            sql.push('.');
+            sql.push_str(&member.column);
         }
         for expanded in &self.expanded {
+            // Writing to a string cannot fail.
             let _ = write!(sql, ", {}.id", expanded.alias);
             expanded.projection.select(&expanded.alias, sql);
+        }
+    }
+
+    /// Has a statement that writes return the version of the record and then the columns.
+    pub fn returning(&self, sql: &mut String) {
+        sql.push_str(" RETURNING _version");
+        for member in &self.members {
+            sql.push_str(", ");
+            sql.push_str(&member.column);
         }
     }
 
@@ -163,9 +127,7 @@ fn write_cell(cell: Value<'_>, shape: Shape, column: usize, out: &mut Vec<u8>) -
     // Writing to a vector cannot fail.
     match (cell, shape) {
         (Value::Null, _) => out.extend_from_slice(b"null"),
-        (Value::Text(text), Shape::Text) => {
-            let _ = serde_json::to_writer(out, text.as_ref());
-        }
+        (Value::Text(text), Shape::Text) => write_json(&text, out),
         (Value::Text(json), Shape::Json) => out.extend_from_slice(json.as_bytes()),
         (Value::Integer(flag), Shape::Bool) => {
             out.extend_from_slice(if flag == 0 { b"false" as &[u8] } else { b"true" });

@@ -9,6 +9,9 @@ const PARAMETERS_MAX: usize = 200;
 /// What can be asked for by name; `where[…]` besides.
 const KNOWN: [&str; 8] = ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand"];
 
+/// What is said of a name that looks like the rest of a filter.
+const ENCODE: &str = "is no parameter; in a filter, encode & as %26";
+
 /// The parameters of a list.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -26,6 +29,8 @@ impl Asked {
         let mut asked = Self::default();
         let mut faults = Vec::new();
         let mut seen: Vec<String> = Vec::new();
+        // As two signs in a row of a filter that was not encoded leave it.
+        let has_gap = query.contains("&&");
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let (name, value) = (name.into_owned(), value.into_owned());
             let mut fault =
@@ -53,6 +58,7 @@ impl Asked {
                 "expand" => asked.expand = Some(value),
                 _ => match condition(&name, value) {
                     Some(condition) => asked.conditions.push(condition),
+                    None if has_gap => fault("unknown", ENCODE),
                     None => fault("unknown", &hint(&name)),
                 },
             }
@@ -126,7 +132,7 @@ fn condition(name: &str, value: String) -> Option<Condition> {
 
 fn hint(name: &str) -> String {
     if name.is_empty() || name.contains([' ', '=', '\'', '"', '(']) {
-        return "is no parameter; in a filter, encode & as %26".to_owned();
+        return ENCODE.to_owned();
     }
     match nearest(name, KNOWN) {
         Some(meant) => format!("is no parameter; did you mean `{meant}`?"),

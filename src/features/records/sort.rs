@@ -11,11 +11,21 @@ use crate::http::Fault;
 
 /// Most keys of one order.
 const KEYS_MAX: usize = 8;
+/// Longest text that a cursor holds. With a longer one it names the record, since a cursor stands in an address.
+const TEXT_BYTES_MAX: usize = 200;
 
 /// The order of a list. The id breaks ties, in the direction of the last key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Order {
+    table: String,
     keys: Vec<Key>,
+}
+
+/// Where the next page begins: after the record that had these keys, or after where a record is now.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Position {
+    Values(Vec<Value<'static>>),
+    Record(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +39,7 @@ struct Key {
 impl Order {
     /// No order at all, in the place of one that was refused.
     pub fn none() -> Self {
-        Self { keys: Vec::new() }
+        Self { table: String::new(), keys: Vec::new() }
     }
 
     /// Reads `sort=-views,title`. Nothing is the order of the ids, which is that of their making.
@@ -74,7 +84,7 @@ impl Order {
                 keys.push(Key { column: "id".to_owned(), descending, nullable: false });
             }
         }
-        Ok(Self { keys })
+        Ok(Self { table: entry.table.clone(), keys })
     }
 
     /// Appends the keys as columns, so that the position of a row can be read from it.
@@ -95,8 +105,11 @@ impl Order {
     /// The position of a row whose keys begin at `from`.
     pub fn position(&self, row: &Row<'_>, from: usize) -> Result<String, db::Error> {
         let mut keys = Vec::with_capacity(self.keys.len());
+        let mut is_short = true;
         for column in from..from + self.keys.len() {
-            keys.push(match row.cell(column)? {
+            let cell = row.cell(column)?;
+            is_short &= !matches!(&cell, Value::Text(text) if TEXT_BYTES_MAX < text.len());
+            keys.push(match cell {
                 Value::Integer(number) => json!(number),
                 // As bits: a fraction in words may not come back the same.
                 Value::Real(number) => json!({ "bits": number.to_bits() }),
@@ -104,41 +117,84 @@ impl Order {
                 Value::Null | Value::Bytes(_) => Json::Null,
             });
         }
-        Ok(Json::Array(keys).to_string())
+        let id = keys.last().cloned().unwrap_or_default();
+        Ok(if is_short { Json::Array(keys) } else { id }.to_string())
     }
 
-    /// The condition that only what comes after a position fulfills. Nothing if it is no position of this order.
-    pub fn after(&self, position: &str, statement: &mut Statement) -> Option<()> {
-        let Ok(Json::Array(position)) = serde_json::from_str(position) else { return None };
-        let values: Vec<_> = position.iter().map(value).collect::<Option<_>>()?;
-        if values.len() != self.keys.len() {
-            return None;
+    /// The position that a text says. Nothing if it is none of this order.
+    pub fn read_position(&self, text: &str) -> Option<Position> {
+        match serde_json::from_str(text).ok()? {
+            Json::Array(keys) if keys.len() == self.keys.len() => {
+                Some(Position::Values(keys.iter().map(value).collect::<Option<_>>()?))
+            }
+            Json::String(id) => Some(Position::Record(id)),
+            _ => None,
         }
-        let one_way = self.keys.iter().all(|it| it.descending == self.keys[0].descending);
+    }
+
+    /// The statement that reads the keys of a record.
+    pub fn where_it_stands(&self, id: &str) -> Statement {
+        let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
+        let mut statement =
+            Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), quoted(&self.table)));
+        statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
+        statement
+    }
+
+    /// How many keys there are.
+    pub fn width(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The conditions that what comes after a position fulfills, in the order in which their rows come. With null
+    /// joined by OR to the rest, no index would lead there.
+    pub fn after(&self, values: &[Value<'static>]) -> Vec<Statement> {
+        let Some((first, rest)) = self.keys.split_first() else { return Vec::new() };
+        let one_way = rest.iter().all(|it| it.descending == first.descending);
         // A null sorts below everything: going up it lies behind already, going down it is still to come.
         let is_plain = |(key, value): (&Key, &Value<'_>)| *value != Value::Null && !(key.nullable && key.descending);
-        if one_way && self.keys.iter().zip(&values).all(is_plain) {
-            let columns: Vec<_> = self.keys.iter().map(Key::named).collect();
-            statement.push(&format!("({})", columns.join(", ")));
-            statement.push(if self.keys[0].descending { " < (" } else { " > (" });
-            for (index, value) in values.into_iter().enumerate() {
-                statement.push(if index == 0 { "" } else { ", " }).bind(value);
-            }
-            statement.push(")");
-            return Some(());
+        if !one_way || !rest.iter().zip(&values[1..]).all(is_plain) {
+            return vec![self.beyond(values)];
         }
-        statement.push("(");
+        let column = first.named();
+        if values[0] == Value::Null {
+            let mut among_nulls = Statement::new(format!("{column} IS NULL AND "));
+            compare(rest, &values[1..], &mut among_nulls);
+            let values = (!first.descending).then(|| Statement::new(format!("{column} IS NOT NULL")));
+            [among_nulls].into_iter().chain(values).collect()
+        } else {
+            let mut among_values = Statement::default();
+            compare(&self.keys, values, &mut among_values);
+            let nulls = (first.nullable && first.descending).then(|| Statement::new(format!("{column} IS NULL")));
+            [among_values].into_iter().chain(nulls).collect()
+        }
+    }
+
+    /// What comes after `values`, whichever way each key goes and wherever null may be.
+    fn beyond(&self, values: &[Value<'static>]) -> Statement {
+        let mut statement = Statement::new("(");
         for (index, key) in self.keys.iter().enumerate() {
             statement.push(if index == 0 { "(" } else { " OR (" });
-            for (before, value) in self.keys.iter().zip(&values).take(index) {
+            for (before, value) in self.keys.iter().zip(values).take(index) {
                 statement.push(&before.named()).push(" IS NOT DISTINCT FROM ").bind(value.clone()).push(" AND ");
             }
-            key.beyond(&values[index], statement);
+            key.beyond(&values[index], &mut statement);
             statement.push(")");
         }
         statement.push(")");
-        Some(())
+        statement
     }
+}
+
+/// Compares keys that all go one way with values that are not null.
+fn compare(keys: &[Key], values: &[Value<'static>], statement: &mut Statement) {
+    let columns: Vec<_> = keys.iter().map(Key::named).collect();
+    let descending = keys.first().is_some_and(|it| it.descending);
+    statement.push(&format!("({}) {} (", columns.join(", "), if descending { "<" } else { ">" }));
+    for (index, value) in values.iter().enumerate() {
+        statement.push(if index == 0 { "" } else { ", " }).bind(value.clone());
+    }
+    statement.push(")");
 }
 
 impl Key {

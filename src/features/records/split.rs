@@ -1,9 +1,12 @@
 //! Cuts a file into its records while it arrives: lines, the items of one JSON array, or the rows of CSV.
+use std::collections::HashSet;
+
 use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value as Json};
 
 use crate::base::text::nearest;
 use crate::features::collections::{Entry, FieldType};
+use crate::http::input::Body as Document;
 
 /// Largest record of a file. What is longer is no record, and would fill the memory.
 const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -52,6 +55,8 @@ impl Format {
 pub(super) struct Piece {
     /// The line that it begins on, from 1.
     pub line: u64,
+    /// How long it is.
+    pub bytes: usize,
     pub content: Content,
 }
 
@@ -70,37 +75,67 @@ pub(super) enum Content {
 pub(super) struct Unreadable(pub String);
 
 /// Takes a file in parts.
-pub(super) enum Splitter {
+pub(super) struct Splitter {
+    /// What may be a byte order mark, while the file is too short to tell.
+    head: Option<Vec<u8>>,
+    kind: Kind,
+}
+
+enum Kind {
     Lines(Lines),
     Items(Items),
     Rows(Box<Rows>),
 }
 
+/// What Windows writes before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 impl Splitter {
     pub fn new(format: Format, entry: &Entry) -> Self {
-        match format {
-            Format::Ndjson => Self::Lines(Lines { part: Vec::new(), line: 1, too_long: false }),
-            Format::Json => Self::Items(Items::default()),
-            Format::Csv => Self::Rows(Box::new(Rows::new(entry))),
-        }
+        Self::of(match format {
+            Format::Ndjson => Kind::Lines(Lines { part: Vec::new(), line: 1, too_long: false }),
+            Format::Json => Kind::Items(Items::default()),
+            Format::Csv => Kind::Rows(Box::new(Rows::new(entry))),
+        })
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { head: Some(Vec::new()), kind }
     }
 
     /// Takes the next bytes, and hands out the records that end in them.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
-        match self {
-            Self::Lines(lines) => lines.push(bytes, out),
-            Self::Items(items) => return items.push(bytes, out),
-            Self::Rows(rows) => return rows.push(bytes, out),
+        let Some(mut head) = self.head.take() else { return self.kind.push(bytes, out) };
+        head.extend_from_slice(bytes);
+        if head.len() < BYTE_ORDER_MARK.len() {
+            self.head = Some(head);
+            return Ok(());
         }
-        Ok(())
+        self.kind.push(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head), out)
     }
 
     /// Hands out what is left at the end of the file.
     pub fn end(&mut self, out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        if let Some(head) = self.head.take().filter(|it| !it.is_empty()) {
+            self.kind.push(&head, out)?;
+        }
+        match &mut self.kind {
+            Kind::Lines(lines) => lines.push(b"\n", out),
+            Kind::Items(items) => return items.end(),
+            Kind::Rows(rows) => return rows.push(b"", out),
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
         match self {
-            Self::Lines(lines) => lines.push(b"\n", out),
-            Self::Items(items) => return items.end(),
-            Self::Rows(rows) => return rows.push(b"", out),
+            // Nothing would say to CSV that the file is over.
+            _ if bytes.is_empty() => {}
+            Self::Lines(lines) => lines.push(bytes, out),
+            Self::Items(items) => return items.push(bytes, out),
+            Self::Rows(rows) => return rows.push(bytes, out),
         }
         Ok(())
     }
@@ -129,10 +164,11 @@ impl Lines {
             let line = self.line;
             self.line += 1;
             if std::mem::take(&mut self.too_long) {
-                out.push(Piece { line, content: Content::Broken(too_long()) });
+                out.push(Piece { line, bytes: 0, content: Content::Broken(too_long()) });
             } else if !self.part.trim_ascii().is_empty() {
+                let bytes = self.part.len();
                 let content = Content::Json(std::mem::take(&mut self.part));
-                out.push(Piece { line, content });
+                out.push(Piece { line, bytes, content });
             }
             self.part.clear();
         }
@@ -175,6 +211,10 @@ impl Items {
                     }
                     b'}' | b']' => self.depth -= 1,
                     b',' if self.depth == 1 => {
+                        if self.part.trim_ascii().is_empty() {
+                            let content = Content::Broken("is missing before a comma".to_owned());
+                            out.push(Piece { line: self.line + 1, bytes: 0, content });
+                        }
                         self.hand_out(out);
                         continue;
                     }
@@ -208,7 +248,8 @@ impl Items {
     fn hand_out(&mut self, out: &mut Vec<Piece>) {
         let text = std::mem::take(&mut self.part);
         if !text.trim_ascii().is_empty() {
-            out.push(Piece { line: self.began, content: Content::Json(text) });
+            let bytes = text.len();
+            out.push(Piece { line: self.began, bytes, content: Content::Json(text) });
         }
     }
 
@@ -227,6 +268,8 @@ pub(super) struct Rows {
     cells_used: usize,
     ends: Vec<usize>,
     ends_used: usize,
+    /// Of the row so far.
+    quotes: usize,
     line: u64,
 }
 
@@ -260,6 +303,7 @@ impl Rows {
             cells_used: 0,
             ends: vec![0; 64],
             ends_used: 0,
+            quotes: 0,
             line: 1,
         }
     }
@@ -270,6 +314,7 @@ impl Rows {
             let line = self.line;
             let (cells, ends) = (&mut self.cells[self.cells_used..], &mut self.ends[self.ends_used..]);
             let (outcome, read, written, ended) = self.reader.read_record(bytes, cells, ends);
+            self.quotes += bytes[..read].iter().filter(|it| **it == b'"').count();
             bytes = &bytes[read..];
             self.cells_used += written;
             self.ends_used += ended;
@@ -286,14 +331,16 @@ impl Rows {
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {
                     self.line = self.reader.line();
-                    let row = self.row();
-                    (self.cells_used, self.ends_used) = (0, 0);
+                    let bytes = self.cells_used;
+                    let is_cut = is_end && self.quotes % 2 == 1;
+                    let row = if is_cut { Err("the file ends within quotes".to_owned()) } else { self.row() };
+                    (self.cells_used, self.ends_used, self.quotes) = (0, 0, 0);
                     match &self.columns {
                         None => self.columns = Some(self.header(row.map_err(Unreadable)?)?),
                         Some(columns) => {
                             let content = row.and_then(|row| members(columns, row));
                             let content = content.map_or_else(Content::Broken, Content::Members);
-                            out.push(Piece { line, content });
+                            out.push(Piece { line, bytes, content });
                         }
                     }
                 }
@@ -314,7 +361,7 @@ impl Rows {
 
     fn header(&self, names: Vec<String>) -> Result<Vec<(String, Option<Cell>)>, Unreadable> {
         let column = |name: String| {
-            let name = name.trim().trim_start_matches('\u{feff}').to_owned();
+            let name = name.trim().to_owned();
             let cell = self.known.iter().find(|(it, _)| *it == name).map(|(_, it)| *it);
             match (cell, nearest(&name, self.known.iter().map(|(it, _)| it.as_str()))) {
                 (None, Some(meant)) => {
@@ -324,7 +371,12 @@ impl Rows {
                 (cell, _) => Ok((name, cell)),
             }
         };
-        names.into_iter().map(column).collect()
+        let columns: Vec<_> = names.into_iter().map(column).collect::<Result<_, _>>()?;
+        let mut seen = HashSet::new();
+        match columns.iter().find(|(name, _)| !seen.insert(name)) {
+            Some((name, _)) => Err(Unreadable(format!("the column `{name}` is there twice"))),
+            None => Ok(columns),
+        }
     }
 }
 
@@ -338,22 +390,37 @@ fn members(columns: &[(String, Option<Cell>)], row: Vec<String>) -> Result<Map<S
         if text.is_empty() {
             continue;
         }
+        if text.contains('\0') {
+            return Err(format!("`{name}`: must not contain U+0000"));
+        }
         let value = match cell {
             Some(Cell::Number) => {
-                text.parse::<i64>().map(Json::from).or_else(|_| text.parse::<f64>().map(Json::from)).ok()
+                let fraction = || text.parse::<f64>().ok().filter(|it| it.is_finite()).map(Json::from);
+                text.parse::<i64>().ok().map(Json::from).or_else(fraction)
             }
             Some(Cell::Bool) => match text.as_str() {
                 "true" | "1" => Some(true.into()),
                 "false" | "0" => Some(false.into()),
                 _ => None,
             },
-            Some(Cell::Json) => serde_json::from_str(&text).ok(),
+            Some(Cell::Json) => json(&text).map_err(|reason| format!("`{name}`: {reason}"))?,
             Some(Cell::Text) | None => Some(unescaped(&text).into()),
         };
         // What is not what it should be is sent as the text that it is, and judged like one.
         members.insert(name.clone(), value.unwrap_or(Json::String(text)));
     }
     Ok(members)
+}
+
+/// The JSON in a cell; nothing if it is none.
+fn json(text: &str) -> Result<Option<Json>, String> {
+    match Document::read(text.as_bytes()) {
+        Err(_) => Ok(None),
+        Ok(Document { value, faults }) => match faults.into_iter().next() {
+            None => Ok(Some(value)),
+            Some(fault) => Err(fault.detail),
+        },
+    }
 }
 
 /// How a spreadsheet recognizes a formula.
@@ -389,18 +456,18 @@ mod tests {
     }
 
     fn lines() -> Splitter {
-        Splitter::Lines(Lines { part: Vec::new(), line: 1, too_long: false })
+        Splitter::of(Kind::Lines(Lines { part: Vec::new(), line: 1, too_long: false }))
     }
 
     fn items() -> Splitter {
-        Splitter::Items(Items::default())
+        Splitter::of(Kind::Items(Items::default()))
     }
 
     fn rows() -> Splitter {
         let known = [("id", Cell::Text), ("n", Cell::Number), ("b", Cell::Bool), ("j", Cell::Json)];
         let known = known.map(|(name, cell)| (name.to_owned(), cell)).into();
         let (cells, ends) = (vec![0; 8], vec![0; 2]);
-        Splitter::Rows(Box::new(Rows {
+        Splitter::of(Kind::Rows(Box::new(Rows {
             reader: Reader::new(),
             columns: None,
             known,
@@ -408,8 +475,9 @@ mod tests {
             cells_used: 0,
             ends,
             ends_used: 0,
+            quotes: 0,
             line: 1,
-        }))
+        })))
     }
 
     /// A network cuts where it likes.

@@ -1,7 +1,8 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
 use super::body::{self, Write};
-use super::error::Error;
-use super::import::Row;
+use super::error::{self, Error};
+use super::import::{RefusedRecord, Row};
+use super::list;
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
@@ -20,55 +21,98 @@ pub(super) struct Found {
     pub version: i64,
 }
 
-/// Adds a record.
-pub(super) fn insert(
-    tx: &mut Tx<'_>,
+/// The statement that adds a record, and returns its version and what `returned` shows.
+pub(super) fn insertion(
     entry: &Entry,
     id: &str,
     now: Timestamp,
-    values: &[(usize, Stored)],
-) -> Result<(), Error> {
-    let mut statement =
-        Statement::new(format!("INSERT INTO {} (id, _version, \"createdAt\", \"updatedAt\"", quoted(&entry.table)));
-    for (position, _) in values {
-        statement.push(", ").push(&quoted(&entry.judges[*position].field.name));
+    values: Vec<(usize, Stored)>,
+    returned: &Projection,
+) -> Statement {
+    let mut statement = Statement::new("INSERT INTO ");
+    statement.push(&quoted(&entry.table)).push(" (id, _version, \"createdAt\", \"updatedAt\"");
+    for (position, _) in &values {
+        statement.push(", ").push(&entry.judges[*position].member.column);
     }
     statement.push(") VALUES (").bind(id.to_owned()).push(", 1, ").bind(now).push(", ").bind(now);
-    let mut all = statement.values;
-    let mut sql = statement.sql;
     for (_, value) in values {
-        all.push(value.as_value());
-        sql.push_str(&format!(", ${}", all.len()));
+        statement.push(", ").bind(value);
     }
-    sql.push(')');
-    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+    statement.push(")");
+    returned.returning(&mut statement.sql);
+    statement
 }
 
-/// Changes the columns that are sent, and counts the change.
-pub(super) fn update(
-    tx: &mut Tx<'_>,
+/// The statement that finds a record which is not there yet, if a rule would be true for it.
+pub(super) fn would_be(
     entry: &Entry,
     id: &str,
     now: Timestamp,
     values: &[(usize, Stored)],
-) -> Result<(), Error> {
-    let mut sql = format!("UPDATE {} SET _version = _version + 1, \"updatedAt\" = $1", quoted(&entry.table));
-    let mut all: Vec<Value<'_>> = vec![now.into(), id.into()];
-    for (position, value) in values {
-        all.push(value.as_value());
-        sql.push_str(&format!(", {} = ${}", quoted(&entry.judges[*position].field.name), all.len()));
+    rule: Statement,
+) -> Statement {
+    let mut statement = Statement::new("SELECT 1 FROM (SELECT ");
+    statement.bind(id.to_owned()).push(" AS id, ").bind(now).push(" AS \"createdAt\", ");
+    statement.bind(now).push(" AS \"updatedAt\"");
+    for (position, judge) in entry.judges.iter().enumerate() {
+        let value = values.iter().find(|(it, _)| *it == position).map_or(Value::Null, |(_, it)| it.clone().into());
+        statement.push(", ").bind(value).push(" AS ").push(&judge.member.column);
     }
-    sql.push_str(" WHERE id = $2");
-    tx.execute(&sql, &all).map(drop).map_err(|error| refused(entry, error))
+    statement.push(&format!(") AS {ALIAS} WHERE (")).append(rule).push(")");
+    statement
 }
 
-/// Removes a record.
-pub(super) fn delete(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Error> {
-    let sql = format!("DELETE FROM {} WHERE id = $1", quoted(&entry.table));
-    tx.execute(&sql, &[id.into()]).map(drop).map_err(|error| match error {
-        db::Error::Conflict { .. } => Error::InUse,
-        error => error.into(),
-    })
+/// The statement that changes the columns that are sent, counts the change, and returns the version and what
+/// `returned` shows. Without columns nothing is changed, and it only reads.
+pub(super) fn change(
+    entry: &Entry,
+    id: &str,
+    now: Timestamp,
+    values: Vec<(usize, Stored)>,
+    rule: Option<Statement>,
+    returned: &Projection,
+) -> Statement {
+    if values.is_empty() {
+        return list::sought(returned, entry, id, rule);
+    }
+    let mut statement = Statement::new("UPDATE ");
+    statement.push(&quoted(&entry.table)).push(" AS ").push(ALIAS);
+    statement.push(" SET _version = _version + 1, \"updatedAt\" = ").bind(now);
+    for (position, value) in values {
+        statement.push(", ").push(&entry.judges[position].member.column).push(" = ").bind(value);
+    }
+    list::seek(&mut statement, id, rule);
+    returned.returning(&mut statement.sql);
+    statement
+}
+
+/// Runs a statement that writes one record and returns it. Nothing if there is no such record, or none that the rule
+/// lets the caller reach.
+pub(super) fn write(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    statement: &Statement,
+    returned: &Projection,
+) -> Result<Option<Found>, Error> {
+    find(tx, statement, returned).map_err(|error| refused(entry, error))
+}
+
+/// The statement that removes a record, if the rule lets the caller.
+pub(super) fn deletion(entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = Statement::new(format!("DELETE FROM {} AS {ALIAS}", quoted(&entry.table)));
+    list::seek(&mut statement, id, rule);
+    statement
+}
+
+/// Removes the one record that a statement is about.
+pub(super) fn delete(tx: &mut Tx<'_>, deletion: &Statement) -> Result<(), Error> {
+    match tx.execute(&deletion.sql, &deletion.values) {
+        Ok(0) => Err(Error::NotFound),
+        Ok(_) => Ok(()),
+        Err(db::Error::Conflict { .. }) => Err(Error::InUse),
+        Err(db::Error::TooDeep) => Err(Error::TooDeep),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The values that a record has in some of its fields.
@@ -77,17 +121,36 @@ pub(super) fn values(tx: &mut Tx<'_>, entry: &Entry, id: &str, positions: &[usiz
     let sql = format!("SELECT {} FROM {} WHERE id = $1", columns.join(", "), quoted(&entry.table));
     let mut found = Vec::new();
     tx.each(&sql, &[id.into()], &mut |row| {
-        for column in 0..positions.len() {
-            found.push(match row.cell(column)? {
-                Value::Integer(number) => Stored::Integer(number),
-                Value::Real(number) => Stored::Real(number),
-                Value::Text(text) => Stored::Text(text.into_owned()),
-                Value::Null | Value::Bytes(_) => Stored::Null,
-            });
-        }
+        found = stored(row, positions.len())?;
         Ok(())
     })?;
     Ok(found)
+}
+
+/// The values that a statement selects of one record, if it is there.
+pub(super) fn keys(
+    tx: &mut Tx<'_>,
+    statement: &Statement,
+    width: usize,
+) -> Result<Option<Vec<Value<'static>>>, db::Error> {
+    let mut found = None;
+    tx.each(&statement.sql, &statement.values, &mut |row| {
+        found = Some(stored(row, width)?.into_iter().map(Value::from).collect());
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn stored(row: &db::Row<'_>, width: usize) -> Result<Vec<Stored>, db::Error> {
+    let cell = |column| {
+        Ok(match row.cell(column)? {
+            Value::Integer(number) => Stored::Integer(number),
+            Value::Real(number) => Stored::Real(number),
+            Value::Text(text) => Stored::Text(text.into_owned()),
+            Value::Null | Value::Bytes(_) => Stored::Null,
+        })
+    };
+    (0..width).map(cell).collect()
 }
 
 /// The new values of a change, given what the record has.
@@ -181,8 +244,7 @@ pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     pub imported: u64,
-    /// By line.
-    pub refused: Vec<(u64, Vec<Fault>)>,
+    pub refused: Vec<RefusedRecord>,
 }
 
 /// Adds the records of a batch, each of which is taken or refused alone. No statement fails here, since one that did
@@ -204,7 +266,7 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
         };
         let faults = dangling(tx, entry, &positioned)?;
         if !faults.is_empty() {
-            done.refused.push((row.line, faults));
+            done.refused.push(RefusedRecord { line: row.line, errors: faults });
             continue;
         }
         let mut values: Vec<Value<'_>> = vec![(&row.id).into(), row.created_at.into(), row.updated_at.into()];
@@ -212,7 +274,24 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
         if tx.execute(&sql, &values)? == 1 {
             done.imported += 1;
         } else {
-            done.refused.push((row.line, taken(tx, entry, row)?));
+            done.refused.push(RefusedRecord { line: row.line, errors: taken(tx, entry, row)? });
+        }
+    }
+    Ok(done)
+}
+
+/// What would become of a batch. Records of the same file are not seen, so relations to them are taken on trust.
+pub(super) fn look_at_import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
+    let mut done = Imported::default();
+    for row in rows {
+        let is_outward = |position: &usize| entry.judges[*position].field.collection.as_deref() != Some(entry.name());
+        let outward: Vec<_> = row.values.iter().cloned().enumerate().filter(|(it, _)| is_outward(it)).collect();
+        let mut errors = dangling(tx, entry, &outward)?;
+        errors.extend(taken(tx, entry, row)?);
+        if errors.is_empty() {
+            done.imported += 1;
+        } else {
+            done.refused.push(RefusedRecord { line: row.line, errors });
         }
     }
     Ok(done)
@@ -220,15 +299,23 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
 
 /// The fields of a record that another one has the values of.
 fn taken(tx: &mut Tx<'_>, entry: &Entry, row: &Row) -> Result<Vec<Fault>, db::Error> {
-    let id = Stored::Text(row.id.clone());
-    let unique = entry.judges.iter().zip(&row.values).filter(|(judge, _)| judge.field.unique);
-    let unique = unique.map(|(judge, value)| (judge.field.name.as_str(), value));
     let mut faults = Vec::new();
-    for (name, value) in [("id", &id)].into_iter().chain(unique) {
-        let sql = format!("SELECT 1 FROM {} WHERE {} = $1", quoted(&entry.table), quoted(name));
-        if tx.find(&sql, &[value.as_value()], |row| row.integer(0))?.is_some() {
-            faults.push(Fault::new(body::pointer(name), "not-unique", "another record has this value"));
+    for fields in [vec!["id".to_owned()]].into_iter().chain(entry.collection.unique_fields()) {
+        let tests: Vec<_> = fields.iter().zip(1..).map(|(it, hole)| format!("{} = ${hole}", quoted(it))).collect();
+        let sql = format!("SELECT 1 FROM {} WHERE {}", quoted(&entry.table), tests.join(" AND "));
+        let values: Vec<_> = fields.iter().map(|it| value_of(entry, row, it)).collect();
+        if tx.find(&sql, &values, |row| row.integer(0))?.is_some() {
+            faults.extend(fields.iter().map(|it| error::not_unique(it)));
         }
     }
     Ok(faults)
+}
+
+fn value_of<'a>(entry: &Entry, row: &'a Row, name: &str) -> Value<'a> {
+    match name {
+        "id" => (&row.id).into(),
+        "createdAt" => row.created_at.into(),
+        "updatedAt" => row.updated_at.into(),
+        _ => entry.field(name).and_then(|(it, _)| row.values.get(it)).map_or(Value::Null, Stored::as_value),
+    }
 }

@@ -35,29 +35,33 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.create, "make")?;
         let bytes = bytes.as_ref().map_err(Problem::clone)?;
-        let sent = body::read(bytes, &entry, Meant::Whole, asker.sees_hidden)?;
-        let values = set(sent);
+        let values = set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
         let now = self.clock.now();
-        let rule = asker.rule_about(&entry.rules.create, &named(&entry, &values));
-        let is_judged = rule.is_some();
-        let mut judged = list::one(&Projection::default(), &entry, Statement::default(), false);
-        list::seek(&mut judged, id, rule);
         let answer = Answer::new(asker, &entry, id);
+        let rule = asker.rule_about(&entry, &entry.rules.create, &values);
+        let judged = rule.map(|it| store::would_be(&entry, id, now, &values, it));
+        let insertion = store::insertion(&entry, id, now, values, &answer.returned);
 
-        let (tenant, id) = (caller.tenant(), id.to_owned());
-        let (written, target, catalogue) = (values.clone(), Arc::clone(&entry), Arc::clone(&known));
+        let (target, catalogue) = (Arc::clone(&entry), Arc::clone(&known));
         let outcome = self
             .db
-            .write(tenant, move |tx| {
+            .write(caller.tenant(), move |tx| {
                 catalogue.must_be_current(tx)?;
-                store::insert(tx, &target, &id, now, &written)?;
-                if is_judged && store::find(tx, &judged, &Projection::default())?.is_none() {
-                    return Err(Error::RuleDenied);
+                // First of all: what else is wrong would tell of records that the caller may not see.
+                if let Some(judged) = &judged {
+                    tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied)?;
                 }
-                answer.read(tx)
+                let made = store::write(tx, &target, &insertion, &answer.returned)?.ok_or(Error::NotFound)?;
+                answer.about(tx, made)
             })
             .await;
-        self.explain(caller, outcome, known, entry, values).await
+        match outcome {
+            Err(Error::RefersToNothing) => {
+                let values = set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+                Err(self.explained(caller, known, entry, values).await?)
+            }
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
+        }
     }
 
     pub(super) async fn change(
@@ -71,35 +75,37 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.update, "change")?;
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
-        let sent = body::read(bytes, &entry, change.meant, asker.sees_hidden)?;
+        let sent = Arc::new(body::read(bytes, &entry, change.meant, asker.sees_hidden)?);
         let now = self.clock.now();
         let answer = Answer::new(asker, &entry, &change.id);
-        let asker = asker.detached();
+        let judge = asker.detached();
 
-        let absolute = set(Sent(sent.0.clone()));
-        let (target, catalogue) = (Arc::clone(&entry), Arc::clone(&known));
+        let (target, catalogue, writes) = (Arc::clone(&entry), Arc::clone(&known), Arc::clone(&sent));
         let outcome = self
             .db
             .write(caller.tenant(), move |tx| {
                 catalogue.must_be_current(tx)?;
                 // The rule may ask for the new values, and these may depend on the old ones. What is wrong with
                 // them is told only to those whom the rule lets.
-                let values = store::resolved(tx, &target, &change.id, &sent.0);
-                let new = values.as_ref().map(|it| named(&target, it)).unwrap_or_default();
-                let mut judged = list::one(&Projection::default(), &target, Statement::default(), false);
-                list::seek(&mut judged, &change.id, asker.rule_about(&target.rules.update, &new));
-                let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
-                if !change.expected.allows(before.version) {
-                    return Err(Error::Stale);
+                let values = store::resolved(tx, &target, &change.id, &writes.0);
+                let new = values.as_deref().unwrap_or_default();
+                let rule = judge.rule_about(&target, &target.rules.update, new);
+                if values.is_err() || change.expected != IfMatch::Any {
+                    let judged = list::sought(&Projection::default(), &target, &change.id, rule.clone());
+                    let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
+                    if !change.expected.allows(before.version) {
+                        return Err(Error::Stale);
+                    }
                 }
-                let values = values?;
-                if !values.is_empty() {
-                    store::update(tx, &target, &change.id, now, &values)?;
-                }
-                answer.read(tx)
+                let update = store::change(&target, &change.id, now, values?, rule, &answer.returned);
+                let changed = store::write(tx, &target, &update, &answer.returned)?.ok_or(Error::NotFound)?;
+                answer.about(tx, changed)
             })
             .await;
-        self.explain(caller, outcome, known, entry, absolute).await
+        match outcome {
+            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, set(Sent::clone(&sent))).await?),
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
+        }
     }
 
     pub(super) async fn remove(
@@ -113,78 +119,69 @@ impl RecordsApi {
     ) -> Result<(), Error> {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
-        let mut judged = list::one(&Projection::default(), &entry, Statement::default(), false);
-        list::seek(&mut judged, id, asker.rule(&entry.rules.delete, ALIAS));
+        let rule = asker.rule(&entry.rules.delete, ALIAS);
+        let judged = list::sought(&Projection::default(), &entry, id, rule.clone());
+        let deletion = store::deletion(&entry, id, rule);
 
-        let (id, expected) = (id.to_owned(), expected.clone());
+        let expected = expected.clone();
         self.db
             .free(caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
-                let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
-                if !expected.allows(before.version) {
-                    return Err(Error::Stale);
+                if expected != IfMatch::Any {
+                    let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
+                    if !expected.allows(before.version) {
+                        return Err(Error::Stale);
+                    }
                 }
-                store::delete(tx, &entry, &id)
+                store::delete(tx, &deletion)
             })
             .await
     }
 
     /// Finds out which relation refers to nothing, in a transaction of its own: the one that failed is over.
-    async fn explain(
+    async fn explained(
         &self,
         caller: &Caller,
-        outcome: Result<Found, Error>,
         known: Arc<Catalogue>,
         entry: Arc<Entry>,
         values: Vec<(usize, Stored)>,
-    ) -> Result<Found, Error> {
-        if !matches!(outcome, Err(Error::RefersToNothing)) {
-            return outcome;
-        }
+    ) -> Result<Error, Error> {
         let look = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
             Ok::<_, Error>(store::dangling(tx, &entry, &values)?)
         };
-        match self.db.read(caller.tenant(), look).await? {
+        Ok(match self.db.read(caller.tenant(), look).await? {
             // It was made meanwhile, or something else was dropped: trying again tells.
-            faults if faults.is_empty() => Err(collections::Error::Outdated.into()),
-            faults => Err(Error::Invalid(faults)),
-        }
+            faults if faults.is_empty() => collections::Error::Outdated.into(),
+            faults => Error::Invalid(faults),
+        })
     }
 }
 
 /// What whoever wrote a record is shown of it: all that they may read, or only that it is there.
-#[derive(Clone)]
 struct Answer {
-    seen: Statement,
-    seen_projection: Projection,
-    bare: Statement,
-    bare_projection: Projection,
+    /// What the statement that writes returns.
+    returned: Projection,
+    /// What else to ask for, where the rule `view` depends on the record or on who asks.
+    judged: Option<(Statement, Projection)>,
 }
 
 impl Answer {
     fn new(asker: &Asker<'_>, entry: &Entry, id: &str) -> Self {
-        let seen_projection = Projection::whole(entry, asker.sees_hidden);
-        let mut seen = list::one(&seen_projection, entry, Statement::default(), false);
-        list::seek(&mut seen, id, asker.rule(&entry.rules.view, ALIAS));
-        let mut bare_projection = Projection::whole(entry, false);
-        bare_projection.keep(&["id", "createdAt", "updatedAt"]);
-        let mut bare = list::one(&bare_projection, entry, Statement::default(), false);
-        list::seek(&mut bare, id, None);
-        Self { seen, seen_projection, bare, bare_projection }
-    }
-
-    fn read(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
-        if let Some(found) = store::find(tx, &self.seen, &self.seen_projection)? {
-            return Ok(found);
+        let whole = Projection::whole(entry, asker.sees_hidden);
+        match asker.rule(&entry.rules.view, ALIAS) {
+            None => Self { returned: whole, judged: None },
+            Some(rule) => {
+                let seen = list::sought(&whole, entry, id, Some(rule));
+                Self { returned: Projection::bare(), judged: Some((seen, whole)) }
+            }
         }
-        store::find(tx, &self.bare, &self.bare_projection)?.ok_or(Error::NotFound)
     }
-}
 
-/// Values by the names of their fields.
-fn named(entry: &Entry, values: &[(usize, Stored)]) -> Vec<(String, Stored)> {
-    values.iter().map(|(position, value)| (entry.judges[*position].field.name.clone(), value.clone())).collect()
+    fn about(&self, tx: &mut Tx<'_>, written: Found) -> Result<Found, Error> {
+        let Some((seen, whole)) = &self.judged else { return Ok(written) };
+        Ok(store::find(tx, seen, whole)?.unwrap_or(written))
+    }
 }
 
 /// The values that are set as they were sent.

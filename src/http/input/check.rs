@@ -7,9 +7,6 @@ use super::document::{At, Faults};
 use super::shape::{Kind, Member, Range, Shapes, ToldBy};
 use crate::base::{Id, Timestamp, text};
 
-/// Longest name that is compared with the known ones for a near miss, in bytes:
-/// the comparison takes time in proportion to both lengths.
-const NEAR_MISS_BYTES_MAX: usize = 64;
 /// Largest whole number that a float holds exactly.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -110,8 +107,7 @@ fn check_members(
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = if name.len() <= NEAR_MISS_BYTES_MAX { text::nearest(name, known) } else { None };
-    match near {
+    match text::nearest(name, known) {
         Some(near) => format!("is not known here; did you mean `{near}`?"),
         None => "is not known here".to_owned(),
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use poem::http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use steading::App;
@@ -90,6 +92,12 @@ impl<'a> Ask<'a> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.into_body().into_string().await.expect("text");
         Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
+    }
+
+    /// The body of the answer, part by part, each made when it is asked for.
+    pub async fn stream(self) -> impl Stream<Item = std::io::Result<Bytes>> + Unpin {
+        let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
+        Box::pin(response.into_body().into_bytes_stream())
     }
 }
 

@@ -1,0 +1,56 @@
+//! The members of records as they are written, in SQL and in JSON: made once, needed by every request.
+use std::sync::{Arc, LazyLock};
+
+use super::model::{Field, FieldType};
+use crate::db::record_tables::quoted;
+
+/// A member of a record.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub name: String,
+    /// The name of its column as SQL takes it.
+    pub column: String,
+    /// The name as JSON has it, with its colon: `"title":`.
+    pub key: String,
+    pub shape: Shape,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Text,
+    Number,
+    Bool,
+    Moment,
+    /// JSON already.
+    Json,
+}
+
+/// What every record has.
+pub static OWN_MEMBERS: LazyLock<[Arc<Member>; 3]> = LazyLock::new(|| {
+    [("id", Shape::Text), ("createdAt", Shape::Moment), ("updatedAt", Shape::Moment)]
+        .map(|(name, shape)| member(name, shape))
+});
+
+/// What is shown of an account.
+pub static MEMBERS_OF_USERS: LazyLock<[Arc<Member>; 3]> =
+    LazyLock::new(|| ["id", "name", "role"].map(|name| member(name, Shape::Text)));
+
+impl Member {
+    pub(super) fn of(field: &Field) -> Arc<Self> {
+        let shape = match field.field_type {
+            FieldType::Integer | FieldType::Number => Shape::Number,
+            FieldType::Bool => Shape::Bool,
+            FieldType::Datetime => Shape::Moment,
+            FieldType::Json => Shape::Json,
+            FieldType::Select if field.is_multiple() => Shape::Json,
+            _ => Shape::Text,
+        };
+        member(&field.name, shape)
+    }
+}
+
+fn member(name: &str, shape: Shape) -> Arc<Member> {
+    let key = format!("{}:", serde_json::Value::from(name));
+    Arc::new(Member { name: name.to_owned(), column: quoted(name), key, shape })
+}
