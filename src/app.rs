@@ -207,10 +207,10 @@ impl App {
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
 async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> Result<(), collections::Error> {
-    catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Catalogue| {
+    catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Arc<Catalogue>| {
         if *tenant == TenantId::main() {
-            let (paths, schemas) = records::describe(catalogue);
-            documents.set_added(catalogue.generation, paths, schemas);
+            let catalogue = Arc::clone(catalogue);
+            documents.set_added(catalogue.generation, Box::new(move || records::describe(&catalogue)));
         }
     }));
     catalogues.current(&TenantId::main()).await.map(drop)
