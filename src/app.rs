@@ -31,6 +31,9 @@ use crate::work::{Lifecycle, Pool, Worker};
 /// How often settings that were reloaded reach the handling of requests.
 const POLICY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Most workers that wait for the disk at the same time: more than there are.
+const BACKGROUND_QUEUE_MAX: usize = 16;
+
 /// Everything open and ready. Features get the parts they need, never this.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -89,7 +92,7 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
         };
         let policy = Policy::from(settings.as_ref()).live();
-        let background = Pool::start("background", 1, 16)?;
+        let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX)?;
         let catalogues = Catalogues::new(db.clone());
         let collections = CollectionsApi {
             db: db.clone(),
@@ -204,10 +207,10 @@ impl App {
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
 async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> Result<(), collections::Error> {
-    catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Catalogue| {
+    catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Arc<Catalogue>| {
         if *tenant == TenantId::main() {
-            let (paths, schemas) = records::describe(catalogue);
-            documents.set_added(paths, schemas);
+            let catalogue = Arc::clone(catalogue);
+            documents.set_added(catalogue.generation, Box::new(move || records::describe(&catalogue)));
         }
     }));
     catalogues.current(&TenantId::main()).await.map(drop)

@@ -14,8 +14,12 @@ pub struct Server {
 impl Server {
     /// Starts a server on the folder `data` in `folder`, with `settings` from the environment.
     pub fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut process = command(folder, &["serve", "--listen", "127.0.0.1:0"])
-            .envs(settings.iter().copied())
+        Self::run(folder, command(folder, &["serve", "--listen", "127.0.0.1:0"]).envs(settings.iter().copied()))
+    }
+
+    /// Starts a server as `serve` says, with its log in `folder`.
+    pub fn run(folder: &Path, serve: &mut Command) -> Self {
+        let mut process = serve
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.join("log")).expect("a log"))
             .spawn()

@@ -12,6 +12,7 @@ pub struct HttpConfig {
     pub request_timeout_secs: u64,
     pub write_timeout_secs: u64,
     pub body_bytes_max: u64,
+    pub bodies_bytes_max: u64,
     pub body_bytes_per_sec_min: u64,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
@@ -27,6 +28,7 @@ impl Default for HttpConfig {
             request_timeout_secs: 60,
             write_timeout_secs: 30,
             body_bytes_max: 1 << 20,
+            bodies_bytes_max: 64 << 20,
             body_bytes_per_sec_min: 1_024,
             connections_max: 4_096,
             connections_per_address_max: 1_024,
@@ -44,6 +46,11 @@ impl HttpConfig {
         within(&mut faults, "request_timeout_secs", self.request_timeout_secs, 1..=3_600);
         within(&mut faults, "write_timeout_secs", self.write_timeout_secs, 1..=3_600);
         within(&mut faults, "body_bytes_max", self.body_bytes_max, 1_024..=64 << 20);
+        within(&mut faults, "bodies_bytes_max", self.bodies_bytes_max, 1 << 20..=1 << 40);
+        if self.bodies_bytes_max / 4 < self.body_bytes_max {
+            let text = "must be at least four times `body_bytes_max`: one address may have a quarter of it";
+            faults.push(("bodies_bytes_max", text.to_owned()));
+        }
         within(&mut faults, "body_bytes_per_sec_min", self.body_bytes_per_sec_min, 0..=1 << 20);
         within(&mut faults, "connections_max", self.connections_max as u64, 8..=1_000_000);
         within(&mut faults, "connections_per_address_max", self.connections_per_address_max as u64, 1..=1_000_000);

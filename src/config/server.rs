@@ -39,8 +39,9 @@ impl ServerConfig {
     pub(super) fn check(&self) -> Faults {
         let mut faults = Faults::new();
         if !self.public_url.is_empty() && !is_public_url(&self.public_url) {
-            let example = "\"https://api.example.com\", without a slash at its end";
-            faults.push(("public_url", format!("must be such as {example}, got {}", quoted(&self.public_url))));
+            // Not repeated: it may name a user with a password.
+            let text = "must be such as \"https://api.example.com\", without a slash at its end";
+            faults.push(("public_url", text.to_owned()));
         }
         if TRUSTED_PROXIES_MAX < self.trusted_proxies.len() {
             let got = self.trusted_proxies.len();

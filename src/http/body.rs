@@ -1,12 +1,13 @@
-//! The guard between a client's body and whoever reads it: not too much, not too slowly.
+//! The guard between a client's body and whoever reads it: not too much, not too slowly, and not too many at once.
 //!
 //! It counts what arrives and does not believe `Content-Length`, except when that
 //! already admits too much. The reader sees an I/O error around the problem; the
 //! shell asks the meter too, for readers that do not look into errors.
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::address::throttle_key;
+use super::memory::Memory;
 use super::policy::Limits;
 use super::problem::{self, Problem, ProblemError};
 
@@ -31,8 +34,11 @@ impl BodyCap {
     }
 
     /// Lets this one request bring up to `bytes`. Never lowers.
+    ///
+    /// Whoever raises it reads part by part and keeps none: what arrives is no longer counted as held in memory.
     pub fn raise(&self, bytes: u64) {
         self.0.bytes_max.fetch_max(bytes, Ordering::Relaxed);
+        self.0.is_passed_on.store(true, Ordering::Relaxed);
     }
 
     /// Says that the reader got further, so that the time of the request begins anew: for one that works through
@@ -50,20 +56,49 @@ pub(super) struct Meter {
     verdict: AtomicU8,
     /// Milliseconds since `began` until which it was, or is, the client's turn.
     clients_turn_ms: AtomicU64,
+    /// Whether the reader keeps nothing of it.
+    is_passed_on: AtomicBool,
+    memory: Arc<Memory>,
+    /// Whose share of the memory it is; the operator has none.
+    client: Option<IpAddr>,
+    held_bytes: AtomicU64,
+    held_bytes_max: u64,
 }
 
 const FINE: u8 = 0;
 const TOO_LARGE: u8 = 1;
 const TOO_SLOW: u8 = 2;
+const NO_ROOM: u8 = 3;
+
+/// How long a client should wait when too many bodies are in memory: most are gone in a moment.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 
 impl Meter {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    /// Measures a body of `client`, held in `memory` within these limits.
+    pub(super) fn new(limits: &Limits, memory: Arc<Memory>, client: Option<IpAddr>) -> Self {
         Self {
             began: Instant::now(),
-            bytes_max: AtomicU64::new(bytes_max),
+            bytes_max: AtomicU64::new(limits.body_bytes_max),
             verdict: AtomicU8::new(FINE),
             clients_turn_ms: AtomicU64::new(0),
+            is_passed_on: AtomicBool::new(false),
+            memory,
+            client: client.map(throttle_key),
+            held_bytes: AtomicU64::new(0),
+            held_bytes_max: limits.bodies_bytes_max,
         }
+    }
+
+    /// Notes that `bytes` arrived, `received` with all before them; false if there is no room for them.
+    fn hold(&self, bytes: u64, received: u64) -> bool {
+        if self.is_passed_on.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_held = self.memory.take(self.client, bytes, received, self.held_bytes_max);
+        if is_held {
+            self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        is_held
     }
 
     /// Why the body was cut, if it was.
@@ -72,6 +107,10 @@ impl Meter {
             TOO_LARGE => {
                 let bytes_max = self.bytes_max.load(Ordering::Relaxed);
                 Some(Problem::new(&problem::BODY_TOO_LARGE, format!("this path takes at most {bytes_max} bytes")))
+            }
+            NO_ROOM => {
+                let detail = "too many bodies are being sent at the same time; try again in a moment";
+                Some(Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_FULL))
             }
             TOO_SLOW => Some(Problem::new(&problem::TOO_SLOW, "the body arrived too slowly")),
             _ => None,
@@ -86,6 +125,12 @@ impl Meter {
     fn clients_turn_until(&self, moment: Instant) {
         let millis = u64::try_from(moment.saturating_duration_since(self.began).as_millis()).unwrap_or(0);
         self.clients_turn_ms.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.memory.give_back(self.client, *self.held_bytes.get_mut());
     }
 }
 
@@ -181,10 +226,13 @@ impl Body for Guarded {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.heard();
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                self.received = self.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+                let length = u64::try_from(frame.data_ref().map_or(0, Bytes::len)).unwrap_or(u64::MAX);
+                self.received = self.received.saturating_add(length);
                 if bytes_max < self.received {
                     return self.cut(TOO_LARGE);
+                }
+                if !self.meter.hold(length, self.received) {
+                    return self.cut(NO_ROOM);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -226,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_route_may_raise_its_cap_but_not_lower_it() {
-        let meter = Arc::new(Meter::new(10));
+        let limits = Limits { body_bytes_max: 10, ..Limits::default() };
+        let meter = Arc::new(Meter::new(&limits, Arc::default(), None));
         let cap = BodyCap::new(meter.clone());
 
         cap.raise(20);

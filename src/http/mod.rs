@@ -12,6 +12,7 @@ pub mod health;
 mod host;
 pub mod input;
 pub mod log;
+mod memory;
 pub mod openapi;
 mod outgoing;
 pub mod pages;

@@ -69,6 +69,9 @@ pub struct Limits {
     pub streams_per_connection_max: u32,
     /// The largest body of a request, unless its route raised it ([`super::body::BodyCap`]).
     pub body_bytes_max: u64,
+    /// What the bodies of all requests may take of the memory; past it the answer to a large one is 503. Small
+    /// bodies may take as much again, and one address a quarter.
+    pub bodies_bytes_max: u64,
     /// The slowest a body may arrive once `body_grace` is used up; below it the answer is 408.
     pub body_bytes_per_sec_min: u64,
     /// How long the server waits for a body, in all, before it looks at its rate.
@@ -90,6 +93,7 @@ impl From<&HttpConfig> for Limits {
             connections_per_address_max: http.connections_per_address_max,
             streams_per_connection_max: http.streams_per_connection_max,
             body_bytes_max: http.body_bytes_max,
+            bodies_bytes_max: http.bodies_bytes_max,
             body_bytes_per_sec_min: http.body_bytes_per_sec_min,
             body_grace: BODY_GRACE,
         }

@@ -26,6 +26,7 @@ use tracing::Instrument;
 use super::address::{self, ClientAddress, Origin, Reached};
 use super::body::{BodyCap, Guarded, Meter};
 use super::log::{Line, Who};
+use super::memory::Memory;
 use super::openapi::Documents;
 use super::outgoing::Outgoing;
 use super::policy::{LivePolicy, Policy};
@@ -48,12 +49,15 @@ pub struct Shell {
     random: Random,
     tenant: TenantId,
     documents: Option<Documents>,
+    /// What the bodies of all requests take of it.
+    memory: Arc<Memory>,
     outgoing: Outgoing,
 }
 
 impl Shell {
     pub fn new(router: BoxEndpoint<'static>, policy: LivePolicy, clock: Clock, random: Random) -> Self {
-        Self { router, policy, clock, random, tenant: TenantId::main(), documents: None, outgoing: Outgoing::new() }
+        let (tenant, memory, outgoing) = (TenantId::main(), Arc::default(), Outgoing::new());
+        Self { router, policy, clock, random, tenant, documents: None, memory, outgoing }
     }
 
     /// Lets a refused method be told which ones the path takes.
@@ -147,7 +151,7 @@ impl Shell {
     /// Lets the router answer, with its body guarded and its time bounded.
     async fn run(&self, mut request: Request, policy: &Policy, id: &RequestId) -> Response {
         let version = request.version();
-        let meter = guard_body(&mut request, policy);
+        let meter = self.guard_body(&mut request, policy);
         // At error level, so that it is there for the cause of a failure whatever is filtered out.
         let span = tracing::error_span!("request", request.id = id.as_str());
 
@@ -178,6 +182,26 @@ impl Shell {
             _ => response,
         }
     }
+
+    /// Puts a guard around the body, if there is one.
+    fn guard_body(&self, request: &mut Request, policy: &Policy) -> Option<Arc<Meter>> {
+        let body: BoxBody<Bytes, std::io::Error> = request.take_body().into();
+        if body.is_end_stream() {
+            request.set_body(Body::from(body));
+            return None;
+        }
+        let client = request.extensions().get::<ClientAddress>().and_then(|it| it.0);
+        let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+        let meter = Arc::new(Meter::new(&policy.limits, self.memory.clone(), client));
+        let mut limits = policy.limits.clone();
+        if client.is_none() {
+            limits.body_bytes_per_sec_min = 0; // the operator may pipe in what takes its time to be made
+        }
+        let guarded = Guarded::new(body, declared, meter.clone(), &limits);
+        request.set_body(Body::from(BoxBody::new(guarded)));
+        request.extensions_mut().insert(BodyCap::new(meter.clone()));
+        Some(meter)
+    }
 }
 
 impl std::fmt::Debug for Shell {
@@ -197,25 +221,6 @@ impl Endpoint for Shell {
 /// Who is at the other end of the connection; nobody with an address, at the operator's socket.
 fn peer(request: &Request) -> Option<IpAddr> {
     request.remote_addr().as_socket_addr().map(SocketAddr::ip)
-}
-
-/// Puts a guard around the body, if there is one.
-fn guard_body(request: &mut Request, policy: &Policy) -> Option<Arc<Meter>> {
-    let body: BoxBody<Bytes, std::io::Error> = request.take_body().into();
-    if body.is_end_stream() {
-        request.set_body(Body::from(body));
-        return None;
-    }
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-    let meter = Arc::new(Meter::new(policy.limits.body_bytes_max));
-    let mut limits = policy.limits.clone();
-    if request.extensions().get::<ClientAddress>().is_none_or(|it| it.0.is_none()) {
-        limits.body_bytes_per_sec_min = 0; // the operator may pipe in what takes its time to be made
-    }
-    let guarded = Guarded::new(body, declared, meter.clone(), &limits);
-    request.set_body(Body::from(BoxBody::new(guarded)));
-    request.extensions_mut().insert(BodyCap::new(meter.clone()));
-    Some(meter)
 }
 
 enum Outcome<T> {

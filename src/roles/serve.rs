@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use poem::http::Method;
 use serde_json::json;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     // The folder is ours now, so a socket in it is a stale one.
     let socket = open_socket(&context.data.join(SOCKET))?;
     let listen = settings.server.listen;
-    let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let tcp = Door::open_tcp(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let address = tcp.local_addr()?;
 
     let shell = Arc::new(app.shell(app.routes()?));

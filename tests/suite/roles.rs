@@ -1,6 +1,7 @@
 //! The command line, as an operator types it, with the real binary on a real folder.
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -192,6 +193,32 @@ fn what_could_not_be_written_is_a_failure() {
         let said = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.code() == Some(1) && said.contains("cannot write"), "{role}: {:?} {said}", ran.status);
     }
+}
+
+/// One address may have many connections. Files that cannot be opened any more would be everybody's trouble.
+#[test]
+fn connections_leave_descriptors_for_files_and_for_the_operator() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serve = Command::new("sh");
+    serve.current_dir(folder.path()).args(["-c", "ulimit -n 256; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_steading")]);
+    let server = Server::run(folder.path(), serve.args(["serve", "--listen", "127.0.0.1:0"]));
+    let address = server.url.trim_start_matches("http://");
+
+    let held: Vec<_> = (0..128).map(|_| std::net::TcpStream::connect(address).expect("connected")).collect();
+    let until = Instant::now() + PATIENCE;
+    let refused = loop {
+        let answer = get(&server, "/health/live").unwrap_or_default();
+        if answer.starts_with("HTTP/1.1 503 ") || until < Instant::now() {
+            break answer;
+        }
+    };
+
+    assert!(refused.contains("too many connections"), "{refused}");
+    assert!(steading(folder.path(), &["health"]).contains("ok"));
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    assert!(log.contains("allows fewer connections than the settings") && !log.contains("cannot accept"), "{log}");
+    drop(held);
+    stop(server);
 }
 
 /// A mistyped `--data` must not leave a second, empty server behind.

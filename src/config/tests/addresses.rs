@@ -102,7 +102,8 @@ fn the_public_address_is_one_that_a_path_can_be_appended_to() {
         "example.com",
     ] {
         let text = refused("server", "public_url", &format!("\"{url}\"")).expect(url);
-        assert!(text.starts_with("`server.public_url` must be such as \"https://api.example.com\""), "{text}");
+        let expected = "`server.public_url` must be such as \"https://api.example.com\", without a slash at its end";
+        assert_eq!(text, expected, "{url}");
     }
 }
 

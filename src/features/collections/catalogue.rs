@@ -55,7 +55,7 @@ pub struct Catalogues {
 }
 
 /// Hears of every catalogue that was read anew.
-type Listener = dyn Fn(&TenantId, &Catalogue) + Send + Sync;
+type Listener = dyn Fn(&TenantId, &Arc<Catalogue>) + Send + Sync;
 
 /// What is kept of a collection in one column.
 #[derive(Object)]

@@ -35,6 +35,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What HTTP/2 clients may send ahead of us reading it: hyper's megabyte a connection would be 4 GiB in all.
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// What one HTTP/2 stream keeps of an answer that its client does not take yet.
+const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Streams that a client opened and reset at once, or broke, before the connection is closed (CVE-2023-44487).
 const RESET_STREAMS_MAX: usize = 32;
 
@@ -153,7 +155,7 @@ fn builder(limits: &Limits, streams: Streams) -> auto::Builder<Streams> {
         .max_local_error_reset_streams(RESET_STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(64 * 1024)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

@@ -9,6 +9,7 @@
 //! are closed, and what is left after the grace is cut.
 mod answer;
 mod connection;
+mod descriptors;
 mod phase;
 mod pulse;
 mod raw;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,8 @@ use super::policy::Policy;
 /// and asking again at once would only burn the processor.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
+/// Most clients that wait to be let in. The system may allow fewer.
+const WAITING_MAX: u32 = 1_024;
 /// Clients that are told so at the same time; the next are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
 /// How long such a client may take to read it.
@@ -52,11 +55,27 @@ pub enum Door {
     Socket(UnixListener),
 }
 
+impl Door {
+    /// Opens a door at an address. Who comes while we are busy waits; with the library's room for 128 the next
+    /// would try again only after a second.
+    pub fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?; // a restart need not wait for old connections to be forgotten
+        socket.bind(address)?;
+        socket.listen(WAITING_MAX)
+    }
+}
+
 /// Serves until `stop`, then lets what is in flight finish for up to `grace`.
 pub async fn serve(doors: Vec<Door>, shell: Arc<Shell>, stop: CancellationToken, grace: Duration) {
+    descriptors::raise_limit();
+    let (wanted, possible) = (shell.policy().limits.connections_max, descriptors::connections_max());
+    if possible < wanted {
+        tracing::warn!(wanted, possible, "the system's limit on open files allows fewer connections than the settings");
+    }
     let house = House {
         shell,
-        seats: Arc::default(),
+        seats: Arc::new(Seats::new(possible)),
         phase: Arc::default(),
         tasks: TaskTracker::new(),
         turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),

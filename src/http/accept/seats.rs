@@ -6,8 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::super::policy::Limits;
 
 /// The count. The lock is taken once when a connection comes and once when it goes.
-#[derive(Debug, Default)]
-pub(super) struct Seats(Mutex<Taken>);
+#[derive(Debug)]
+pub(super) struct Seats {
+    /// Most in all, whatever the settings say.
+    most: usize,
+    taken: Mutex<Taken>,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -28,10 +32,15 @@ pub(super) enum Refusal {
 }
 
 impl Seats {
+    /// Up to `most` seats, or fewer if the settings say so.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, taken: Mutex::default() }
+    }
+
     /// Takes a seat, counted for `address` unless that is nothing.
     pub(super) fn take(self: &Arc<Self>, address: Option<IpAddr>, limits: &Limits) -> Result<Seat, Refusal> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if limits.connections_max <= taken.in_all {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if limits.connections_max.min(self.most) <= taken.in_all {
             return Err(Refusal::Full);
         }
         if let Some(address) = address {
@@ -46,7 +55,7 @@ impl Seats {
     }
 
     fn give_back(&self, address: Option<IpAddr>) {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.in_all = taken.in_all.saturating_sub(1);
         if let Some(address) = address
             && let Some(from_there) = taken.by_address.get_mut(&address)
@@ -89,7 +98,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_all_seats() {
-        let seats = Arc::new(Seats::default());
+        let seats = Arc::new(Seats::new(usize::MAX));
         let (_a, _b) = (seats.take(HERE, &limits()).expect("a seat"), seats.take(HERE, &limits()).expect("a seat"));
 
         assert_eq!(seats.take(HERE, &limits()).err(), Some(Refusal::TooManyFromThere));
@@ -98,23 +107,32 @@ mod tests {
 
     #[test]
     fn when_all_are_taken_nobody_gets_one_and_a_seat_given_back_is_free() {
-        let seats = Arc::new(Seats::default());
+        let seats = Arc::new(Seats::new(usize::MAX));
         let held: Vec<_> = (0..3).map(|_| seats.take(None, &limits()).expect("a seat")).collect();
         assert_eq!(seats.take(THERE, &limits()).err(), Some(Refusal::Full));
 
         drop(held);
 
         let _seat = seats.take(THERE, &limits()).expect("a seat");
-        assert_eq!(seats.0.lock().expect("not poisoned").in_all, 1);
+        assert_eq!(seats.taken.lock().expect("not poisoned").in_all, 1);
+    }
+
+    /// A setting cannot give what the system does not have.
+    #[test]
+    fn there_are_no_more_seats_than_the_system_has() {
+        let seats = Arc::new(Seats::new(1));
+        let _only = seats.take(HERE, &limits()).expect("a seat");
+
+        assert_eq!(seats.take(THERE, &limits()).err(), Some(Refusal::Full));
     }
 
     /// Otherwise every address that ever connected would stay in memory.
     #[test]
     fn an_address_without_connections_is_forgotten() {
-        let seats = Arc::new(Seats::default());
+        let seats = Arc::new(Seats::new(usize::MAX));
 
         drop(seats.take(HERE, &limits()));
 
-        assert!(seats.0.lock().expect("not poisoned").by_address.is_empty());
+        assert!(seats.taken.lock().expect("not poisoned").by_address.is_empty());
     }
 }

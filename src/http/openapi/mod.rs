@@ -5,9 +5,10 @@
 //! 3.1 document is a conversion of ours.
 mod schemas;
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use poem::endpoint::make;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
@@ -54,7 +55,25 @@ pub struct Documents(Arc<Held>);
 struct Held {
     /// What the program itself offers; it does not change while it runs.
     fixed: Value,
-    served: ArcSwap<Served>,
+    /// Absent until somebody asks: for hundreds of collections it takes a good part of a second to write.
+    served: ArcSwapOption<Served>,
+    /// Held while the documents are written, so that it is done once.
+    added: Mutex<Added>,
+}
+
+/// Says paths and schemas in the words of 3.0.
+pub type Describe = dyn Fn() -> (Map<String, Value>, Map<String, Value>) + Send + Sync;
+
+/// What came with the data.
+struct Added {
+    generation: i64,
+    describe: Box<Describe>,
+}
+
+impl fmt::Debug for Added {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Added").field("generation", &self.generation).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -81,34 +100,33 @@ impl Documents {
         describe_answers(&mut fixed);
         add_aliases(&mut fixed);
         add_health(&mut fixed);
-        let served = ArcSwap::from_pointee(Served::new(fixed.clone()));
-        Ok(Self(Arc::new(Held { fixed, served })))
+        let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(Default::default) });
+        Ok(Self(Arc::new(Held { fixed, served: ArcSwapOption::empty(), added })))
     }
 
-    /// Adds paths and schemas (in the words of 3.0) that came with the data: those of collections.
+    /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
+    /// asks for a document.
     ///
-    /// They take the place of all that were added before. What the program itself offers always stands.
-    pub fn set_added(&self, paths: Map<String, Value>, schemas: Map<String, Value>) {
-        let mut document = self.0.fixed.clone();
-        for (whole, added) in [("/paths", paths), ("/components/schemas", schemas)] {
-            let Some(whole) = document.pointer_mut(whole).and_then(Value::as_object_mut) else { continue };
-            for (name, it) in added {
-                whole.entry(name).or_insert(it);
-            }
+    /// They take the place of all that were added before, unless these are of a later `generation`: two changes may
+    /// be told at the same time. What the program itself offers always stands.
+    pub fn set_added(&self, generation: i64, describe: Box<Describe>) {
+        let mut added = self.0.added.lock().unwrap_or_else(PoisonError::into_inner);
+        if added.generation <= generation {
+            *added = Added { generation, describe };
+            self.0.served.store(None);
         }
-        self.0.served.store(Arc::new(Served::new(document)));
     }
 
     /// The methods of a path, as the header `Allow` lists them.
     pub fn methods_of(&self, path: &str) -> HeaderValue {
-        self.0.served.load().allow.for_path(path)
+        self.0.served().allow.for_path(path)
     }
 
     pub fn route(&self, route: Route) -> Route {
         let serve = |version| {
             let held = Arc::clone(&self.0);
             make(move |request: Request| {
-                let served = held.served.load();
+                let served = held.served();
                 let document = match version {
                     Version::V3_0 => &served.v3_0,
                     Version::V3_1 => &served.v3_1,
@@ -118,6 +136,29 @@ impl Documents {
             })
         };
         route.at("/openapi.json", serve(Version::V3_0)).at("/openapi-3.1.json", serve(Version::V3_1))
+    }
+}
+
+impl Held {
+    fn served(&self) -> Arc<Served> {
+        if let Some(served) = self.served.load_full() {
+            return served;
+        }
+        let added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(served) = self.served.load_full() {
+            return served; // somebody else wrote it meanwhile
+        }
+        let mut document = self.fixed.clone();
+        let (paths, schemas) = (added.describe)();
+        for (whole, added) in [("/paths", paths), ("/components/schemas", schemas)] {
+            let Some(whole) = document.pointer_mut(whole).and_then(Value::as_object_mut) else { continue };
+            for (name, it) in added {
+                whole.entry(name).or_insert(it);
+            }
+        }
+        let served = Arc::new(Served::new(document));
+        self.served.store(Some(Arc::clone(&served)));
+        served
     }
 }
 

@@ -1,4 +1,6 @@
 //! What the served documents say, and that both say the same.
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi, OpenApiService, Union};
@@ -114,16 +116,49 @@ async fn what_is_added_at_run_time_is_served_at_once_and_hides_nothing() {
         (Map::from_iter([(path.to_owned(), post.clone())]), Map::from_iter([(name.to_owned(), schema)]))
     };
 
-    let (paths, schemas) = added("/posts", "Post");
-    served.set_added(paths, schemas);
+    let first = added("/posts", "Post");
+    served.set_added(1, Box::new(move || first.clone()));
     let first = get(&served, "/openapi-3.1.json").await;
-    let (paths, schemas) = added("/outer", "Outer");
-    served.set_added(paths, schemas);
+    let second = added("/outer", "Outer");
+    served.set_added(2, Box::new(move || second.clone()));
     let second = get(&served, "/openapi.json").await;
 
     assert_eq!(first["paths"]["/posts"], post);
     assert_eq!(schema(&first, "Post")["properties"]["x"]["type"], json!(["string", "null"]));
     assert_eq!(second, get(&documents, "/openapi.json").await);
+}
+
+/// Two changes may be told at once, and the older one last: the document would be out of date until the next.
+#[tokio::test]
+async fn what_is_older_does_not_take_the_place_of_what_is_newer() {
+    let documents = documents();
+    let added = |path: &str| Map::from_iter([(path.to_owned(), json!({ "get": { "responses": {} } }))]);
+
+    documents.set_added(2, Box::new(move || (added("/newer"), Map::new())));
+    documents.set_added(1, Box::new(move || (added("/older"), Map::new())));
+
+    let served = get(&documents, "/openapi.json").await;
+    assert!(served["paths"]["/newer"].is_object() && served["paths"]["/older"].is_null());
+}
+
+/// Hundreds of collections are made one after the other, and nobody reads the document in between.
+#[tokio::test]
+async fn a_document_is_written_when_it_is_asked_for_and_once() {
+    let (documents, written) = (documents(), Arc::new(AtomicU32::new(0)));
+    for generation in 0..10 {
+        let counted = Arc::clone(&written);
+        let describe = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (Map::new(), Map::new())
+        };
+        documents.set_added(generation, Box::new(describe));
+    }
+    assert_eq!(written.load(Ordering::Relaxed), 0);
+
+    get(&documents, "/openapi.json").await;
+    get(&documents, "/openapi-3.1.json").await;
+
+    assert_eq!(written.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 use std::io;
 use std::sync::Mutex;
 
+use futures_util::StreamExt;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{EndpointExt, Route, RouteMethod, get, handler};
 use serde_json::{Value, json};
@@ -236,6 +237,38 @@ async fn a_route_may_take_more() {
 
     assert_eq!(text(more).await, "100");
     assert_eq!(too_much.status().as_u16(), 413);
+}
+
+/// Hundreds of bodies that are sent but for their last byte must not fill the memory, nor keep others out.
+#[tokio::test]
+async fn bodies_that_are_held_in_memory_have_a_limit_in_all_and_for_one_address() {
+    let limits = Limits { bodies_bytes_max: 100_000, ..Limits::default() };
+    let shell = shell(Policy { limits, ..Policy::default() });
+    let post = |peer: &str, body: Body| shell.answer(from(peer, http::Request::post("/api/v1/echo"), body));
+    let part = || Body::from(vec![b'x'; 20_000]);
+    let first = futures_util::stream::iter([io::Result::Ok(Bytes::from(vec![b'x'; 20_000]))]);
+    let without_end = Body::from_bytes_stream(first.chain(futures_util::stream::pending()));
+    let mut held = Box::pin(post("192.0.2.1:1", without_end));
+    assert!(futures_util::poll!(&mut held).is_pending());
+
+    let refused = post("192.0.2.1:2", part()).await;
+    assert_eq!((refused.status().as_u16(), refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(document(refused).await["code"], "busy");
+    assert_eq!(post("192.0.2.1:2", Body::from("small")).await.status().as_u16(), 200);
+    assert_eq!(post("192.0.2.2:1", part()).await.status().as_u16(), 200);
+
+    drop(held);
+    assert_eq!(post("192.0.2.1:2", part()).await.status().as_u16(), 200);
+}
+
+/// What is passed on part by part takes no memory, however long it is.
+#[tokio::test]
+async fn a_body_that_nobody_keeps_is_not_counted() {
+    let shell = shell(Policy { limits: Limits { bodies_bytes_max: 10, ..Limits::default() }, ..Policy::default() });
+
+    let answer = shell.answer(ask(http::Request::post("/api/v1/large"), vec![b'x'; 100])).await;
+
+    assert_eq!(text(answer).await, "100");
 }
 
 #[tokio::test]

@@ -24,6 +24,21 @@ async fn one_address_gets_no_more_than_its_share_unless_it_is_a_trusted_proxy() 
     assert_eq!(status(&behind.say(WHO_AND_CLOSE).await), "200");
 }
 
+/// Hundreds of clients that lost their connection come back at the same moment.
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_can_wait_at_the_door() {
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    let crowd = allowed.trim().parse().unwrap_or(128).min(600);
+    let door = Door::open_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let address = door.local_addr().expect("an address");
+
+    let mut waiting = Vec::new();
+    for _ in 0..crowd {
+        let connected = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(900));
+        waiting.push(connected.expect("room at the door"));
+    }
+}
+
 #[tokio::test]
 async fn a_client_without_a_seat_is_told_so() {
     let server = Server::start(Limits { connections_max: 1, ..Limits::default() }).await;
