@@ -6,6 +6,7 @@
 mod ask;
 mod load;
 mod power_loss;
+mod records;
 #[path = "../server.rs"]
 mod server;
 mod vfs;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use ask::ask;
 use load::Load;
+use records::Ledger;
 use server::{Server, steading};
 
 #[test]
@@ -42,6 +44,27 @@ fn what_was_acknowledged_survives_twenty_kills() {
     drop(server);
     assert!(1_000 < load.acknowledged(), "only {} writes were acknowledged", load.acknowledged());
     println!("{} writes were acknowledged over 20 kills, and none was lost", load.acknowledged());
+    assert!(steading(folder.path(), &["doctor"]).contains("every page and reference was looked at"));
+}
+
+/// Collections are tables that are made and changed while the server runs: what the catalogue says of them must hold.
+#[test]
+fn a_kill_in_the_middle_of_imports_and_changes_leaves_collections_and_records_in_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(folder.path(), &[]);
+    let ledger = Ledger::begin(folder.path(), &server.url);
+    for round in 0..10 {
+        ledger.run(&server.url, round, Duration::from_millis(250 + 37 * u64::from(round)), || {
+            server.process.kill().expect("killed");
+        });
+        server.process.wait().expect("gone");
+        server = Server::start(folder.path(), &[]);
+        ledger.check(&server.url);
+    }
+    drop(server);
+
+    assert!(100 < ledger.acknowledged(), "only {} records were acknowledged", ledger.acknowledged());
+    println!("{} records were acknowledged over 10 kills, and none was lost", ledger.acknowledged());
     assert!(steading(folder.path(), &["doctor"]).contains("every page and reference was looked at"));
 }
 
