@@ -1,7 +1,8 @@
 //! Expressions: rules and filters in CEL, checked against a schema and compiled wholly to SQL.
 //!
 //! A text is bounded before anything parses it ([`parse`]), and an expression becomes a
-//! condition of one statement or is refused: a page of rows is never filtered afterwards.
+//! condition of one statement or is refused: a page of rows is never filtered afterwards. What
+//! would be too large or too deep for SQLite is refused too, before SQLite sees it ([`budget`]).
 //!
 //! It has two values, true and false. `==` is `IS NOT DISTINCT FROM`, `!=` its negation, and
 //! an order comparison with null is false; SQL's third value never leaves a condition.

@@ -278,6 +278,28 @@ async fn what_cannot_be_understood_is_refused_with_its_place() {
     assert_eq!(list(&app, "user", "posts", &many).await.refusal().0, 422);
 }
 
+/// SQLite and the stack have limits of their own: what would reach them is refused before.
+#[tokio::test]
+async fn what_asks_for_too_much_is_refused_and_much_is_not() {
+    let app = blog().await;
+    create(&app, "admin", "posts", json!({ "title": "a", "published": true })).await;
+    let doubled = (0..20).fold("published".to_owned(), |it, _| format!("title.endsWith({it} ? 'a' : 'b')"));
+    let within = (0..19).fold("true".to_owned(), |it, _| format!("post.comments_via_post.exists(c, {it})"));
+    for (collection, filter) in [
+        ("posts", format!("published{}", " != true".repeat(99))),
+        ("posts", doubled),
+        ("comments", within),
+        ("comments", vec!["post.views == 7"; 25].join(" || ")),
+    ] {
+        let reply = list(&app, "user", collection, &format!("filter={filter}")).await;
+        assert_eq!(reply.body["errors"][0]["code"], "expression-too-long", "{filter}: {reply:?}");
+    }
+    let conditions: Vec<_> = (0..190).map(|it| format!("where[extra.p{it}][ne]=x")).collect();
+    assert_eq!(titles(&list(&app, "user", "posts", &conditions.join("#")).await), ["a"]);
+    let terms = vec!["views != 1"; 50].join(" && ");
+    assert_eq!(titles(&list(&app, "user", "posts", &format!("filter={terms}")).await), ["a"]);
+}
+
 #[tokio::test]
 async fn a_rule_that_cannot_be_understood_is_refused_when_it_is_saved() {
     let app = blog().await;

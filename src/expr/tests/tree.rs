@@ -116,6 +116,10 @@ impl Of {
             Self::Truth(inner) => inner.text(0),
             Self::Sum(left, sign @ ("+" | "-"), right) => format!("{} {sign} {}", left.text(4), right.text(5)),
             Self::Sum(left, sign, right) => format!("{} {sign} {}", left.text(5), right.text(6)),
+            // Without brackets that would be one literal.
+            Self::Minus(inner) if matches!(**inner, Self::Integer(_) | Self::Number(_)) => {
+                format!("-({})", inner.text(0))
+            }
             Self::Minus(inner) => format!("-{}", inner.text(7)),
             Self::Size(inner) => format!("size({})", inner.text(0)),
             Self::Choice(test, yes, no) => format!("{} ? {} : {}", test.text(1), yes.text(1), no.text(0)),
