@@ -115,6 +115,7 @@ page_query() { echo 'skipTotal=1'; }
 total_query() { echo 'perPage=30'; }
 filter_query() { echo "filter=(state='live')&sort=-views&skipTotal=1"; }
 word_query() { echo "filter=(lemma='light')&skipTotal=1"; }
+nouns_query() { echo "filter=(pos='noun')&skipTotal=1"; }
 verbs_query() { echo "filter=(pos='verb')&sort=lemma&skipTotal=1"; }
 animals_query() { echo "filter=(pos='noun'%26%26topic='animal')&sort=-uses&skipTotal=1"; }
 far_query() { echo 'page=1000&skipTotal=1'; } # collection: its page 1,000

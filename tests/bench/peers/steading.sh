@@ -62,6 +62,7 @@ total_query() { echo 'count=exact'; }
 filter_query() { echo 'where%5Bstate%5D=live&sort=-views'; }
 
 word_query() { echo 'where%5Blemma%5D=light'; }
+nouns_query() { echo "where%5Bpos%5D=noun"; }
 verbs_query() { echo 'where%5Bpos%5D=verb&sort=lemma'; }
 animals_query() { echo 'where%5Bpos%5D=noun&where%5Btopic%5D=animal&sort=-uses'; }
 
