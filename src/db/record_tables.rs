@@ -112,7 +112,7 @@ pub fn create_index(tx: &mut Tx<'_>, name: &str, table: &str, columns: &[String]
 }
 
 pub fn drop_index(tx: &mut Tx<'_>, name: &str) -> Result<(), Error> {
-    tx.batch(&format!("DROP INDEX {}", quoted(name)))
+    tx.batch(&format!("DROP INDEX IF EXISTS {}", quoted(name)))
 }
 
 fn definition(column: &Column) -> String {

@@ -366,10 +366,16 @@ fn indexes(collection: &Collection) -> Vec<IndexSpec> {
     // A field may be unique, and an index over it alone too.
     let mut seen = HashSet::new();
     specs.retain(|it| seen.insert(it.clone()));
-    for field in collection.fields.iter().filter(|it| it.field_type == FieldType::Relation) {
-        // Deleting what is referred to looks for those who refer.
-        if !specs.iter().any(|it| it.columns.first() == Some(&field.name)) {
-            specs.push(IndexSpec { columns: vec![field.name.clone(), "id".to_owned()], unique: false });
+    // A list that nobody sorts is in the order of the ids, and so is what one field selects of it: with only the
+    // indexes that were asked for, all of that would have to be sorted for each page.
+    let first = collection.indexes.iter().filter_map(|it| it.fields.first());
+    // Deleting what is referred to looks for those who refer.
+    let relations = collection.fields.iter().filter(|it| it.field_type == FieldType::Relation).map(|it| &it.name);
+    for name in first.chain(relations) {
+        let spec = IndexSpec { columns: vec![name.clone(), "id".to_owned()], unique: false };
+        let is_unique = collection.fields.iter().any(|it| it.name == *name && it.unique);
+        if !is_unique && !specs.contains(&spec) {
+            specs.push(spec);
         }
     }
     specs

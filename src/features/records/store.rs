@@ -1,4 +1,6 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
+use std::collections::HashSet;
+
 use super::body::{self, Write};
 use super::error::{self, Error};
 use super::import::{RefusedRecord, Row};
@@ -226,18 +228,22 @@ fn refused(entry: &Entry, error: db::Error) -> Error {
 pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Vec<Fault>, db::Error> {
     let mut faults = Vec::new();
     for (position, value) in values {
-        let field = &entry.judges[*position].field;
-        let (FieldType::Relation, Some(target), Stored::Text(_)) = (field.field_type, &field.collection, value) else {
-            continue;
-        };
-        let table = if target == "users" { target.clone() } else { format!("c_{target}") };
-        let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&table));
-        if tx.find(&sql, &[value.as_value()], |row| row.integer(0))?.is_none() {
-            let detail = format!("refers to nothing in `{target}`");
-            faults.push(Fault::new(body::pointer(&field.name), "no-such-record", detail));
+        if let Stored::Text(id) = value {
+            faults.extend(nothing_there(tx, entry, *position, id)?);
         }
     }
     Ok(faults)
+}
+
+/// What is wrong with a value if it is a relation to a record that is not there.
+fn nothing_there(tx: &mut Tx<'_>, entry: &Entry, position: usize, id: &str) -> Result<Option<Fault>, db::Error> {
+    let field = &entry.judges[position].field;
+    let (FieldType::Relation, Some(target)) = (field.field_type, &field.collection) else { return Ok(None) };
+    let table = if target == "users" { target.clone() } else { format!("c_{target}") };
+    let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&table));
+    let found = tx.find(&sql, &[id.into()], |row| row.integer(0))?;
+    let detail = || format!("refers to nothing in `{target}`");
+    Ok(found.is_none().then(|| Fault::new(body::pointer(&field.name), "no-such-record", detail())))
 }
 
 /// What became of a batch of an import.
@@ -257,14 +263,25 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
          ON CONFLICT DO NOTHING",
         quoted(&entry.table)
     );
+    let relations = entry.judges.iter().enumerate().filter(|(_, it)| it.field.field_type == FieldType::Relation);
+    let relations: Vec<usize> = relations.map(|(position, _)| position).collect();
+    // Many rows tend to refer to the same few, each of which is looked for once.
+    let mut seen = HashSet::new();
     let mut done = Imported::default();
     for row in rows {
-        let positioned: Vec<_> = if entry.judges.iter().any(|it| it.field.field_type == FieldType::Relation) {
-            row.values.iter().cloned().enumerate().collect()
-        } else {
-            Vec::new()
-        };
-        let faults = dangling(tx, entry, &positioned)?;
+        let mut faults = Vec::new();
+        for position in &relations {
+            if let Stored::Text(id) = &row.values[*position]
+                && !seen.contains(&(*position, id.as_str()))
+            {
+                match nothing_there(tx, entry, *position, id)? {
+                    Some(fault) => faults.push(fault),
+                    None => {
+                        seen.insert((*position, id.as_str()));
+                    }
+                }
+            }
+        }
         if !faults.is_empty() {
             done.refused.push(RefusedRecord { line: row.line, errors: faults });
             continue;

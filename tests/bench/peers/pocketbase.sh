@@ -59,6 +59,35 @@ make_collection() { # name, who may view: everyone or owner
   }' >/dev/null
 }
 
+# The same fields, limits, values and indexes as packaging/examples/dictionary has.
+make_dictionary() {
+  local topics
+  topics=$(tr -d '\n' <"$root/packaging/examples/dictionary/collection.json" | sed 's/.*"topic"[^]]*"values": *\(\[[^]]*\]\).*/\1/')
+  call POST /api/collections "$(admin_token)" '{
+    "name": "dictionary", "type": "base",
+    "fields": [
+      {"name": "lemma", "type": "text", "required": true, "max": 100},
+      {"name": "pos", "type": "select", "required": true, "values": ["noun", "verb", "adjective", "adverb"], "maxSelect": 1},
+      {"name": "definition", "type": "text", "required": true, "max": 600},
+      {"name": "otherDefinitions", "type": "json"},
+      {"name": "examples", "type": "json"},
+      {"name": "synonyms", "type": "json"},
+      {"name": "topic", "type": "select", "values": '"$topics"', "maxSelect": 1},
+      {"name": "senses", "type": "number", "onlyInt": true, "min": 1},
+      {"name": "uses", "type": "number", "onlyInt": true, "min": 0},
+      {"name": "properName", "type": "bool"},
+      {"name": "created", "type": "autodate", "onCreate": true},
+      {"name": "updated", "type": "autodate", "onCreate": true, "onUpdate": true}
+    ],
+    "indexes": [
+      "CREATE INDEX idx_dictionary_lemma ON dictionary (lemma)",
+      "CREATE INDEX idx_dictionary_pos_lemma ON dictionary (pos, lemma)",
+      "CREATE INDEX idx_dictionary_pos_uses ON dictionary (pos, uses)"
+    ],
+    "listRule": "", "viewRule": "", "createRule": null, "updateRule": null, "deleteRule": null
+  }' >/dev/null
+}
+
 # What `import` sends, made beforehand: bodies of 1,000 creations each.
 pack() { # collection, NDJSON
   rm -rf "$folder/packed"
@@ -85,6 +114,10 @@ records_path() { echo "/api/collections/$1/records"; }
 page_query() { echo 'skipTotal=1'; }
 total_query() { echo 'perPage=30'; }
 filter_query() { echo "filter=(state='live')&sort=-views&skipTotal=1"; }
+word_query() { echo "filter=(lemma='light')&skipTotal=1"; }
+nouns_query() { echo "filter=(pos='noun')&skipTotal=1"; }
+verbs_query() { echo "filter=(pos='verb')&sort=lemma&skipTotal=1"; }
+animals_query() { echo "filter=(pos='noun'%26%26topic='animal')&sort=-uses&skipTotal=1"; }
 far_query() { echo 'page=1000&skipTotal=1'; } # collection: its page 1,000
 
 ids() { # collection

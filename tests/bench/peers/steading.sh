@@ -44,6 +44,8 @@ make_collection() { # name, who may view: everyone or owner
   }' >/dev/null
 }
 
+make_dictionary() { call POST /api/v1/collections "$(admin_token)" "@$root/packaging/examples/dictionary/collection.json" >/dev/null; }
+
 pack() { admin_token >"$folder/token"; } # the rows are sent as they are
 
 import() { # collection, NDJSON -> nothing if all went well
@@ -58,6 +60,11 @@ records_path() { echo "/api/v1/collections/$1/records"; }
 page_query() { echo 'limit=30'; }
 total_query() { echo 'count=exact'; }
 filter_query() { echo 'where%5Bstate%5D=live&sort=-views'; }
+
+word_query() { echo 'where%5Blemma%5D=light'; }
+nouns_query() { echo "where%5Bpos%5D=noun"; }
+verbs_query() { echo 'where%5Bpos%5D=verb&sort=lemma'; }
+animals_query() { echo 'where%5Bpos%5D=noun&where%5Btopic%5D=animal&sort=-uses'; }
 
 far_query() { # collection: what leads to its page 1,000, which comes after 29,970 records
   local next='' limit
