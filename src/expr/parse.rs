@@ -15,6 +15,8 @@ const STACK_BYTES: usize = 8 << 20;
 const RECURSION_MAX: u16 = 500;
 /// Texts whose trees are remembered. Those of rules are kept by their collections besides.
 const REMEMBERED_MAX: usize = 1_000;
+/// Longest text that is remembered: a client can make up many, and a tree takes some fifty times as much.
+const REMEMBERED_BYTES_MAX: usize = 400;
 
 /// A text that was understood. Cheap to clone.
 #[derive(Clone)]
@@ -111,6 +113,9 @@ fn look_up(text: &str) -> Option<Expression> {
 }
 
 fn remember(expression: Expression) {
+    if REMEMBERED_BYTES_MAX < expression.text().len() {
+        return;
+    }
     let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     if REMEMBERED_MAX <= remembered.young.len() {
         remembered.old = std::mem::take(&mut remembered.young);

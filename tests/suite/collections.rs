@@ -49,7 +49,7 @@ async fn a_collection_is_shown_as_it_was_made() {
     assert_eq!((shown.status, &shown.body), (200, &made.body));
     assert_eq!(
         shown.body["fields"][0],
-        json!({ "name": "title", "type": "text", "required": true, "unique": false, "hidden": false, "max": 200.0 })
+        json!({ "name": "title", "type": "text", "required": true, "unique": false, "hidden": false, "max": 200 })
     );
     assert_eq!(shown.body["rules"]["create"], Value::Null, "what is not said is for admins");
     let listed = app.operator(Method::GET, "/api/v1/collections").send().await;

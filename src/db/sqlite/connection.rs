@@ -114,12 +114,17 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Small letters, each by itself: the one that Greek writes at the end of a word is the same letter elsewhere.
+fn lower(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).map(|it| if it == 'ς' { 'σ' } else { it }).collect()
+}
+
 /// What SQLite lacks: its own `lower` knows ASCII only.
 fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("unicode_lower", 1, flags, |context| {
         let text = context.get_raw(0).as_str_or_null()?;
-        Ok(text.map(str::to_lowercase))
+        Ok(text.map(lower))
     })?;
     // The engine's own `instr` takes the product of both lengths.
     connection.create_scalar_function("text_has", 2, flags, |context| {

@@ -130,3 +130,19 @@ async fn a_read_waits_for_few_of_those_that_one_other_asker_sent_before() {
     assert!(finished.load(Ordering::Relaxed) < 10, "{} were done before", finished.load(Ordering::Relaxed));
     many.await;
 }
+
+/// A word in capitals does not tell which of its letters ends it.
+#[tokio::test]
+async fn small_letters_are_those_of_every_script_each_by_itself() {
+    let it = fixture(Options::default()).await;
+    let lower = async |text: &'static str| {
+        let read = move |tx: &mut Tx<'_>| {
+            tx.find("SELECT unicode_lower($1)", &[text.into()], |row| row.text(0).map(str::to_owned))
+        };
+        it.db.read(&it.main, read).await.expect("read").expect("a row")
+    };
+
+    assert_eq!(lower("ÀÉ Straße").await, "àé straße");
+    assert_eq!(lower("ΟΔΟΣ").await, lower("οδος").await);
+    assert!(lower("ΟΔΟΣΑ").await.contains(&lower("οδος").await));
+}

@@ -81,7 +81,7 @@ impl Scene {
             Is::Part(text, function, part) => match (of(text), of(part)) {
                 (Found::Text(text), Found::Text(part)) => match *function {
                     "contains" => text.contains(&part),
-                    "icontains" => text.to_lowercase().contains(&part.to_lowercase()),
+                    "icontains" => small(&text).contains(&small(&part)),
                     "startsWith" => text.starts_with(&part),
                     _ => text.ends_with(&part),
                 },
@@ -277,4 +277,8 @@ fn reckoned(left: &Found, sign: &str, right: &Found) -> Found {
         },
     };
     if real.is_nan() { Found::Null } else { Found::Real(real) }
+}
+
+fn small(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }

@@ -98,7 +98,7 @@ fn combination(field: &Field, collections: &[String]) -> Vec<Wrong> {
     if field.hidden && field.required && field.default.is_none() {
         wrong.push(("default", "required", "must be given: those who do not see the field cannot".to_owned()));
     }
-    if let (Some(min), Some(max)) = (field.min, field.max)
+    if let (Some(min), Some(max)) = (field.least(), field.most())
         && max < min
     {
         wrong.push(("max", "out-of-range", "must not be less than `min`".to_owned()));
@@ -151,6 +151,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::features::collections::bound::Bound;
 
     fn pointers(field: Field) -> Vec<(String, String)> {
         let faults = fields(&[field], &["posts".to_owned()]).err().unwrap_or_default();
@@ -166,11 +167,11 @@ mod tests {
         let field = |field_type| Field::new("x", field_type);
         let some = |text: &str| Some(text.to_owned());
         for (field, member, code) in [
-            (Field { min: Some(1.0), ..field(FieldType::Bool) }, "min", "not-for-type"),
+            (Field { min: Some(Bound(1.0)), ..field(FieldType::Bool) }, "min", "not-for-type"),
             (Field { pattern: some("a"), ..field(FieldType::Integer) }, "pattern", "not-for-type"),
             (Field { pattern: some("("), ..field(FieldType::Text) }, "pattern", "pattern"),
             (Field { default: Some(Any(json!(1))), ..field(FieldType::Text) }, "default", "type"),
-            (Field { min: Some(2.0), max: Some(1.0), ..field(FieldType::Text) }, "max", "out-of-range"),
+            (Field { min: Some(Bound(2.0)), max: Some(Bound(1.0)), ..field(FieldType::Text) }, "max", "out-of-range"),
             (Field { unique: true, ..field(FieldType::Json) }, "unique", "not-for-type"),
             (field(FieldType::Select), "values", "required"),
             (field(FieldType::Relation), "collection", "required"),

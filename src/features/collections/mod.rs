@@ -9,6 +9,7 @@
 //! steps lead there?) → one transaction that nothing else shares. Nothing is guessed:
 //! a field is renamed only if the change says so, and values that do not fit refuse it.
 mod api;
+mod bound;
 mod catalogue;
 mod check;
 mod error;

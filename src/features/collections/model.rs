@@ -3,6 +3,7 @@ use poem_openapi::types::{Any, Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
+use super::bound::Bound;
 use crate::base::{Id, Timestamp};
 use crate::http::Permission;
 
@@ -72,9 +73,9 @@ pub struct Field {
     /// The value of a new record that comes without one.
     pub default: Option<Any<Value>>,
     /// Smallest number (exact up to 2^53), or fewest characters of a text.
-    pub min: Option<f64>,
+    pub min: Option<Bound>,
     /// Largest number (exact up to 2^53), or most characters of a text.
-    pub max: Option<f64>,
+    pub max: Option<Bound>,
     /// A regular expression that the whole text matches or contains, as in JSON Schema. Linear: no look-around.
     #[oai(validator(max_length = 500))]
     pub pattern: Option<String>,
@@ -246,6 +247,16 @@ impl Collection {
 }
 
 impl Field {
+    /// The smallest number, or the fewest characters.
+    pub fn least(&self) -> Option<f64> {
+        self.min.map(|it| it.0)
+    }
+
+    /// The largest number, or the most characters.
+    pub fn most(&self) -> Option<f64> {
+        self.max.map(|it| it.0)
+    }
+
     /// A field without any of what is optional.
     pub fn new(name: &str, field_type: FieldType) -> Self {
         Self {
@@ -274,7 +285,7 @@ impl Field {
 
 impl Example for NewCollection {
     fn example() -> Self {
-        let title = Field { required: true, max: Some(200.0), ..Field::new("title", FieldType::Text) };
+        let title = Field { required: true, max: Some(Bound(200.0)), ..Field::new("title", FieldType::Text) };
         let author = Field { collection: Some("users".to_owned()), ..Field::new("author", FieldType::Relation) };
         Self {
             name: "posts".to_owned(),

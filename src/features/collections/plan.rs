@@ -301,7 +301,7 @@ fn takes_less(before: &Field, after: &Field) -> bool {
     let drops_values = before.values.iter().flatten().any(|it| !after.values.iter().flatten().any(|kept| kept == it));
     // Any text is a text, and whole numbers are looked at for themselves.
     let is_wider = matches!(after.field_type, FieldType::Text | FieldType::Number);
-    let limits = |it: &Field| (it.min.map(f64::to_bits), it.max.map(f64::to_bits), it.pattern.clone());
+    let limits = |it: &Field| (it.least().map(f64::to_bits), it.most().map(f64::to_bits), it.pattern.clone());
     let has_limits = limits(after) != (None, None, None);
     (before.field_type != after.field_type && !is_wider)
         || (has_limits && limits(before) != limits(after))

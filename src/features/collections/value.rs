@@ -105,10 +105,10 @@ impl Judge {
 
     fn text(&self, text: &str) -> Result<Stored, Unfit> {
         let length = text.chars().count() as f64;
-        if let Some(min) = self.field.min.filter(|it| length < *it) {
+        if let Some(min) = self.field.least().filter(|it| length < *it) {
             return Err(unfit("too-short", format!("must have at least {min} characters")));
         }
-        if let Some(max) = self.field.max.filter(|it| *it < length) {
+        if let Some(max) = self.field.most().filter(|it| *it < length) {
             return Err(unfit("too-long", format!("must have at most {max} characters")));
         }
         if self.pattern.as_ref().is_some_and(|it| !it.is_match(text)) {
@@ -122,10 +122,10 @@ impl Judge {
         let number = value.as_number().ok_or_else(|| wrong_type("a whole number"))?;
         let whole = whole(number).ok_or_else(|| wrong_type("a whole number of 64 bits"))?;
         // Limits are exact up to 2^53, as the document says of them.
-        if let Some(min) = self.field.min.filter(|it| (whole as f64) < *it) {
+        if let Some(min) = self.field.least().filter(|it| (whole as f64) < *it) {
             return Err(unfit("too-small", format!("must be at least {min}")));
         }
-        if let Some(max) = self.field.max.filter(|it| *it < whole as f64) {
+        if let Some(max) = self.field.most().filter(|it| *it < whole as f64) {
             return Err(unfit("too-large", format!("must be at most {max}")));
         }
         Ok(Stored::Integer(whole))
@@ -133,10 +133,10 @@ impl Judge {
 
     fn number(&self, value: &Json) -> Result<Stored, Unfit> {
         let number = value.as_f64().filter(|it| it.is_finite()).ok_or_else(|| wrong_type("a number"))?;
-        if let Some(min) = self.field.min.filter(|it| number < *it) {
+        if let Some(min) = self.field.least().filter(|it| number < *it) {
             return Err(unfit("too-small", format!("must be at least {min}")));
         }
-        if let Some(max) = self.field.max.filter(|it| *it < number) {
+        if let Some(max) = self.field.most().filter(|it| *it < number) {
             return Err(unfit("too-large", format!("must be at most {max}")));
         }
         Ok(Stored::Real(number))
@@ -217,6 +217,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::features::collections::bound::Bound;
 
     #[expect(clippy::needless_pass_by_value, reason = "the tests read better so")]
     fn accept(field: Field, value: Json) -> Result<Stored, &'static str> {
@@ -265,11 +266,11 @@ mod tests {
 
     #[test]
     fn limits_hold_at_their_edges() {
-        let text = || Field { min: Some(2.0), max: Some(3.0), ..of(FieldType::Text) };
+        let text = || Field { min: Some(Bound(2.0)), max: Some(Bound(3.0)), ..of(FieldType::Text) };
         assert_eq!(accept(text(), json!("é")), Err("too-short"));
         assert!(accept(text(), json!("éé")).is_ok() && accept(text(), json!("ééé")).is_ok());
         assert_eq!(accept(text(), json!("éééé")), Err("too-long"));
-        let integer = || Field { min: Some(-1.0), max: Some(1.0), ..of(FieldType::Integer) };
+        let integer = || Field { min: Some(Bound(-1.0)), max: Some(Bound(1.0)), ..of(FieldType::Integer) };
         assert_eq!(accept(integer(), json!(-2)), Err("too-small"));
         assert!(accept(integer(), json!(-1)).is_ok() && accept(integer(), json!(1)).is_ok());
         assert_eq!(accept(integer(), json!(2)), Err("too-large"));
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_default_must_be_a_value_of_its_field() {
-        let field = |default| Field { default: Some(Any(default)), max: Some(3.0), ..of(FieldType::Integer) };
+        let field = |default| Field { default: Some(Any(default)), max: Some(Bound(3.0)), ..of(FieldType::Integer) };
 
         assert_eq!(Judge::new(field(json!(3))).expect("fits").default, Stored::Integer(3));
         assert_eq!(Judge::new(field(json!(4))).expect_err("refused").code, "too-large");

@@ -116,7 +116,8 @@ fn value(field: &Field) -> Value {
     for (word, limit) in [(least, field.min), (most, field.max)] {
         if let Some(limit) = limit {
             // Lengths are whole numbers in a schema.
-            schema[word] = if word.ends_with("Length") { json!(limit.max(0.0).ceil() as u64) } else { json!(limit) };
+            schema[word] =
+                if word.ends_with("Length") { json!(limit.0.max(0.0).ceil() as u64) } else { limit.as_json() };
         }
     }
     if let Some(pattern) = &field.pattern {
@@ -174,8 +175,8 @@ fn example(field: &Field) -> Option<Value> {
     let values = field.values.as_deref().unwrap_or_default();
     Some(match field.field_type {
         FieldType::Text => json!(field.name),
-        FieldType::Integer => json!(field.min.unwrap_or(1.0).ceil() as i64),
-        FieldType::Number => json!(field.min.unwrap_or(1.5)),
+        FieldType::Integer => json!(field.least().unwrap_or(1.0).ceil() as i64),
+        FieldType::Number => json!(field.least().unwrap_or(1.5)),
         FieldType::Bool => json!(true),
         FieldType::Datetime => json!("2026-01-02T03:04:05.678Z"),
         FieldType::Select if field.is_multiple() => json!([values.first()?]),

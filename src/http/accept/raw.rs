@@ -14,7 +14,7 @@ pub(super) static NO_ROOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 static MALFORMED: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let detail = "the head of the request is not HTTP: see RFC 9112 for its first line and its headers";
+    let detail = "the head of the request is not HTTP (RFC 9112); in an address, spaces, quotes, < and > are written %20, %22, %3C, %3E";
     answer(Problem::new(&problem::MALFORMED, detail), "")
 });
 static TARGET_TOO_LONG: LazyLock<Vec<u8>> =
