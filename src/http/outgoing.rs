@@ -2,7 +2,10 @@
 //!
 //! An answer counts from when it is ready until its last byte was handed to the network. Without a
 //! bound, some hundred clients that ask for long lists and read none of them would fill the memory.
+//! Answers whose length nobody knows yet are made while they are sent, part by part, and have bounds
+//! of their own where they are made.
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,65 +15,62 @@ use http_body_util::combinators::BoxBody;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use poem::http::Method;
 use poem::{Body, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::PollSemaphore;
 
+use super::memory::Memory;
 use super::problem::{self, Problem};
 
-/// Bytes of all answers that may wait at once.
-const BYTES_MAX: usize = 128 << 20;
+/// Bytes of all answers that may wait at once; one address may have a quarter of it.
+const BYTES_MAX: u64 = 128 << 20;
 /// Answers up to this size are not counted: the limits of connections bound them.
 const SMALL_BYTES_MAX: u64 = 4 << 10;
-/// What is counted with.
-const UNIT: usize = 1 << 10;
 
 /// The room for all answers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Outgoing(Arc<Semaphore>);
+pub(super) struct Outgoing {
+    memory: Arc<Memory>,
+    bytes_max: u64,
+}
 
 impl Outgoing {
     pub fn new() -> Self {
-        Self::with_room(BYTES_MAX)
+        Self { memory: Arc::default(), bytes_max: BYTES_MAX }
     }
 
-    fn with_room(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes / UNIT)))
-    }
-
-    /// Gives an answer its room, or refuses it if there is none. One of unknown length takes its room part by part,
-    /// and waits for it. What was done is answered in any case: a refusal would be taken for nothing done.
-    pub fn hold(&self, method: &Method, response: &mut Response) -> Result<(), Problem> {
+    /// Gives an answer its room, or refuses it if there is none. What was done is answered in any case: a refusal
+    /// would be taken for nothing done.
+    pub fn hold(&self, client: Option<IpAddr>, method: &Method, response: &mut Response) -> Result<(), Problem> {
         let body: BoxBody<Bytes, io::Error> = response.take_body().into();
-        let size = body.size_hint().exact();
-        if !method.is_safe() || size.is_some_and(|it| it <= SMALL_BYTES_MAX) {
+        let Some(bytes) = body.size_hint().exact().filter(|it| method.is_safe() && SMALL_BYTES_MAX < *it) else {
             response.set_body(Body::from(body));
             return Ok(());
+        };
+        if !self.memory.take(client, bytes, bytes, self.bytes_max) {
+            let detail = "too many answers wait for clients that read slowly; try again";
+            return Err(Problem::new(&problem::BUSY, detail).retry_after(problem::RETRY_WHEN_BUSY));
         }
-        let permit = size.map(|it| Arc::clone(&self.0).try_acquire_many_owned(units(it))).transpose();
-        let permit = permit.map_err(|_| {
-            Problem::new(&problem::BUSY, "too many answers wait for clients that read slowly; try again")
-                .retry_after(problem::RETRY_WHEN_BUSY)
-        })?;
-        let held = Held { body, room: PollSemaphore::new(Arc::clone(&self.0)), permit, part: None };
-        response.set_body(Body::from(BoxBody::new(held)));
+        let room = Arc::new(Room { memory: Arc::clone(&self.memory), client, bytes });
+        response.set_body(Body::from(BoxBody::new(Held { body, room })));
         Ok(())
     }
 }
 
-/// The units that so many bytes take; what is larger than all of the room takes all of it.
-fn units(bytes: u64) -> u32 {
-    let units = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(UNIT).min(BYTES_MAX / UNIT);
-    u32::try_from(units).unwrap_or(u32::MAX)
+/// The room of one answer, given back when the last of its bytes is gone.
+struct Room {
+    memory: Arc<Memory>,
+    client: Option<IpAddr>,
+    bytes: u64,
 }
 
-/// A body whose parts give their room back when they are sent.
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.memory.give_back(self.client, self.bytes);
+    }
+}
+
+/// A body whose parts hold on to its room until they are sent.
 struct Held {
     body: BoxBody<Bytes, io::Error>,
-    room: PollSemaphore,
-    /// The room of what is still to come, if its size is known.
-    permit: Option<OwnedSemaphorePermit>,
-    /// A part that waits for its room.
-    part: Option<Bytes>,
+    room: Arc<Room>,
 }
 
 impl HttpBody for Held {
@@ -78,27 +78,14 @@ impl HttpBody for Held {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let this = &mut *self;
-        if this.part.is_none() {
-            let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)) else { return Poll::Ready(None) };
-            match frame?.into_data() {
-                Ok(bytes) => this.part = Some(bytes),
-                Err(other) => return Poll::Ready(Some(Ok(other))),
-            }
-        }
-        let wanted = units(this.part.as_ref().map_or(0, Bytes::len) as u64);
-        let permit = match this.permit.as_mut().and_then(|it| it.split(wanted as usize)) {
-            Some(permit) => Some(permit),
-            // Several parts of one known size may each be rounded up: the last has to do with what is left.
-            None if this.permit.is_some() => this.permit.take(),
-            None => ready!(this.room.poll_acquire_many(cx, wanted)),
-        };
-        let bytes = this.part.take().unwrap_or_default();
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Part { bytes, _permit: permit })))))
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+        let room = &self.room;
+        let held = frame.map(|it| it.map_data(|bytes| Bytes::from_owner(Part { bytes, _room: Arc::clone(room) })));
+        Poll::Ready(Some(held))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.part.is_none() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -109,7 +96,7 @@ impl HttpBody for Held {
 /// Bytes with their room.
 struct Part {
     bytes: Bytes,
-    _permit: Option<OwnedSemaphorePermit>,
+    _room: Arc<Room>,
 }
 
 impl AsRef<[u8]> for Part {
@@ -120,65 +107,54 @@ impl AsRef<[u8]> for Part {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{StreamExt, stream};
+    use std::net::Ipv4Addr;
+
     use http_body_util::BodyExt;
 
     use super::*;
+
+    const SIZE: usize = 60 << 10;
+
+    /// Room for four answers, of which one address may have one.
+    fn room() -> Outgoing {
+        Outgoing { bytes_max: 4 * SIZE as u64, ..Outgoing::new() }
+    }
 
     fn answer(bytes: usize) -> Response {
         Response::builder().body(vec![b'x'; bytes])
     }
 
-    fn streamed(parts: usize, bytes: usize) -> Response {
-        let parts = stream::iter(vec![vec![b'x'; bytes]; parts]).map(|it| Ok::<_, io::Error>(Bytes::from(it)));
-        Response::builder().body(Body::from_bytes_stream(parts))
-    }
-
-    async fn next(response: &mut BoxBody<Bytes, io::Error>) -> Bytes {
-        response.frame().await.expect("a part").expect("whole").into_data().expect("data")
+    fn client(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
     }
 
     #[tokio::test]
     async fn an_answer_that_has_no_room_is_refused_and_others_go_on_once_it_was_sent() {
-        let room = Outgoing::with_room(100 << 10);
-        let mut first = answer(60 << 10);
-        room.hold(&Method::GET, &mut first).expect("room");
+        let room = room();
+        let mut first = answer(SIZE);
+        room.hold(client(1), &Method::GET, &mut first).expect("room");
+        let is_refused = |last| room.hold(client(last), &Method::GET, &mut answer(SIZE)).is_err();
 
-        assert!(room.hold(&Method::GET, &mut answer(60 << 10)).is_err_and(|it| it.kind.status == 503));
-        room.hold(&Method::GET, &mut answer(4 << 10)).expect("a small one is not counted");
-        room.hold(&Method::POST, &mut answer(60 << 10)).expect("what was done is told");
+        let refused = room.hold(client(1), &Method::GET, &mut answer(SIZE)).expect_err("refused");
+        assert_eq!(refused.kind.status, 503);
+        assert!(!is_refused(2), "others have their share");
+        room.hold(client(1), &Method::GET, &mut answer(4 << 10)).expect("a small one is not counted");
+        room.hold(client(1), &Method::POST, &mut answer(SIZE)).expect("what was done is told");
 
         let mut body: BoxBody<Bytes, io::Error> = first.take_body().into();
-        let sent = next(&mut body).await;
+        let sent = body.frame().await.expect("a part").expect("whole").into_data().expect("data");
         drop(body);
-        assert!(room.hold(&Method::GET, &mut answer(60 << 10)).is_err(), "it is still on its way");
+        assert!(is_refused(1), "it is still on its way");
         drop(sent);
-        room.hold(&Method::GET, &mut answer(60 << 10)).expect("room again");
-    }
-
-    #[tokio::test]
-    async fn a_stream_waits_until_its_last_part_was_sent() {
-        let room = Outgoing::with_room(10 << 10);
-        let mut response = streamed(3, 8 << 10);
-        room.hold(&Method::GET, &mut response).expect("begun");
-        let mut body: BoxBody<Bytes, io::Error> = response.take_body().into();
-        let first = next(&mut body).await;
-
-        assert!(futures_util::poll!(body.frame()).is_pending(), "there is no room for the second");
-        drop(first);
-
-        assert_eq!(next(&mut body).await.len(), 8 << 10);
-        assert_eq!(next(&mut body).await.len(), 8 << 10);
-        assert!(body.frame().await.is_none());
-        assert_eq!(room.0.available_permits(), 10, "all room was given back");
+        assert!(!is_refused(1));
     }
 
     #[tokio::test]
     async fn the_length_of_an_answer_stays_known() {
-        let mut response = answer(60 << 10);
-        Outgoing::new().hold(&Method::GET, &mut response).expect("room");
+        let mut response = answer(SIZE);
+        room().hold(client(1), &Method::GET, &mut response).expect("room");
         let body: BoxBody<Bytes, io::Error> = response.take_body().into();
-        assert_eq!(body.size_hint().exact(), Some(60 << 10));
-        assert_eq!(body.collect().await.expect("whole").to_bytes().len(), 60 << 10);
+        assert_eq!(body.size_hint().exact(), Some(SIZE as u64));
+        assert_eq!(body.collect().await.expect("whole").to_bytes().len(), SIZE);
     }
 }

@@ -89,7 +89,7 @@ impl Shell {
             },
         };
 
-        if let Err(problem) = self.outgoing.hold(&method, &mut response) {
+        if let Err(problem) = self.outgoing.hold(origin.client, &method, &mut response) {
             response = problem.respond();
         }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
