@@ -174,6 +174,36 @@ async fn many_writes_share_one_commit() {
     assert!(commits(&it) - before < 20 * 4_120, "{} bytes of log", commits(&it) - before);
 }
 
+/// An import sends batch after batch. Who saves one record meanwhile waits for one of them, not for all.
+#[tokio::test]
+async fn small_writes_come_between_batches_and_one_that_fails_is_undone_alone() {
+    let it = fixture(Options::default()).await;
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let numbered = |numbers: &'static [i64]| {
+        let order = Arc::clone(&order);
+        move |tx: &mut Tx<'_>| {
+            order.lock().expect("unpoisoned").push(numbers[0]);
+            numbers.iter().try_for_each(|n| insert(tx, *n))
+        }
+    };
+    let (release, holding) = it.hold().await;
+    let mut batches = Box::pin(join_all([
+        it.db.write_bulk(&it.main, numbered(&[1, 2])),
+        it.db.write_bulk(&it.main, numbered(&[3, -1])),
+        it.db.write_bulk(&it.main, numbered(&[5, 6])),
+    ]));
+    let mut small = Box::pin(it.db.write(&it.main, numbered(&[7])));
+    assert!(futures_util::poll!(&mut batches).is_pending() && futures_util::poll!(&mut small).is_pending());
+    drop(release);
+
+    let (held, batches, small) = tokio::join!(holding, batches, small);
+
+    assert!(held.is_ok() && small.is_ok());
+    assert!(matches!(&batches[..], [Ok(()), Err(Error::Conflict { .. }), Ok(())]), "{batches:?}");
+    assert_eq!(*order.lock().expect("unpoisoned"), [1, 7, 3, 5]);
+    assert_eq!(it.notes().await, [1, 2, 5, 6, 7]);
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_loses_nothing_that_waits() {
     let it = fixture(Options { write_queue_max: 4, group_max: 1, ..Options::default() }).await;
