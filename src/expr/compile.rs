@@ -64,6 +64,9 @@ pub fn compile(schema: &Schema, table: &str, expression: &Expression, purpose: P
     Ok(Compiled { sql, binds: spent.binds })
 }
 
+/// Conditions that are wrong of which one is told: finding out what was meant takes time.
+const ERRORS_TOLD_MAX: usize = 10;
+
 /// Compiles `where` conditions about a table, all of them joined. An error comes with the parameter's name.
 pub fn compile_conditions(schema: &Schema, table: &str, asked: &[Asked]) -> Result<Compiled, Vec<(String, Error)>> {
     let mut spent = Spent::default();
@@ -79,6 +82,9 @@ pub fn compile_conditions(schema: &Schema, table: &str, asked: &[Asked]) -> Resu
         match compiled {
             Ok(sql) => parts.push(sql),
             Err(error) => errors.push((one.parameter.clone(), Error { position: None, ..error })),
+        }
+        if ERRORS_TOLD_MAX <= errors.len() {
+            break;
         }
     }
     if errors.is_empty() { Ok(Compiled { sql: all_of(parts), binds: spent.binds }) } else { Err(errors) }

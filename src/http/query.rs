@@ -1,5 +1,5 @@
-//! The parameters of operations that do more than show something.
-use poem::Request;
+//! The parameters of a query that an operation does not have.
+use poem::{FromRequest, Request, RequestBody};
 
 use super::{Fault, Problem};
 use crate::base::text::nearest;
@@ -32,4 +32,15 @@ pub fn must_be_among(request: &Request, names: &[&str]) -> Result<(), Problem> {
         seen.push(name);
     }
     if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+}
+
+/// A request without parameters: an operation that has none refuses those that are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct NoQuery;
+
+impl<'a> FromRequest<'a> for NoQuery {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        must_be_among(request, &[])?;
+        Ok(Self)
+    }
 }

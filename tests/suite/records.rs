@@ -586,3 +586,21 @@ async fn a_record_that_loses_what_it_referred_to_has_a_new_version() {
         app.operator(Method::PATCH, &path).header("if-match", &etag).json(&json!({ "tree": null })).send().await;
     assert_eq!(stale.refusal(), (412, "stale-version"));
 }
+
+/// What is not looked at could be a hope that something narrower, or nothing, would be done.
+#[tokio::test]
+async fn a_write_takes_no_parameters() {
+    let app = app().await;
+    let path = create(&app, json!({ "title": "a" })).await.header("location").expect("a location").to_owned();
+
+    for (method, path) in [
+        (Method::POST, PATH.to_owned()),
+        (Method::PATCH, path.clone()),
+        (Method::PUT, path.clone()),
+        (Method::DELETE, path.clone()),
+    ] {
+        let reply = app.ask(method, &format!("{path}?fields=id")).json(&json!({ "title": "b" })).send().await;
+        assert_eq!(faults(&reply), [("?fields", "unknown")]);
+    }
+    assert_eq!(titles(&list(&app, "").await), ["a"]);
+}

@@ -142,11 +142,17 @@ async fn a_change_is_judged_by_what_is_there_and_what_would_change() {
 
     assert_eq!(patch("user", json!({ "title": "b" })).await.status, 200);
     assert_eq!(patch("user", json!({ "author": user })).await.status, 200, "it is the same");
-    assert_eq!(patch("user", json!({ "author": other })).await.refusal(), (404, "not-found"));
-    assert_eq!(patch("user", json!({ "author": null })).await.refusal(), (404, "not-found"));
+    assert_eq!(patch("user", json!({ "author": other })).await.refusal(), (403, "rule-denied"));
+    assert_eq!(patch("user", json!({ "author": null })).await.refusal(), (403, "rule-denied"));
     assert_eq!(patch("readonly", json!({ "title": "c" })).await.refusal(), (403, "not-allowed"));
     assert_eq!(patch("admin", json!({ "author": other })).await.status, 200);
+    // Who may not even view it is not told that it is there.
     assert_eq!(patch("user", json!({ "title": "d" })).await.refusal(), (404, "not-found"));
+    let drop = || app.as_role("user", Method::DELETE, &one).send();
+    assert_eq!(drop().await.refusal(), (404, "not-found"));
+    assert_eq!(patch("admin", json!({ "published": true })).await.status, 200);
+    assert_eq!(patch("user", json!({ "title": "d" })).await.refusal(), (403, "rule-denied"));
+    assert_eq!(drop().await.refusal(), (403, "rule-denied"));
 }
 
 /// Whoever may write a record but not read it learns that it was written, and no more.

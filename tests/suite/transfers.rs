@@ -72,7 +72,7 @@ async fn a_cell_that_would_be_kept_as_something_else_is_refused() {
     let lines: Vec<_> = report["errors"].as_array().expect("errors").iter().map(|it| it["line"].as_u64()).collect();
     assert_eq!(lines, [2, 3, 4, 5, 6, 8].map(Some));
     let twice = import(&app, "", "text/csv", "lemma,count,lemma\na,1,b\n").await.body;
-    assert_eq!(twice["stopped"], "the column `lemma` is there twice");
+    assert_eq!(twice["detail"], "the column `lemma` is there twice");
 }
 
 /// One bad line costs itself only.
@@ -218,7 +218,8 @@ async fn a_file_that_cannot_be_read_on_says_how_far_it_got() {
 
     assert_eq!((&report.body["imported"], report.body["stopped"].is_string()), (&json!(1), true), "{report:?}");
     let typo = import(&app, "", "text/csv", "lema\nx\n").await;
-    assert!(typo.str("stopped").contains("did you mean `lemma`?"), "{typo:?}");
+    assert_eq!(typo.refusal(), (422, "validation-failed"), "nothing of it was read");
+    assert!(typo.str("detail").contains("did you mean `lemma`?"), "{typo:?}");
 }
 
 /// Somebody else's change of another collection is no reason to begin anew.

@@ -18,7 +18,7 @@ use crate::base::{Clock, Random, TenantId};
 use crate::db::Db;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
-use crate::http::query::must_be_among;
+use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{Caller, Fault, Input, Problem};
 
 /// Most collections of a tenant: each costs memory, and a table that every backup and check goes through.
@@ -114,7 +114,7 @@ impl CollectionsApi {
     ///
     /// All of them, by name. Needs the permission `collections:read`.
     #[oai(path = "/collections", method = "get", operation_id = "list_collections", tag = "Tag::Collections")]
-    async fn list(&self, caller: Caller) -> Result<Json<CollectionList>, Problem> {
+    async fn list(&self, caller: Caller, _query: NoQuery) -> Result<Json<CollectionList>, Problem> {
         caller.must(COLLECTIONS_READ)?;
 
         let known = self.catalogues.current(caller.tenant()).await?;
@@ -126,7 +126,7 @@ impl CollectionsApi {
     ///
     /// Its fields, indexes and rules. Needs the permission `collections:read`.
     #[oai(path = "/collections/:name", method = "get", operation_id = "show_collection", tag = "Tag::Collections")]
-    async fn show(&self, caller: Caller, name: Path<String>) -> Result<Shown, Problem> {
+    async fn show(&self, caller: Caller, _query: NoQuery, name: Path<String>) -> Result<Shown, Problem> {
         caller.must(COLLECTIONS_READ)?;
 
         let known = self.catalogues.current(caller.tenant()).await?;
@@ -144,16 +144,15 @@ impl CollectionsApi {
     async fn update(
         &self,
         caller: Caller,
+        _query: NoQuery,
         name: Path<String>,
         /// The `ETag` of the collection that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        request: &Request,
         body: Input<CollectionPatch>,
     ) -> Result<Changed, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
-        must_be_among(request, &[])?;
         let (patch, expected) = (body.read()?, IfMatch::parse(if_match.0.as_deref())?);
         let tenant = caller.tenant().clone();
         let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone());
@@ -177,6 +176,7 @@ impl CollectionsApi {
     async fn preview(
         &self,
         caller: Caller,
+        _query: NoQuery,
         name: Path<String>,
         body: Input<CollectionPatch>,
     ) -> Result<Json<DryRun>, Problem> {
@@ -197,15 +197,14 @@ impl CollectionsApi {
     async fn delete(
         &self,
         caller: Caller,
+        _query: NoQuery,
         name: Path<String>,
         /// The `ETag` of the collection that shall go.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        request: &Request,
     ) -> Result<Gone, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
-        must_be_among(request, &[])?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let tenant = caller.tenant().clone();
         self.catalogues.with(&tenant, |known| self.drop(&tenant, known, &name.0, expected.clone())).await?;

@@ -112,6 +112,10 @@ pub(super) struct Judge {
 }
 
 impl Judge {
+    pub fn rule(&self, rule: &Rule) -> Option<Statement> {
+        condition(self.is_admin, &self.facts, rule, ALIAS)
+    }
+
     pub fn rule_about(&self, entry: &Entry, rule: &Rule, new: &[(usize, Stored)]) -> Option<Statement> {
         condition_about(self.is_admin, &self.facts, entry, rule, new)
     }

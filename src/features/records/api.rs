@@ -26,7 +26,7 @@ use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
-use crate::http::query::must_be_among;
+use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{BodyCap, ClientAddress, Fault, Input, Problem, Visitor, problem};
 
 /// The endpoints of records, with what they need.
@@ -142,6 +142,7 @@ impl RecordsApi {
     async fn create(
         &self,
         visitor: Visitor,
+        _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         body: Input<Any<Value>>,
@@ -204,9 +205,11 @@ impl RecordsApi {
         operation_id = "update_record",
         tag = "Tag::Records"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
     async fn update(
         &self,
         visitor: Visitor,
+        _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
@@ -228,9 +231,11 @@ impl RecordsApi {
         operation_id = "replace_record",
         tag = "Tag::Records"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
     async fn replace(
         &self,
         visitor: Visitor,
+        _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
@@ -255,6 +260,7 @@ impl RecordsApi {
     async fn delete(
         &self,
         visitor: Visitor,
+        _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,

@@ -26,8 +26,8 @@ pub enum Error {
     InUse,
     #[error("more than 1,000 records in a row would go with this one; begin with those at the end")]
     TooDeep,
-    #[error("the rule `create` of the collection is not true for this record")]
-    RuleDenied,
+    #[error("the rule `{rule}` of the collection is not true for this record")]
+    RuleDenied { rule: &'static str },
     #[error("the record is another than the one that `If-Match` names; read it again")]
     Stale,
     /// Permissions and rules that let only admins in.
@@ -68,7 +68,7 @@ impl From<Error> for Problem {
             }
             Error::RefersToNothing => &problem::INVALID,
             Error::InUse | Error::TooDeep => &IN_USE,
-            Error::RuleDenied => &RULE_DENIED,
+            Error::RuleDenied { .. } => &RULE_DENIED,
             Error::Stale => &problem::STALE,
             Error::Refused(_) | Error::Collections(_) | Error::Db(_) => &problem::INTERNAL,
         };

@@ -12,6 +12,8 @@ use crate::http::{Fault, Problem};
 
 /// Relations that one request follows in all: each is another look-up for every record.
 const RELATIONS_MAX: usize = 16;
+/// Names that are no fields of which one is told; for each a near miss is looked for.
+const FAULTS_TOLD_MAX: usize = 10;
 /// Relations in a row.
 const DEPTH_MAX: usize = 4;
 
@@ -20,6 +22,8 @@ const DEPTH_MAX: usize = 4;
 struct Wanted<'a> {
     /// Nothing here means everything.
     members: Vec<&'a str>,
+    /// Whether `fields` leads here, and not `expand` alone.
+    is_of_fields: bool,
     relations: BTreeMap<&'a str, Wanted<'a>>,
 }
 
@@ -36,10 +40,11 @@ pub(super) fn apply(
     let mut wanted = Wanted::default();
     for path in parts(asked.fields.as_deref()) {
         let (relations, member) = path.rsplit_once('.').map_or((None, path), |(before, last)| (Some(before), last));
-        let at = relations
-            .into_iter()
-            .flat_map(|it| it.split('.'))
-            .fold(&mut wanted, |at, it| at.relations.entry(it).or_default());
+        let at = relations.into_iter().flat_map(|it| it.split('.')).fold(&mut wanted, |at, it| {
+            at.is_of_fields = true;
+            at.relations.entry(it).or_default()
+        });
+        at.is_of_fields = true;
         at.members.push(member);
     }
     for path in parts(asked.expand.as_deref()) {
@@ -73,7 +78,7 @@ impl Walk<'_> {
         joins: &mut Statement,
         faults: &mut Vec<Fault>,
     ) {
-        let parameter = if depth == 0 && wanted.members.is_empty() { "?expand" } else { "?fields" };
+        let parameter = if wanted.is_of_fields { "?fields" } else { "?expand" };
         self.keep(&wanted.members, projection, faults);
         for (name, wanted) in &wanted.relations {
             let relation = entry.field(name).filter(|(_, it)| {
@@ -127,7 +132,7 @@ impl Walk<'_> {
         if members.is_empty() || members.contains(&"*") {
             return;
         }
-        for name in members.iter().filter(|it| !projection.has(it)) {
+        for name in members.iter().filter(|it| !projection.has(it)).take(FAULTS_TOLD_MAX) {
             let name: String = name.chars().take(100).collect();
             let detail = match crate::base::text::nearest(&name, projection.names()) {
                 Some(meant) => format!("`{name}` is no field; did you mean `{meant}`?"),

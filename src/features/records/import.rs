@@ -140,6 +140,9 @@ impl RecordsApi {
                 cap.got_further();
             }
         }
+        if let (0, Some(reason)) = (report.imported + report.refused, &report.stopped) {
+            return Err(Problem::invalid(vec![Fault::new("", "malformed", reason.clone())]));
+        }
         report.errors.sort_by_key(|it| it.line);
         Ok(report)
     }

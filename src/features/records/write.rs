@@ -1,7 +1,7 @@
 //! Writing: making, changing and deleting a record, each in one transaction with its rule.
 use std::sync::Arc;
 
-use super::access::Asker;
+use super::access::{Asker, Judge};
 use super::api::RecordsApi;
 use super::body::{self, Meant, Sent};
 use super::error::Error;
@@ -49,7 +49,8 @@ impl RecordsApi {
                 catalogue.must_be_current(tx)?;
                 // First of all: what else is wrong would tell of records that the caller may not see.
                 if let Some(judged) = &judged {
-                    tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied)?;
+                    tx.find(&judged.sql, &judged.values, |row| row.integer(0))?
+                        .ok_or(Error::RuleDenied { rule: "create" })?;
                 }
                 let made = store::write(tx, &target, &insertion, &answer.returned)?.ok_or(Error::NotFound)?;
                 answer.about(tx, made)
@@ -92,14 +93,18 @@ impl RecordsApi {
                 let rule = judge.rule_about(&target, &target.rules.update, new);
                 if values.is_err() || change.expected != IfMatch::Any {
                     let judged = list::sought(&Projection::default(), &target, &change.id, rule.clone());
-                    let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
+                    let Some(before) = store::find(tx, &judged, &Projection::default())? else {
+                        return Err(refusal(tx, &judge, &target, &change.id, "update"));
+                    };
                     if !change.expected.allows(before.version) {
                         return Err(Error::Stale);
                     }
                 }
                 let update = store::change(&target, &change.id, now, values?, rule, &answer.returned);
-                let changed = store::write(tx, &target, &update, &answer.returned)?.ok_or(Error::NotFound)?;
-                answer.about(tx, changed)
+                match store::write(tx, &target, &update, &answer.returned)? {
+                    Some(changed) => answer.about(tx, changed),
+                    None => Err(refusal(tx, &judge, &target, &change.id, "update")),
+                }
             })
             .await;
         match outcome {
@@ -123,17 +128,22 @@ impl RecordsApi {
         let judged = list::sought(&Projection::default(), &entry, id, rule.clone());
         let deletion = store::deletion(&entry, id, rule);
 
-        let expected = expected.clone();
+        let (expected, judge, id) = (expected.clone(), asker.detached(), id.to_owned());
         self.db
             .free(caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
                 if expected != IfMatch::Any {
-                    let before = store::find(tx, &judged, &Projection::default())?.ok_or(Error::NotFound)?;
+                    let Some(before) = store::find(tx, &judged, &Projection::default())? else {
+                        return Err(refusal(tx, &judge, &entry, &id, "delete"));
+                    };
                     if !expected.allows(before.version) {
                         return Err(Error::Stale);
                     }
                 }
-                store::delete(tx, &deletion)
+                match store::delete(tx, &deletion) {
+                    Err(Error::NotFound) => Err(refusal(tx, &judge, &entry, &id, "delete")),
+                    outcome => outcome,
+                }
             })
             .await
     }
@@ -155,6 +165,16 @@ impl RecordsApi {
             faults if faults.is_empty() => collections::Error::Outdated.into(),
             faults => Error::Invalid(faults),
         })
+    }
+}
+
+/// Why a record was not found to be written: only whoever may view it is told that a rule stands before it.
+fn refusal(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str, rule: &'static str) -> Error {
+    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(&entry.rules.view));
+    match store::find(tx, &viewed, &Projection::default()) {
+        Ok(Some(_)) => Error::RuleDenied { rule },
+        Ok(None) => Error::NotFound,
+        Err(error) => error.into(),
     }
 }
 
