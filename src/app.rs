@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
+use poem::http::header::AUTHORIZATION;
 use poem::{Endpoint, EndpointExt, Route};
 use poem_openapi::OpenApiService;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId};
@@ -106,7 +106,7 @@ impl App {
             random: random.clone(),
             catalogues: catalogues.clone(),
             cursors: Cursors::new(cursor.reveal()),
-            exports: Arc::new(Semaphore::new(records::EXPORTS_MAX)),
+            exports: records::Running::default(),
         };
         let apis = (accounts.clone(), collections.clone(), records.clone());
         let documents = Documents::new(&service(apis).spec())?;
@@ -192,11 +192,12 @@ impl App {
                 }
             })
         });
-        // Reads take turns by where they come from: many of one client's leave time for those of others.
+        // Reads take turns by who asks, and from where: many of one client's leave time for those of others. Whose
+        // token is none reads nothing, so that nobody gets more turns by making some up.
         let lanes = RandomState::new();
         let routes = routes.around(move |endpoint, request| {
             let client = request.extensions().get::<ClientAddress>().and_then(|it| it.throttle_key());
-            let asker = lanes.hash_one(client);
+            let asker = lanes.hash_one((client, request.headers().get(AUTHORIZATION)));
             async move { db::on_behalf_of(asker, endpoint.call(request)).await }
         });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();

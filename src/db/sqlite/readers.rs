@@ -35,7 +35,13 @@ pub(in crate::db) struct Readers {
     damaged: Arc<AtomicBool>,
 }
 
-struct Job(ReadTask);
+struct Job {
+    task: ReadTask,
+    since: Instant,
+}
+
+/// Longest wait for a turn. Whoever waited longer is better told to try again than kept.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,10 +67,10 @@ impl Readers {
 
     /// Hands a task to the pool, in which askers take turns.
     pub(in crate::db) fn send(&self, asker: Asker, task: ReadTask) {
-        match self.queue.push(asker, Job(task)) {
+        match self.queue.push(asker, Job { task, since: Instant::now() }) {
             Ok(()) => {}
-            Err(Refused::Full(Job(task))) => task(Err(Error::QueueFull)),
-            Err(Refused::Closed(Job(task))) => task(Err(Error::Closed)),
+            Err(Refused::Full(job)) => (job.task)(Err(Error::QueueFull)),
+            Err(Refused::Closed(job)) => (job.task)(Err(Error::Closed)),
         }
     }
 
@@ -109,8 +115,12 @@ impl Drop for Readers {
 }
 
 fn work(reader: &Reader, waiting: &Lanes<Job>, budget: Duration, place: &Place, damaged: &AtomicBool) {
-    while let Some((asker, Job(task))) = waiting.take() {
-        reader.run(task, budget, place, damaged);
+    while let Some((asker, Job { task, since })) = waiting.take() {
+        if WAIT_MAX < since.elapsed() {
+            task(Err(Error::QueueFull));
+        } else {
+            reader.run(task, budget, place, damaged);
+        }
         waiting.done(asker);
     }
 }

@@ -9,7 +9,6 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Any;
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
@@ -17,6 +16,7 @@ use super::files::{FileAnswer, FileBody};
 use super::import::ImportReport;
 use super::payload::{RecordJson, RecordListJson};
 use super::query::Asked;
+use super::running::Running;
 use super::split::Format;
 use super::write::Change;
 use crate::base::{Clock, Random};
@@ -37,12 +37,9 @@ pub struct RecordsApi {
     pub random: Random,
     pub catalogues: Catalogues,
     pub cursors: Cursors,
-    /// One for each export that may run at once.
-    pub exports: Arc<Semaphore>,
+    pub exports: Running,
 }
 
-/// Exports that run at once. Each has a page in memory.
-pub const EXPORTS_MAX: usize = 64;
 /// An export takes as long as its client takes to read it.
 const RETRY_WHEN_EXPORTING: Duration = Duration::from_secs(10);
 
@@ -344,8 +341,8 @@ impl RecordsApi {
 
         let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
         let asked = Arc::new(Asked::read_without(request.uri().query().unwrap_or_default(), "format")?);
-        let running = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| {
-            let detail = format!("{EXPORTS_MAX} exports are running; try again when one of them is done");
+        let running = self.exports.begin(address).ok_or_else(|| {
+            let detail = "as many exports are running as may; try again when one of them is done";
             Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_EXPORTING)
         })?;
         let begin = |known| self.begin_export(&asker, known, &collection.0, Arc::clone(&asked), format);

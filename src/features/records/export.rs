@@ -11,13 +11,13 @@ use csv_core::{WriteResult, Writer};
 use futures_util::{StreamExt, stream};
 use poem::Body;
 use serde_json::{Map, Value as Json};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::{Asker, Circumstances};
 use super::api::RecordsApi;
 use super::error::Error;
 use super::list::{self, Listed, Plan};
 use super::query::Asked;
+use super::running::Place;
 use super::split::{FORMULA, Format};
 use crate::db::Tx;
 use crate::features::accounts;
@@ -91,7 +91,7 @@ fn plan(known: &Catalogue, entry: &Entry, asker: &Asker<'_>, asked: &Asked) -> R
 
 impl Export {
     /// The file, made while it is sent. `running` is let go when it ends.
-    pub fn into_body(mut self, running: OwnedSemaphorePermit) -> Body {
+    pub fn into_body(mut self, running: Place) -> Body {
         let first = stream::iter(self.first.take().map(Ok));
         let rest = stream::unfold(Some((self, running)), |export| async move {
             let (mut export, running) = export?;

@@ -21,12 +21,14 @@ mod payload;
 mod projection;
 mod query;
 mod read;
+mod running;
 mod sort;
 mod split;
 mod statement;
 mod store;
 mod write;
 
-pub use api::{EXPORTS_MAX, RecordsApi};
+pub use api::RecordsApi;
 pub use document::describe;
 pub use error::{Error, PROBLEMS};
+pub use running::Running;
