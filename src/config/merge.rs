@@ -23,7 +23,9 @@ pub(super) type Known = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// Whether a variable of the environment is a setting. Others may begin alike: Kubernetes makes `STEADING_PORT`.
 pub(super) fn concerns_us(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || SHORT_NAMES.iter().any(|(short, _)| *short == name)
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+        || SHORT_NAMES.iter().any(|(short, _)| *short == name)
+        || name.to_str().is_some_and(|it| miswritten(it).is_some())
 }
 
 /// A value with the place that it was read from.
@@ -124,6 +126,9 @@ impl Merge {
         let Some(name) = name.to_str() else {
             return self.error.add(name.to_string_lossy(), "has a name that is not UTF-8");
         };
+        if let Some(meant) = miswritten(name) {
+            return self.error.add(name, format!("is no setting; did you mean {meant}?"));
+        }
         let long = SHORT_NAMES.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| *long);
         let Some(path) = long.strip_prefix(PREFIX) else { return };
         let path = path.to_lowercase();
@@ -198,7 +203,7 @@ impl Merge {
                 let why = match given.value {
                     Value::Integer(it) if it < 0 => format!(" must not be negative, got {it}"),
                     Value::Integer(it) => format!(" is far out of range: {it}"),
-                    _ => format!(": {}", cause.message()),
+                    _ => format!(" {}", in_our_words(cause.message())),
                 };
                 self.error.add(&given.place, format!("`{section}.{key}`{why}"));
                 self.refused.insert((section.clone(), key.clone()));
@@ -211,6 +216,30 @@ impl Merge {
         }
         whole.try_into().unwrap_or_default()
     }
+}
+
+/// What a variable was most likely meant to be that is named almost as ours are: otherwise it would be ignored.
+fn miswritten(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("STEADING_").filter(|it| !it.starts_with('_'))?;
+    if SHORT_NAMES.iter().any(|(short, _)| *short == name) {
+        return None;
+    }
+    if rest.contains("__") {
+        return Some(format!("{PREFIX}{rest}"));
+    }
+    nearest(name, SHORT_NAMES.iter().map(|(short, _)| *short)).map(str::to_owned)
+}
+
+/// Names of values are told with the one that is nearest.
+fn in_our_words(message: &str) -> String {
+    let told = || {
+        let (value, expected) = message.strip_prefix("unknown variant `")?.split_once("`, expected ")?;
+        let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let meant = nearest(value, names.iter().copied());
+        let hint = meant.map_or_else(String::new, |it| format!("; did you mean `{it}`?"));
+        Some(format!("must be one of `{}`, and is `{}`{hint}", names.join("`, `"), shown(value)))
+    };
+    told().unwrap_or_else(|| format!("is wrong: {message}"))
 }
 
 /// A value as it stands alone, in a variable or a file. Text needs no quotes there.

@@ -8,7 +8,7 @@ const SMALL_BYTES_MAX: u64 = 16 * 1024;
 /// How many times as much is held when small bodies are added.
 const WITH_SMALL: u64 = 2;
 /// The part of it that one address may have, as one of so many.
-const ADDRESS_SHARE: u64 = 4;
+pub(super) const ADDRESS_SHARE: u64 = 4;
 
 /// The count. The lock is taken once for each part of a body, and once when its request is over.
 #[derive(Debug, Default)]

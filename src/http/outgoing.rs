@@ -16,7 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use poem::http::Method;
 use poem::{Body, Response};
 
-use super::memory::Memory;
+use super::memory::{ADDRESS_SHARE, Memory};
 use super::problem::{self, Problem};
 
 /// Bytes of all answers that may wait at once; one address may have a quarter of it.
@@ -44,6 +44,8 @@ impl Outgoing {
             response.set_body(Body::from(body));
             return Ok(());
         };
+        // One that is larger than a share takes all of it.
+        let bytes = bytes.min(self.bytes_max / ADDRESS_SHARE);
         if !self.memory.take(client, bytes, bytes, self.bytes_max) {
             let detail = "too many answers wait for clients that read slowly; try again";
             return Err(Problem::new(&problem::BUSY, detail).retry_after(problem::RETRY_WHEN_BUSY));
@@ -147,6 +149,17 @@ mod tests {
         assert!(is_refused(1), "it is still on its way");
         drop(sent);
         assert!(!is_refused(1));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_larger_than_a_share_is_sent_alone() {
+        let room = room();
+        let mut large = answer(10 * SIZE);
+        room.hold(client(1), &Method::GET, &mut large).expect("room");
+
+        assert!(room.hold(client(1), &Method::GET, &mut answer(SIZE)).is_err());
+        drop(large);
+        room.hold(client(1), &Method::GET, &mut answer(SIZE)).expect("room again");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! `health`: one question for containers and scripts.
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use poem::http::Method;
 use tokio::net::UnixStream;
 
@@ -9,9 +10,16 @@ use super::{Context, say};
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let socket = context.data.join(SOCKET);
-    if UnixStream::connect(&socket).await.is_err() {
-        say("stopped")?;
-        return Ok(ExitCode::FAILURE);
+    match UnixStream::connect(&socket).await {
+        Ok(_) => {}
+        Err(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+            let words = "cannot reach the server: only whoever runs it, or root, may ask at its socket";
+            return Err(cause).context(words);
+        }
+        Err(_) => {
+            say("stopped")?;
+            return Ok(ExitCode::FAILURE);
+        }
     }
     let reply = Operator::AtTheSocket(socket).ask(Method::GET, "/health/ready", None).await?;
     say(String::from_utf8_lossy(&reply.body))?;

@@ -95,6 +95,13 @@ impl Operator {
         Ok(Self::InProcess(Box::new(app), shell))
     }
 
+    /// As [`Operator::find`], for what is there already: a folder that is not there is a mistake in its name.
+    pub(super) async fn find_existing(context: &Context) -> anyhow::Result<Self> {
+        let folder = context.data.display();
+        anyhow::ensure!(context.data.exists(), "there is no data folder `{folder}` here; `--data` names another");
+        Self::find(context).await
+    }
+
     /// As [`Operator::find`], for what needs no data: where there is no folder, none is made.
     pub(super) async fn find_to_look(context: &Context) -> anyhow::Result<Self> {
         if context.data.exists() {

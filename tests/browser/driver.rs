@@ -1,5 +1,6 @@
 //! A browser that is driven as a person would, and remembers what it did.
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ impl Browser {
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .expect("chromedriver is installed (tests/run installs it)");
         let lines = BufReader::new(driver.stdout.take().expect("piped")).lines();
@@ -94,8 +96,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ends the browser too.
-        let _ = self.driver.kill();
+        // With the browser and all that it started: they would outlive the driver alone.
+        let group = i32::try_from(self.driver.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let killed = group.map(|it| rustix::process::kill_process_group(it, rustix::process::Signal::KILL));
+        assert!(matches!(killed, Some(Ok(()))), "{killed:?}");
         let _ = self.driver.wait();
     }
 }

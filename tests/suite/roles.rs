@@ -346,4 +346,9 @@ fn what_keeps_records_from_coming_in_and_going_out_is_told() {
         assert!(said.contains(expected), "{args:?}: {said}");
     }
     assert!(!folder.path().join("out.json").exists());
+    let empty = tempfile::tempdir().expect("a folder");
+    for args in [["import", "words", "-"], ["export", "words", "out.json"]] {
+        assert!(refused(empty.path(), &args).contains("there is no data folder `data` here"));
+    }
+    assert!(!empty.path().join("data").exists(), "a folder was made where nobody wanted one");
 }

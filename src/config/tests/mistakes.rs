@@ -5,7 +5,7 @@ use super::*;
 fn every_mistake_is_told_at_once_with_its_place() {
     let it = fixture(
         "[server]\nlisen = \"127.0.0.1:1\"\nstop_grace_secs = \"ten\"\n\n[acounts]\nx = 1\n\n[cors]\n  credentials = true\n\
-         [http]\nconnections_max = 1\n[accounts]\nregistration = \"opened\"\n[server.public_url]\n",
+         [http]\nconnections_max = 1\n[accounts]\nregistration = \"closd\"\n[server.public_url]\n",
     )
     .with("STEADING__SERVER__LISTEN", "nowhere")
     .with("STEADING__STORAGE__GROUPMAX", "1");
@@ -18,10 +18,31 @@ fn every_mistake_is_told_at_once_with_its_place() {
             "config.toml:5:2: `acounts` is not a section; did you mean `accounts`?",
             "config.toml:9:3: `cors.credentials` needs exact `origins`: with \"*\" any page could act as its visitors",
             "config.toml:11:1: `http.connections_max` must be 8 to 1000000, got 1",
-            "config.toml:13:1: `accounts.registration`: unknown variant `opened`, expected `open` or `closed`",
+            "config.toml:13:1: `accounts.registration` must be one of `open`, `closed`, and is `closd`; did you mean `closed`?",
             "config.toml:14:9: `server.public_url` must be of type string, not table",
             "STEADING__STORAGE__GROUPMAX: `storage.groupmax` is not a setting; did you mean `group_max`?",
-            "STEADING__SERVER__LISTEN: `server.listen`: invalid socket address syntax",
+            "STEADING__SERVER__LISTEN: `server.listen` is wrong: invalid socket address syntax",
+        ]
+    );
+}
+
+/// It would be ignored otherwise, and a server that listens elsewhere than it was told is hard to find.
+#[test]
+fn a_variable_that_is_named_almost_as_ours_is_refused() {
+    let it = fixture("")
+        .with("STEADING_SERVER__LISTEN", "127.0.0.1:1")
+        .with("STEADING_ADMIN_EMIAL", "ada@example.com")
+        .with("STEADING_PORT_8088_TCP_ADDR", "10.0.0.1")
+        .with("STEADING_SERVICE_HOST", "10.0.0.1");
+
+    let mut complaints = it.complaints();
+    complaints.sort();
+
+    assert_eq!(
+        complaints,
+        [
+            "STEADING_ADMIN_EMIAL: is no setting; did you mean STEADING_ADMIN_EMAIL?",
+            "STEADING_SERVER__LISTEN: is no setting; did you mean STEADING__SERVER__LISTEN?",
         ]
     );
 }

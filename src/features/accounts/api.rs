@@ -1,6 +1,7 @@
 //! The endpoints of accounts.
 use std::sync::Arc;
 
+use poem::Request;
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
@@ -24,6 +25,7 @@ use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
+use crate::http::query::must_be_among;
 use crate::http::{Caller, ClientAddress, Input, Subject};
 use crate::kv::Kv;
 
@@ -343,9 +345,11 @@ impl AccountsApi {
         page: Query<Option<u64>>,
         /// `exact` to get `meta.total`.
         count: Query<Option<String>>,
+        request: &Request,
     ) -> Result<Users, Problem> {
         caller.must(USERS_READ)?;
 
+        must_be_among(request, &["limit", "cursor", "page", "count"])?;
         let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
         let scope = cursor_scope(&caller);
         let page = asked.check(&self.cursors, &scope)?;
