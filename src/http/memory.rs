@@ -39,6 +39,24 @@ impl Memory {
         true
     }
 
+    /// Whether there is room for anything more of an address.
+    pub(super) fn has_room(&self, address: Option<IpAddr>, bytes_max: u64) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(address) = address else { return true };
+        let from_there = held.by_address.get(&address).copied().unwrap_or_default();
+        held.in_all < bytes_max && from_there < bytes_max / ADDRESS_SHARE
+    }
+
+    /// Holds `bytes` more, room or not.
+    pub(super) fn take_anyway(&self, address: Option<IpAddr>, bytes: u64) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.in_all = held.in_all.saturating_add(bytes);
+        if let Some(address) = address {
+            let from_there = held.by_address.entry(address).or_default();
+            *from_there = from_there.saturating_add(bytes);
+        }
+    }
+
     pub(super) fn give_back(&self, address: Option<IpAddr>, bytes: u64) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.in_all = held.in_all.saturating_sub(bytes);

@@ -36,24 +36,35 @@ impl Outgoing {
         Self { memory: Arc::default(), bytes_max: BYTES_MAX }
     }
 
+    /// Refuses to do anything for a client who lets too much wait.
+    pub fn admit(&self, client: Option<IpAddr>, method: &Method) -> Result<(), Problem> {
+        if method.is_safe() || self.memory.has_room(client, self.bytes_max) { Ok(()) } else { Err(refusal()) }
+    }
+
     /// Gives an answer its room, or refuses it if there is none. What was done is answered in any case: a refusal
     /// would be taken for nothing done.
     pub fn hold(&self, client: Option<IpAddr>, method: &Method, response: &mut Response) -> Result<(), Problem> {
         let body: BoxBody<Bytes, io::Error> = response.take_body().into();
-        let Some(bytes) = body.size_hint().exact().filter(|it| method.is_safe() && SMALL_BYTES_MAX < *it) else {
+        let Some(bytes) = body.size_hint().exact().filter(|it| SMALL_BYTES_MAX < *it) else {
             response.set_body(Body::from(body));
             return Ok(());
         };
         // One that is larger than a share takes all of it.
         let bytes = bytes.min(self.bytes_max / ADDRESS_SHARE);
-        if !self.memory.take(client, bytes, bytes, self.bytes_max) {
-            let detail = "too many answers wait for clients that read slowly; try again";
-            return Err(Problem::new(&problem::BUSY, detail).retry_after(problem::RETRY_WHEN_BUSY));
+        if !method.is_safe() {
+            self.memory.take_anyway(client, bytes);
+        } else if !self.memory.take(client, bytes, bytes, self.bytes_max) {
+            return Err(refusal());
         }
         let room = Arc::new(Room { memory: Arc::clone(&self.memory), client, bytes });
         response.set_body(Body::from(BoxBody::new(Held { body, room })));
         Ok(())
     }
+}
+
+fn refusal() -> Problem {
+    let detail = "too many answers wait for clients that read slowly; try again";
+    Problem::new(&problem::BUSY, detail).retry_after(problem::RETRY_WHEN_BUSY)
 }
 
 /// The room of one answer, given back when the last of its bytes is gone.
@@ -141,7 +152,11 @@ mod tests {
         assert_eq!(refused.kind.status, 503);
         assert!(!is_refused(2), "others have their share");
         room.hold(client(1), &Method::GET, &mut answer(4 << 10)).expect("a small one is not counted");
-        room.hold(client(1), &Method::POST, &mut answer(SIZE)).expect("what was done is told");
+        let mut done = answer(SIZE);
+        room.hold(client(1), &Method::POST, &mut done).expect("what was done is told");
+        assert!(room.admit(client(1), &Method::POST).is_err(), "and no more is done for the time being");
+        room.admit(client(2), &Method::POST).expect("others have their share");
+        drop(done);
 
         let mut body: BoxBody<Bytes, io::Error> = first.take_body().into();
         let sent = body.frame().await.expect("a part").expect("whole").into_data().expect("data");

@@ -81,7 +81,8 @@ impl Shell {
         let page = request.headers().get(ORIGIN).cloned();
         let who = Who::default();
 
-        let mut response = match self.admit(&mut request, &origin, &id, &who) {
+        let admitted = self.outgoing.admit(origin.client, &method);
+        let mut response = match admitted.and_then(|()| self.admit(&mut request, &origin, &id, &who)) {
             Err(problem) => problem.respond(),
             Ok(()) => match policy.cors.preflight(&method, request.headers()) {
                 Some(preflight) => preflight,

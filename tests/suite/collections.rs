@@ -428,3 +428,25 @@ async fn a_change_takes_no_parameters_that_it_does_not_have() {
     assert_eq!((renamed.refusal().0, dropped.refusal().0), (422, 422));
     assert_eq!(show(&app, "posts").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_collection_can_be_renamed_while_its_relation_to_itself_changes() {
+    let app = TestApp::new().await;
+    let parent = |name: &str, target: &str, on_delete: &str| json!({ "name": name, "type": "relation", "collection": target, "onDelete": on_delete });
+    let fields = json!([parent("parent", "trees", "restrict")]);
+    assert_eq!(create(&app, json!({ "name": "trees", "fields": fields })).await.status, 201);
+    let records = "/api/v1/collections/trees/records";
+    let root = app.operator(Method::POST, records).json(&json!({})).send().await.str("id");
+    app.operator(Method::POST, records).json(&json!({ "parent": root })).send().await;
+
+    let fields = json!([parent("parent", "plants", "cascade"), parent("neighbour", "plants", "setNull")]);
+    let renamed = change(&app, "trees", json!({ "name": "plants", "fields": fields })).await;
+
+    assert_eq!(renamed.status, 200, "{renamed:?}");
+    let records = "/api/v1/collections/plants/records";
+    let next = app.operator(Method::POST, records).json(&json!({ "neighbour": root })).send().await;
+    assert_eq!(app.operator(Method::DELETE, &format!("{records}/{root}")).send().await.status, 204);
+    let left = app.operator(Method::GET, records).send().await;
+    assert_eq!(left.body["data"].as_array().map(Vec::len), Some(1), "the child went with its parent");
+    assert_eq!((&left.body["data"][0]["id"], &left.body["data"][0]["neighbour"]), (&next.body["id"], &Value::Null));
+}

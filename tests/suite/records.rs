@@ -604,3 +604,22 @@ async fn a_write_takes_no_parameters() {
     }
     assert_eq!(titles(&list(&app, "").await), ["a"]);
 }
+
+/// A list of such records would take memory that nobody counted with.
+#[tokio::test]
+async fn a_record_does_not_grow_for_ever_change_by_change() {
+    let app = app().await;
+    let path = create(&app, json!({ "title": "a" })).await.header("location").expect("a location").to_owned();
+    let grow = |member: String| {
+        app.ask(Method::PATCH, &path).json(&json!({ "extra": { member: "x".repeat(900_000) } })).send()
+    };
+    assert_eq!(grow("a".to_owned()).await.status, 200);
+    assert_eq!(grow("b".to_owned()).await.status, 200);
+
+    let refused = grow("c".to_owned()).await;
+
+    assert_eq!(faults(&refused), [("", "too-large")]);
+    let kept = app.ask(Method::GET, &path).send().await;
+    assert_eq!(kept.body["extra"].as_object().map(serde_json::Map::len), Some(2));
+    assert_eq!(app.ask(Method::PATCH, &path).json(&json!({ "title": "b" })).send().await.status, 200);
+}

@@ -182,6 +182,14 @@ fn renamed(renames: Vec<(String, String)>, old: &Collection) -> Vec<Step> {
 pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name: &str) -> Result<(), Error> {
     let old_table = table(name);
     let id = collection.id.to_string();
+    // The table is renamed last: until then a column that refers to its own collection refers to the old name.
+    let now = |column: &Column| {
+        let mut column = column.clone();
+        if let Some(reference) = column.reference.as_mut().filter(|it| it.table == table(&collection.name)) {
+            reference.table.clone_from(&old_table);
+        }
+        column
+    };
     for step in steps {
         let done = match &step.deed {
             Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
@@ -190,8 +198,8 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 record_tables::rename(tx, &old_table, PASSING).and_then(|()| record_tables::rename(tx, PASSING, to))
             }
             Deed::RenameTable { to } => record_tables::rename(tx, &old_table, to),
-            Deed::AddColumn(column) => record_tables::add_column(tx, &old_table, column),
-            Deed::RemakeColumn(column) => remake(tx, &old_table, column),
+            Deed::AddColumn(column) => record_tables::add_column(tx, &old_table, &now(column)),
+            Deed::RemakeColumn(column) => remake(tx, &old_table, &now(column)),
             Deed::DropColumn(column) => record_tables::drop_column(tx, &old_table, column),
             Deed::RenameColumn { from, to } => record_tables::rename_column(tx, &old_table, from, to),
             Deed::CreateIndex(spec) => {

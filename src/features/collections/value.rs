@@ -25,6 +25,14 @@ pub enum Stored {
 }
 
 impl Stored {
+    /// How much of a record it is.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
+        }
+    }
+
     pub fn as_value(&self) -> db::Value<'_> {
         match self {
             Self::Null => db::Value::Null,

@@ -206,7 +206,7 @@ fn list(entry: &Entry) -> Value {
         parameter("count", "`exact` adds `meta.total`.", &json!({ "type": "string", "enum": ["exact"] })),
         parameter(
             "sort",
-            &format!("Fields to sort by, `-` before one to turn it round: {}.", names(entry)),
+            &format!("Fields to sort by, `-` before one to turn it round: {}.", sortable(entry)),
             &json!({ "type": "string" }),
         ),
         filter("An expression that is true for the records to show."),
@@ -397,7 +397,9 @@ fn conditions(field: &Field) -> Vec<Value> {
     let name = &field.name;
     let asked = |operator: &str| {
         let suffix = if operator == "eq" { String::new() } else { format!("[{operator}]") };
-        let description = format!("A condition on `{name}`. Operators: `{}`.", OPERATORS.join("`, `"));
+        let others = OPERATORS.into_iter().filter(|it| is_for(it, field) && *it != operator);
+        let others: Vec<_> = others.map(|it| format!("`where[{name}][{it}]`")).collect();
+        let description = format!("A condition on `{name}`. Others: {}.", others.join(", "));
         parameter(&format!("where[{name}]{suffix}"), &description, &schema)
     };
     match field.field_type {
@@ -418,8 +420,21 @@ fn conditions(field: &Field) -> Vec<Value> {
     }
 }
 
-fn names(entry: &Entry) -> String {
-    let names = ["id", "createdAt", "updatedAt"].into_iter().chain(visible(entry).map(|it| it.name.as_str()));
+/// Whether an operator can be asked of a field.
+fn is_for(operator: &str, field: &Field) -> bool {
+    let is_text = matches!(field.field_type, FieldType::Text | FieldType::Email | FieldType::Url);
+    match operator {
+        "contains" | "icontains" | "startsWith" => is_text,
+        "gt" | "gte" | "lt" | "lte" => {
+            is_text || matches!(field.field_type, FieldType::Integer | FieldType::Number | FieldType::Datetime)
+        }
+        _ => true,
+    }
+}
+
+fn sortable(entry: &Entry) -> String {
+    let fields = visible(entry).filter(|it| it.field_type != FieldType::Json && !it.is_multiple());
+    let names = ["id", "createdAt", "updatedAt"].into_iter().chain(fields.map(|it| it.name.as_str()));
     names.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
 }
 

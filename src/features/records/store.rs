@@ -13,6 +13,11 @@ use crate::db::{self, Tx, Value};
 use crate::features::collections::{Catalogue, Entry, FieldType, Stored};
 use crate::http::Fault;
 
+/// Largest record. One that is sent whole is bounded by the body; one can also grow, change by change.
+const RECORD_BYTES_MAX: i64 = 2 << 20;
+/// Values of a change up to this size make no record too large.
+pub(super) const SMALL_BYTES_MAX: usize = 4 << 10;
+
 /// The table of a collection's records as a statement names it.
 pub(super) const ALIAS: &str = "r";
 
@@ -97,6 +102,20 @@ pub(super) fn write(
     returned: &Projection,
 ) -> Result<Option<Found>, Error> {
     find(tx, statement, returned).map_err(|error| refused(entry, error))
+}
+
+/// Refuses a record that grew too large, change by change.
+pub(super) fn must_not_be_too_large(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Error> {
+    let sizes: Vec<_> =
+        entry.judges.iter().map(|it| format!("coalesce(octet_length({}), 0)", it.member.column)).collect();
+    let sql = format!("SELECT {} FROM {} WHERE id = $1", sizes.join(" + "), quoted(&entry.table));
+    match tx.find(&sql, &[id.into()], |row| row.integer(0))? {
+        Some(bytes) if RECORD_BYTES_MAX < bytes => {
+            let detail = format!("a record has at most {RECORD_BYTES_MAX} bytes, and this one would have {bytes}");
+            Err(Error::Invalid(vec![Fault::new("", "too-large", detail)]))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The statement that removes a record, if the rule lets the caller.

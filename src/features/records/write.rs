@@ -100,9 +100,16 @@ impl RecordsApi {
                         return Err(Error::Stale);
                     }
                 }
-                let update = store::change(&target, &change.id, now, values?, rule, &answer.returned);
+                let values = values?;
+                let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
+                let update = store::change(&target, &change.id, now, values, rule, &answer.returned);
                 match store::write(tx, &target, &update, &answer.returned)? {
-                    Some(changed) => answer.about(tx, changed),
+                    Some(changed) => {
+                        if is_large {
+                            store::must_not_be_too_large(tx, &target, &change.id)?;
+                        }
+                        answer.about(tx, changed)
+                    }
                     None => Err(refusal(tx, &judge, &target, &change.id, "update")),
                 }
             })
