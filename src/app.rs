@@ -69,7 +69,7 @@ impl App {
 
     async fn wire(config: Live, db: Db, kv: Kv, clock: Clock, random: Random) -> anyhow::Result<Self> {
         let settings = config.get();
-        db.create_tenant(&TenantId::main())?;
+        db.open_tenant(&TenantId::main(), clock.now()).await?;
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;

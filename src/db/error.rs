@@ -29,6 +29,10 @@ pub enum Error {
     /// The file holds what SQLite never wrote. It is read as far as it goes, and not written any more.
     #[error("the database file is damaged")]
     Damaged,
+    /// A file that was there is gone or empty. Nothing was made in its place.
+    #[error("{} is missing or empty, and there was data in it: restore it from a backup, or look for a disk that is not \
+             mounted", file.display())]
+    Missing { file: std::path::PathBuf },
     /// The file was written by a later version of Steading.
     #[error("the database has schema {found}, and this version knows only {known}")]
     Newer { found: i64, known: i64 },

@@ -29,7 +29,7 @@ use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
 pub use value::{Row, Value};
 
-use crate::base::{Clock, TenantId};
+use crate::base::{Clock, TenantId, Timestamp};
 use crate::config::StorageConfig;
 
 /// How much the databases may take. The defaults are those of `config.toml`.
@@ -106,6 +106,29 @@ impl Db {
     /// Makes a tenant's database, if it is not there yet.
     pub fn create_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
         self.tenants.create(tenant)
+    }
+
+    /// As [`Db::create_tenant`], but refuses with [`Error::Missing`] if the tenant was there before and its data is
+    /// not any more.
+    pub async fn open_tenant(&self, tenant: &TenantId, now: Timestamp) -> Result<(), Error> {
+        let id = tenant.clone();
+        let find = move |tx: &mut Tx<'_>| {
+            tx.find("SELECT created_at FROM tenants WHERE id = $1", &[(&id).into()], |row| row.timestamp(0))
+        };
+        if self.read_system::<_, Error>(find).await?.is_some() {
+            self.tenants.must_have_data(tenant)?;
+            return self.create_tenant(tenant);
+        }
+        self.create_tenant(tenant)?;
+        let id = tenant.clone();
+        let remember = move |tx: &mut Tx<'_>| {
+            let sql = "INSERT INTO tenants (id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            tx.execute(sql, &[(&id).into(), now.into()]).map(drop)
+        };
+        match self.write_system::<_, Error>(remember).await {
+            Err(Error::StorageFull) => Ok(()), // the next start does it; this one must let people make room
+            outcome => outcome,
+        }
     }
 
     /// Runs `work` in a transaction and answers when it is on the disk.

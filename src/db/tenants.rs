@@ -2,7 +2,7 @@
 //!
 //! Only this file knows that a tenant is a folder with a file in it.
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -64,12 +64,25 @@ impl Home {
         }
     }
 
+    /// Whether there is data of any tenant.
+    fn has_tenants(&self) -> bool {
+        let Self::Folder(folder) = self else { return false };
+        let tenants = std::fs::read_dir(folder.join("tenants")).into_iter().flatten().flatten();
+        tenants.into_iter().any(|it| has_data(&it.path().join("records.db")))
+    }
+
     fn tenant_folder(&self, tenant: &TenantId) -> PathBuf {
         match self {
             Self::Folder(folder) => folder.join("tenants").join(tenant.as_str()),
             Self::Memory(name) => PathBuf::from(name),
         }
     }
+}
+
+/// Whether a database is there with anything in it, be it only in the log beside it.
+fn has_data(file: &Path) -> bool {
+    let log = file.with_extension("db-wal");
+    [file, &log].into_iter().any(|it| std::fs::metadata(it).is_ok_and(|it| 0 < it.len()))
 }
 
 impl Tenants {
@@ -80,8 +93,21 @@ impl Tenants {
     pub(super) fn open_system(&self) -> Result<Database, Error> {
         if let Home::Folder(folder) = &self.home {
             folder::make(folder)?;
+            let file = folder.join("system.db");
+            if !has_data(&file) && self.home.has_tenants() {
+                return Err(Error::Missing { file });
+            }
         }
         Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock)
+    }
+
+    /// Refuses a tenant that was there, and whose database is not any more: an empty one in its place would look like
+    /// a new server.
+    pub(super) fn must_have_data(&self, tenant: &TenantId) -> Result<(), Error> {
+        match self.home.tenant(tenant) {
+            Place::File(file) if !has_data(&file) => Err(Error::Missing { file }),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the place of a new tenant and opens it. Does nothing for one that is there.

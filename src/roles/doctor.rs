@@ -8,6 +8,7 @@ use super::operator::Operator;
 use super::{Context, say};
 use crate::base::TenantId;
 use crate::base::text::chain;
+use crate::db;
 
 /// What was looked at, and what is wrong with it and can be done, if anything is.
 struct Finding {
@@ -67,7 +68,10 @@ async fn databases(context: &Context) -> Vec<Finding> {
     let operator = match Operator::find(context).await {
         Ok(operator) => operator,
         Err(cause) => {
-            let outcome = Err(format!("{cause:#}; if the file is damaged, restore a backup"));
+            let says_what_to_do =
+                cause.downcast_ref::<db::Error>().is_some_and(|it| matches!(it, db::Error::Missing { .. }));
+            let advice = if says_what_to_do { "" } else { "; if the file is damaged, restore a backup" };
+            let outcome = Err(format!("{cause:#}{advice}"));
             return vec![Finding { part: "databases", outcome }];
         }
     };

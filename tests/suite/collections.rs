@@ -450,3 +450,22 @@ async fn a_collection_can_be_renamed_while_its_relation_to_itself_changes() {
     assert_eq!(left.body["data"].as_array().map(Vec::len), Some(1), "the child went with its parent");
     assert_eq!((&left.body["data"][0]["id"], &left.body["data"][0]["neighbour"]), (&next.body["id"], &Value::Null));
 }
+
+#[tokio::test]
+async fn texts_that_become_addresses_are_brought_to_one_form() {
+    let app = TestApp::new().await;
+    let field = |kind: &str, unique: bool| json!([{ "name": "mail", "type": kind, "unique": unique }]);
+    assert_eq!(create(&app, json!({ "name": "people", "fields": field("text", false) })).await.status, 201);
+    let records = "/api/v1/collections/people/records";
+    let make = |mail: &str| app.operator(Method::POST, records).json(&json!({ "mail": mail })).send();
+    let first = make("Ada@Example.com").await.header("location").expect("one").to_owned();
+    let second = make("ada@example.com").await.header("location").expect("one").to_owned();
+
+    let refused = change(&app, "people", json!({ "fields": field("email", true) })).await;
+    assert_eq!(refused.refusal(), (409, "collection-data-conflict"), "they are one address");
+    app.operator(Method::DELETE, &second).send().await;
+    assert_eq!(change(&app, "people", json!({ "fields": field("email", true) })).await.status, 200);
+
+    assert_eq!(app.operator(Method::GET, &first).send().await.body["mail"], "ada@example.com");
+    assert_eq!(make("ADA@example.com").await.refusal(), (409, "record-value-taken"));
+}

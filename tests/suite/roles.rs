@@ -352,3 +352,28 @@ fn what_keeps_records_from_coming_in_and_going_out_is_told() {
     }
     assert!(!empty.path().join("data").exists(), "a folder was made where nobody wanted one");
 }
+
+/// A copy back that stopped half-way, or a disk that is not mounted, must not look like a new server.
+#[test]
+fn a_database_that_was_there_is_not_begun_anew() {
+    for (file, others) in [("tenants/main/records.db", "system.db"), ("system.db", "tenants/main/records.db")] {
+        for empties in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let at = |name: &str| folder.path().join("data").join(name);
+            stop(Server::start(folder.path(), &[]));
+            let before = std::fs::read(at(others)).expect("there");
+            if empties {
+                std::fs::write(at(file), b"").expect("emptied");
+            } else {
+                std::fs::remove_file(at(file)).expect("removed");
+            }
+
+            for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"], &["admin", "link"]] {
+                let said = refused(folder.path(), args);
+                assert!(said.contains(file) && said.contains("is missing or empty"), "{args:?}: {said}");
+            }
+            assert!(!at(file).exists() || at(file).metadata().expect("there").len() == 0, "{file} was made anew");
+            assert_eq!(std::fs::read(at(others)).expect("there"), before);
+        }
+    }
+}

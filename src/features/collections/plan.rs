@@ -47,6 +47,8 @@ enum Deed {
     },
     /// No record may have a value there that the field, as it shall be, does not take.
     RefuseUnfit(Box<Field>),
+    /// Every value as the field keeps it: addresses have one form.
+    Normalize(Box<Field>),
     /// No record may have a whole number there that a fraction cannot hold.
     RefuseInexact {
         field: String,
@@ -215,6 +217,10 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 refuse_unfit(tx, &old_table, field)?;
                 Ok(())
             }
+            Deed::Normalize(field) => {
+                normalize(tx, &old_table, field)?;
+                Ok(())
+            }
             Deed::RefuseInexact { field } => {
                 let (table, column) = (quoted(&old_table), quoted(field));
                 let sql =
@@ -280,6 +286,27 @@ fn refuse_unfit(tx: &mut Tx<'_>, table: &str, field: &Field) -> Result<(), Error
     found.map_or(Ok(()), |unfit| Err(in_the_way(&unfit.detail)))
 }
 
+/// Writes the values of a field, all of which fit, in the form in which it keeps them.
+fn normalize(tx: &mut Tx<'_>, table: &str, field: &Field) -> Result<(), Error> {
+    let Ok(judge) = Judge::new(field.clone()) else { return Ok(()) };
+    let (table, column) = (quoted(table), quoted(&field.name));
+    let mut changes = Vec::new();
+    tx.each(&format!("SELECT _row, {column} FROM {table} WHERE {column} IS NOT NULL"), &[], &mut |row| {
+        let text = row.text(1)?;
+        if let Ok(Stored::Text(normal)) = judge.accept(&Json::from(text))
+            && normal != text
+        {
+            changes.push((row.integer(0)?, normal));
+        }
+        Ok(())
+    })?;
+    let sql = format!("UPDATE {table} SET {column} = $2, _version = _version + 1 WHERE _row = $1");
+    for (row, normal) in changes {
+        tx.execute(&sql, &[row.into(), normal.into()])?;
+    }
+    Ok(())
+}
+
 fn remake(tx: &mut Tx<'_>, table: &str, column: &Column) -> Result<(), db::Error> {
     let name = &column.name;
     record_tables::add_column(tx, table, &Column { name: PASSING.to_owned(), ..column.clone() })?;
@@ -300,6 +327,10 @@ fn refusals(before: Option<&Field>, field: &Field) -> Vec<Step> {
     if before.is_some_and(|it| takes_less(it, field)) {
         let deed = Deed::RefuseUnfit(Box::new(Field { default: None, required: false, ..field.clone() }));
         steps.push(step(format!("look whether every `{}` still fits", field.name), false, deed));
+    }
+    if field.field_type == FieldType::Email && before.is_some_and(|it| it.field_type != FieldType::Email) {
+        let deed = Deed::Normalize(Box::new(Field { default: None, required: false, ..field.clone() }));
+        steps.push(step(format!("bring every `{}` to one form", field.name), false, deed));
     }
     steps
 }
