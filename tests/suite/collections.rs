@@ -423,9 +423,12 @@ async fn a_change_takes_no_parameters_that_it_does_not_have() {
 
     let renamed =
         app.operator(Method::PATCH, &format!("{path}?dryRun=true")).json(&json!({ "name": "x" })).send().await;
-    let dropped = app.operator(Method::DELETE, &format!("{path}?dryRun=true")).send().await;
+    let misspelt = app.operator(Method::DELETE, &format!("{path}?dryrun=true")).send().await;
 
-    assert_eq!((renamed.refusal().0, dropped.refusal().0), (422, 422));
+    assert_eq!((renamed.refusal().0, misspelt.refusal().0), (422, 422));
+    let would = app.operator(Method::DELETE, &format!("{path}?dryRun=true")).send().await;
+    let expected = json!([{ "description": "drop the collection `posts` with all its records", "losesData": true }]);
+    assert_eq!((would.status, &would.body["changes"]), (200, &expected));
     assert_eq!(show(&app, "posts").await.status, 200);
 }
 

@@ -63,6 +63,9 @@ enum Gone {
     /// It is gone, with all its records.
     #[oai(status = 204)]
     Gone,
+    /// What would be done.
+    #[oai(status = 200)]
+    DryRun(Json<DryRun>),
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -191,25 +194,31 @@ impl CollectionsApi {
 
     /// Drop a collection
     ///
-    /// With all its records. Refused as long as fields of other collections refer to it.
+    /// With all its records. Refused as long as fields of other collections refer to it. With `dryRun=true` nothing
+    /// is done, and the answer (200) says what would be.
     /// Needs the permission `collections:write`.
     #[oai(path = "/collections/:name", method = "delete", operation_id = "delete_collection", tag = "Tag::Collections")]
     async fn delete(
         &self,
         caller: Caller,
-        _query: NoQuery,
         name: Path<String>,
+        /// Only says what would be done.
+        #[oai(name = "dryRun")]
+        dry_run: Query<Option<bool>>,
         /// The `ETag` of the collection that shall go.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        request: &Request,
     ) -> Result<Gone, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
+        must_be_among(request, &["dryRun"])?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let tenant = caller.tenant().clone();
-        self.catalogues.with(&tenant, |known| self.drop(&tenant, known, &name.0, expected.clone())).await?;
+        let (tenant, dry_run) = (caller.tenant().clone(), dry_run.0 == Some(true));
+        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run);
+        let would = self.catalogues.with(&tenant, drop).await?;
 
-        Ok(Gone::Gone)
+        Ok(would.map_or(Gone::Gone, |changes| Gone::DryRun(Json(DryRun { changes }))))
     }
 }
 
@@ -300,7 +309,15 @@ impl CollectionsApi {
         Ok(new)
     }
 
-    async fn drop(&self, tenant: &TenantId, known: Arc<Catalogue>, name: &str, expected: IfMatch) -> Result<(), Error> {
+    /// Drops a collection, or says what would be done.
+    async fn drop(
+        &self,
+        tenant: &TenantId,
+        known: Arc<Catalogue>,
+        name: &str,
+        expected: IfMatch,
+        dry_run: bool,
+    ) -> Result<Option<Vec<Change>>, Error> {
         let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
         if !expected.allows(old.version) {
             return Err(Error::Stale);
@@ -312,6 +329,9 @@ impl CollectionsApi {
         }
         whole(all, name)?;
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
+        if dry_run {
+            return Ok(Some(changes(steps)));
+        }
 
         self.db
             .write_alone(tenant, move |tx| {
@@ -322,7 +342,7 @@ impl CollectionsApi {
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -47,7 +47,8 @@ impl Order {
         let mut keys: Vec<Key> = Vec::new();
         let mut faults = Vec::new();
         let mut fault = |code, detail: String| faults.push(Fault::new("?sort", code, detail));
-        for part in sort.into_iter().flat_map(|it| it.split(',')).map(str::trim) {
+        // One more than may be, so that too many are told as such.
+        for part in sort.into_iter().flat_map(|it| it.split(',')).map(str::trim).take(KEYS_MAX + 1) {
             let (name, descending) = part.strip_prefix('-').map_or((part, false), |it| (it, true));
             let name = name.strip_prefix('+').unwrap_or(name);
             let nullable = match name {
