@@ -90,15 +90,20 @@ impl Merge {
             if self.error.is_full() {
                 break;
             }
-            let at = cause.span().map_or(0, |it| it.start);
-            self.error.add(place(&name, &text, at), cause.message());
+            let span = cause.span().unwrap_or_default();
+            let words = syntax_fault(cause.message(), text.get(span.clone()).unwrap_or_default());
+            self.error.add(place(&name, &text, span.start), words);
         }
         for (section, keys) in table.get_ref() {
             let at = place(&name, &text, section.span().start);
             let section = section.get_ref().as_ref();
             if !self.known.contains_key(section) {
-                let meant = meant(section, self.known.keys());
-                self.error.add(at, format!("`{}` is not a section{meant}", shown(section)));
+                let home = self.known.iter().find(|(_, keys)| keys.contains_key(section)).map(|(home, _)| home);
+                let hint = home.map_or_else(
+                    || meant(section, self.known.keys()),
+                    |home| format!("; the setting of that name stands under `[{home}]`"),
+                );
+                self.error.add(at, format!("`{}` is not a section{hint}", shown(section)));
             } else if let Some(keys) = keys.get_ref().as_table() {
                 self.add_section(section, keys, file, &text);
             } else {
@@ -230,8 +235,22 @@ fn miswritten(name: &str) -> Option<String> {
     nearest(name, SHORT_NAMES.iter().map(|(short, _)| *short)).map(str::to_owned)
 }
 
-/// Names of values are told with the one that is nearest.
+/// What is wrong with a file that is no TOML, with what mostly is behind it.
+fn syntax_fault(message: &str, there: &str) -> String {
+    match message {
+        "duplicate key" => format!("`{}` is there twice", shown(there)),
+        _ if message.starts_with("invalid float") || message.contains("must be quoted") => {
+            format!("{message}; a text stands in quotes")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+/// Names of values are told with the one that is nearest, and addresses with an example.
 fn in_our_words(message: &str) -> String {
+    if message == "invalid socket address syntax" {
+        return "must be an address with a port, such as 127.0.0.1:8088".to_owned();
+    }
     let told = || {
         let (value, expected) = message.strip_prefix("unknown variant `")?.split_once("`, expected ")?;
         let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();

@@ -50,7 +50,7 @@ pub(super) fn plain(value: &DeValue<'_>) -> Result<Value, String> {
         },
         DeValue::Float(it) => match it.as_str().replace('_', "").parse() {
             Ok(number) => Value::Float(number),
-            Err(_) => return Err(format!("is no number: {}", cut(it.as_str()))),
+            Err(_) => return Err("is no number; a text stands in quotes".to_owned()),
         },
         DeValue::Boolean(it) => Value::Boolean(*it),
         DeValue::Datetime(it) => Value::Datetime(*it),

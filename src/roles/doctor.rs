@@ -49,11 +49,11 @@ fn folder(data: &Path) -> Finding {
         can_be_made(data).map(|()| format!("there is no folder {} yet; `steading serve` makes it", data.display()))
     };
     let outcome = outcome.map_err(|cause| {
-        let why = cause.to_string();
-        format!(
-            "{} cannot be written: {why}; give it to the user that runs the server, or name another with --data",
-            data.display()
-        )
+        let advice = match cause.kind() {
+            std::io::ErrorKind::StorageFull => "free some room on the disk",
+            _ => "give it to the user that runs the server, or name another with --data",
+        };
+        format!("{} cannot be written: {cause}; {advice}", data.display())
     });
     Finding { part: "folder", outcome }
 }
@@ -68,9 +68,12 @@ async fn databases(context: &Context) -> Vec<Finding> {
     let operator = match Operator::find(context).await {
         Ok(operator) => operator,
         Err(cause) => {
-            let says_what_to_do =
-                cause.downcast_ref::<db::Error>().is_some_and(|it| matches!(it, db::Error::Missing { .. }));
-            let advice = if says_what_to_do { "" } else { "; if the file is damaged, restore a backup" };
+            let advice = match cause.downcast_ref::<db::Error>() {
+                Some(db::Error::Missing { .. } | db::Error::InUse { .. }) => "",
+                Some(db::Error::Newer { .. }) => "; use the newer Steading that wrote it, or a backup from before",
+                Some(db::Error::StorageFull) => "; free some room on the disk",
+                _ => "; if the file is damaged, restore a backup",
+            };
             let outcome = Err(format!("{cause:#}{advice}"));
             return vec![Finding { part: "databases", outcome }];
         }

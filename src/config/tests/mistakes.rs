@@ -21,9 +21,23 @@ fn every_mistake_is_told_at_once_with_its_place() {
             "config.toml:13:1: `accounts.registration` must be one of `open`, `closed`, and is `closd`; did you mean `closed`?",
             "config.toml:14:9: `server.public_url` must be of type string, not table",
             "STEADING__STORAGE__GROUPMAX: `storage.groupmax` is not a setting; did you mean `group_max`?",
-            "STEADING__SERVER__LISTEN: `server.listen` is wrong: invalid socket address syntax",
+            "STEADING__SERVER__LISTEN: `server.listen` must be an address with a port, such as 127.0.0.1:8088",
         ]
     );
+}
+
+/// What a first edit of the file mostly gets wrong.
+#[test]
+fn a_text_without_quotes_a_key_that_is_doubled_and_one_without_a_section_are_told_as_such() {
+    for (text, expected) in [
+        ("[server]\nlisten = 127.0.0.1:1\n", "a text stands in quotes"),
+        ("[server]\nlisten = localhost\n", "a text stands in quotes"),
+        ("[server]\nstop_grace_secs = 1\nstop_grace_secs = 2\n", "`stop_grace_secs` is there twice"),
+        ("stop_grace_secs = 1\n", "the setting of that name stands under `[server]`"),
+    ] {
+        let complaints = fixture(text).complaints();
+        assert!(complaints.iter().any(|it| it.contains(expected)), "{text} {complaints:?}");
+    }
 }
 
 /// It would be ignored otherwise, and a server that listens elsewhere than it was told is hard to find.
