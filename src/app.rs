@@ -13,9 +13,9 @@ use poem::{Endpoint, EndpointExt, Route};
 use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, Random, TenantId};
+use crate::base::{Clock, Random, TenantId, lanes};
 use crate::config::Live;
-use crate::db::{self, Db, Folder, Options};
+use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::records::{self, RecordsApi};
@@ -192,13 +192,13 @@ impl App {
                 }
             })
         });
-        // Reads take turns by who asks, and from where: many of one client's leave time for those of others. Whose
+        // Reads and passwords take turns by who asks, and from where: many of one client's leave time for those of others. Whose
         // token is none reads nothing, so that nobody gets more turns by making some up.
         let lanes = RandomState::new();
         let routes = routes.around(move |endpoint, request| {
             let client = request.extensions().get::<ClientAddress>().and_then(|it| it.throttle_key());
             let asker = lanes.hash_one((client, request.headers().get(AUTHORIZATION)));
-            async move { db::on_behalf_of(asker, endpoint.call(request)).await }
+            async move { lanes::on_behalf_of(asker, endpoint.call(request)).await }
         });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())

@@ -1,10 +1,11 @@
-//! Words that every room uses: ids, times, clocks, dice, secrets, text, web addresses.
+//! Words that every room uses: ids, times, clocks, dice, secrets, text, turns, web addresses.
 //!
 //! Nothing here opens a file, a socket or a runtime, so all of it is tested with
 //! plain functions. Time and dice are values ([`Clock`], [`Random`]) handed to
 //! whoever needs them; that is what makes every test repeatable.
 pub mod clock;
 pub mod id;
+pub mod lanes;
 pub mod random;
 pub mod secret;
 pub mod text;

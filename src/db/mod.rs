@@ -24,12 +24,12 @@ use tokio::sync::oneshot;
 
 pub use error::Error;
 pub use folder::Folder;
-use sqlite::{Asker, Class, ReadTask, Task};
+use sqlite::{Class, ReadTask, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
 pub use value::{Row, Value};
 
-use crate::base::{Clock, TenantId, Timestamp};
+use crate::base::{Clock, TenantId, Timestamp, lanes};
 use crate::config::StorageConfig;
 
 /// How much the databases may take. The defaults are those of `config.toml`.
@@ -265,16 +265,6 @@ impl Db {
     }
 }
 
-tokio::task_local! {
-    static ASKER: Asker;
-}
-
-/// Lets all reads of `work` wait in the lane of one asker: in the pool of readers, askers take turns, and one thread
-/// is left to those who ask little.
-pub async fn on_behalf_of<T>(asker: u64, work: impl Future<Output = T>) -> T {
-    ASKER.scope(asker, work).await
-}
-
 type Work<T, E> = Box<dyn FnMut(&mut Tx<'_>) -> Result<T, E> + Send>;
 
 async fn write<T, E>(database: Arc<Database>, class: Class, work: Work<T, E>) -> Result<T, E>
@@ -296,14 +286,13 @@ where
     E: From<Error> + Send + 'static,
 {
     let (asker, answer) = oneshot::channel();
-    let asker_in_turn = ASKER.try_with(|it| *it).unwrap_or_default();
     let task: ReadTask = Box::new(move |tx| {
         // Nobody waits any more: the work would be for nothing.
         if !asker.is_closed() {
             let _ = asker.send(tx.map_err(E::from).and_then(work));
         }
     });
-    database.readers.send(asker_in_turn, task);
+    database.readers.send(lanes::asker(), task);
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))
 }

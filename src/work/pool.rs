@@ -1,8 +1,10 @@
 //! Threads for work that takes long on the processor, within bounds.
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
+
+use crate::base::lanes::{self, Lanes};
 
 /// More work waits than the pool takes. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,25 +13,44 @@ pub struct Full;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A fixed number of threads behind a bounded queue. Cheap to clone; ends with its last clone.
+/// A fixed number of threads behind a bounded queue in which askers take turns. Cheap to clone; ends with its last
+/// clone.
 #[derive(Clone, Debug)]
-pub struct Pool {
-    queue: Sender<Job>,
+pub struct Pool(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue(Arc<Lanes<Hidden>>);
+
+/// Work, of which nothing can be shown.
+struct Hidden(Job);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Job")
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Pool {
     pub fn start(name: &'static str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
-        let (queue, waiting) = crossbeam_channel::bounded::<Job>(queue_max);
-        for number in 0..threads.max(1) {
-            let waiting = waiting.clone();
+        let threads = threads.max(1);
+        let lanes = Arc::new(Lanes::new(queue_max, threads));
+        for number in 0..threads {
+            let lanes = Arc::clone(&lanes);
             std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                while let Ok(job) = waiting.recv() {
+                while let Some((asker, Hidden(job))) = lanes.take() {
                     // The work's own panic is its caller's. One is left: of what it made, dropped because nobody waits.
                     let _ = catch_unwind(AssertUnwindSafe(job));
+                    lanes.done(asker);
                 }
             })?;
         }
-        Ok(Self { queue })
+        Ok(Self(Arc::new(Queue(lanes))))
     }
 
     /// Runs `work` on a thread of the pool. If it panics, so does the caller, and nobody else.
@@ -41,9 +62,8 @@ impl Pool {
                 let _ = asker.send(catch_unwind(AssertUnwindSafe(work)));
             }
         });
-        match self.queue.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Full),
+        if self.0.0.push(lanes::asker(), Hidden(job)).is_err() {
+            return Err(Full);
         }
         match answer.await {
             Ok(Ok(done)) => Ok(done),
@@ -55,7 +75,10 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures_util::FutureExt;
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -85,6 +108,35 @@ mod tests {
         drop(release);
 
         assert_eq!(pool.run(|| 2).await, Ok(2));
+    }
+
+    /// A flood from one place must not keep people elsewhere from signing in.
+    #[tokio::test]
+    async fn one_askers_flood_leaves_room_and_turns_for_another() {
+        let pool = Pool::start("test", 1, 8).expect("threads");
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let done = Arc::new(AtomicUsize::new(0));
+        let mut first = Box::pin(lanes::on_behalf_of(
+            1,
+            pool.run(move || {
+                let _ = held.recv();
+            }),
+        ));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let work = || {
+            let done = Arc::clone(&done);
+            pool.run(move || done.fetch_add(1, Ordering::Relaxed))
+        };
+        let mut flood = Box::pin(lanes::on_behalf_of(1, join_all((0..100).map(|_| work()))));
+        assert!(futures_util::poll!(&mut flood).is_pending());
+        let mut other = Box::pin(lanes::on_behalf_of(2, work()));
+        assert!(futures_util::poll!(&mut other).is_pending(), "there is room");
+
+        drop(release);
+
+        assert!(other.await.expect("room") <= 2, "it waited for its turn, not for the flood");
+        first.await.expect("run");
+        assert!(flood.await.iter().any(Result::is_err), "the flood itself is turned away");
     }
 
     /// A panic is its caller's, and nobody else's.

@@ -4,11 +4,9 @@
 //! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
 //! never wait for the writer nor it for them ([`readers`]).
 mod connection;
-mod lanes;
 mod readers;
 mod writer;
 
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
-pub(super) use lanes::Asker;
 pub(super) use readers::{ReadTask, Readers};
 pub(super) use writer::{Class, Task, Writer};

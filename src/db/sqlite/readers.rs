@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::connection::{Place, error, open_reader};
-use super::lanes::{Asker, Lanes, Refused};
 use super::writer::{announce_damage, panic_message};
+use crate::base::lanes::{Asker, Lanes, Refused};
 use crate::db::{Error, Options, Tx};
 
 /// Steps of SQLite's machine between two looks at the budget: some ten microseconds.

@@ -3,11 +3,26 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Whose turn it is. Work that nobody in particular asked for has a lane of its own.
-pub(in crate::db) type Asker = u64;
+pub type Asker = u64;
+
+tokio::task_local! {
+    static ASKER: Asker;
+}
+
+/// Lets everything that `work` has others do wait in the lane of one asker: where there are lanes, askers take turns,
+/// and one thread is left to those who ask little.
+pub async fn on_behalf_of<T>(asker: Asker, work: impl Future<Output = T>) -> T {
+    ASKER.scope(asker, work).await
+}
+
+/// On whose behalf the present work is done.
+pub fn asker() -> Asker {
+    ASKER.try_with(|it| *it).unwrap_or_default()
+}
 
 /// Work that waits for one of several threads.
 #[derive(Debug)]
-pub(super) struct Lanes<T> {
+pub struct Lanes<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     waiting_max: usize,
@@ -32,7 +47,7 @@ struct Lane<T> {
 
 /// Why work was not taken.
 #[derive(Debug)]
-pub(super) enum Refused<T> {
+pub enum Refused<T> {
     Full(T),
     Closed(T),
 }
