@@ -66,8 +66,9 @@ impl<T> Lanes<T> {
             return Err(Refused::Closed(work));
         }
         let in_lane = state.lanes.get(&asker).map_or(0, |it| it.waiting.len());
-        // The last quarter of the queue is for those who have nothing in it yet.
-        let is_full = self.waiting_max <= state.waiting || (0 < in_lane && self.waiting_max * 3 / 4 <= state.waiting);
+        // The last eighth of the queue is for those who have nothing in it yet.
+        let for_all = self.waiting_max - self.waiting_max / 8;
+        let is_full = self.waiting_max <= state.waiting || (0 < in_lane && for_all <= state.waiting);
         if is_full {
             return Err(Refused::Full(work));
         }
@@ -177,10 +178,10 @@ mod tests {
 
     #[test]
     fn a_queue_that_one_asker_filled_has_room_for_another() {
-        let lanes = Lanes::new(8, 1);
-        let filled = (0..8).take_while(|it| lanes.push(1, *it).is_ok()).count();
+        let lanes = Lanes::new(16, 1);
+        let filled = (0..16).take_while(|it| lanes.push(1, *it).is_ok()).count();
 
-        assert_eq!(filled, 6);
+        assert_eq!(filled, 14);
         lanes.push(2, 100).expect("room");
         lanes.push(3, 200).expect("room");
         assert!(matches!(lanes.push(4, 300), Err(Refused::Full(300))), "the queue is full for everyone");
