@@ -1,4 +1,5 @@
 //! What goes into the holes of a condition: known when it is compiled, or of each request.
+use crate::db::Value;
 
 /// A value that does not change.
 #[derive(Clone, Debug, PartialEq)]
@@ -7,6 +8,17 @@ pub enum Constant {
     Integer(i64),
     Real(f64),
     Text(String),
+}
+
+impl From<Constant> for Value<'_> {
+    fn from(constant: Constant) -> Self {
+        match constant {
+            Constant::Null => Self::Null,
+            Constant::Integer(number) => number.into(),
+            Constant::Real(number) => number.into(),
+            Constant::Text(text) => text.into(),
+        }
+    }
 }
 
 /// What stands in one hole.

@@ -623,3 +623,18 @@ async fn a_record_does_not_grow_for_ever_change_by_change() {
     assert_eq!(kept.body["extra"].as_object().map(serde_json::Map::len), Some(2));
     assert_eq!(app.ask(Method::PATCH, &path).json(&json!({ "title": "b" })).send().await.status, 200);
 }
+
+/// Each near miss is looked for among all fields: a question full of wrong names must not cost seconds.
+#[tokio::test]
+async fn a_question_full_of_wrong_names_is_refused_with_the_first_of_them() {
+    let app = app().await;
+    let wrong = |separator: &str| (0..150).map(|it| format!("titl{it}")).collect::<Vec<_>>().join(separator);
+    let conditions = (0..150).map(|it| format!("where[titl{it}]=1")).collect::<Vec<_>>().join("&");
+
+    for query in [format!("fields={}", wrong(",")), format!("sort={}", wrong(",")), conditions] {
+        let refused = list(&app, &query).await;
+        assert_eq!(refused.refusal(), (422, "validation-failed"));
+        let told = refused.body["errors"].as_array().map_or(0, Vec::len);
+        assert!((1..=11).contains(&told), "{told} of them were told");
+    }
+}

@@ -10,6 +10,7 @@ mod parameters;
 mod property;
 mod refusals;
 mod relations;
+mod seeds;
 mod texts;
 mod times;
 mod tree;
@@ -100,15 +101,6 @@ fn facts() -> Facts {
 /// A request of nobody's.
 fn stranger() -> Facts {
     Facts { now: moment(NOW), method: "GET".to_owned(), ..Facts::default() }
-}
-
-fn value(constant: Constant) -> Value<'static> {
-    match constant {
-        Constant::Null => Value::Null,
-        Constant::Integer(number) => Value::Integer(number),
-        Constant::Real(number) => Value::Real(number),
-        Constant::Text(text) => Value::Text(text.into()),
-    }
 }
 
 /// A value as its column keeps it.
@@ -225,7 +217,7 @@ impl World {
     }
 
     fn values(&self, compiled: &Compiled) -> Vec<Value<'static>> {
-        compiled.binds().iter().map(|it| value(it.resolve(&self.facts))).collect()
+        compiled.binds().iter().map(|it| it.resolve(&self.facts).into()).collect()
     }
 
     fn select(&self, table: &str, compiled: &Compiled) -> String {

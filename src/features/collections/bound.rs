@@ -6,7 +6,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
 
 /// Above this, neighbouring whole numbers are one and the same fraction.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+pub(super) const EXACT_MAX: i64 = 1 << 53;
 
 /// A limit of numbers, or of the length of a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,10 +49,12 @@ impl ToJSON for Bound {
 impl Bound {
     /// The number, without a fraction if it has none.
     pub fn as_json(self) -> Value {
-        if self.0.fract() == 0.0 && self.0.abs() <= EXACT_MAX {
-            #[expect(clippy::cast_possible_truncation, reason = "whole and small enough, as just looked at")]
-            return (self.0 as i64).into();
-        }
-        self.0.into()
+        whole(self.0).map_or_else(|| self.0.into(), Value::from)
     }
+}
+
+/// A number that has no fraction, and is exact as one.
+pub(super) fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and small enough, as just looked at")]
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX as f64).then_some(number as i64)
 }

@@ -231,6 +231,11 @@ pub(super) fn table(name: &str) -> String {
     format!("c_{name}")
 }
 
+/// The table that a relation refers to: of records, or of accounts.
+pub fn target_table(name: &str) -> String {
+    if name == check::USERS { name.to_owned() } else { table(name) }
+}
+
 /// A collection in the form in which it is kept.
 pub(super) fn pack(collection: &Collection) -> Kept {
     let Collection { id, name, fields, indexes, rules, created_at, updated_at, version } = collection.clone();

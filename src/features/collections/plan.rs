@@ -3,7 +3,8 @@ use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
-use super::catalogue::table;
+use super::bound::EXACT_MAX;
+use super::catalogue::{table, target_table};
 use super::error::Error;
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
 use super::value::{Judge, Stored};
@@ -14,8 +15,6 @@ use crate::http::asset::short_digest;
 
 /// Where values stand while their column is made anew. No field can have this name.
 const PASSING: &str = "_passing";
-/// Above this, neighbouring whole numbers are one and the same fraction.
-const EXACT_MAX: i64 = 1 << 53;
 
 /// One step, with the words for whoever asks what would happen.
 #[derive(Debug)]
@@ -376,7 +375,7 @@ fn column(judge: &Judge, with_default: bool) -> Column {
         _ => ColumnType::Text,
     };
     let reference = field.collection.as_deref().map(|target| Reference {
-        table: if target == super::check::USERS { target.to_owned() } else { table(target) },
+        table: target_table(target),
         on_delete: match field.on_delete {
             None | Some(OnDelete::Restrict) => record_tables::OnDelete::Restrict,
             Some(OnDelete::Cascade) => record_tables::OnDelete::Cascade,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::{Number, Value as Json};
 
+use super::bound;
 use super::member::Member;
 use super::model::{Field, FieldType};
 use crate::base::text::normalize_email;
@@ -183,13 +184,7 @@ impl Judge {
 
 /// A number without a fraction that fits 64 bits; `3.0` is one.
 fn whole(number: &Number) -> Option<i64> {
-    /// Above this, neighbouring whole numbers are one and the same fraction.
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    number.as_i64().or_else(|| {
-        let fraction = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT_MAX && !number.is_u64())?;
-        #[expect(clippy::cast_possible_truncation, reason = "whole and small enough, as just looked at")]
-        Some(fraction as i64)
-    })
+    number.as_i64().or_else(|| number.as_f64().filter(|_| !number.is_u64()).and_then(bound::whole))
 }
 
 fn compile(pattern: &str) -> Result<Regex, Unfit> {

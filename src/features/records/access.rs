@@ -3,7 +3,6 @@ use super::query::Asked;
 use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::Timestamp;
-use crate::db::Value;
 use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
 use crate::features::collections::{Catalogue, Entry, Rule, Stored, expression_fault};
@@ -164,17 +163,8 @@ fn facts(caller: &Caller, circumstances: Circumstances) -> Facts {
 }
 
 fn resolved(compiled: &Compiled, alias: &str, facts: &Facts) -> Statement {
-    let values = compiled.binds().iter().map(|it| value(it.resolve(facts))).collect();
+    let values = compiled.binds().iter().map(|it| it.resolve(facts).into()).collect();
     Statement { sql: compiled.sql(alias), values }
-}
-
-fn value(constant: Constant) -> Value<'static> {
-    match constant {
-        Constant::Null => Value::Null,
-        Constant::Integer(number) => Value::Integer(number),
-        Constant::Real(number) => Value::Real(number),
-        Constant::Text(text) => Value::Text(text.into()),
-    }
 }
 
 fn constant(stored: &Stored) -> Constant {

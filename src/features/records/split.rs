@@ -122,7 +122,7 @@ impl Splitter {
         match &mut self.kind {
             Kind::Lines(lines) => lines.push(b"\n", out),
             Kind::Items(items) => return items.end(),
-            Kind::Rows(rows) => return rows.push(b"", out),
+            Kind::Rows(rows) => return rows.end(out),
         }
         Ok(())
     }
@@ -131,8 +131,6 @@ impl Splitter {
 impl Kind {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
         match self {
-            // Nothing would say to CSV that the file is over.
-            _ if bytes.is_empty() => {}
             Self::Lines(lines) => lines.push(bytes, out),
             Self::Items(items) => return items.push(bytes, out),
             Self::Rows(rows) => return rows.push(bytes, out),
@@ -308,7 +306,16 @@ impl Rows {
         }
     }
 
-    fn push(&mut self, mut bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        // To the reader, no bytes are the end of the file.
+        if bytes.is_empty() { Ok(()) } else { self.feed(bytes, out) }
+    }
+
+    fn end(&mut self, out: &mut Vec<Piece>) -> Result<(), Unreadable> {
+        self.feed(b"", out)
+    }
+
+    fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
         let is_end = bytes.is_empty();
         loop {
             let line = self.line;

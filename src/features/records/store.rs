@@ -10,7 +10,7 @@ use super::statement::Statement;
 use crate::base::Timestamp;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx, Value};
-use crate::features::collections::{Catalogue, Entry, FieldType, Stored};
+use crate::features::collections::{Catalogue, Entry, FieldType, Stored, target_table};
 use crate::http::Fault;
 
 /// Largest record. One that is sent whole is bounded by the body; one can also grow, change by change.
@@ -258,7 +258,7 @@ pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)
 fn nothing_there(tx: &mut Tx<'_>, entry: &Entry, position: usize, id: &str) -> Result<Option<Fault>, db::Error> {
     let field = &entry.judges[position].field;
     let (FieldType::Relation, Some(target)) = (field.field_type, &field.collection) else { return Ok(None) };
-    let table = if target == "users" { target.clone() } else { format!("c_{target}") };
+    let table = target_table(target);
     let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&table));
     let found = tx.find(&sql, &[id.into()], |row| row.integer(0))?;
     let detail = || format!("refers to nothing in `{target}`");

@@ -123,10 +123,9 @@ far_query() { echo 'page=1000&skipTotal=1'; } # collection: its page 1,000
 ids() { # collection
   local page got
   for ((page = 1; ; page++)); do
-    got=$(call GET "/api/collections/$1/records?perPage=1000&page=$page&skipTotal=1&fields=id" '' |
-      grep -o '"id":"[^"]*"' | cut -d'"' -f4) || true
-    [ -n "$got" ] || break
-    echo "$got"
+    got=$(call GET "/api/collections/$1/records?perPage=1000&page=$page&skipTotal=1&fields=id" '') || return 1
+    [[ $got == *'"id":'* ]] || break # past the last page
+    grep -o '"id":"[^"]*"' <<<"$got" | cut -d'"' -f4
   done
 }
 

@@ -52,7 +52,7 @@ import() { # collection, NDJSON -> nothing if all went well
   local status
   status=$(curl --silent --request POST --upload-file "$2" --output "$folder/imported" --write-out '%{http_code}' \
     --header "authorization: Bearer $(cat "$folder/token")" --header 'content-type: application/x-ndjson' \
-    "$url/api/v1/collections/$1/records/import") || true
+    "$url/api/v1/collections/$1/records/import") || status="curl ended with $?"
   case $status in 2??) ;; *) echo "$name: import: $status $(head -c 300 "$folder/imported")" >&2; return 1 ;; esac
 }
 
