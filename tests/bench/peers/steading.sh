@@ -80,9 +80,8 @@ ids() { # collection
   while :; do
     answer=$(call GET "/api/v1/collections/$1/records?fields=id&limit=500$cursor" '')
     grep -o '"id":"[^"]*"' <<<"$answer" | cut -d'"' -f4
-    cursor=$(member nextCursor <<<"$answer")
-    [ -n "$cursor" ] || break
-    cursor="&cursor=$cursor"
+    [[ $answer == *'"nextCursor":'* ]] || break # the last page
+    cursor="&cursor=$(member nextCursor <<<"$answer")"
   done
 }
 
