@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::header::AUTHORIZATION;
-use poem::{Endpoint, EndpointExt, Route};
+use poem::{Endpoint, EndpointExt, IntoResponse, Route};
 use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use crate::http::caller::Authenticate;
 use crate::http::health::Health;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, etag, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::work::{Lifecycle, Pool, Worker};
 
@@ -177,6 +177,11 @@ impl App {
         let route = swagger::route(route);
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
+        let service = service.around(|endpoint, request| async move {
+            let known = etag::known(request.method(), request.headers());
+            let response = endpoint.call(request).await?.into_response();
+            Ok(etag::finish(response, known.as_deref()).await)
+        });
         Ok(route.nest_no_strip("/api/v1", service))
     }
 

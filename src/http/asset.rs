@@ -2,10 +2,11 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use poem::http::{Method, StatusCode};
 use poem::{Endpoint, IntoResponse, Request, Response};
 
+use super::etag;
 use super::problem::{self, Problem};
 
 /// How long a browser may use its copy without asking.
@@ -43,12 +44,8 @@ impl Asset {
 
     /// The asset, or 304 if the client has it (RFC 9110 section 13.1.2).
     pub fn respond(&self, request: &Request) -> Response {
-        let known = request.headers().get_all(IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
-        let etag = self.etag.to_str().unwrap_or_default();
-        let is_known = known
-            .flat_map(|it| it.split(','))
-            .map(|it| it.trim().trim_start_matches("W/"))
-            .any(|it| it == etag || it == "*");
+        let known = etag::known(request.method(), request.headers());
+        let is_known = known.is_some_and(|it| etag::is_among(self.etag.to_str().unwrap_or_default(), &it));
         let mut response =
             if is_known { StatusCode::NOT_MODIFIED.into_response() } else { self.body.clone().into_response() };
         let headers = response.headers_mut();

@@ -430,7 +430,7 @@ Authorization: Bearer $ADA
 
 ```http
 201 Created
-ETag: \"1\"
+ETag: \"1-…\"
 Location: /api/v1/collections/posts/records/$TEA
 
 {\"id\": \"$TEA\", \"title\": \"Tea\", …}
@@ -476,7 +476,7 @@ async fn a_guide_that_lies_is_found_out() {
         ("$ADA", "$EVE"),
         ("201 Created", "200 OK"),
         ("201 Created", "201 OK"),
-        ("ETag: \"1\"", "ETag: \"2\""),
+        ("ETag: \"1-…\"", "ETag: \"2-…\""),
         ("records/$TEA\n", "records/$GRACE_ID\n"),
         ("\"Tea\", …}", "\"Coffee\", …}"),
         ("\"Tea\", …}", "\"Tea\"}"),

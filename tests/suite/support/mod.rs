@@ -39,6 +39,11 @@ impl Reply {
         self.headers.get(name).and_then(|it| it.to_str().ok())
     }
 
+    /// The version that the answer's tag names.
+    pub fn version(&self) -> Option<i64> {
+        self.header("etag")?.trim_matches('"').split('-').next()?.parse().ok()
+    }
+
     pub fn content_type(&self) -> &str {
         self.header("content-type").unwrap_or_default()
     }
