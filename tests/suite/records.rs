@@ -587,6 +587,52 @@ async fn a_record_that_loses_what_it_referred_to_has_a_new_version() {
     assert_eq!(stale.refusal(), (412, "stale-version"));
 }
 
+/// What goes with a record goes in one statement, for which everybody else who writes waits.
+#[tokio::test]
+async fn a_record_that_too_many_would_go_with_stays_until_there_are_fewer() {
+    let app = app().await;
+    let relation = |name: &str, to: &str, on_delete: &str| json!({ "name": name, "type": "relation", "collection": to, "onDelete": on_delete });
+    let seen = relation("tree", "trees", "setNull");
+    for (name, fields) in [
+        ("trees", json!([])),
+        ("leaves", json!([relation("tree", "trees", "cascade"), relation("next", "leaves", "cascade")])),
+        ("sightings", json!([seen])),
+    ] {
+        let collection = json!({ "name": name, "fields": fields });
+        assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&collection).send().await.status, 201);
+    }
+    let tree = app.operator(Method::POST, "/api/v1/collections/trees/records").json(&json!({})).send().await;
+    let (id, path) = (tree.str("id"), tree.header("location").expect("one").to_owned());
+    let import = |name: &str, count: usize| {
+        let line = format!("{}\n", json!({ "tree": id }));
+        app.operator(Method::POST, &format!("/api/v1/collections/{name}/records/import?format=ndjson"))
+            .text(line.repeat(count))
+            .send()
+    };
+    assert_eq!(import("leaves", 6_000).await.body["imported"], 6_000);
+    assert_eq!(import("sightings", 4_001).await.body["imported"], 4_001);
+    let first = app.operator(Method::GET, "/api/v1/collections/leaves/records?limit=2").send().await;
+    let leaf = |number: usize| {
+        format!("/api/v1/collections/leaves/records/{}", first.body["data"][number]["id"].as_str().expect("an id"))
+    };
+    let circle = json!({ "next": first.body["data"][0]["id"] });
+    assert_eq!(app.operator(Method::PATCH, &leaf(0)).json(&circle).send().await.status, 200);
+
+    let refused = app.operator(Method::DELETE, &path).send().await;
+    assert_eq!(app.operator(Method::DELETE, &leaf(1)).send().await.status, 204);
+    let again = app.operator(Method::DELETE, &path).send().await;
+    assert_eq!(app.operator(Method::DELETE, &leaf(0)).send().await.status, 204, "it refers to itself");
+    let gone = app.operator(Method::DELETE, &path).send().await;
+
+    assert_eq!(refused.refusal(), (409, "record-in-use"));
+    assert!(refused.str("detail").contains("10,000"), "{refused:?}");
+    assert_eq!((again.status, gone.status), (409, 204), "the one that refers to itself counts twice");
+    let count = app.operator(Method::GET, "/api/v1/collections/leaves/records?count=exact").send().await;
+    assert_eq!(count.body["meta"]["total"], 0);
+    let left = app.operator(Method::GET, "/api/v1/collections/sightings/records?where[tree][isNull]=true&count=exact");
+    assert_eq!(left.send().await.body["meta"]["total"], 4_001);
+}
+
 /// The version alone would not do: the same version looks different to others, and after the collection changed.
 #[tokio::test]
 async fn a_reader_with_a_copy_is_told_whether_it_would_get_the_same_again() {

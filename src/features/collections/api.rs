@@ -187,7 +187,8 @@ impl CollectionsApi {
 
         let patch = body.read()?;
         let known = self.catalogues.current(caller.tenant()).await?;
-        let (_, _, steps) = planned(&known, &name.0, patch)?;
+        let considered = self.considered(caller.tenant(), move || planned(&known, &name.0, patch)).await;
+        let (_, _, steps) = considered?;
 
         Ok(Json(DryRun { changes: changes(steps) }))
     }
@@ -235,28 +236,8 @@ impl CollectionsApi {
         new: Collection,
         dry_run: Option<bool>,
     ) -> Result<Done, Error> {
-        if COLLECTIONS_MAX <= known.entries().len() {
-            return Err(Error::TooMany { max: COLLECTIONS_MAX });
-        }
-        let mut all = known.collections();
-        // A collection may refer to itself.
-        let mut names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
-        names.push(new.name.clone());
-        let mut faults: Vec<_> = name_fault(&new.name).into_iter().collect();
-        let judges = check::fields(&new.fields, &names).unwrap_or_else(|wrong| {
-            faults.extend(wrong);
-            Vec::new()
-        });
-        if !faults.is_empty() {
-            faults.extend(check::indexes(&new.indexes, &new.fields));
-            return Err(Error::Invalid(faults));
-        }
-        if all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name)) {
-            return Err(Error::NameTaken { name: new.name });
-        }
-        all.push(new.clone());
-        whole(all, &new.name)?;
-        let steps = plan::create(&new, &judges);
+        let (before, asked) = (Arc::clone(&known), new.clone());
+        let steps = self.considered(tenant, move || planned_new(&before, &asked)).await?;
         if dry_run == Some(true) {
             return Ok(Done::Would(changes(steps)));
         }
@@ -286,7 +267,8 @@ impl CollectionsApi {
         if !expected.allows(old.version) {
             return Err(Error::Stale);
         }
-        let (mut new, others, steps) = planned(&known, name, patch)?;
+        let (before, named) = (Arc::clone(&known), name.to_owned());
+        let (mut new, others, steps) = self.considered(tenant, move || planned(&before, &named, patch)).await?;
         if steps.is_empty() {
             return Ok(old);
         }
@@ -309,6 +291,15 @@ impl CollectionsApi {
         Ok(new)
     }
 
+    /// Thinks about all collections, which takes a while if there are hundreds, where no other request waits for it.
+    async fn considered<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.db.read(tenant, move |_| work()).await
+    }
+
     /// Drops a collection, or says what would be done.
     async fn drop(
         &self,
@@ -327,7 +318,8 @@ impl CollectionsApi {
         if let Some((other, field)) = referring(&all, name).next() {
             return Err(Error::InUse { collection: other.name.clone(), by: format!("the field `{field}`") });
         }
-        whole(all, name)?;
+        let named = name.to_owned();
+        self.considered(tenant, move || whole(all, &named)).await?;
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
         if dry_run {
             return Ok(Some(changes(steps)));
@@ -344,6 +336,32 @@ impl CollectionsApi {
         self.catalogues.newer_than(tenant, &before).await?;
         Ok(None)
     }
+}
+
+/// The steps that make a collection.
+fn planned_new(known: &Catalogue, new: &Collection) -> Result<Vec<Step>, Error> {
+    if COLLECTIONS_MAX <= known.entries().len() {
+        return Err(Error::TooMany { max: COLLECTIONS_MAX });
+    }
+    let mut all = known.collections();
+    // A collection may refer to itself.
+    let mut names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+    names.push(new.name.clone());
+    let mut faults: Vec<_> = name_fault(&new.name).into_iter().collect();
+    let judges = check::fields(&new.fields, &names).unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        Vec::new()
+    });
+    if !faults.is_empty() {
+        faults.extend(check::indexes(&new.indexes, &new.fields));
+        return Err(Error::Invalid(faults));
+    }
+    if all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name)) {
+        return Err(Error::NameTaken { name: new.name.clone() });
+    }
+    all.push(new.clone());
+    whole(all, &new.name)?;
+    Ok(plan::create(new, &judges))
 }
 
 /// The collection as it would be, the others that change with it, and the steps that lead there.

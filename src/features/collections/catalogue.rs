@@ -7,7 +7,7 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use tokio::sync::Mutex;
 
 use super::error::Error;
-use super::model::{Collection, Field, Index, Rules};
+use super::model::{Collection, Field, Index, OnDelete, Rules};
 use super::store::{self, Kept};
 use super::value::Judge;
 use super::{check, rule};
@@ -42,6 +42,16 @@ pub struct Catalogue {
     open_schema: Schema,
     entries: Vec<Arc<Entry>>,
     by_name: HashMap<String, usize>,
+    /// By the collection that is referred to.
+    followers: HashMap<String, Vec<Follower>>,
+}
+
+/// A relation whose records change or go when the one goes that they refer to.
+#[derive(Debug)]
+pub struct Follower {
+    pub entry: Arc<Entry>,
+    pub field: String,
+    pub on_delete: OnDelete,
 }
 
 /// The catalogues of all tenants. Cheap to clone.
@@ -96,7 +106,13 @@ impl Catalogue {
             entries.push(Arc::new(entry));
         }
         let by_name = names.into_iter().enumerate().map(|(index, name)| (name, index)).collect();
-        Ok(Self { generation, open_schema: schema.opened(), schema, entries, by_name })
+        let followers = followers(&entries);
+        Ok(Self { generation, open_schema: schema.opened(), schema, entries, by_name, followers })
+    }
+
+    /// The relations to a collection that a deletion there is felt through.
+    pub fn followers(&self, name: &str) -> &[Follower] {
+        self.followers.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<Entry>> {
@@ -175,14 +191,7 @@ impl Catalogues {
         if let Some(known) = self.known(tenant).filter(|it| will_do(it)) {
             return Ok(known);
         }
-        let read = |tx: &mut Tx<'_>| Ok::<_, Error>((store::generation(tx)?, store::list(tx)?));
-        let (generation, kept) = self.db.read(tenant, read).await?;
-        let collections = kept.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
-        let catalogue = Catalogue::build(generation, collections).map_err(|(name, faults)| {
-            let reasons: Vec<_> = faults.iter().map(|it| format!("{}: {}", it.pointer, it.detail)).collect();
-            Error::Unreadable { reason: format!("`{name}`: {}", reasons.join("; ")) }
-        })?;
-        let catalogue = Arc::new(catalogue);
+        let catalogue = Arc::new(self.db.read(tenant, read).await?);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(tenant.clone(), Arc::clone(&catalogue));
         drop(known);
@@ -209,6 +218,16 @@ impl Catalogues {
     }
 }
 
+/// Reads all collections and makes sense of them. Of hundreds that takes a while, so it is done where it is read.
+fn read(tx: &mut Tx<'_>) -> Result<Catalogue, Error> {
+    let generation = store::generation(tx)?;
+    let collections = store::list(tx)?.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
+    Catalogue::build(generation, collections).map_err(|(name, faults)| {
+        let reasons: Vec<_> = faults.iter().map(|it| format!("{}: {}", it.pointer, it.detail)).collect();
+        Error::Unreadable { reason: format!("`{name}`: {}", reasons.join("; ")) }
+    })
+}
+
 /// Tells whether an error means that the catalogue was no longer true.
 pub trait IsOutdated {
     fn is_outdated(&self) -> bool;
@@ -224,6 +243,21 @@ impl std::fmt::Debug for Catalogues {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Catalogues")
     }
+}
+
+fn followers(entries: &[Arc<Entry>]) -> HashMap<String, Vec<Follower>> {
+    let mut followers: HashMap<String, Vec<Follower>> = HashMap::new();
+    for entry in entries {
+        for field in &entry.collection.fields {
+            if let (Some(target), Some(on_delete)) = (&field.collection, field.on_delete)
+                && on_delete != OnDelete::Restrict
+            {
+                let follower = Follower { entry: Arc::clone(entry), field: field.name.clone(), on_delete };
+                followers.entry(target.clone()).or_default().push(follower);
+            }
+        }
+    }
+    followers
 }
 
 /// The table of a collection's records.

@@ -26,6 +26,6 @@ pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, IsOutdated, Rul
 pub use check::USERS;
 pub use error::{Error, PROBLEMS};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};
-pub use model::{Collection, CollectionId, Field, FieldType, Rules};
+pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use rule::fault as expression_fault;
 pub use value::{Judge, Stored, Unfit};

@@ -26,6 +26,8 @@ pub enum Error {
     InUse,
     #[error("more than 1,000 records in a row would go with this one; begin with those at the end")]
     TooDeep,
+    #[error("more than 10,000 other records would go or change with this one; delete or change some of them first")]
+    TooManyFollow,
     #[error("the rule `{rule}` of the collection is not true for this record")]
     RuleDenied { rule: &'static str },
     #[error("the record is another than the one that `If-Match` names; read it again")]
@@ -67,7 +69,7 @@ impl From<Error> for Problem {
                 return problem;
             }
             Error::RefersToNothing => &problem::INVALID,
-            Error::InUse | Error::TooDeep => &IN_USE,
+            Error::InUse | Error::TooDeep | Error::TooManyFollow => &IN_USE,
             Error::RuleDenied { .. } => &RULE_DENIED,
             Error::Stale => &problem::STALE,
             Error::Refused(_) | Error::Collections(_) | Error::Db(_) => &problem::INTERNAL,

@@ -10,6 +10,7 @@
 mod access;
 mod api;
 mod body;
+mod cascade;
 mod document;
 mod error;
 mod expand;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::access::{Asker, Judge};
 use super::api::RecordsApi;
 use super::body::{self, Meant, Sent};
+use super::cascade;
 use super::error::Error;
 use super::list;
 use super::projection::Projection;
@@ -135,17 +136,19 @@ impl RecordsApi {
         let judged = list::sought(&Projection::default(), &entry, id, rule.clone());
         let deletion = store::deletion(&entry, id, rule);
 
+        let is_followed = !known.followers(entry.name()).is_empty();
         let (expected, judge, id) = (expected.clone(), asker.detached(), id.to_owned());
         self.db
             .free(caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
-                if expected != IfMatch::Any {
+                if expected != IfMatch::Any || is_followed {
                     let Some(before) = store::find(tx, &judged, &Projection::default())? else {
                         return Err(refusal(tx, &judge, &entry, &id, "delete"));
                     };
                     if !expected.allows(before.version) {
                         return Err(Error::Stale);
                     }
+                    cascade::must_not_be_too_large(tx, &known, &entry, &id)?;
                 }
                 match store::delete(tx, &deletion) {
                     Err(Error::NotFound) => Err(refusal(tx, &judge, &entry, &id, "delete")),

@@ -1,0 +1,60 @@
+//! What goes, or changes, with a record that is deleted: counted first, since the database deletes it all in one
+//! statement, and nobody else writes meanwhile.
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::error::Error;
+use super::statement::Statement;
+use crate::db::record_tables::quoted;
+use crate::db::{self, Tx};
+use crate::features::collections::{Catalogue, Entry, OnDelete};
+
+/// Most records that one deletion takes with it, or sets a relation of to null.
+pub(super) const FOLLOWERS_MAX: usize = 10_000;
+/// Ids that one statement looks for.
+const IDS_MAX: usize = 500;
+
+/// Refuses a deletion that would change more records than [`FOLLOWERS_MAX`].
+pub(super) fn must_not_be_too_large(
+    tx: &mut Tx<'_>,
+    catalogue: &Catalogue,
+    entry: &Arc<Entry>,
+    id: &str,
+) -> Result<(), Error> {
+    let mut seen = HashSet::from([(entry.table.clone(), id.to_owned())]);
+    let mut waiting = vec![(Arc::clone(entry), vec![id.to_owned()])];
+    let mut count = 0;
+    while let Some((target, ids)) = waiting.pop() {
+        for follower in catalogue.followers(target.name()) {
+            for ids in ids.chunks(IDS_MAX) {
+                let found = referring(tx, &follower.entry, &follower.field, ids, FOLLOWERS_MAX + 1 - count)?;
+                count += found.len();
+                if FOLLOWERS_MAX < count {
+                    return Err(Error::TooManyFollow);
+                }
+                if follower.on_delete == OnDelete::Cascade {
+                    let is_new = |id: &String| seen.insert((follower.entry.table.clone(), id.clone()));
+                    waiting.push((Arc::clone(&follower.entry), found.into_iter().filter(is_new).collect()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The ids of the records that refer to one of `ids`, up to a number of them.
+fn referring(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    column: &str,
+    ids: &[String],
+    limit: usize,
+) -> Result<Vec<String>, db::Error> {
+    let mut statement = Statement::new("SELECT id FROM ");
+    statement.push(&quoted(&entry.table)).push(" WHERE ").push(&quoted(column)).push(" IN (");
+    for (index, id) in ids.iter().enumerate() {
+        statement.push(if index == 0 { "" } else { ", " }).bind(id.clone());
+    }
+    statement.push(") LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    tx.query(&statement.sql, &statement.values, |row| row.text(0).map(ToOwned::to_owned))
+}
