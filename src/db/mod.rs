@@ -161,8 +161,8 @@ impl Db {
         write(self.tenants.get(tenant)?, Class::Freeing, Box::new(work)).await
     }
 
-    /// As [`Db::write`], for one batch of at most 500 rows of bulk work, in a transaction that nothing else shares.
-    /// Small writes come between two of them, so that these are not held up.
+    /// As [`Db::write`], for bulk work, in a transaction that nothing else shares. It ends after at most 500 rows if
+    /// [`Tx::others_wait`], and small writes come between two of them, so that these are not held up.
     pub async fn write_bulk<T, E>(
         &self,
         tenant: &TenantId,

@@ -15,6 +15,8 @@ pub struct Tx<'a> {
     has_begun: bool,
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
+    /// Whether others wait for this transaction to end.
+    others_wait: &'a dyn Fn() -> bool,
 }
 
 /// The engine behind a transaction. PostgreSQL will be the second variant.
@@ -39,7 +41,18 @@ impl fmt::Debug for Tx<'_> {
 impl<'a> Tx<'a> {
     pub(super) fn sqlite(connection: &'a Connection, deadline: Instant) -> Self {
         let has_begun = !connection.is_autocommit();
-        Self { engine: Engine::Sqlite(connection), deadline, has_begun, saw_damage: false }
+        Self { engine: Engine::Sqlite(connection), deadline, has_begun, saw_damage: false, others_wait: &|| false }
+    }
+
+    /// The same, told whether others wait.
+    pub(super) fn beside(self, others_wait: &'a dyn Fn() -> bool) -> Self {
+        Self { others_wait, ..self }
+    }
+
+    /// Whether others wait to write until this transaction ends: the word for bulk work to end it, and go on in
+    /// another.
+    pub fn others_wait(&self) -> bool {
+        (self.others_wait)()
     }
 
     pub(super) fn saw_damage(&self) -> bool {

@@ -168,7 +168,12 @@ fn tell(report: &Value, dry_run: bool) -> anyhow::Result<ExitCode> {
         for fault in record["errors"].as_array().into_iter().flatten() {
             let field = fault["pointer"].as_str().unwrap_or_default().trim_start_matches('/');
             let gap = if field.is_empty() { "" } else { " " };
-            say(format!("line {}: {field}{gap}{}", record["line"], fault["detail"].as_str().unwrap_or_default()))?;
+            say(format!(
+                "record {}, line {}: {field}{gap}{}",
+                record["record"],
+                record["line"],
+                fault["detail"].as_str().unwrap_or_default()
+            ))?;
         }
     }
     if let Some(rest) = count("refused").checked_sub(refused.len() as u64).filter(|it| 0 < *it) {

@@ -312,7 +312,7 @@ fn records_come_in_and_go_out_with_the_server_running_and_with_it_stopped() {
 
     assert!(dry.contains("2 would be imported, 0 refused"), "{dry}");
     assert!(whole.contains("2 imported, 0 refused"), "{whole}");
-    for part in ["line 2: lemma", "line 3: uses", "1 imported, 2 refused"] {
+    for part in ["record 2, line 2: lemma", "record 3, line 3: uses", "1 imported, 2 refused"] {
         assert!(partly.contains(part), "{part} is not in {partly}");
     }
     let exported = steading(folder.path(), &["export", "words", "--format", "csv", "--filter", "uses != null"]);

@@ -54,10 +54,21 @@ async fn what_is_there_already_is_refused_with_all_that_makes_it_so() {
 
     let fault = |field: &str| json!({ "pointer": format!("/{field}"), "code": "not-unique", "detail": "another record has this value" });
     let errors = json!([
-        { "line": 2, "errors": [fault("weight"), fault("seen")] },
-        { "line": 4, "errors": [fault("lemma"), fault("weight"), fault("seen")] },
+        { "record": 2, "line": 2, "errors": [fault("weight"), fault("seen")] },
+        { "record": 4, "line": 4, "errors": [fault("lemma"), fault("weight"), fault("seen")] },
     ]);
     assert_eq!((&report["imported"], &report["errors"]), (&json!(2), &errors));
+}
+
+/// A file without line breaks has but one line.
+#[tokio::test]
+async fn a_refused_record_is_named_by_its_place_in_the_file() {
+    let app = app().await;
+
+    let report = import(&app, "", "application/json", r#"[{"lemma":"a"},{"lemma":5},{"lemma":"c"},5]"#).await.body;
+
+    let places: Vec<_> = report["errors"].as_array().expect("errors").iter().map(|it| &it["record"]).collect();
+    assert_eq!((&report["imported"], places), (&json!(2), vec![&json!(2), &json!(4)]), "{report}");
 }
 
 #[tokio::test]

@@ -88,10 +88,10 @@ impl Writer {
         damaged: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner::new(place, connection, options, damaged)?;
+        let inner = Inner::new(place, connection, waiting, options, damaged)?;
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
-            .spawn(move || inner.work(&waiting))
+            .spawn(move || inner.work())
             .map_err(|cause| Error::Io { what: "a thread for the writer".to_owned(), cause })?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -140,6 +140,9 @@ struct Inner {
     free_bytes_min: u64,
     group_max: usize,
     budget: Duration,
+    waiting: Receiver<Envelope>,
+    /// Tasks that were taken from those who wait, and do not run yet.
+    pending: usize,
 }
 
 /// What became of one task in a transaction.
@@ -161,6 +164,7 @@ impl Inner {
     fn new(
         place: Place,
         mut connection: Connection,
+        waiting: Receiver<Envelope>,
         options: &Options,
         damaged: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
@@ -187,14 +191,16 @@ impl Inner {
             free_bytes_min: options.free_bytes_min,
             group_max: options.group_max,
             budget: options.write_budget,
+            waiting,
+            pending: 0,
         })
     }
 
-    fn work(mut self, waiting: &Receiver<Envelope>) {
+    fn work(mut self) {
         let mut pending = VecDeque::new();
         loop {
             if pending.is_empty() {
-                match waiting.recv_timeout(IDLE) {
+                match self.waiting.recv_timeout(IDLE) {
                     Ok(envelope) => pending.push_back(envelope),
                     Err(RecvTimeoutError::Timeout) => {
                         self.checkpoint_if(1);
@@ -203,7 +209,7 @@ impl Inner {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
-            pending.extend(waiting.try_iter().take(self.group_max.saturating_sub(pending.len())));
+            pending.extend(self.waiting.try_iter().take(self.group_max.saturating_sub(pending.len())));
             self.group(&mut pending);
             self.checkpoint_if(CHECKPOINT_PAGES);
         }
@@ -224,6 +230,7 @@ impl Inner {
             }
             Some(Class::Bulk) => {
                 if let Some(envelope) = pending.pop_front() {
+                    self.pending = pending.len();
                     self.run_singly(vec![envelope.task], Scope::Group);
                 }
                 self.run_together(pending);
@@ -343,7 +350,8 @@ impl Inner {
 
     fn run(&mut self, task: &mut dyn Task, scope: Scope) -> Ran {
         let budget = if matches!(scope, Scope::Alone) { self.budget.max(ALONE_BUDGET) } else { self.budget };
-        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget);
+        let others_wait = || 0 < self.pending || !self.waiting.is_empty();
+        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).beside(&others_wait);
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);

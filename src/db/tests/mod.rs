@@ -204,6 +204,25 @@ async fn small_writes_come_between_batches_and_one_that_fails_is_undone_alone() 
     assert_eq!(it.notes().await, [1, 2, 5, 6, 7]);
 }
 
+/// Then it ends its turn; alone it does more in one commit.
+#[tokio::test]
+async fn bulk_work_is_told_when_others_wait() {
+    let it = fixture(Options::default()).await;
+    let asked = |tx: &mut Tx<'_>| Ok::<_, Error>(tx.others_wait());
+    assert!(!it.db.write_bulk(&it.main, asked).await.expect("written"), "nobody does");
+    let (release, holding) = it.hold().await;
+    let mut bulk = Box::pin(it.db.write_bulk(&it.main, asked));
+    assert!(futures_util::poll!(&mut bulk).is_pending());
+    let mut small = Box::pin(it.db.write(&it.main, |tx| insert(tx, 1)));
+    assert!(futures_util::poll!(&mut small).is_pending());
+    drop(release);
+
+    let (held, bulk, small) = tokio::join!(holding, bulk, small);
+
+    assert!(held.is_ok() && small.is_ok());
+    assert!(bulk.expect("written"));
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_loses_nothing_that_waits() {
     let it = fixture(Options { write_queue_max: 4, group_max: 1, ..Options::default() }).await;

@@ -24,8 +24,10 @@ use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Stored};
 use crate::http::input::Body as Document;
 use crate::http::{BodyCap, Caller, Fault, Problem};
 
-/// Records of one transaction: as many as may share a commit with small writes.
-const BATCH: usize = 500;
+/// Records of one transaction at most, where nobody else waits to write.
+const BATCH: usize = 4_000;
+/// Refused records of one batch at most: each has up to a hundred faults.
+const BATCH_REFUSED: usize = 500;
 /// Bytes of one transaction, beyond which it takes no further record.
 const BATCH_BYTES: usize = 2 << 20;
 /// Largest file: more than any disk that this is made for.
@@ -53,13 +55,20 @@ pub struct ImportReport {
 impl Example for ImportReport {
     fn example() -> Self {
         let errors = vec![Fault::new("/views", "type", "must be of type integer")];
-        Self { imported: 99_999, refused: 1, errors: vec![RefusedRecord { line: 43, errors }], stopped: None }
+        Self {
+            imported: 99_999,
+            refused: 1,
+            errors: vec![RefusedRecord { record: 43, line: 43, errors }],
+            stopped: None,
+        }
     }
 }
 
 /// A record that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 pub struct RefusedRecord {
+    /// The how manieth record of the file it is, from 1.
+    pub record: u64,
     /// The line that it begins on, from 1.
     pub line: u64,
     /// Everything that is wrong with it.
@@ -69,6 +78,7 @@ pub struct RefusedRecord {
 /// A record that was judged, with a value for every field.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    pub record: u64,
     pub line: u64,
     pub id: String,
     pub created_at: Timestamp,
@@ -107,23 +117,19 @@ impl RecordsApi {
             bytes: body.into_bytes_stream(),
             splitter: Splitter::new(format, &entry),
             pieces: Vec::new().into_iter(),
+            records: 0,
             ended: false,
         };
         let mut target = Target { known, entry: Arc::clone(&entry), dry_run };
         let mut report = ImportReport::default();
         let mut batch = Vec::new();
         while !(batch.is_empty() && file.is_over()) {
-            let writing = self.write_batch(caller, &mut target, batch);
-            let (written, next) = futures_util::join!(writing, self.next_batch(&mut file, &entry));
-            let next = match written {
-                Ok(written) => {
-                    report.imported += written.imported;
-                    report.refuse_all(written.refused);
-                    next
-                }
-                Err(error) => Err(error.into()),
-            };
-            match next {
+            let mut written = store::Imported::default();
+            let writing = self.write_batch(caller, &mut target, batch, &mut written);
+            let (outcome, next) = futures_util::join!(writing, self.next_batch(&mut file, &entry));
+            report.imported += written.imported;
+            report.refuse_all(written.refused);
+            match outcome.map_err(Problem::from).and(next) {
                 Ok(next) => {
                     report.refuse_all(next.refused);
                     report.stopped = report.stopped.or(next.stopped);
@@ -143,7 +149,7 @@ impl RecordsApi {
         if let (0, Some(reason)) = (report.imported + report.refused, &report.stopped) {
             return Err(Problem::invalid(vec![Fault::new("", "malformed", reason.clone())]));
         }
-        report.errors.sort_by_key(|it| it.line);
+        report.errors.sort_by_key(|it| it.record);
         Ok(report)
     }
 
@@ -153,14 +159,15 @@ impl RecordsApi {
         S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin,
     {
         let (mut batch, mut bytes) = (Batch::default(), 0);
-        while batch.rows.len() + batch.refused.len() < BATCH && bytes < BATCH_BYTES {
+        while batch.rows.len() < BATCH && batch.refused.len() < BATCH_REFUSED && bytes < BATCH_BYTES {
             match file.next().await {
                 Ok(Some(piece)) => {
-                    let line = piece.line;
+                    file.records += 1;
+                    let (record, line) = (file.records, piece.line);
                     bytes += piece.bytes;
-                    match self.judge(piece, entry) {
+                    match self.judge(record, piece, entry) {
                         Ok(row) => batch.rows.push(row),
-                        Err(errors) => batch.refused.push(RefusedRecord { line, errors }),
+                        Err(errors) => batch.refused.push(RefusedRecord { record, line, errors }),
                     }
                 }
                 Ok(None) => break,
@@ -175,7 +182,7 @@ impl RecordsApi {
         Ok(batch)
     }
 
-    fn judge(&self, piece: Piece, entry: &Entry) -> Result<Row, Vec<Fault>> {
+    fn judge(&self, record: u64, piece: Piece, entry: &Entry) -> Result<Row, Vec<Fault>> {
         let mut members = match piece.content {
             Content::Members(members) => members,
             Content::Broken(reason) => return Err(vec![Fault::new("", "malformed", reason)]),
@@ -201,6 +208,7 @@ impl RecordsApi {
                 }
                 let created_at = created_at.unwrap_or(now);
                 Ok(Row {
+                    record,
                     line: piece.line,
                     id: id.unwrap_or_else(|| self.random.uuid_v7(&self.clock).to_string()),
                     created_at,
@@ -216,22 +224,22 @@ impl RecordsApi {
         }
     }
 
+    /// Writes a batch whole, by as many turns as it takes, and adds what became of it to `written`.
     async fn write_batch(
         &self,
         caller: &Caller,
         target: &mut Target,
         batch: Vec<Row>,
-    ) -> Result<store::Imported, Error> {
-        if batch.is_empty() {
-            return Ok(store::Imported::default());
-        }
-        let batch = Arc::new(batch);
-        for attempt in 1.. {
+        written: &mut store::Imported,
+    ) -> Result<(), Error> {
+        let (batch, mut attempt) = (Arc::new(batch), 1);
+        while written.done < batch.len() {
             let (known, entry, batch) = (Arc::clone(&target.known), Arc::clone(&target.entry), Arc::clone(&batch));
+            let from = written.done;
             let outcome = if target.dry_run {
                 let look = move |tx: &mut db::Tx<'_>| {
                     known.must_be_current(tx)?;
-                    Ok::<_, Error>(store::look_at_import(tx, &entry, &batch)?)
+                    Ok::<_, Error>(store::look_at_import(tx, &entry, &batch[from..])?)
                 };
                 self.db.read(caller.tenant(), look).await
             } else {
@@ -242,21 +250,29 @@ impl RecordsApi {
                     if !accounts::still_stands(tx, &importer, now)? {
                         return Err(Problem::not_signed_in().into());
                     }
-                    Ok::<_, Error>(store::import(tx, &entry, &batch)?)
+                    Ok::<_, Error>(store::import(tx, &entry, &batch[from..])?)
                 };
                 self.db.write_bulk(caller.tenant(), write).await
             };
             match outcome {
-                Err(Error::Db(db::Error::QueueFull)) if attempt < TRIES_MAX => tokio::time::sleep(PAUSE).await,
+                Ok(part) => {
+                    attempt = 1;
+                    written.add(part);
+                }
+                Err(Error::Db(db::Error::QueueFull)) if attempt < TRIES_MAX => {
+                    attempt += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
                 Err(error) if error.is_outdated() && attempt < TRIES_MAX => {
+                    attempt += 1;
                     target.known = self.catalogues.newer_than(caller.tenant(), &target.known).await?;
                     let same = target.known.entries().iter().find(|it| it.is_as(&target.entry));
                     target.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
                 }
-                outcome => return outcome,
+                Err(error) => return Err(error),
             }
         }
-        Ok(store::Imported::default())
+        Ok(())
     }
 }
 
@@ -280,6 +296,8 @@ struct File<S> {
     bytes: S,
     splitter: Splitter,
     pieces: std::vec::IntoIter<Piece>,
+    /// That came out of it so far.
+    records: u64,
     ended: bool,
 }
 

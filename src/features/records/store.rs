@@ -265,15 +265,29 @@ fn nothing_there(tx: &mut Tx<'_>, entry: &Entry, position: usize, id: &str) -> R
     Ok(found.is_none().then(|| Fault::new(body::pointer(&field.name), "no-such-record", detail())))
 }
 
+/// Records of an import after which others have their turn, if they wait.
+const TURN: usize = 500;
+
 /// What became of a batch of an import.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
+    /// Records that were looked at, from the first on; the others are still to come.
+    pub done: usize,
     pub imported: u64,
     pub refused: Vec<RefusedRecord>,
 }
 
-/// Adds the records of a batch, each of which is taken or refused alone. No statement fails here, since one that did
-/// would be the end of the transaction on other engines.
+impl Imported {
+    /// Adds what became of those that followed.
+    pub fn add(&mut self, next: Self) {
+        self.done += next.done;
+        self.imported += next.imported;
+        self.refused.extend(next.refused);
+    }
+}
+
+/// Adds the records of a batch, each of which is taken or refused alone, as many as others leave it time for. No
+/// statement fails here, since one that did would be the end of the transaction on other engines.
 pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
     let columns: String = entry.judges.iter().map(|it| format!(", {}", quoted(&it.field.name))).collect();
     let holes: String = (0..entry.judges.len()).map(|it| format!(", ${}", it + 4)).collect();
@@ -288,6 +302,10 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
     let mut seen = HashSet::new();
     let mut done = Imported::default();
     for row in rows {
+        if 0 < done.done && done.done % TURN == 0 && tx.others_wait() {
+            break;
+        }
+        done.done += 1;
         let mut faults = Vec::new();
         for position in &relations {
             if let Stored::Text(id) = &row.values[*position]
@@ -302,7 +320,7 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
             }
         }
         if !faults.is_empty() {
-            done.refused.push(RefusedRecord { line: row.line, errors: faults });
+            done.refused.push(RefusedRecord { record: row.record, line: row.line, errors: faults });
             continue;
         }
         let mut values: Vec<Value<'_>> = vec![(&row.id).into(), row.created_at.into(), row.updated_at.into()];
@@ -310,7 +328,7 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
         if tx.execute(&sql, &values)? == 1 {
             done.imported += 1;
         } else {
-            done.refused.push(RefusedRecord { line: row.line, errors: taken(tx, entry, row)? });
+            done.refused.push(RefusedRecord { record: row.record, line: row.line, errors: taken(tx, entry, row)? });
         }
     }
     Ok(done)
@@ -318,7 +336,7 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
 
 /// What would become of a batch. Records of the same file are not seen, so relations to them are taken on trust.
 pub(super) fn look_at_import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
-    let mut done = Imported::default();
+    let mut done = Imported { done: rows.len(), ..Imported::default() };
     for row in rows {
         let is_outward = |position: &usize| entry.judges[*position].field.collection.as_deref() != Some(entry.name());
         let outward: Vec<_> = row.values.iter().cloned().enumerate().filter(|(it, _)| is_outward(it)).collect();
@@ -327,7 +345,7 @@ pub(super) fn look_at_import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Re
         if errors.is_empty() {
             done.imported += 1;
         } else {
-            done.refused.push(RefusedRecord { line: row.line, errors });
+            done.refused.push(RefusedRecord { record: row.record, line: row.line, errors });
         }
     }
     Ok(done)
