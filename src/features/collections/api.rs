@@ -13,6 +13,7 @@ use super::model::{
     NewCollection,
 };
 use super::plan::{self, Step};
+use super::value::Judge;
 use super::{check, names, store};
 use crate::base::{Clock, Random, TenantId};
 use crate::db::Db;
@@ -344,23 +345,12 @@ fn planned_new(known: &Catalogue, new: &Collection) -> Result<Vec<Step>, Error> 
         return Err(Error::TooMany { max: COLLECTIONS_MAX });
     }
     let mut all = known.collections();
-    // A collection may refer to itself.
-    let mut names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
-    names.push(new.name.clone());
-    let mut faults: Vec<_> = name_fault(&new.name).into_iter().collect();
-    let judges = check::fields(&new.fields, &names).unwrap_or_else(|wrong| {
-        faults.extend(wrong);
-        Vec::new()
-    });
-    if !faults.is_empty() {
-        faults.extend(check::indexes(&new.indexes, &new.fields));
-        return Err(Error::Invalid(faults));
-    }
-    if all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name)) {
+    let is_taken = all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name));
+    all.push(new.clone());
+    let judges = judged(all, new, name_fault(&new.name).into_iter().collect())?;
+    if is_taken {
         return Err(Error::NameTaken { name: new.name.clone() });
     }
-    all.push(new.clone());
-    whole(all, &new.name)?;
     Ok(plan::create(new, &judges))
 }
 
@@ -421,15 +411,34 @@ fn planned(
 
     let mut all = others;
     all.push(Collection { fields: without_old_names(&itself), ..itself.clone() });
-    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
-    let judges = check::fields(&itself.fields, &names).map_err(Error::Invalid)?;
-    whole(all, &itself.name)?;
+    let judges = judged(all, &itself, Vec::new())?;
     let steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
     Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
 }
 
 fn without_old_names(collection: &Collection) -> Vec<super::Field> {
     collection.fields.iter().map(|it| super::Field { renamed_from: None, ..it.clone() }).collect()
+}
+
+/// The judges of a collection's fields, or all that is wrong with it, among `all` collections as they would be, itself
+/// too; `faults` are those that were found before.
+fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> Result<Vec<Judge>, Error> {
+    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+    let judges = check::fields(&itself.fields, &names);
+    let may_be_compiled = faults.is_empty() && judges.is_ok();
+    let judges = judges.unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        Vec::new()
+    });
+    faults.extend(check::indexes(&itself.indexes, &itself.fields));
+    if may_be_compiled {
+        match whole(all, &itself.name) {
+            Err(Error::Invalid(wrong)) => faults.extend(wrong),
+            outcome if faults.is_empty() => outcome?,
+            _ => {}
+        }
+    }
+    if faults.is_empty() { Ok(judges) } else { Err(Error::Invalid(faults)) }
 }
 
 /// Refuses a set of collections that does not hold together; faults of `name` are the caller's own.

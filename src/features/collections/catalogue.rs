@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::error::Error;
 use super::model::{Collection, Field, Index, OnDelete, Rules};
 use super::store::{self, Kept};
-use super::value::Judge;
+use super::value::{Judge, Unfit};
 use super::{check, rule};
 use crate::base::TenantId;
 use crate::db::{Db, Tx};
@@ -102,7 +102,7 @@ impl Catalogue {
         let mut entries = Vec::new();
         for collection in collections {
             let name = collection.name.clone();
-            let entry = Entry::build(collection, &names, &schema).map_err(|faults| (name, faults))?;
+            let entry = Entry::build(collection, &schema).map_err(|faults| (name, faults))?;
             entries.push(Arc::new(entry));
         }
         let by_name = names.into_iter().enumerate().map(|(index, name)| (name, index)).collect();
@@ -140,19 +140,15 @@ impl Catalogue {
 }
 
 impl Entry {
-    fn build(collection: Collection, names: &[String], schema: &Schema) -> Result<Self, Vec<Fault>> {
-        let mut faults = check::indexes(&collection.indexes, &collection.fields);
-        let judges = check::fields(&collection.fields, names).unwrap_or_else(|wrong| {
-            faults.extend(wrong);
-            Vec::new()
-        });
-        let rules = CompiledRules::compile(&collection, schema).unwrap_or_else(|wrong| {
-            faults.extend(wrong);
-            CompiledRules::default()
-        });
-        if !faults.is_empty() {
-            return Err(faults);
-        }
+    // Whether it may be like this was asked when it was saved. It is not asked again, so that a version that refuses
+    // more can still serve what an older one took.
+    fn build(collection: Collection, schema: &Schema) -> Result<Self, Vec<Fault>> {
+        let judge = |(index, field): (usize, &Field)| {
+            let unfit = |it: Unfit| vec![Fault::new(format!("/fields/{index}"), it.code, it.detail)];
+            Judge::new(field.clone()).map_err(unfit)
+        };
+        let judges = collection.fields.iter().enumerate().map(judge).collect::<Result<Vec<_>, _>>()?;
+        let rules = CompiledRules::compile(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
         Ok(Self { table: table(&collection.name), collection, judges, rules, by_name })
     }
@@ -285,4 +281,31 @@ fn unpack(kept: Kept) -> Result<Collection, Error> {
     let Definition { fields, indexes, rules } = definition;
     let Kept { id, name, version, created_at, updated_at, .. } = kept;
     Ok(Collection { id, name, fields, indexes, rules, created_at, updated_at, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+
+    #[test]
+    fn what_an_older_version_took_is_served_although_it_would_be_refused_today() {
+        let definition =
+            r#"{"fields":[{"name":"_odd","type":"text","values":["a"]}],"indexes":[],"rules":{"list":"_odd == ''"}}"#;
+        let moment = Timestamp::from_millis(0);
+        let id = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80".parse().expect("an id");
+        let kept = Kept {
+            id,
+            name: "Select".to_owned(),
+            definition: definition.to_owned(),
+            version: 1,
+            created_at: moment,
+            updated_at: moment,
+        };
+
+        let collection = unpack(kept).expect("readable");
+
+        assert!(check::fields(&collection.fields, &[]).is_err(), "it would be refused today");
+        assert!(Catalogue::build(1, vec![collection]).is_ok_and(|it| it.find("Select").is_some()));
+    }
 }
