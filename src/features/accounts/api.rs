@@ -10,8 +10,8 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use super::error::Error;
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SignedIn, TokenPair,
-    USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SetupState, SetupToken,
+    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
 use super::password::Passwords;
 use super::refresh::{Rotation, rotate, session_end};
@@ -138,7 +138,31 @@ impl AccountsApi {
         Ok(Created::SignedIn(Json(signed_in)))
     }
 
-    /// Become the first admin
+    /// Look at a setup link
+    ///
+    /// Tells whether it still works, without using it up, and whether it makes the first admin. Anyone who holds one
+    /// may.
+    #[oai(path = "/setup/check", method = "post", operation_id = "check_setup_link", tag = "Tag::Accounts")]
+    async fn check_setup_link(
+        &self,
+        address: ClientAddress,
+        body: Input<SetupToken>,
+    ) -> Result<Json<SetupState>, Problem> {
+        let SetupToken { token } = body.read()?;
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
+        let digest = first_admin::secret_digest(&token);
+
+        if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &digest, now)).await? {
+            return Err(Error::SetupLinkInvalid.into());
+        }
+        attempt.succeeded(&self.kv);
+        let first_admin = !first_admin::admin_exists(&self.db, &tenant).await?;
+
+        Ok(Json(SetupState { first_admin }))
+    }
+
+    /// Become an admin
     ///
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
     /// makes it. Anyone who holds one may.
