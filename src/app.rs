@@ -10,7 +10,7 @@ use std::time::Duration;
 use poem::endpoint::BoxEndpoint;
 use poem::http::header::AUTHORIZATION;
 use poem::{Endpoint, EndpointExt, IntoResponse, Route};
-use poem_openapi::OpenApiService;
+use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId, lanes};
@@ -227,4 +227,7 @@ type Apis = (AccountsApi, CollectionsApi, RecordsApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))
+        .description(include_str!("../assets/api.md"))
+        .contact(ContactObject::new().name("Whoever runs this server"))
+        .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")))
 }

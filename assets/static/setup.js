@@ -1,38 +1,105 @@
-// Sends the form together with the secret after `#`, which the browser never sends by itself.
-const form = document.getElementById('setup');
-const outcome = document.getElementById('outcome');
-const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
+// The page behind a setup link. The secret after `#` is never sent by the browser itself, only from here.
+import './copy.js';
 
-function tell(text, isWrong) {
-  outcome.textContent = text;
-  outcome.className = isWrong ? 'wrong' : 'right';
+const show = (id) => {
+  for (const section of document.querySelectorAll('main > section')) section.hidden = section.id !== id;
+};
+const find = (id) => document.getElementById(id);
+
+// What the server says has code between backticks; shown, it is code.
+function say(element, text) {
+  element.replaceChildren(...text.split('`').map((part, at) => {
+    if (at % 2 === 0) return document.createTextNode(part);
+    const code = document.createElement('code');
+    code.textContent = part;
+    return code;
+  }));
 }
 
-if (!token) tell('The address lacks its secret. Open the whole link, with everything after the #.', true);
+async function post(path, body) {
+  const response = await fetch(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return { response, answer: await response.json() };
+}
 
-form.addEventListener('submit', async (event) => {
-  event.preventDefault();
+// Quoted for a shell, in which a quote ends the text.
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+function done(email) {
+  history.replaceState(null, '', location.pathname);
+  find('open').remove();
+  find('whose').textContent = email;
+  const body = quoted(JSON.stringify({ email, password: '…' }, null, 1).replaceAll('\n', ''));
+  find('sign-in').textContent =
+    `curl ${location.origin}/api/v1/auth/login -H 'content-type: application/json' \\\n  -d ${body}`;
+  show('done');
+  document.title = 'Steading · You are an admin';
+  find('done').querySelector('h1').focus();
+}
+
+function gone() {
+  history.replaceState(null, '', location.pathname);
+  show('gone');
+  document.title = 'Steading · This setup link does not work';
+  find('gone').querySelector('h1').focus();
+}
+
+const isGone = (answer) => answer.code === 'setup-link-invalid';
+const members = { email: 'The address', name: 'The name', password: 'The password', token: 'The link' };
+
+async function setUp(token) {
+  const form = find('setup');
   const button = form.querySelector('button');
-  button.disabled = true;
   const body = { token, email: form.email.value, password: form.password.value };
   if (form.elements.name.value) body.name = form.elements.name.value;
+  say(find('outcome'), '');
+  button.disabled = true;
   try {
-    const response = await fetch('/api/v1/setup', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+    const { response, answer } = await post('/api/v1/setup', body);
+    if (response.ok) return done(answer.user.email);
+    if (isGone(answer)) return gone();
+    const faults = (answer.errors ?? []).map((it) => {
+      const member = it.pointer.slice(1);
+      return `${members[member] ?? member} ${it.detail}.`;
     });
-    const answer = await response.json();
-    if (response.ok) {
-      history.replaceState(null, '', location.pathname);
-      form.querySelectorAll('input, button').forEach((it) => { it.disabled = true; });
-      tell(`Done. ${answer.user.email} is an admin. Sign in under “API”, with POST /api/v1/auth/login.`, false);
-      return;
-    }
-    const faults = (answer.errors ?? []).map((it) => `${it.pointer.slice(1)} ${it.detail}`);
-    tell(faults.length ? faults.join('; ') : `${answer.title}: ${answer.detail}`, true);
+    say(find('outcome'), faults.length ? faults.join(' ') : `${answer.title}: ${answer.detail}.`);
+    const first = form.elements[answer.errors?.[0]?.pointer.slice(1)];
+    if (first) first.focus();
   } catch {
-    tell('The server does not answer.', true);
+    say(find('outcome'), 'The server does not answer. Nothing was changed, as far as this page knows; try again.');
   }
   button.disabled = false;
-});
+}
+
+async function open() {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
+  if (!token) return show('bare');
+  show('looking');
+  try {
+    const { response, answer } = await post('/api/v1/setup/check', { token });
+    if (response.ok) {
+      find('which').textContent = answer.firstAdmin ? 'the first admin' : 'another admin';
+      show('open');
+      find('email').focus();
+      find('setup').onsubmit = (event) => {
+        event.preventDefault();
+        setUp(token);
+      };
+      return;
+    }
+    // A secret that is no secret at all, cut short or too long, is as good as one that was used.
+    if (isGone(answer) || response.status === 422) return gone();
+    say(find('reason'), `${answer.title}: ${answer.detail}.`);
+  } catch {
+    say(find('reason'), 'The server does not answer.');
+  }
+  find('again').href = location.href;
+  find('again').onclick = () => location.reload();
+  show('unsure');
+}
+
+addEventListener('hashchange', open);
+open();

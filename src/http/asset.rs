@@ -1,13 +1,25 @@
 //! Bytes that do not change while the server runs: scripts, styles, documents.
+//!
+//! What is large is also kept compressed, from when the first client asks for it so.
+use std::io::Write as _;
+use std::sync::{Arc, OnceLock};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use poem::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
+};
 use poem::http::{Method, StatusCode};
 use poem::{Endpoint, IntoResponse, Request, Response};
 
 use super::etag;
 use super::problem::{self, Problem};
+
+/// What is smaller fits into the first packet as it is.
+const COMPRESSED_BYTES_MIN: usize = 1_200;
 
 /// How long a browser may use its copy without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,39 +33,92 @@ pub enum Caching {
 /// One cached answer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Asset {
-    body: Bytes,
+    plain: Form,
+    /// Not made until somebody takes it; none, if nothing is gained.
+    gzip: Arc<OnceLock<Option<Form>>>,
     content_type: HeaderValue,
-    etag: HeaderValue,
     cache_control: HeaderValue,
+}
+
+/// The bytes in one encoding. Each has a tag of its own (RFC 9110 section 8.8.3.3).
+#[derive(Clone, Debug)]
+struct Form {
+    body: Bytes,
+    etag: HeaderValue,
 }
 
 impl Asset {
     pub fn new(body: impl Into<Bytes>, content_type: &'static str, caching: Caching) -> Self {
         let body = body.into();
-        let etag = format!("\"{}\"", short_digest(&body));
+        let etag = tag(&format!("\"{}\"", short_digest(&body)));
         Self {
-            etag: HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+            plain: Form { body, etag },
+            gzip: Arc::default(),
             content_type: HeaderValue::from_static(content_type),
             cache_control: HeaderValue::from_static(match caching {
                 Caching::Forever => "public, max-age=31536000, immutable",
                 Caching::Ask => "no-cache",
             }),
-            body,
         }
     }
 
     /// The asset, or 304 if the client has it (RFC 9110 section 13.1.2).
     pub fn respond(&self, request: &Request) -> Response {
+        let gzip = if takes_gzip(request.headers()) { self.gzip() } else { None };
+        let form = gzip.unwrap_or(&self.plain);
         let known = etag::known(request.method(), request.headers());
-        let is_known = known.is_some_and(|it| etag::is_among(self.etag.to_str().unwrap_or_default(), &it));
+        let is_known = known.is_some_and(|it| etag::is_among(form.etag.to_str().unwrap_or_default(), &it));
         let mut response =
-            if is_known { StatusCode::NOT_MODIFIED.into_response() } else { self.body.clone().into_response() };
+            if is_known { StatusCode::NOT_MODIFIED.into_response() } else { form.body.clone().into_response() };
         let headers = response.headers_mut();
-        headers.insert(ETAG, self.etag.clone());
+        headers.insert(ETAG, form.etag.clone());
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
         headers.insert(CONTENT_TYPE, self.content_type.clone());
+        if gzip.is_some() && !is_known {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if COMPRESSED_BYTES_MIN <= self.plain.body.len() {
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
         response
     }
+
+    fn gzip(&self) -> Option<&Form> {
+        if self.plain.body.len() < COMPRESSED_BYTES_MIN {
+            return None;
+        }
+        let made = self.gzip.get_or_init(|| {
+            let body = compressed(&self.plain.body).filter(|it| it.len() < self.plain.body.len())?;
+            let plain = self.plain.etag.to_str().unwrap_or_default();
+            Some(Form { body: body.into(), etag: tag(&format!("{}-gzip\"", plain.trim_end_matches('"'))) })
+        });
+        made.as_ref()
+    }
+}
+
+fn tag(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+fn compressed(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+/// Whether the client takes gzip (RFC 9110 section 12.5.3). Who says nothing gets the bytes as they are.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
+    let mut by_any = false;
+    for part in values.flat_map(|it| it.split(',')) {
+        let (name, weight) = super::accept_header::part(part);
+        match name.as_str() {
+            "gzip" | "x-gzip" => return 0.0 < weight,
+            "*" => by_any = 0.0 < weight,
+            _ => {}
+        }
+    }
+    by_any
 }
 
 impl Endpoint for Asset {
@@ -79,10 +144,42 @@ mod tests {
     #[test]
     fn a_client_that_has_it_is_told_so() {
         let asset = Asset::new("body", "text/plain", Caching::Ask);
-        let etag = asset.etag.to_str().expect("ASCII").to_owned();
+        let etag = asset.plain.etag.to_str().expect("ASCII").to_owned();
         let ask =
             |tags: &str| asset.respond(&Request::builder().header("if-none-match", tags).finish()).status().as_u16();
 
         assert_eq!((ask(&etag), ask(&format!("\"x\", W/{etag}")), ask("\"x\"")), (304, 304, 200));
+    }
+
+    /// Compressing takes time, and many browsers ask for the same files.
+    #[test]
+    fn a_large_asset_is_compressed_once_for_those_who_take_it() {
+        let asset = Asset::new("body ".repeat(1_000), "text/plain", Caching::Ask);
+        let ask =
+            |accepts: &str| asset.clone().respond(&Request::builder().header("accept-encoding", accepts).finish());
+
+        for accepts in ["gzip", "br, GZIP;q=0.5", "*"] {
+            let answer = ask(accepts);
+            assert_eq!(
+                (answer.header("content-encoding"), answer.header("vary")),
+                (Some("gzip"), Some("accept-encoding"))
+            );
+        }
+        for accepts in ["", "br", "gzip;q=0, *", "identity"] {
+            assert_eq!(ask(accepts).header("content-encoding"), None, "{accepts}");
+        }
+        assert_ne!(ask("gzip").header("etag"), ask("").header("etag"));
+        let kept = |it: &Asset| it.gzip().expect("compressed").body.as_ptr();
+        assert_eq!(kept(&asset), kept(&asset.clone()));
+        assert!(kept(&asset) != asset.plain.body.as_ptr() && asset.gzip().expect("compressed").body.len() < 100);
+    }
+
+    #[test]
+    fn a_small_asset_is_sent_as_it_is() {
+        let asset = Asset::new("body", "text/plain", Caching::Ask);
+
+        let answer = asset.respond(&Request::builder().header("accept-encoding", "gzip").finish());
+
+        assert_eq!((answer.header("content-encoding"), answer.header("vary")), (None, None));
     }
 }

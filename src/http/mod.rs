@@ -1,5 +1,6 @@
 //! Between the socket and the features: problems, callers, limits, documents.
 pub mod accept;
+mod accept_header;
 pub mod address;
 pub mod alias;
 mod allow;
@@ -12,6 +13,7 @@ pub mod health;
 mod host;
 pub mod input;
 pub mod log;
+mod markdown;
 mod memory;
 pub mod openapi;
 mod outgoing;

@@ -2,12 +2,18 @@
 //!
 //! They are written in Markdown under `assets/`, rendered once at the start, and cached.
 use askama::Template;
-use poem::{Endpoint, Response, Route};
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use askama::filters::{Html, escape};
+use poem::endpoint::make_sync;
+use poem::http::StatusCode;
+use poem::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use poem::{IntoResponse, Request, Response, Route};
 use rust_embed::Embed;
 
+use super::accept_header::prefers_page;
+use super::alias;
 use super::asset::{Asset, Caching, short_digest};
-use super::problem::Kind;
+use super::markdown::{Rendered, render};
+use super::problem::{Kind, Problem};
 use super::swagger::with_policy;
 
 /// No inline script or style, nothing from elsewhere.
@@ -26,58 +32,158 @@ struct ProblemPages;
 #[folder = "assets/static"]
 struct Statics;
 
+const HTML: &str = "text/html; charset=utf-8";
+
 /// A page of text.
 #[derive(Template)]
 #[template(path = "text.html", config = "assets/askama.toml")]
 struct TextPage<'a> {
     title: &'a str,
+    about: &'a str,
     body: &'a str,
+    /// What one reads before and after it.
+    before: Option<&'a Guide>,
+    after: Option<&'a Guide>,
+}
+
+/// What a browser shows where there is nothing, or where something failed.
+#[derive(Template)]
+#[template(path = "problem.html", config = "assets/askama.toml")]
+struct ProblemPage<'a> {
+    kind: &'a Kind,
+    detail: &'a str,
+    request_id: &'a str,
+}
+
+/// One of the guides.
+struct Guide {
+    path: String,
+    text: Rendered,
 }
 
 /// The guides in the order in which one reads them. Others follow by name.
 const READING_ORDER: &[&str] = &["start", "collections", "rules", "records", "configuration", "architecture"];
 
-/// Chapters from which on a page begins with a list of them.
-const CHAPTERS_MIN: usize = 5;
+/// Adds a page, in its final form and with the policy above. With a slash after it, its path leads there.
+pub fn add(route: Route, path: &str, html: String) -> Route {
+    let page = with_policy(Asset::new(html, HTML, Caching::Ask), POLICY);
+    without_slash(route.at(path, page), path)
+}
 
-/// A page in its final form, with the policy above.
-pub fn page(html: String) -> impl Endpoint<Output = Response> + 'static {
-    with_policy(Asset::new(html, "text/html; charset=utf-8", Caching::Ask), POLICY)
+/// Lets a path with a slash after it lead to the one without, for ever.
+pub(super) fn without_slash(route: Route, path: &str) -> Route {
+    let Ok(location) = HeaderValue::from_str(path) else { return route };
+    let lead = move |_| {
+        let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+        response.headers_mut().insert(LOCATION, location.clone());
+        response
+    };
+    route.at(format!("{path}/"), make_sync(lead))
 }
 
 /// Adds the start page, the guides, the problems of all `kinds`, and the files that pages use.
-pub fn route(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
-    let mut names: Vec<String> = Guides::iter().filter_map(|it| Some(it.strip_suffix(".md")?.to_owned())).collect();
-    names.sort_by_key(|it| (READING_ORDER.iter().position(|known| known == it).unwrap_or(usize::MAX), it.clone()));
-    let mut index = String::from("<h1>Guides</h1><ul>");
-    for name in names {
-        let rendered = render(&text(Guides::get(&format!("{name}.md"))));
-        index.push_str(&format!("<li><a href=\"/docs/{name}\">{}</a></li>", rendered.title));
-        route = route.at(format!("/docs/{name}"), page(rendered.page()?));
-    }
-    index.push_str("</ul><p><a href=\"/api-docs\">The API, to read and to try</a></p>");
-
-    let mut catalogue = String::from("<h1>Problems</h1><p>Every failure of the API is one of these.</p><dl>");
-    for kind in kinds {
-        let rendered = render(&text(ProblemPages::get(&format!("{}.md", kind.code))));
-        catalogue.push_str(&format!(
-            "<dt><a href=\"/problems/{0}\"><code>{0}</code></a> {1}</dt><dd>{2}</dd>",
-            kind.code, kind.status, kind.title
-        ));
-        route = route.at(format!("/problems/{}", kind.code), page(rendered.page()?));
-    }
-    catalogue.push_str("</dl>");
-
+pub fn route(route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
+    let route = add_problems(add_guides(route)?, kinds)?;
+    let mut route = route.at("/", with_policy(Asset::new(text_page(&start())?, HTML, Caching::Ask), POLICY));
     for name in Statics::iter() {
         let (body, kind) =
             (Statics::get(&name).map(|it| it.data.into_owned()).unwrap_or_default(), content_type(&name));
-        route = route.at(format!("/static/{name}"), Asset::new(body, kind, Caching::Ask));
+        let file = Asset::new(body, kind, Caching::Ask);
+        if name == "icon.svg" {
+            // Browsers ask for it here when they show what is no page of ours, such as the document.
+            route = route.at("/favicon.ico", file.clone());
+        }
+        route = route.at(format!("/static/{name}"), file);
     }
-    let start = text(Statics::get("index.md"));
-    Ok(route
-        .at("/docs", page(TextPage { title: "Guides", body: &index }.render()?))
-        .at("/problems", page(TextPage { title: "Problems", body: &catalogue }.render()?))
-        .at("/", page(render(&start).page()?)))
+    Ok(route)
+}
+
+fn add_guides(mut route: Route) -> askama::Result<Route> {
+    let guides = guides();
+    let mut index = String::from("<h1>Guides</h1><p>In the order in which one reads them.</p><ol class=\"guides\">");
+    for (at, guide) in guides.iter().enumerate() {
+        let Guide { path, text } = guide;
+        let (title, about) = (escaped(&text.title), escaped(&text.about));
+        index.push_str(&format!("<li><a href=\"{path}\">{title}</a><p>{about}</p></li>"));
+        let page = TextPage {
+            title: &text.title,
+            about: &text.about,
+            body: &text.html,
+            before: at.checked_sub(1).and_then(|it| guides.get(it)),
+            after: guides.get(at + 1),
+        };
+        route = add(route, path, page.render()?);
+    }
+    index.push_str(
+        "</ol><p>Beside them: <a href=\"/api-docs\">the API</a>, to read and to try, and \
+         <a href=\"/problems\">what each failure means</a>.</p>",
+    );
+    let about = "The guides to Steading, in the order in which one reads them.".to_owned();
+    let index = Rendered { title: "Guides".to_owned(), about, html: index };
+    Ok(add(route, "/docs", text_page(&index)?))
+}
+
+fn add_problems(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
+    let about = "Every failure of the API is one of these.";
+    let mut catalogue = format!("<h1>Problems</h1><p>{about}</p><dl>");
+    for kind in kinds {
+        let mut rendered = render(&text(ProblemPages::get(&format!("{}.md", kind.code))));
+        catalogue.push_str(&format!(
+            "<dt><a href=\"/problems/{0}\"><code>{0}</code></a> {1}</dt><dd>{2}</dd>",
+            kind.code,
+            kind.status,
+            escaped(kind.title)
+        ));
+        rendered.html.push_str("<p><a href=\"/problems\">All problems</a></p>");
+        route = add(route, &format!("/problems/{}", kind.code), text_page(&rendered)?);
+    }
+    catalogue.push_str("</dl>");
+    let catalogue = Rendered { title: "Problems".to_owned(), about: about.to_owned(), html: catalogue };
+    Ok(add(route, "/problems", text_page(&catalogue)?))
+}
+
+/// Whether somebody opened an address in a browser that is not one of the API.
+pub(super) fn is_wanted(request: &Request) -> bool {
+    let (method, path) = (request.method(), request.uri().path());
+    let is_of_api = |path: &str| path == "/api" || path.starts_with("/api/");
+    // In this order, so that it costs programs next to nothing.
+    !is_of_api(path)
+        && method.is_safe()
+        && prefers_page(request.headers())
+        && !alias::canonical(method, path).is_some_and(|it| is_of_api(&it))
+}
+
+/// Writes a problem as a page, if the response carries one. Called for who wants a page, when the id is known.
+pub(super) fn finish(response: &mut Response, request_id: &str) {
+    let Some(problem) = response.extensions().get::<Problem>() else { return };
+    let page = ProblemPage { kind: problem.kind, detail: &problem.detail, request_id };
+    let Ok(html) = page.render() else { return };
+    response.extensions_mut().remove::<Problem>();
+    response.set_body(html);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(HTML));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.append(VARY, HeaderValue::from_static("accept"));
+}
+
+fn text_page(text: &Rendered) -> askama::Result<String> {
+    TextPage { title: &text.title, about: &text.about, body: &text.html, before: None, after: None }.render()
+}
+
+fn guides() -> Vec<Guide> {
+    let mut names: Vec<String> = Guides::iter().filter_map(|it| Some(it.strip_suffix(".md")?.to_owned())).collect();
+    names.sort_by_key(|it| (READING_ORDER.iter().position(|known| known == it).unwrap_or(usize::MAX), it.clone()));
+    let guide =
+        |it: String| Guide { text: render(&text(Guides::get(&format!("{it}.md")))), path: format!("/docs/{it}") };
+    names.into_iter().map(guide).collect()
+}
+
+fn start() -> Rendered {
+    render(&text(Statics::get("index.md")))
+}
+
+fn escaped(text: &str) -> String {
+    escape(text, Html).map(|it| it.to_string()).unwrap_or_default()
 }
 
 fn text(file: Option<rust_embed::EmbeddedFile>) -> String {
@@ -91,82 +197,6 @@ fn content_type(name: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
-}
-
-/// A text with its first heading as its title.
-struct Rendered {
-    title: String,
-    html: String,
-}
-
-impl Rendered {
-    fn page(&self) -> askama::Result<String> {
-        TextPage { title: &self.title, body: &self.html }.render()
-    }
-}
-
-fn render(markdown: &str) -> Rendered {
-    let mut events: Vec<_> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
-    let headings: Vec<_> = events.iter().enumerate().filter_map(|(at, it)| Some((at, level(it)?))).collect();
-    let mut title = String::new();
-    let mut chapters = Vec::new();
-    for (at, level) in headings {
-        let words = words(&events[at..]);
-        if level == HeadingLevel::H1 {
-            title = words;
-            continue;
-        }
-        let anchor = anchor(&words);
-        if let Event::Start(Tag::Heading { id, .. }) = &mut events[at] {
-            *id = Some(anchor.clone().into());
-        }
-        if level == HeadingLevel::H2 {
-            chapters.push((at, anchor, words));
-        }
-    }
-    if let [(first, ..), ..] = chapters[..]
-        && CHAPTERS_MIN <= chapters.len()
-    {
-        events.splice(first..first, contents(chapters));
-    }
-    let mut body = String::new();
-    html::push_html(&mut body, events.into_iter());
-    Rendered { title, html: body }
-}
-
-fn level(event: &Event<'_>) -> Option<HeadingLevel> {
-    match event {
-        Event::Start(Tag::Heading { level, .. }) => Some(*level),
-        _ => None,
-    }
-}
-
-/// A list of chapters, each a link to its heading.
-fn contents(chapters: Vec<(usize, String, String)>) -> Vec<Event<'static>> {
-    let html = |text: String| Event::Html(text.into());
-    let link = |(_, anchor, words): (usize, String, String)| {
-        [html(format!("<li><a href=\"#{anchor}\">")), Event::Text(words.into()), html("</a></li>".to_owned())]
-    };
-    let mut list = vec![html("<ul class=\"contents\">".to_owned())];
-    list.extend(chapters.into_iter().flat_map(link));
-    list.push(html("</ul>".to_owned()));
-    list
-}
-
-/// The words of the heading that begins here.
-fn words(events: &[Event<'_>]) -> String {
-    let inside = events.iter().take_while(|it| !matches!(it, Event::End(TagEnd::Heading(_))));
-    let text = |it: &Event<'_>| match it {
-        Event::Text(text) | Event::Code(text) => Some(text.to_string()),
-        _ => None,
-    };
-    inside.filter_map(text).collect()
-}
-
-/// What a link to a heading ends in: its words in small letters, with `-` between.
-fn anchor(words: &str) -> String {
-    let letters = words.to_lowercase().replace(' ', "-");
-    letters.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '-').collect()
 }
 
 /// The name of a file under `/static`, with a mark that changes with its content.

@@ -32,7 +32,7 @@ use super::outgoing::Outgoing;
 use super::policy::{LivePolicy, Policy};
 use super::problem::{self, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
-use super::{alias, host, security_headers};
+use super::{alias, host, pages, security_headers};
 use crate::base::{Clock, Random, TenantId};
 
 const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
@@ -78,6 +78,7 @@ impl Shell {
         origin.https |= *request.scheme() == Scheme::HTTPS;
         let (method, version) = (request.method().clone(), request.version());
         let path = request.uri().clone();
+        let wants_page = pages::is_wanted(&request);
         let page = request.headers().get(ORIGIN).cloned();
         let who = Who::default();
 
@@ -95,6 +96,9 @@ impl Shell {
         }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             self.say_what_is_allowed(path.clone(), &method, &mut response);
+        }
+        if wants_page {
+            pages::finish(&mut response, id.as_str());
         }
         problem::finish(&mut response, id.as_str());
         let bytes = settle_body(&mut response, &method);

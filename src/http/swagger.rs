@@ -11,6 +11,7 @@ use poem::{Endpoint, EndpointExt, Request, Response, Route};
 use poem_openapi::OpenApiService;
 
 use super::asset::{Asset, Caching, short_digest};
+use super::pages::{versioned, without_slash};
 use super::problem::Problem;
 
 /// Nothing from another host, no inline script or style. Swagger UI draws its icons from `data:`;
@@ -35,7 +36,8 @@ static FILES: LazyLock<Result<Files, Error>> =
 
 /// Adds the page and its files.
 pub fn route(route: Route) -> Route {
-    route.at("/api-docs", with_policy(make(|request| serve(String::new(), request)), POLICY)).at(
+    let page = with_policy(make(|request| serve(String::new(), request)), POLICY);
+    without_slash(route.at("/api-docs", page), "/api-docs").at(
         "/api-docs/:file",
         make(|request: Request| serve(request.raw_path_param("file").unwrap_or_default().to_owned(), request)),
     )
@@ -56,11 +58,19 @@ fn cut_up(page: &str) -> Result<Files, Error> {
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Steading API</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"/api-docs/{style_name}\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"description\" content=\"Every call of this server's API, to read and to try.\">\n\
+         <title>Steading · API</title>\n\
+         <link rel=\"icon\" href=\"{icon}\" type=\"image/svg+xml\">\n\
+         <link rel=\"stylesheet\" href=\"/api-docs/{style_name}\">\n\
          <script src=\"/api-docs/{script_name}\" defer></script>\n\
-         <script src=\"/api-docs/{starter_name}\" defer></script>\n</head>\n\
-         <body><div id=\"ui\"></div></body>\n</html>\n"
+         <script src=\"/api-docs/{starter_name}\" defer></script>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#ui\">To the content</a>\n\
+         <header><a href=\"/\">Steading</a><nav aria-label=\"Everything\"><a href=\"/api-docs\">API</a> \
+         <a href=\"/docs\">Guides</a> <a href=\"/problems\">Problems</a></nav></header>\n\
+         <main id=\"ui\"><noscript><p>Swagger UI needs JavaScript. The document itself: <a href=\"/openapi.json\">OpenAPI \
+         3.0</a>, <a href=\"/openapi-3.1.json\">3.1</a>.</p></noscript></main>\n</body>\n</html>\n",
+        icon = versioned("icon.svg"),
     );
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     Ok(vec![

@@ -114,6 +114,40 @@ async fn everything_wrong_with_a_registration_is_told_at_once() {
     "#);
 }
 
+/// Wherever one is chosen: by people themselves, by an admin for them, and behind a setup link.
+#[tokio::test]
+async fn a_password_that_is_easy_to_guess_is_refused_with_its_reason() {
+    let app = TestApp::new().await;
+    let link = app.operator(Method::POST, "/api/v1/admin/setup-links").send().await.str("url");
+    let token = link.split_once("#token=").expect("a secret").1.to_owned();
+    for (path, password) in [
+        ("/api/v1/auth/register", "password123"),
+        ("/api/v1/auth/register", "P@ssw0rd"),
+        ("/api/v1/auth/register", "drowssap"),
+        ("/api/v1/auth/register", "Lovelace1815"),
+        ("/api/v1/admin/users", "Monkey1!"),
+        ("/api/v1/setup", "passwordpassword"),
+    ] {
+        let mut body = json!({ "email": "lovelace@example.com", "password": password });
+        if path.ends_with("setup") {
+            body["token"] = json!(token);
+        }
+
+        let reply = app.operator(Method::POST, path).json(&body).send().await;
+
+        assert_eq!(reply.refusal(), (422, "validation-failed"), "{password}");
+        let fault = &reply.body["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/password"), &json!("guessable")), "{password}");
+    }
+
+    let body = json!({ "email": "lovelace@example.com", "password": "password123" });
+    let reply = app.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
+    assert_eq!(
+        reply.body["errors"][0]["detail"],
+        "must be harder to guess. This is a very common password. Add another word or two. Uncommon words are better"
+    );
+}
+
 /// Nobody makes themselves an admin.
 #[tokio::test]
 async fn a_body_cannot_set_what_is_not_the_callers_to_set() {

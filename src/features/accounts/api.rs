@@ -10,10 +10,10 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use super::error::Error;
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SignedIn, TokenPair,
-    USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SetupState, SetupToken,
+    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
-use super::password::{self, Passwords};
+use super::password::Passwords;
 use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
@@ -131,14 +131,38 @@ impl AccountsApi {
         }
 
         let Registration { email, password, name } = body.read()?;
-        let newcomer = self.newcomer(&config, &email, password, name, Role::User)?;
+        let newcomer = self.newcomer(&email, password, name, Role::User).await?;
         let tenant = TenantId::main();
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
 
-    /// Become the first admin
+    /// Look at a setup link
+    ///
+    /// Tells whether it still works, without using it up, and whether it makes the first admin. Anyone who holds one
+    /// may.
+    #[oai(path = "/setup/check", method = "post", operation_id = "check_setup_link", tag = "Tag::Accounts")]
+    async fn check_setup_link(
+        &self,
+        address: ClientAddress,
+        body: Input<SetupToken>,
+    ) -> Result<Json<SetupState>, Problem> {
+        let SetupToken { token } = body.read()?;
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
+        let digest = first_admin::secret_digest(&token);
+
+        if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &digest, now)).await? {
+            return Err(Error::SetupLinkInvalid.into());
+        }
+        attempt.succeeded(&self.kv);
+        let first_admin = !first_admin::admin_exists(&self.db, &tenant).await?;
+
+        Ok(Json(SetupState { first_admin }))
+    }
+
+    /// Become an admin
     ///
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
     /// makes it. Anyone who holds one may.
@@ -155,7 +179,7 @@ impl AccountsApi {
             return Err(Error::SetupLinkInvalid.into());
         }
         attempt.succeeded(&self.kv);
-        let newcomer = self.newcomer(&config, &email, password, name, Role::Admin)?;
+        let newcomer = self.newcomer(&email, password, name, Role::Admin).await?;
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
@@ -313,8 +337,7 @@ impl AccountsApi {
         caller.must(USERS_WRITE)?;
 
         let NewUser { email, password, name, role } = body.read()?;
-        let config = self.config.get();
-        let newcomer = self.newcomer(&config, &email, password, name, role.unwrap_or(Role::User))?;
+        let newcomer = self.newcomer(&email, password, name, role.unwrap_or(Role::User)).await?;
         let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
 
         let user = self
@@ -393,9 +416,8 @@ impl AccountsApi {
 
 impl AccountsApi {
     /// Checks what someone wants to be known by; everything that is wrong with it at once.
-    fn newcomer(
+    async fn newcomer(
         &self,
-        config: &AccountsConfig,
         email: &str,
         password: String,
         name: Option<String>,
@@ -405,7 +427,8 @@ impl AccountsApi {
         let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
         let email = checked(normalize_email(email).map_err(|why| Fault::new("/email", "email", why)));
         let name = checked(checked_name(&name.unwrap_or_default()));
-        faults.extend(password::fault(config, &password, role, &email, &name));
+        let password = Secret::new(password);
+        faults.extend(self.passwords.fault(password.clone(), role, &email, &name).await?);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
@@ -422,7 +445,7 @@ impl AccountsApi {
             last_sign_in_at: None,
             version: 1,
         };
-        Ok(Newcomer { user, password: Secret::new(password) })
+        Ok(Newcomer { user, password })
     }
 
     /// Whose account it is, if the password is right. Takes as long if there is no account.

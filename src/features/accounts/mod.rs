@@ -18,6 +18,7 @@ pub(crate) mod pages;
 mod password;
 mod refresh;
 mod store;
+mod strength;
 mod sweep;
 mod throttle;
 mod token;

@@ -167,7 +167,7 @@ impl Example for NewUser {
     }
 }
 
-/// What the holder of a setup link sends to become the first admin.
+/// What the holder of a setup link sends to become an admin.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Setup {
@@ -191,6 +191,35 @@ impl Example for Setup {
             password: "correct horse battery staple".to_owned(),
             name: Some("Ada".to_owned()),
         }
+    }
+}
+
+/// What the holder of a setup link sends to find out whether it still works.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetupToken {
+    /// The part of the setup link after `#token=`.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub token: String,
+}
+
+impl Example for SetupToken {
+    fn example() -> Self {
+        Self { token: Setup::example().token }
+    }
+}
+
+/// What a setup link that works is good for.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct SetupState {
+    /// Whether there is no admin yet.
+    pub first_admin: bool,
+}
+
+impl Example for SetupState {
+    fn example() -> Self {
+        Self { first_admin: true }
     }
 }
 

@@ -3,7 +3,7 @@ use askama::Template;
 use poem::Route;
 
 use crate::config::AccountsConfig;
-use crate::http::pages::page;
+use crate::http::pages;
 
 /// What someone sees who opens a setup link.
 #[derive(Template)]
@@ -14,5 +14,5 @@ struct SetupPage {
 
 pub fn route(route: Route, config: &AccountsConfig) -> askama::Result<Route> {
     let html = SetupPage { length_min: config.password_length_min_admin }.render()?;
-    Ok(route.at("/setup", page(html)))
+    Ok(pages::add(route, "/setup", html))
 }

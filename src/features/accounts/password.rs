@@ -1,4 +1,4 @@
-//! Passwords: which are accepted, and how they are kept and checked.
+//! Passwords: which are accepted, and how they are kept and checked. What is easy to guess is told by [`strength`].
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -6,6 +6,7 @@ use data_encoding::BASE64_NOPAD;
 
 use super::error::Error;
 use super::model::Role;
+use super::strength;
 use crate::base::text::normal;
 use crate::base::{Random, Secret};
 use crate::config::{AccountsConfig, View};
@@ -51,6 +52,24 @@ impl Passwords {
         cost(kept) == cost(&dummy)
     }
 
+    /// What is wrong with a new password, if anything. How easy it is to guess is found out on the pool's threads: it
+    /// takes up to half as long as hashing.
+    pub(super) async fn fault(
+        &self,
+        password: Secret<String>,
+        role: Role,
+        email: &str,
+        name: &str,
+    ) -> Result<Option<Fault>, Error> {
+        let plain = fault(&self.config.get(), password.reveal(), role, email, name);
+        if plain.is_some() {
+            return Ok(plain);
+        }
+        let known: Vec<String> = known(email, name).map(ToOwned::to_owned).collect();
+        let reason = self.pool.run(move || strength::weakness(normalized(&password).reveal(), &known)).await?;
+        Ok(reason.map(|it| Fault::new("/password", "guessable", it)))
+    }
+
     /// The form in which a password is kept.
     pub(super) async fn hash(&self, password: Secret<String>) -> Result<String, Error> {
         let (config, salt) = (self.config.get(), self.random.bytes());
@@ -86,8 +105,8 @@ fn hash(config: &AccountsConfig, salt: &[u8; 16], password: &[u8]) -> Result<Str
     Ok(hash.to_string())
 }
 
-/// What is wrong with a new password, if anything (NIST SP 800-63B-4: length counts, composition does not).
-pub(super) fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
+/// What is wrong at first sight with a new password (NIST SP 800-63B-4: length counts, composition does not).
+fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
     let least = match role {
         Role::Admin => config.password_length_min_admin,
         Role::User | Role::Readonly => config.password_length_min,
@@ -101,12 +120,16 @@ pub(super) fn fault(config: &AccountsConfig, password: &str, role: Role, email: 
     if BYTES_MAX < password.len() {
         return fault("too-long", format!("must be at most {BYTES_MAX} bytes long"));
     }
-    let (local_part, domain) = email.rsplit_once('@').unwrap_or((email, ""));
-    let known = [email, local_part, domain, name].into_iter().chain(name.split_whitespace());
-    if known.into_iter().any(|it| is_little_more_than(password, it)) {
+    if known(email, name).any(|it| is_little_more_than(password, it)) {
         return fault("guessable", "must not be the address or the name, or little more".to_owned());
     }
     None
+}
+
+/// What everyone knows of someone, whole and in parts.
+fn known<'a>(email: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let (local_part, domain) = email.rsplit_once('@').unwrap_or((email, ""));
+    [email, local_part, domain, name].into_iter().chain(name.split_whitespace()).filter(|it| !it.is_empty())
 }
 
 /// Whether hardly anything is left of a password without `known`. Case and punctuation hide nothing.
@@ -164,7 +187,7 @@ mod tests {
         let config = AccountsConfig::default();
         let check = |password: &str, role| fault(&config, password, role, "ada@example.com", "").map(|it| it.code);
 
-        assert_eq!(check("ääääääää", Role::User), None);
+        assert_eq!(check("ääääääää", Role::User), None, "letters are counted, not bytes");
         assert_eq!(check(&"a\u{308}".repeat(7), Role::User).as_deref(), Some("too-short"), "7 letters with marks");
         assert_eq!(check("äääääää", Role::User).as_deref(), Some("too-short"));
         assert_eq!(check("14 characters.", Role::Admin).as_deref(), Some("too-short"));

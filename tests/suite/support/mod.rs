@@ -34,6 +34,13 @@ pub struct Reply {
     pub text: String,
 }
 
+/// What came back, if that is no text.
+#[derive(Debug)]
+pub struct Raw {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
 impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|it| it.to_str().ok())
@@ -97,6 +104,13 @@ impl<'a> Ask<'a> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.into_body().into_string().await.expect("text");
         Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
+    }
+
+    /// The answer with its body as it goes over the wire.
+    pub async fn bytes(self) -> Raw {
+        let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
+        let headers = response.headers().clone();
+        Raw { headers, body: response.into_body().into_vec().await.expect("a body") }
     }
 
     /// The body of the answer, part by part, each made when it is asked for.
