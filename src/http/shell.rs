@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Body as _;
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN};
+use poem::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use poem::http::uri::Scheme;
 use poem::http::{Method, StatusCode, Uri, Version};
 use poem::{Body, Endpoint, Request, Response};
@@ -25,7 +25,7 @@ use tracing::Instrument;
 
 use super::address::{self, ClientAddress, Origin, Reached};
 use super::body::{BodyCap, Guarded, Meter};
-use super::log::{Line, Who};
+use super::log::{self, Line, Who};
 use super::memory::Memory;
 use super::openapi::Documents;
 use super::outgoing::Outgoing;
@@ -98,28 +98,46 @@ impl Shell {
         }
         problem::finish(&mut response, id.as_str());
         let bytes = settle_body(&mut response, &method);
-        let duration = began.elapsed();
         let headers = response.headers_mut();
         if version >= Version::HTTP_2 {
             headers.remove(CONNECTION);
         }
         policy.cors.mark(page.as_ref(), headers);
-        security_headers::apply(headers, origin.https);
-        headers.insert(X_REQUEST_ID, id.header_value());
-        headers.insert(X_RESPONSE_TIME, response_time(duration));
-        if policy.log_requests {
-            let line = Line {
-                method: method.as_str(),
-                path: path.path(),
-                status: response.status().as_u16(),
-                duration,
-                client: origin.client,
-                request_id: id.as_str(),
-                user: who.user(),
-                bytes,
-            };
-            line.write();
-        }
+        let line = Line {
+            method: method.as_str(),
+            path: path.path(),
+            status: response.status().as_u16(),
+            duration: Some(began.elapsed()),
+            client: origin.client,
+            request_id: &id,
+            user: who.user(),
+            bytes,
+        };
+        see_off(&mut response, &policy, origin.https, &line);
+        response
+    }
+
+    /// Answers a client whose head never became a request: as any other, but for the method and the path, which
+    /// nobody knows, and what depends on them. `took` is the time since the head began.
+    pub(super) fn refuse(&self, problem: Problem, peer: Option<IpAddr>, took: Option<Duration>) -> Response {
+        let policy = self.policy();
+        let nothing = HeaderMap::new();
+        let id = RequestId::of(&nothing, &self.random, &self.clock);
+        let origin = address::of(peer, &nothing, &policy.trusted_proxies);
+        let mut response = problem.respond();
+        problem::finish(&mut response, id.as_str());
+        let bytes = settle_body(&mut response, &Method::GET);
+        let line = Line {
+            method: log::UNKNOWN,
+            path: log::UNKNOWN,
+            status: response.status().as_u16(),
+            duration: took,
+            client: origin.client,
+            request_id: &id,
+            user: None,
+            bytes,
+        };
+        see_off(&mut response, &policy, origin.https, &line);
         response
     }
 
@@ -277,6 +295,19 @@ fn settle_body(response: &mut Response, method: &Method) -> Option<u64> {
         response.headers_mut().insert(CONTENT_LENGTH, bytes.into());
     }
     Some(0)
+}
+
+/// What every answer gets last: the headers that all of them carry, and its line in the log.
+fn see_off(response: &mut Response, policy: &Policy, https: bool, line: &Line<'_>) {
+    let headers = response.headers_mut();
+    security_headers::apply(headers, https);
+    headers.insert(X_REQUEST_ID, line.request_id.header_value());
+    if let Some(duration) = line.duration {
+        headers.insert(X_RESPONSE_TIME, response_time(duration));
+    }
+    if policy.log_requests {
+        line.write();
+    }
 }
 
 /// Milliseconds with three decimals: `1.234ms`.

@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last.
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,6 +23,7 @@ use super::super::{Caller, Shell};
 use super::answer::{AnswerBody, Streams};
 use super::phase::{CUT, Phase, SERVING};
 use super::pulse::{Overdue, Pulse};
+use super::raw::Refuser;
 use super::seats::Seat;
 use super::stream::Stream;
 use crate::base::TenantId;
@@ -65,7 +66,8 @@ pub(super) async fn serve<S>(
 {
     let limits = &policy.limits;
     let pulse = Arc::new(Pulse::new(limits));
-    let stream = TokioIo::new(Stream::new(stream, pulse.clone(), seat));
+    let refuser = Refuser { shell: shell.clone(), peer: peer.ip() };
+    let stream = TokioIo::new(Stream::new(stream, pulse.clone(), refuser, seat));
     let builder = builder(limits, Streams { tasks, write_timeout: limits.write_timeout });
 
     let (local, remote) = peer.addresses();
@@ -162,6 +164,13 @@ fn builder(limits: &Limits, streams: Streams) -> auto::Builder<Streams> {
 }
 
 impl Peer {
+    fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Client { remote, .. } => Some(remote.ip()),
+            Self::Operator => None,
+        }
+    }
+
     fn addresses(&self) -> (LocalAddr, RemoteAddr) {
         match self {
             Self::Client { local, remote } => (LocalAddr((*local).into()), RemoteAddr((*remote).into())),

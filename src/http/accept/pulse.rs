@@ -124,6 +124,11 @@ impl Pulse {
         self.is_quiet.load(Ordering::Relaxed) && !self.speaks_http2.load(Ordering::Relaxed)
     }
 
+    /// How long ago the head began that is being sent, if that was seen.
+    pub(super) fn head_took(&self) -> Option<Duration> {
+        self.head_since.get(self.opened).map(|it| it.elapsed())
+    }
+
     /// Notes that our side is closed, or asked to be.
     pub(super) fn closing(&self) {
         let _ = self.close_since.set(Instant::now());

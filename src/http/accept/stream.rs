@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pulse::Pulse;
-use super::raw;
+use super::raw::Refuser;
 use super::seats::Seat;
 
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
@@ -21,13 +22,14 @@ pub(super) struct Stream<S> {
     preface: Option<usize>,
     shut: bool,
     /// What is left to say instead of hyper's own words about a head that it cannot read.
-    instead: Option<&'static [u8]>,
+    instead: Option<Bytes>,
+    refuser: Refuser,
     _seat: Seat,
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(inner: S, pulse: Arc<Pulse>, seat: Seat) -> Self {
-        Self { inner, pulse, preface: Some(0), shut: false, instead: None, _seat: seat }
+    pub(super) fn new(inner: S, pulse: Arc<Pulse>, refuser: Refuser, seat: Seat) -> Self {
+        Self { inner, pulse, preface: Some(0), shut: false, instead: None, refuser, _seat: seat }
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -43,30 +45,22 @@ impl<S> Stream<S> {
         }
         self.pulse.received();
     }
-
-    fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending => self.pulse.write_blocked(),
-            Poll::Ready(written) => self.pulse.written(*written.as_ref().unwrap_or(&0)),
-        }
-    }
 }
 
 impl<S: AsyncWrite + Unpin> Stream<S> {
     /// Puts a problem in the place of hyper's own words, if `bytes` are these. True once it is written whole.
     fn write_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.instead.is_none() && self.pulse.speaks_unasked() {
-            self.instead = raw::instead_of(bytes);
+            self.instead = self.refuser.instead_of(bytes, self.pulse.head_took());
         }
-        let Some(mut left) = self.instead else { return Poll::Ready(Ok(false)) };
+        let Some(left) = &mut self.instead else { return Poll::Ready(Ok(false)) };
         while !left.is_empty() {
             let written = Pin::new(&mut self.inner).poll_write(cx, left);
-            self.note_write(&written);
+            note_write(&self.pulse, &written);
             match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => left = &left[count..],
+                count => left.advance(count),
             }
-            self.instead = Some(left);
         }
         self.instead = None;
         Poll::Ready(Ok(true))
@@ -91,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.note_write(&written);
+        note_write(&self.pulse, &written);
         written
     }
 
@@ -106,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             return Poll::Ready(Ok(first.len()));
         }
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
-        self.note_write(&written);
+        note_write(&self.pulse, &written);
         written
     }
 
@@ -140,5 +134,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+fn note_write(pulse: &Pulse, written: &Poll<io::Result<usize>>) {
+    match written {
+        Poll::Pending => pulse.write_blocked(),
+        Poll::Ready(written) => pulse.written(*written.as_ref().unwrap_or(&0)),
     }
 }

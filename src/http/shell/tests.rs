@@ -1,6 +1,5 @@
 //! The promises of the shell, through requests.
 use std::io;
-use std::sync::Mutex;
 
 use futures_util::StreamExt;
 use poem::web::{LocalAddr, RemoteAddr};
@@ -8,6 +7,7 @@ use poem::{EndpointExt, Route, RouteMethod, get, handler};
 use serde_json::{Value, json};
 
 use super::super::cors::{Cors, Origins};
+use super::super::log::kept::Kept;
 use super::super::policy::Limits;
 use super::*;
 use crate::base::Timestamp;
@@ -312,35 +312,10 @@ async fn a_policy_can_be_swapped() {
     assert_eq!(shell.answer(post()).await.status().as_u16(), 200);
 }
 
-/// A writer that keeps what it is told.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn lines(&self) -> Vec<Value> {
-        let bytes = self.0.lock().expect("not poisoned");
-        String::from_utf8_lossy(&bytes).lines().map(|it| serde_json::from_str(it).expect("JSON")).collect()
-    }
-}
-
 /// A secret in a query belongs to the client and to nobody who reads logs.
 #[tokio::test]
 async fn one_line_is_logged_and_it_does_not_hold_the_query() {
-    let kept = Kept::default();
-    let writer = kept.clone();
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(log);
+    let (kept, _guard) = Kept::of_this_thread();
 
     shell(Policy::default()).answer(ask(to("/api/where?token=hunter2"), "")).await;
     shell(Policy::default()).answer(ask(to("/fail").header("x-request-id", "mine-1"), "")).await;

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::super::body::BodyCap;
+use super::super::log::kept::Kept;
 use super::super::policy::Limits;
 use super::super::{Caller, ClientAddress};
 use super::*;

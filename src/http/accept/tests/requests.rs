@@ -121,9 +121,40 @@ async fn a_head_that_nobody_can_read_is_a_problem_too() {
         let (top, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!((status(top), body["code"].as_str()), (expected.0, Some(expected.1)), "{answer}");
-        assert!(top.contains("Content-Type: application/problem+json"), "{top}");
+        assert!(top.contains("content-type: application/problem+json"), "{top}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }
+}
+
+/// Whoever looks for a client's trouble looks for the id that the client was told.
+#[tokio::test]
+async fn a_head_that_nobody_can_read_is_answered_and_logged_like_any_request() {
+    let (kept, _guard) = Kept::of_this_thread();
+    let server = Server::with(Policy::default(), Vec::new()).await;
+    let padding = "x".repeat(33 * 1024);
+    let large = format!("GET /who HTTP/1.1\r\nHost: a\r\nX-Padding: {padding}\r\n\r\n");
+    for (head, expected) in [("nonsense\r\n\r\n", 400), (&large, 431)] {
+        let answer = server.say(head).await;
+
+        let (top, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let header = |name: &str| top.lines().find_map(|it| it.strip_prefix(name)).unwrap_or_else(|| panic!("{top}"));
+        let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let id = header("x-request-id: ");
+        assert_eq!(document["instance"], id);
+        assert!(header("x-response-time: ").ends_with("ms"));
+        assert_eq!(header("x-content-type-options: "), "nosniff");
+        assert_eq!(header("content-security-policy: "), "default-src 'none'; frame-ancestors 'none'");
+
+        let lines = kept.requests();
+        let line = lines.last().expect("a line");
+        assert_eq!((&line["request.id"], &line["status"]), (&id.into(), &expected.into()));
+        assert_eq!(
+            (&line["method"], &line["path"], &line["client.address"]),
+            (&"-".into(), &"-".into(), &"127.0.0.1".into())
+        );
+        assert!(line["duration_ms"].is_f64(), "{line}");
+    }
+    assert_eq!(kept.requests().len(), 2);
 }
 
 /// What hyper says unasked is replaced; what a feature says is not, even if it looks the same.

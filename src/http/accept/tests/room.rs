@@ -50,7 +50,7 @@ async fn a_client_without_a_seat_is_told_so() {
 
     assert_eq!(status(&answer), "503");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.contains("Retry-After: 5") && head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(head.contains("retry-after: 1\r\n") && head.contains(&format!("content-length: {}", body.len())), "{head}");
     let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(document["code"], "busy");
 }
