@@ -39,6 +39,12 @@ const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 /// How long a client should wait when its request was given up: the cause seldom passes at once.
 const RETRY_WHEN_LATE: Duration = Duration::from_secs(5);
 
+/// In the extensions of a request that says how long its body is, and also that it comes in chunks.
+///
+/// The accept loop sees that, and hyper takes the length away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TwoLengths;
+
 /// The router in its shell. Extensions of every request that the router sees:
 /// [`ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`],
 /// and [`BodyCap`] if there is a body.
@@ -152,6 +158,10 @@ impl Shell {
     fn admit(&self, request: &mut Request, origin: &Origin, id: &RequestId, who: &Who) -> Result<(), Problem> {
         let host = host::of(request.version(), request.uri(), request.headers())
             .map_err(|reason| Problem::new(&problem::MALFORMED, reason))?;
+        if request.extensions().get::<TwoLengths>().is_some() {
+            let detail = "`Content-Length` and `Transfer-Encoding` contradict one another; send one of them";
+            return Err(Problem::new(&problem::MALFORMED, detail));
+        }
         if *request.method() == Method::CONNECT {
             return Err(Problem::new(&problem::METHOD_NOT_ALLOWED, "this server is no proxy"));
         }

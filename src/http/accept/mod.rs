@@ -10,6 +10,7 @@
 mod answer;
 mod connection;
 mod descriptors;
+mod lengths;
 mod phase;
 mod pulse;
 mod raw;

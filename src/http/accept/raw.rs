@@ -42,6 +42,12 @@ impl Refuser {
         };
         Some(bytes(self.shell.refuse(problem, self.peer, took)))
     }
+
+    /// What to say about a head that is not complete in time.
+    pub(super) fn too_slow(&self, took: Option<Duration>) -> Bytes {
+        let problem = Problem::new(&problem::TOO_SLOW, "the head of the request took too long to come");
+        bytes(self.shell.refuse(problem, self.peer, took))
+    }
 }
 
 const MALFORMED: &str = "the head of the request is not HTTP (RFC 9112); in an address, spaces, quotes, < and > are written %20, %22, %3C, %3E";

@@ -7,12 +7,16 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pulse::Pulse;
+use super::lengths::Lengths;
+use super::pulse::{Arrived, Pulse};
 use super::raw::Refuser;
 use super::seats::Seat;
 
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// So many bytes of it begin no method of HTTP/1 that anyone uses.
+const TELLING_BYTES: usize = 3;
 
 /// A stream that tells the pulse what it sees, and closes without losing the last answer.
 pub(super) struct Stream<S> {
@@ -20,6 +24,7 @@ pub(super) struct Stream<S> {
     pulse: Arc<Pulse>,
     /// How many bytes of the preface have come; nothing once it is clear which protocol is spoken.
     preface: Option<usize>,
+    lengths: Lengths,
     shut: bool,
     /// What is left to say instead of hyper's own words about a head that it cannot read.
     instead: Option<Bytes>,
@@ -29,7 +34,16 @@ pub(super) struct Stream<S> {
 
 impl<S> Stream<S> {
     pub(super) fn new(inner: S, pulse: Arc<Pulse>, refuser: Refuser, seat: Seat) -> Self {
-        Self { inner, pulse, preface: Some(0), shut: false, instead: None, refuser, _seat: seat }
+        Self {
+            inner,
+            pulse,
+            preface: Some(0),
+            lengths: Lengths::default(),
+            shut: false,
+            instead: None,
+            refuser,
+            _seat: seat,
+        }
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -43,7 +57,18 @@ impl<S> Stream<S> {
                 self.pulse.is_http2();
             }
         }
-        self.pulse.received();
+        // Empty lines before a request are no beginning of one (RFC 9112 section 2.2).
+        if !self.pulse.has_head() && bytes.iter().all(|it| b"\r\n".contains(it)) {
+            return;
+        }
+        match self.pulse.received() {
+            Arrived::Elsewhere => return,
+            Arrived::NewHead => self.lengths.begin(),
+            Arrived::MoreOfHead => {}
+        }
+        if self.lengths.follow(bytes) {
+            self.pulse.has_length();
+        }
     }
 }
 
@@ -53,7 +78,14 @@ impl<S: AsyncWrite + Unpin> Stream<S> {
         if self.instead.is_none() && self.pulse.speaks_unasked() {
             self.instead = self.refuser.instead_of(bytes, self.pulse.head_took());
         }
-        let Some(left) = &mut self.instead else { return Poll::Ready(Ok(false)) };
+        if self.instead.is_none() {
+            return Poll::Ready(Ok(false));
+        }
+        self.write_refusal(cx).map_ok(|()| true)
+    }
+
+    fn write_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(left) = &mut self.instead else { return Poll::Ready(Ok(())) };
         while !left.is_empty() {
             let written = Pin::new(&mut self.inner).poll_write(cx, left);
             note_write(&self.pulse, &written);
@@ -63,12 +95,30 @@ impl<S: AsyncWrite + Unpin> Stream<S> {
             }
         }
         self.instead = None;
-        Poll::Ready(Ok(true))
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+    /// Tells a client that its head takes too long, and ends the connection as far as hyper sees.
+    fn poll_refuse_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_http2 = self.preface.is_some_and(|it| TELLING_BYTES <= it);
+        if !self.shut && !is_http2 {
+            if self.instead.is_none() {
+                self.instead = Some(self.refuser.too_slow(self.pulse.head_took()));
+            }
+            ready!(self.write_refusal(cx))?;
+        }
+        ready!(Pin::new(&mut *self).poll_shutdown(cx))?;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.pulse.is_head_refused() {
+            return self.poll_refuse_head(cx);
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         let new = &buffer.filled()[before..];
