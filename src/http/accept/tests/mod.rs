@@ -11,6 +11,7 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use poem::endpoint::BoxEndpoint;
 use poem::{Body, EndpointExt, Request, Route, RouteMethod, get, handler};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
