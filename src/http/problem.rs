@@ -45,7 +45,8 @@ pub const TOO_SLOW: Kind = Kind { status: 408, code: "request-timeout", title: "
 pub const STALE: Kind = Kind { status: 412, code: "stale-version", title: "It was changed by someone else" };
 pub const BODY_TOO_LARGE: Kind = Kind { status: 413, code: "body-too-large", title: "The body is too large" };
 pub const TARGET_TOO_LONG: Kind = Kind { status: 414, code: "target-too-long", title: "The address is too long" };
-pub const UNSUPPORTED_MEDIA_TYPE: Kind = Kind { status: 415, code: "unsupported-media-type", title: "Send JSON" };
+pub const UNSUPPORTED_MEDIA_TYPE: Kind =
+    Kind { status: 415, code: "unsupported-media-type", title: "This type of body is not taken here" };
 pub const INVALID: Kind = Kind { status: 422, code: "validation-failed", title: "Some values are not valid" };
 pub const TOO_MANY_REQUESTS: Kind = Kind { status: 429, code: "too-many-requests", title: "Too many requests" };
 pub const HEAD_TOO_LARGE: Kind =

@@ -24,7 +24,7 @@ use poem::{Body, Endpoint, Request, Response};
 use tracing::Instrument;
 
 use super::address::{self, ClientAddress, Origin, Reached};
-use super::body::{BodyCap, Guarded, Meter};
+use super::body::{self, BodyCap, Guarded, Meter};
 use super::log::{self, Line, Who};
 use super::memory::Memory;
 use super::openapi::Documents;
@@ -180,7 +180,10 @@ impl Shell {
     /// Lets the router answer, with its body guarded and its time bounded.
     async fn run(&self, mut request: Request, policy: &Policy, id: &RequestId) -> Response {
         let version = request.version();
-        let meter = self.guard_body(&mut request, policy);
+        let meter = match self.guard_body(&mut request, policy) {
+            Ok(meter) => meter,
+            Err(problem) => return problem.respond(),
+        };
         // At error level, so that it is there for the cause of a failure whatever is filtered out.
         let span = tracing::error_span!("request", request.id = id.as_str());
 
@@ -213,12 +216,13 @@ impl Shell {
     }
 
     /// Puts a guard around the body, if there is one.
-    fn guard_body(&self, request: &mut Request, policy: &Policy) -> Option<Arc<Meter>> {
+    fn guard_body(&self, request: &mut Request, policy: &Policy) -> Result<Option<Arc<Meter>>, Problem> {
         let body: BoxBody<Bytes, std::io::Error> = request.take_body().into();
         if body.is_end_stream() {
             request.set_body(Body::from(body));
-            return None;
+            return Ok(None);
         }
+        body::must_be_plain(request.headers())?;
         let client = request.extensions().get::<ClientAddress>().and_then(|it| it.0);
         let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
         let meter = Arc::new(Meter::new(&policy.limits, self.memory.clone(), client));
@@ -229,7 +233,7 @@ impl Shell {
         let guarded = Guarded::new(body, declared, meter.clone(), &limits);
         request.set_body(Body::from(BoxBody::new(guarded)));
         request.extensions_mut().insert(BodyCap::new(meter.clone()));
-        Some(meter)
+        Ok(Some(meter))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The log of a test, to look at afterwards.
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
 /// A writer that keeps what it is told.
@@ -23,6 +24,9 @@ impl io::Write for Kept {
 impl Kept {
     /// Keeps what this thread logs for as long as the guard lives.
     pub(in crate::http) fn of_this_thread() -> (Self, DefaultGuard) {
+        // With one subscriber only, whatever another thread logs first is taken for wanted by nobody, for ever.
+        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&SECOND);
         let kept = Self::default();
         let writer = kept.clone();
         let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();

@@ -312,6 +312,25 @@ async fn a_policy_can_be_swapped() {
     assert_eq!(shell.answer(post()).await.status().as_u16(), 200);
 }
 
+/// Unpacked by nobody, a compressed body would be stored, or be called no JSON.
+#[tokio::test]
+async fn a_compressed_body_is_415_and_the_answer_says_what_is_taken() {
+    for (coding, expected) in
+        [("gzip", 415), ("identity, br", 415), ("x-made-up", 415), ("\u{fc}", 415), ("Identity", 200), ("", 200)]
+    {
+        let request = http::Request::post("/api/v1/echo").header("content-encoding", coding.as_bytes());
+        let response = shell(Policy::default()).answer(ask(request, "x")).await;
+
+        assert_eq!(response.status().as_u16(), expected, "{coding}");
+        if expected == 415 {
+            assert_eq!(response.header("accept-encoding"), Some("identity"));
+            assert!(text(response).await.contains(r#""code":"unsupported-media-type""#));
+        }
+    }
+    let without_body = http::Request::get("/api/v1/where").header("content-encoding", "gzip");
+    assert_eq!(shell(Policy::default()).answer(ask(without_body, "")).await.status().as_u16(), 200);
+}
+
 /// A secret in a query belongs to the client and to nobody who reads logs.
 #[tokio::test]
 async fn one_line_is_logged_and_it_does_not_hold_the_query() {
