@@ -80,14 +80,15 @@ impl Live {
         View(Source::Live(Arc::clone(&self.current), pick))
     }
 
-    /// Reads all sources again. If anything is wrong with them, the old settings stay.
-    pub fn reload(&self) -> Result<(), Error> {
+    /// Reads all sources again, and logs which settings changed. False if none did. If anything is wrong with them,
+    /// the old settings stay.
+    pub fn reload(&self) -> Result<bool, Error> {
         let config = self.sources.load().inspect_err(|cause| {
             tracing::error!("the settings have mistakes and were not taken up:\n{cause}");
         })?;
         let old = self.get();
         if *old == config {
-            return Ok(());
+            return Ok(false);
         }
         let changed = changes(&old, &config);
         self.current.store(Arc::new(config));
@@ -98,7 +99,7 @@ impl Live {
         if !later.is_empty() {
             tracing::warn!(settings = ?later, "these settings count after a restart");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reloads whenever the file or its `conf.d` changes, until the guard is dropped. Without a file there is none.

@@ -33,6 +33,13 @@ pub enum Error {
     #[error("{} is missing or empty, and there was data in it: restore it from a backup, or look for a disk that is not \
              mounted", file.display())]
     Missing { file: std::path::PathBuf },
+    /// A file is there and cannot be used; its path is for whoever can do something about it.
+    #[error("cannot open {}", file.display())]
+    Opening {
+        file: std::path::PathBuf,
+        #[source]
+        cause: Box<Self>,
+    },
     /// The file was written by a later version of Steading.
     #[error("the database has schema {found}, and this version knows only {known}")]
     Newer { found: i64, known: i64 },
@@ -63,4 +70,17 @@ pub enum Error {
     /// Anything else that the engine says; its own words are the source.
     #[error("the database refused a statement")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Names the file, if it is about what is in there.
+    pub(super) fn about(self, file: Option<&std::path::Path>) -> Self {
+        match (self, file) {
+            (
+                cause @ (Self::Damaged | Self::Newer { .. } | Self::MigrationChanged { .. } | Self::Engine(_)),
+                Some(file),
+            ) => Self::Opening { file: file.to_owned(), cause: Box::new(cause) },
+            (other, _) => other,
+        }
+    }
 }

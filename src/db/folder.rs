@@ -32,6 +32,11 @@ impl Folder {
         }
     }
 
+    /// Whether a folder of that path has ever been used. Looks only.
+    pub fn has_data(path: &Path) -> bool {
+        path.join("system.db").exists() || path.join("tenants").exists()
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -23,6 +23,11 @@ pub(super) struct Database {
 
 impl Database {
     fn open(place: Place, migrations: &[Migration], options: &Options, clock: &Clock) -> Result<Self, Error> {
+        let file = place.path().map(Path::to_owned);
+        Self::open_file(place, migrations, options, clock).map_err(|cause| cause.about(file.as_deref()))
+    }
+
+    fn open_file(place: Place, migrations: &[Migration], options: &Options, clock: &Clock) -> Result<Self, Error> {
         let connection = sqlite::open_writer(&place)?;
         migrate::migrate(&connection, &place, migrations, clock)?;
         let damaged = Arc::new(AtomicBool::new(false));

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Frame, SizeHint};
+use poem::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::address::throttle_key;
@@ -46,6 +47,21 @@ impl BodyCap {
     pub fn got_further(&self) {
         self.0.clients_turn_until(Instant::now());
     }
+}
+
+/// Refuses a body that is compressed: nobody here unpacks one, and packed it would be taken for something else.
+/// The answer says what is taken (RFC 9110 section 15.5.16).
+pub(super) fn must_be_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_plain = |it: &HeaderValue| {
+        let mut codings = it.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        codings.all(|it| it.is_empty() || it.eq_ignore_ascii_case(b"identity"))
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let detail = "send the body as it is, without `Content-Encoding`";
+    Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail)
+        .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }
 
 /// What is known of a body while it is read.

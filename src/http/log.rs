@@ -1,10 +1,14 @@
 //! One line in the log for each request.
+#[cfg(test)]
+pub(super) mod kept;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::request_id::RequestId;
 use crate::base::UserId;
 
 /// Longest path in a line; the rest is cut off, so that long paths cannot fill a disk.
@@ -27,6 +31,9 @@ impl Who {
     }
 }
 
+/// What stands for the method and the path of a head that nobody could read.
+pub const UNKNOWN: &str = "-";
+
 /// What a line tells. Never the query: it may hold secrets.
 #[derive(Debug)]
 pub struct Line<'a> {
@@ -34,10 +41,11 @@ pub struct Line<'a> {
     /// As the client sent it, before an alias was rewritten.
     pub path: &'a str,
     pub status: u16,
-    pub duration: Duration,
+    /// From the first byte of the request; absent if nobody saw that come.
+    pub duration: Option<Duration>,
     /// Nobody's at the operator's socket.
     pub client: Option<IpAddr>,
-    pub request_id: &'a str,
+    pub request_id: &'a RequestId,
     pub user: Option<UserId>,
     /// The size of the answer's body, if it is known beforehand.
     pub bytes: Option<u64>,
@@ -54,9 +62,9 @@ impl Line<'_> {
                     method = %plain(self.method, METHOD_BYTES_MAX),
                     path = %plain(self.path, PATH_BYTES_MAX),
                     status = self.status,
-                    duration_ms = self.duration.as_secs_f64() * 1_000.0,
+                    duration_ms = self.duration.map(millis),
                     client.address = self.client.map(tracing::field::display),
-                    request.id = self.request_id,
+                    request.id = self.request_id.as_str(),
                     user.id = self.user.map(tracing::field::display),
                     bytes = self.bytes,
                     "answered"
@@ -69,6 +77,13 @@ impl Line<'_> {
             line!(tracing::Level::INFO);
         }
     }
+}
+
+/// Milliseconds with up to three decimals: most requests take less than one.
+fn millis(duration: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
+    let micros = duration.as_micros() as f64;
+    micros / 1_000.0
 }
 
 fn is_probe(path: &str) -> bool {
@@ -111,6 +126,12 @@ mod tests {
 
         assert_eq!(plain(&path, PATH_BYTES_MAX).len(), PATH_BYTES_MAX + 3);
         assert_eq!(plain(&path[1..], PATH_BYTES_MAX), path[1..]);
+    }
+
+    #[test]
+    fn a_short_request_does_not_read_as_none() {
+        assert_eq!(millis(Duration::from_nanos(42_999)).to_string(), "0.042");
+        assert_eq!(millis(Duration::from_micros(1_500)).to_string(), "1.5");
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub const TOO_SLOW: Kind = Kind { status: 408, code: "request-timeout", title: "
 pub const STALE: Kind = Kind { status: 412, code: "stale-version", title: "It was changed by someone else" };
 pub const BODY_TOO_LARGE: Kind = Kind { status: 413, code: "body-too-large", title: "The body is too large" };
 pub const TARGET_TOO_LONG: Kind = Kind { status: 414, code: "target-too-long", title: "The address is too long" };
-pub const UNSUPPORTED_MEDIA_TYPE: Kind = Kind { status: 415, code: "unsupported-media-type", title: "Send JSON" };
+pub const UNSUPPORTED_MEDIA_TYPE: Kind =
+    Kind { status: 415, code: "unsupported-media-type", title: "This type of body is not taken here" };
 pub const INVALID: Kind = Kind { status: 422, code: "validation-failed", title: "Some values are not valid" };
 pub const TOO_MANY_REQUESTS: Kind = Kind { status: 429, code: "too-many-requests", title: "Too many requests" };
 pub const HEAD_TOO_LARGE: Kind =
@@ -304,6 +305,10 @@ impl From<db::Error> for Problem {
                 .retry_after(RETRY_WHEN_BROKEN),
             db::Error::Closed => Self::new(&STOPPING, "nothing was changed; try again").retry_after(RETRY_WHEN_BUSY),
             db::Error::NoTenant { .. } => Self::not_found(),
+            db::Error::Opening { cause, .. } if matches!(**cause, db::Error::Damaged) => {
+                tracing::error!(cause = %chain(&error), "a database cannot be used; restore a backup");
+                Self::from(db::Error::Damaged)
+            }
             _ => Self::internal(&error),
         }
     }
@@ -359,6 +364,20 @@ mod tests {
 
         assert_eq!(problem.kind, &INTERNAL);
         assert!(!problem.detail.contains("secrets"));
+    }
+
+    /// A tenant's database may be opened for the first time by a request.
+    #[test]
+    fn a_file_that_cannot_be_opened_is_told_without_its_path() {
+        let damaged = db::Error::Opening { file: "/srv/data/x.db".into(), cause: Box::new(db::Error::Damaged) };
+        let newer = db::Error::Newer { found: 9, known: 8 };
+        let newer = db::Error::Opening { file: "/srv/data/x.db".into(), cause: Box::new(newer) };
+
+        for (error, kind) in [(damaged, &STORAGE_DAMAGED), (newer, &INTERNAL)] {
+            let problem = Problem::from(error);
+            assert_eq!(problem.kind, kind);
+            assert!(!problem.detail.contains("/srv"), "{}", problem.detail);
+        }
     }
 
     /// The guard of bodies speaks through two or three layers of `io::Error`.

@@ -17,15 +17,15 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Body as _;
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN};
+use poem::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use poem::http::uri::Scheme;
 use poem::http::{Method, StatusCode, Uri, Version};
 use poem::{Body, Endpoint, Request, Response};
 use tracing::Instrument;
 
 use super::address::{self, ClientAddress, Origin, Reached};
-use super::body::{BodyCap, Guarded, Meter};
-use super::log::{Line, Who};
+use super::body::{self, BodyCap, Guarded, Meter};
+use super::log::{self, Line, Who};
 use super::memory::Memory;
 use super::openapi::Documents;
 use super::outgoing::Outgoing;
@@ -38,6 +38,12 @@ use crate::base::{Clock, Random, TenantId};
 const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 /// How long a client should wait when its request was given up: the cause seldom passes at once.
 const RETRY_WHEN_LATE: Duration = Duration::from_secs(5);
+
+/// In the extensions of a request that says how long its body is, and also that it comes in chunks.
+///
+/// The accept loop sees that, and hyper takes the length away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TwoLengths;
 
 /// The router in its shell. Extensions of every request that the router sees:
 /// [`ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`],
@@ -102,28 +108,46 @@ impl Shell {
         }
         problem::finish(&mut response, id.as_str());
         let bytes = settle_body(&mut response, &method);
-        let duration = began.elapsed();
         let headers = response.headers_mut();
         if version >= Version::HTTP_2 {
             headers.remove(CONNECTION);
         }
         policy.cors.mark(page.as_ref(), headers);
-        security_headers::apply(headers, origin.https);
-        headers.insert(X_REQUEST_ID, id.header_value());
-        headers.insert(X_RESPONSE_TIME, response_time(duration));
-        if policy.log_requests {
-            let line = Line {
-                method: method.as_str(),
-                path: path.path(),
-                status: response.status().as_u16(),
-                duration,
-                client: origin.client,
-                request_id: id.as_str(),
-                user: who.user(),
-                bytes,
-            };
-            line.write();
-        }
+        let line = Line {
+            method: method.as_str(),
+            path: path.path(),
+            status: response.status().as_u16(),
+            duration: Some(began.elapsed()),
+            client: origin.client,
+            request_id: &id,
+            user: who.user(),
+            bytes,
+        };
+        see_off(&mut response, &policy, origin.https, &line);
+        response
+    }
+
+    /// Answers a client whose head never became a request: as any other, but for the method and the path, which
+    /// nobody knows, and what depends on them. `took` is the time since the head began.
+    pub(super) fn refuse(&self, problem: Problem, peer: Option<IpAddr>, took: Option<Duration>) -> Response {
+        let policy = self.policy();
+        let nothing = HeaderMap::new();
+        let id = RequestId::of(&nothing, &self.random, &self.clock);
+        let origin = address::of(peer, &nothing, &policy.trusted_proxies);
+        let mut response = problem.respond();
+        problem::finish(&mut response, id.as_str());
+        let bytes = settle_body(&mut response, &Method::GET);
+        let line = Line {
+            method: log::UNKNOWN,
+            path: log::UNKNOWN,
+            status: response.status().as_u16(),
+            duration: took,
+            client: origin.client,
+            request_id: &id,
+            user: None,
+            bytes,
+        };
+        see_off(&mut response, &policy, origin.https, &line);
         response
     }
 
@@ -138,6 +162,10 @@ impl Shell {
     fn admit(&self, request: &mut Request, origin: &Origin, id: &RequestId, who: &Who) -> Result<(), Problem> {
         let host = host::of(request.version(), request.uri(), request.headers())
             .map_err(|reason| Problem::new(&problem::MALFORMED, reason))?;
+        if request.extensions().get::<TwoLengths>().is_some() {
+            let detail = "`Content-Length` and `Transfer-Encoding` contradict one another; send one of them";
+            return Err(Problem::new(&problem::MALFORMED, detail));
+        }
         if *request.method() == Method::CONNECT {
             return Err(Problem::new(&problem::METHOD_NOT_ALLOWED, "this server is no proxy"));
         }
@@ -156,7 +184,10 @@ impl Shell {
     /// Lets the router answer, with its body guarded and its time bounded.
     async fn run(&self, mut request: Request, policy: &Policy, id: &RequestId) -> Response {
         let version = request.version();
-        let meter = self.guard_body(&mut request, policy);
+        let meter = match self.guard_body(&mut request, policy) {
+            Ok(meter) => meter,
+            Err(problem) => return problem.respond(),
+        };
         // At error level, so that it is there for the cause of a failure whatever is filtered out.
         let span = tracing::error_span!("request", request.id = id.as_str());
 
@@ -189,12 +220,13 @@ impl Shell {
     }
 
     /// Puts a guard around the body, if there is one.
-    fn guard_body(&self, request: &mut Request, policy: &Policy) -> Option<Arc<Meter>> {
+    fn guard_body(&self, request: &mut Request, policy: &Policy) -> Result<Option<Arc<Meter>>, Problem> {
         let body: BoxBody<Bytes, std::io::Error> = request.take_body().into();
         if body.is_end_stream() {
             request.set_body(Body::from(body));
-            return None;
+            return Ok(None);
         }
+        body::must_be_plain(request.headers())?;
         let client = request.extensions().get::<ClientAddress>().and_then(|it| it.0);
         let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
         let meter = Arc::new(Meter::new(&policy.limits, self.memory.clone(), client));
@@ -205,7 +237,7 @@ impl Shell {
         let guarded = Guarded::new(body, declared, meter.clone(), &limits);
         request.set_body(Body::from(BoxBody::new(guarded)));
         request.extensions_mut().insert(BodyCap::new(meter.clone()));
-        Some(meter)
+        Ok(Some(meter))
     }
 }
 
@@ -281,6 +313,19 @@ fn settle_body(response: &mut Response, method: &Method) -> Option<u64> {
         response.headers_mut().insert(CONTENT_LENGTH, bytes.into());
     }
     Some(0)
+}
+
+/// What every answer gets last: the headers that all of them carry, and its line in the log.
+fn see_off(response: &mut Response, policy: &Policy, https: bool, line: &Line<'_>) {
+    let headers = response.headers_mut();
+    security_headers::apply(headers, https);
+    headers.insert(X_REQUEST_ID, line.request_id.header_value());
+    if let Some(duration) = line.duration {
+        headers.insert(X_RESPONSE_TIME, response_time(duration));
+    }
+    if policy.log_requests {
+        line.write();
+    }
 }
 
 /// Milliseconds with three decimals: `1.234ms`.

@@ -10,6 +10,9 @@ use serde_json::json;
 use super::operator::Operator;
 use super::{Context, say};
 
+const USERS: &str = "/api/v1/admin/users";
+const SETUP_LINKS: &str = "/api/v1/admin/setup-links";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Args {
     /// Make an account, an admin's unless `--role` says otherwise.
@@ -32,7 +35,6 @@ pub(super) enum Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
-    let operator = Operator::find(context).await?;
     match args {
         Args::Create { email, password, password_file, role, name } => {
             let password = match password_file {
@@ -43,12 +45,14 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
             if let Some(name) = name {
                 body["name"] = name.into();
             }
-            let user = operator.ask(Method::POST, "/api/v1/admin/users", Some(&body)).await?.json()?;
+            let operator = Operator::find_to_make(context, USERS, Some(&body)).await?;
+            let user = operator.ask(Method::POST, USERS, Some(&body)).await?.json()?;
             say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])))?;
             say_where(context, &operator)?;
         }
         Args::Link => {
-            let link = operator.ask(Method::POST, "/api/v1/admin/setup-links", None).await?.json()?;
+            let operator = Operator::find_to_make(context, SETUP_LINKS, None).await?;
+            let link = operator.ask(Method::POST, SETUP_LINKS, None).await?.json()?;
             say(text(&link["url"]))?;
             say(format!("works once, until {}", text(&link["expiresAt"])))?;
             say_where(context, &operator)?;

@@ -68,7 +68,11 @@ async fn databases(context: &Context) -> Vec<Finding> {
     let operator = match Operator::find(context).await {
         Ok(operator) => operator,
         Err(cause) => {
-            let advice = match cause.downcast_ref::<db::Error>() {
+            let inner = match cause.downcast_ref::<db::Error>() {
+                Some(db::Error::Opening { cause, .. }) => Some(&**cause),
+                other => other,
+            };
+            let advice = match inner {
                 Some(db::Error::Missing { .. } | db::Error::InUse { .. }) => "",
                 Some(db::Error::Newer { .. }) => "; use the newer Steading that wrote it, or a backup from before",
                 Some(db::Error::StorageFull) => "; free some room on the disk",

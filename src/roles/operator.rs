@@ -19,6 +19,7 @@ use tokio::net::UnixStream;
 use super::Context;
 use crate::app::App;
 use crate::base::{Clock, Random, TenantId};
+use crate::db::Folder;
 use crate::http::{Caller, Shell};
 
 /// The name of the socket in the data folder.
@@ -91,6 +92,8 @@ impl Operator {
         }
         let settings = context.settings()?;
         let app = App::open(&context.data, settings, Clock::system(), Random::system()).await?;
+        // The folder is ours now, so a socket in it is that of a server that died.
+        let _ = std::fs::remove_file(&socket);
         let shell = app.shell(app.routes()?);
         Ok(Self::InProcess(Box::new(app), shell))
     }
@@ -110,6 +113,18 @@ impl Operator {
         let app = App::in_memory(context.settings()?, Clock::system(), Random::system()).await?;
         let shell = app.shell(app.routes()?);
         Ok(Self::InProcess(Box::new(app), shell))
+    }
+
+    /// As [`Operator::find`], to make something with that request. Where there is no data yet, it is tried in memory
+    /// first, so that a request that is refused leaves nothing behind.
+    pub(super) async fn find_to_make(context: &Context, path: &str, body: Option<&Value>) -> anyhow::Result<Self> {
+        if !Folder::has_data(&context.data) {
+            let app = App::in_memory(context.settings()?, Clock::system(), Random::system()).await?;
+            let shell = app.shell(app.routes()?);
+            let rehearsal = Self::InProcess(Box::new(app), shell);
+            rehearsal.ask(Method::POST, path, body).await?.json()?;
+        }
+        Self::find(context).await
     }
 
     /// Asks with JSON, and reads the whole answer.

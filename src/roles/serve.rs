@@ -161,7 +161,7 @@ async fn obey(signals: Signals, stopping: CancellationToken, stop: CancellationT
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hangup.recv() => { let _ = config.reload(); } // a mistake is logged there
+            _ = hangup.recv() => reload(&config),
             () = stop.cancelled() => return,
         }
     }
@@ -172,6 +172,14 @@ async fn obey(signals: Signals, stopping: CancellationToken, stop: CancellationT
     let delay = config.get().server.stop_delay();
     let _ = stop.run_until_cancelled(tokio::time::sleep(delay)).await;
     stop.cancel();
+}
+
+/// Takes up changed settings. What changed, and a mistake, is logged where that happens; whoever sent the signal
+/// also wants to know that it came when nothing did.
+fn reload(config: &Live) {
+    if let Ok(false) = config.reload() {
+        tracing::info!("SIGHUP came; no setting has changed since they were last read");
+    }
 }
 
 /// Ends the process at the second signal, whatever is still under way.

@@ -629,6 +629,28 @@ async fn second_names_of_paths_answer_like_the_first() {
     }
 }
 
+/// Who mends one fault after the other gives up: a wrong type hides no other fault.
+#[tokio::test]
+async fn all_that_is_wrong_with_a_registration_is_told_at_once() {
+    let app = TestApp::new().await;
+    let told = async |text: &str| {
+        let reply = app.ask(Method::POST, "/api/v1/auth/register").text(text.to_owned()).send().await;
+        assert_eq!(reply.refusal(), (422, "validation-failed"), "{text}");
+        let faults = reply.body["errors"].as_array().expect("faults").clone();
+        let told = faults.iter().map(|it| format!("{} {}", it["pointer"], it["code"]).replace('"', ""));
+        told.collect::<Vec<_>>()
+    };
+
+    assert_eq!(
+        told(r#"{"email": 5, "pasword": "x", "name": 7}"#).await,
+        ["/email type", "/pasword unknown", "/name type", "/password required"]
+    );
+    assert_eq!(
+        told(&format!(r#"{{"email": [], "email": "x", "name": "{}", "password": "short"}}"#, "x".repeat(201))).await,
+        ["/email duplicate", "/email type", "/name too-long"]
+    );
+}
+
 #[tokio::test]
 async fn bodies_that_are_no_bodies_are_refused_with_a_reason() {
     let app = TestApp::new().await;

@@ -353,6 +353,65 @@ fn what_keeps_records_from_coming_in_and_going_out_is_told() {
     assert!(!empty.path().join("data").exists(), "a folder was made where nobody wanted one");
 }
 
+/// So does a mistyped password or address: nothing was made, so nothing is left.
+#[test]
+fn an_admin_that_is_refused_leaves_no_data_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let said = refused(folder.path(), &["admin", "create", "--email", "ada@example.com", "--password", "short"]);
+    refused(folder.path(), &["admin", "create", "--email", "ada@example.com", "--password-file", "not-there"]);
+
+    assert!(said.contains("password must be at least 15 characters long"), "{said}");
+    assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn the_socket_of_a_server_that_died_is_removed_by_whoever_has_the_folder_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(folder.path(), &[]);
+    let socket = folder.path().join("data/steading.sock");
+    server.process.kill().expect("killed");
+    server.process.wait().expect("ended");
+    assert!(socket.exists());
+
+    steading(folder.path(), &["migrate"]);
+
+    assert!(!socket.exists());
+}
+
+/// With several folders, as backups have them, the name alone does not say which file it is.
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_its_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stop(Server::start(folder.path(), &[]));
+    let file = folder.path().join("data/tenants/main/records.db");
+    std::fs::write(&file, "These are my notes, not a database. ".repeat(200)).expect("written");
+
+    for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
+        let said = refused(folder.path(), args);
+        assert!(said.contains("cannot open data/tenants/main/records.db: the database file is damaged"), "{said}");
+        assert!(args[0] != "doctor" || said.contains("restore a backup"), "{said}");
+    }
+}
+
+/// Whoever sends the signal wants to know what came of it.
+#[test]
+fn sighup_is_logged_with_what_changed_or_that_nothing_did() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let id = i32::try_from(server.process.id()).expect("an id");
+    let pid = rustix::process::Pid::from_raw(id).expect("an id");
+
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("told");
+
+    let until = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(folder.path().join("log")).expect("a log").contains("no setting has changed") {
+        assert!(Instant::now() < until, "nothing was logged");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    stop(server);
+}
+
 /// A copy back that stopped half-way, or a disk that is not mounted, must not look like a new server.
 #[test]
 fn a_database_that_was_there_is_not_begun_anew() {

@@ -1,5 +1,6 @@
 //! What is on the disk, and what is wrong with it.
 use super::*;
+use crate::base::text::chain;
 
 /// Deletes and sign-outs must work when nothing else does.
 #[tokio::test]
@@ -71,7 +72,10 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
 
     let refused = open(folder.path(), Options::default());
 
-    assert!(matches!(refused, Err(Error::Damaged)), "{refused:?}");
+    let refused = refused.expect_err("no database");
+    assert!(matches!(&refused, Error::Opening { cause, .. } if matches!(**cause, Error::Damaged)), "{refused:?}");
+    // The operator has to find it.
+    assert_eq!(chain(&refused), format!("cannot open {}: the database file is damaged", file.display()));
     assert!(std::fs::read_to_string(&file).expect("still text").starts_with("These are my notes"));
 }
 

@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last.
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use poem::Addr;
+use poem::http::header::TRANSFER_ENCODING;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,10 +20,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::super::policy::{Limits, Policy};
+use super::super::shell::TwoLengths;
 use super::super::{Caller, Shell};
 use super::answer::{AnswerBody, Streams};
 use super::phase::{CUT, Phase, SERVING};
 use super::pulse::{Overdue, Pulse};
+use super::raw::Refuser;
 use super::seats::Seat;
 use super::stream::Stream;
 use crate::base::TenantId;
@@ -65,7 +68,8 @@ pub(super) async fn serve<S>(
 {
     let limits = &policy.limits;
     let pulse = Arc::new(Pulse::new(limits));
-    let stream = TokioIo::new(Stream::new(stream, pulse.clone(), seat));
+    let refuser = Refuser { shell: shell.clone(), peer: peer.ip() };
+    let stream = TokioIo::new(Stream::new(stream, pulse.clone(), refuser, seat));
     let builder = builder(limits, Streams { tasks, write_timeout: limits.write_timeout });
 
     let (local, remote) = peer.addresses();
@@ -75,6 +79,9 @@ pub(super) async fn serve<S>(
     let service = service_fn(|request: http::Request<Incoming>| {
         let in_flight = pulse.begin(!request.body().is_end_stream());
         let mut request = poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        if pulse.take_length() && request.headers().contains_key(TRANSFER_ENCODING) {
+            request.extensions_mut().insert(TwoLengths);
+        }
         if let Some(operator) = &operator {
             request.extensions_mut().insert(operator.clone());
         }
@@ -115,11 +122,15 @@ pub(super) async fn serve<S>(
                 }
                 return Poll::Ready(());
             }
-            if ready!(overdue(&pulse, alarm.as_mut(), cx)) != Overdue::Idle {
-                return Poll::Ready(());
+            match ready!(overdue(&pulse, alarm.as_mut(), cx)) {
+                Overdue::Idle => {
+                    pulse.closing();
+                    connection.as_mut().graceful_shutdown();
+                }
+                // hyper reads on for the rest of the head; the stream answers and ends it there.
+                Overdue::Head if pulse.refuse_head() => pulse.closing(),
+                _ => return Poll::Ready(()),
             }
-            pulse.closing();
-            connection.as_mut().graceful_shutdown();
         }
     })
     .await;
@@ -162,6 +173,13 @@ fn builder(limits: &Limits, streams: Streams) -> auto::Builder<Streams> {
 }
 
 impl Peer {
+    fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Client { remote, .. } => Some(remote.ip()),
+            Self::Operator => None,
+        }
+    }
+
     fn addresses(&self) -> (LocalAddr, RemoteAddr) {
         match self {
             Self::Client { local, remote } => (LocalAddr((*local).into()), RemoteAddr((*remote).into())),

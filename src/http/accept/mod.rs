@@ -10,11 +10,13 @@
 mod answer;
 mod connection;
 mod descriptors;
+mod lengths;
 mod phase;
 mod pulse;
 mod raw;
 mod seats;
 mod stream;
+mod turned_away;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,16 +24,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Peer;
 use self::phase::Phase;
-use self::seats::{Refusal, Seat, Seats};
+use self::seats::{Seat, Seats};
+use self::turned_away::TurnedAway;
 use super::Shell;
 use super::address;
 use super::policy::Policy;
@@ -42,10 +43,6 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
 /// Most clients that wait to be let in. The system may allow fewer.
 const WAITING_MAX: u32 = 1_024;
-/// Clients that are told so at the same time; the next are closed without a word.
-const TURNED_AWAY_MAX: usize = 64;
-/// How long such a client may take to read it.
-const TURNED_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where requests come in.
 #[derive(Debug)]
@@ -78,7 +75,7 @@ pub async fn serve(doors: Vec<Door>, shell: Arc<Shell>, stop: CancellationToken,
         seats: Arc::new(Seats::new(possible)),
         phase: Arc::default(),
         tasks: TaskTracker::new(),
-        turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        turned_away: Arc::new(TurnedAway::new()),
     };
     join_all(doors.into_iter().map(|it| house.open(it, &stop))).await;
 
@@ -97,7 +94,7 @@ struct House {
     seats: Arc<Seats>,
     phase: Arc<Phase>,
     tasks: TaskTracker,
-    turned_away: Arc<Semaphore>,
+    turned_away: Arc<TurnedAway>,
 }
 
 impl House {
@@ -130,13 +127,9 @@ impl House {
             Some(address::throttle_key(address)).filter(|_| !address::is_trusted(address, &policy.trusted_proxies));
         let seat = match self.seats.take(counted, &policy.limits) {
             Ok(seat) => seat,
-            Err(Refusal::TooManyFromThere) => {
-                tracing::debug!(client.address = %address, "an address has too many connections; closed");
-                return;
-            }
-            Err(Refusal::Full) => {
-                tracing::debug!(client.address = %address, "too many connections; turned away");
-                self.turn_away(stream);
+            Err(refusal) => {
+                self.turned_away.count(address, refusal, &self.phase, &self.tasks);
+                self.turned_away.turn_away(stream, refusal, &self.tasks);
                 return;
             }
         };
@@ -170,23 +163,6 @@ impl House {
     {
         let (shell, phase, tasks) = (self.shell.clone(), self.phase.clone(), self.tasks.clone());
         self.tasks.spawn(connection::serve(stream, peer, seat, shell, policy, phase, tasks));
-    }
-
-    /// Says that there is no room, and waits a moment for the client to read it: closing at once, with its
-    /// request unread, would make the system throw our words away.
-    fn turn_away(&self, mut stream: TcpStream) {
-        let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
-        self.tasks.spawn(async move {
-            let _ = timeout(TURNED_AWAY_TIMEOUT, async {
-                stream.write_all(&raw::NO_ROOM).await?;
-                stream.shutdown().await?;
-                let mut unread = [0; 1024];
-                while 0 < stream.read(&mut unread).await? {}
-                io::Result::Ok(())
-            })
-            .await;
-            drop(permit);
-        });
     }
 }
 

@@ -37,6 +37,10 @@ pub(super) struct Pulse {
     /// Whether the newest request had a body, which may not have been read to its end.
     had_body: AtomicBool,
     speaks_http2: AtomicBool,
+    /// Whether the head that is being sent has given a length of its body.
+    has_length: AtomicBool,
+    /// Whether the client is told that its head takes too long.
+    is_head_refused: AtomicBool,
     idle_since: Since,
     head_since: Since,
     write_since: Since,
@@ -56,6 +60,15 @@ pub(super) enum Overdue {
     Close,
 }
 
+/// What bytes belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    NewHead,
+    MoreOfHead,
+    /// A body, or what a client sends ahead.
+    Elsewhere,
+}
+
 impl Pulse {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
@@ -68,6 +81,8 @@ impl Pulse {
             is_quiet: AtomicBool::new(true),
             had_body: AtomicBool::new(false),
             speaks_http2: AtomicBool::new(false),
+            has_length: AtomicBool::new(false),
+            is_head_refused: AtomicBool::new(false),
             idle_since: Since::never(),
             head_since: Since::never(),
             write_since: Since::never(),
@@ -89,11 +104,33 @@ impl Pulse {
         self.speaks_http2.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that bytes arrived. Between requests they are the beginning of a head.
-    pub(super) fn received(&self) {
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
-            self.head_since.set_once(self.opened);
+    /// Notes that bytes arrived. Between requests they are the beginning of a head, or more of it.
+    pub(super) fn received(&self) -> Arrived {
+        if 0 < self.in_flight.load(Ordering::Relaxed) {
+            return Arrived::Elsewhere;
         }
+        if self.head_since.set_once(self.opened) { Arrived::NewHead } else { Arrived::MoreOfHead }
+    }
+
+    /// Notes that the head gave a length of its body.
+    pub(super) fn has_length(&self) {
+        self.has_length.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the head of the request that begins now gave a length. Asked once for each.
+    pub(super) fn take_length(&self) -> bool {
+        self.has_length.swap(false, Ordering::Relaxed)
+    }
+
+    /// Begins to tell the client that its head takes too long. False if nothing can be said: a part of an answer
+    /// may be on its way, or no head may have begun, or that was said already.
+    pub(super) fn refuse_head(&self) -> bool {
+        let can_be_told = self.speaks_unasked() && self.has_head();
+        can_be_told && !self.is_head_refused.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_head_refused(&self) -> bool {
+        self.is_head_refused.load(Ordering::Relaxed)
     }
 
     /// Notes that the client's side is full.
@@ -124,6 +161,16 @@ impl Pulse {
         self.is_quiet.load(Ordering::Relaxed) && !self.speaks_http2.load(Ordering::Relaxed)
     }
 
+    /// Whether a head is being sent.
+    pub(super) fn has_head(&self) -> bool {
+        self.head_since.get(self.opened).is_some()
+    }
+
+    /// How long ago the head began that is being sent, if that was seen.
+    pub(super) fn head_took(&self) -> Option<Duration> {
+        self.head_since.get(self.opened).map(|it| it.elapsed())
+    }
+
     /// Notes that our side is closed, or asked to be.
     pub(super) fn closing(&self) {
         let _ = self.close_since.set(Instant::now());
@@ -132,7 +179,7 @@ impl Pulse {
     /// Whether the client may still be sending something that nobody will read: the rest of
     /// a body, or of a head that was refused.
     pub(super) fn may_still_send(&self) -> bool {
-        self.had_body.load(Ordering::Relaxed) || self.head_since.get(self.opened).is_some()
+        self.had_body.load(Ordering::Relaxed) || self.has_head()
     }
 
     /// When to look again at a connection for which nothing is due. A request of HTTP/2 may end
@@ -202,10 +249,13 @@ impl Since {
         self.0.store(millis, Ordering::Relaxed);
     }
 
-    pub(super) fn set_once(&self, opened: Instant) {
-        if self.0.load(Ordering::Relaxed) == NOT {
+    /// True if it had not begun before.
+    pub(super) fn set_once(&self, opened: Instant) -> bool {
+        let is_new = self.0.load(Ordering::Relaxed) == NOT;
+        if is_new {
             self.set(opened);
         }
+        is_new
     }
 
     pub(super) fn clear(&self) {

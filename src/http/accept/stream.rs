@@ -4,14 +4,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pulse::Pulse;
-use super::raw;
+use super::lengths::Lengths;
+use super::pulse::{Arrived, Pulse};
+use super::raw::Refuser;
 use super::seats::Seat;
 
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// So many bytes of it begin no method of HTTP/1 that anyone uses.
+const TELLING_BYTES: usize = 3;
 
 /// A stream that tells the pulse what it sees, and closes without losing the last answer.
 pub(super) struct Stream<S> {
@@ -19,15 +24,26 @@ pub(super) struct Stream<S> {
     pulse: Arc<Pulse>,
     /// How many bytes of the preface have come; nothing once it is clear which protocol is spoken.
     preface: Option<usize>,
+    lengths: Lengths,
     shut: bool,
     /// What is left to say instead of hyper's own words about a head that it cannot read.
-    instead: Option<&'static [u8]>,
+    instead: Option<Bytes>,
+    refuser: Refuser,
     _seat: Seat,
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(inner: S, pulse: Arc<Pulse>, seat: Seat) -> Self {
-        Self { inner, pulse, preface: Some(0), shut: false, instead: None, _seat: seat }
+    pub(super) fn new(inner: S, pulse: Arc<Pulse>, refuser: Refuser, seat: Seat) -> Self {
+        Self {
+            inner,
+            pulse,
+            preface: Some(0),
+            lengths: Lengths::default(),
+            shut: false,
+            instead: None,
+            refuser,
+            _seat: seat,
+        }
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -41,13 +57,17 @@ impl<S> Stream<S> {
                 self.pulse.is_http2();
             }
         }
-        self.pulse.received();
-    }
-
-    fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending => self.pulse.write_blocked(),
-            Poll::Ready(written) => self.pulse.written(*written.as_ref().unwrap_or(&0)),
+        // Empty lines before a request are no beginning of one (RFC 9112 section 2.2).
+        if !self.pulse.has_head() && bytes.iter().all(|it| b"\r\n".contains(it)) {
+            return;
+        }
+        match self.pulse.received() {
+            Arrived::Elsewhere => return,
+            Arrived::NewHead => self.lengths.begin(),
+            Arrived::MoreOfHead => {}
+        }
+        if self.lengths.follow(bytes) {
+            self.pulse.has_length();
         }
     }
 }
@@ -56,25 +76,49 @@ impl<S: AsyncWrite + Unpin> Stream<S> {
     /// Puts a problem in the place of hyper's own words, if `bytes` are these. True once it is written whole.
     fn write_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.instead.is_none() && self.pulse.speaks_unasked() {
-            self.instead = raw::instead_of(bytes);
+            self.instead = self.refuser.instead_of(bytes, self.pulse.head_took());
         }
-        let Some(mut left) = self.instead else { return Poll::Ready(Ok(false)) };
+        if self.instead.is_none() {
+            return Poll::Ready(Ok(false));
+        }
+        self.write_refusal(cx).map_ok(|()| true)
+    }
+
+    fn write_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(left) = &mut self.instead else { return Poll::Ready(Ok(())) };
         while !left.is_empty() {
             let written = Pin::new(&mut self.inner).poll_write(cx, left);
-            self.note_write(&written);
+            note_write(&self.pulse, &written);
             match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => left = &left[count..],
+                count => left.advance(count),
             }
-            self.instead = Some(left);
         }
         self.instead = None;
-        Poll::Ready(Ok(true))
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+    /// Tells a client that its head takes too long, and ends the connection as far as hyper sees.
+    fn poll_refuse_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_http2 = self.preface.is_some_and(|it| TELLING_BYTES <= it);
+        if !self.shut && !is_http2 {
+            if self.instead.is_none() {
+                self.instead = Some(self.refuser.too_slow(self.pulse.head_took()));
+            }
+            ready!(self.write_refusal(cx))?;
+        }
+        ready!(Pin::new(&mut *self).poll_shutdown(cx))?;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.pulse.is_head_refused() {
+            return self.poll_refuse_head(cx);
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         let new = &buffer.filled()[before..];
@@ -91,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.note_write(&written);
+        note_write(&self.pulse, &written);
         written
     }
 
@@ -106,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             return Poll::Ready(Ok(first.len()));
         }
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
-        self.note_write(&written);
+        note_write(&self.pulse, &written);
         written
     }
 
@@ -140,5 +184,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+fn note_write(pulse: &Pulse, written: &Poll<io::Result<usize>>) {
+    match written {
+        Poll::Pending => pulse.write_blocked(),
+        Poll::Ready(written) => pulse.written(*written.as_ref().unwrap_or(&0)),
     }
 }

@@ -1,6 +1,5 @@
 //! The promises of the shell, through requests.
 use std::io;
-use std::sync::Mutex;
 
 use futures_util::StreamExt;
 use poem::web::{LocalAddr, RemoteAddr};
@@ -8,6 +7,7 @@ use poem::{EndpointExt, Route, RouteMethod, get, handler};
 use serde_json::{Value, json};
 
 use super::super::cors::{Cors, Origins};
+use super::super::log::kept::Kept;
 use super::super::policy::Limits;
 use super::*;
 use crate::base::Timestamp;
@@ -312,35 +312,29 @@ async fn a_policy_can_be_swapped() {
     assert_eq!(shell.answer(post()).await.status().as_u16(), 200);
 }
 
-/// A writer that keeps what it is told.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+/// Unpacked by nobody, a compressed body would be stored, or be called no JSON.
+#[tokio::test]
+async fn a_compressed_body_is_415_and_the_answer_says_what_is_taken() {
+    for (coding, expected) in
+        [("gzip", 415), ("identity, br", 415), ("x-made-up", 415), ("\u{fc}", 415), ("Identity", 200), ("", 200)]
+    {
+        let request = http::Request::post("/api/v1/echo").header("content-encoding", coding.as_bytes());
+        let response = shell(Policy::default()).answer(ask(request, "x")).await;
 
-impl io::Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-        Ok(bytes.len())
+        assert_eq!(response.status().as_u16(), expected, "{coding}");
+        if expected == 415 {
+            assert_eq!(response.header("accept-encoding"), Some("identity"));
+            assert!(text(response).await.contains(r#""code":"unsupported-media-type""#));
+        }
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn lines(&self) -> Vec<Value> {
-        let bytes = self.0.lock().expect("not poisoned");
-        String::from_utf8_lossy(&bytes).lines().map(|it| serde_json::from_str(it).expect("JSON")).collect()
-    }
+    let without_body = http::Request::get("/api/v1/where").header("content-encoding", "gzip");
+    assert_eq!(shell(Policy::default()).answer(ask(without_body, "")).await.status().as_u16(), 200);
 }
 
 /// A secret in a query belongs to the client and to nobody who reads logs.
 #[tokio::test]
 async fn one_line_is_logged_and_it_does_not_hold_the_query() {
-    let kept = Kept::default();
-    let writer = kept.clone();
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(log);
+    let (kept, _guard) = Kept::of_this_thread();
 
     shell(Policy::default()).answer(ask(to("/api/where?token=hunter2"), "")).await;
     shell(Policy::default()).answer(ask(to("/fail").header("x-request-id", "mine-1"), "")).await;

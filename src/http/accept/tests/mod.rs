@@ -11,11 +11,13 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use poem::endpoint::BoxEndpoint;
 use poem::{Body, EndpointExt, Request, Route, RouteMethod, get, handler};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::super::body::BodyCap;
+use super::super::log::kept::Kept;
 use super::super::policy::Limits;
 use super::super::{Caller, ClientAddress};
 use super::*;

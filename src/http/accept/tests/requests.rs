@@ -76,21 +76,49 @@ async fn a_missing_doubled_or_malformed_host_is_400() {
 /// Two lengths are how a request is smuggled past a proxy: what comes after it must never
 /// be taken for a request (RFC 9112 section 6.1).
 #[tokio::test]
-async fn after_a_request_with_two_lengths_the_connection_is_closed() {
+async fn a_request_with_two_lengths_is_refused_and_the_connection_closed() {
     let server = Server::start(Limits::default()).await;
-    let (cl, te) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
-    for lengths in [format!("{cl}{te}"), format!("{te}{cl}")] {
-        let smuggled = format!("POST /read HTTP/1.1\r\nHost: a\r\n{lengths}\r\n0\r\n\r\n{WHO}");
+    let (cl, te) = ("content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    for lengths in [format!("{cl}{te}"), format!("{te}{cl}"), format!("{te}{cl}{cl}")] {
+        let before = ["", "\r\n", "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"];
+        for (answered_before, before) in before.into_iter().enumerate().map(|(index, it)| (index / 2, it)) {
+            let mut stream = server.connect().await;
+            stream.write_all(before.as_bytes()).await.expect("sent");
+            if 0 < answered_before {
+                assert_eq!(status(&read_one(&mut stream).await), "200");
+            }
+            let smuggled = format!("POST /read HTTP/1.1\r\nHost: a\r\n{lengths}\r\n0\r\n\r\n{WHO}");
+            stream.write_all(smuggled.as_bytes()).await.expect("sent");
 
-        let answer = server.say(smuggled).await;
+            let answer = read_all(&mut stream).await;
 
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-        assert!(answer.starts_with("HTTP/1.1 400") || answer.contains("connection: close"), "{answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+            assert_eq!(status(&answer), "400", "{lengths:?} {answer}");
+            assert!(answer.contains("connection: close") && answer.contains("malformed-request"), "{answer}");
+        }
     }
+}
+
+#[tokio::test]
+async fn lengths_that_contradict_one_another_are_400() {
+    let server = Server::start(Limits::default()).await;
     let unequal = "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello";
     assert_eq!(status(&server.say(unequal).await), "400");
     let not_chunked = "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nhello";
     assert_eq!(status(&server.say(not_chunked).await), "400");
+}
+
+/// A length in the body, or in the request before, is not one of this request.
+#[tokio::test]
+async fn a_chunked_body_is_read_whatever_it_holds() {
+    let server = Server::start(Limits::default()).await;
+    let length = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    let chunked = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = "15\r\n\nContent-Length: 9\r\n\r\r\n0\r\n\r\n";
+
+    let answer = server.say(format!("{length}{chunked}{body}{length}{WHO_AND_CLOSE}")).await;
+
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 4, "{answer}");
 }
 
 #[tokio::test]
@@ -121,9 +149,40 @@ async fn a_head_that_nobody_can_read_is_a_problem_too() {
         let (top, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!((status(top), body["code"].as_str()), (expected.0, Some(expected.1)), "{answer}");
-        assert!(top.contains("Content-Type: application/problem+json"), "{top}");
+        assert!(top.contains("content-type: application/problem+json"), "{top}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }
+}
+
+/// Whoever looks for a client's trouble looks for the id that the client was told.
+#[tokio::test]
+async fn a_head_that_nobody_can_read_is_answered_and_logged_like_any_request() {
+    let (kept, _guard) = Kept::of_this_thread();
+    let server = Server::with(Policy::default(), Vec::new()).await;
+    let padding = "x".repeat(33 * 1024);
+    let large = format!("GET /who HTTP/1.1\r\nHost: a\r\nX-Padding: {padding}\r\n\r\n");
+    for (head, expected) in [("nonsense\r\n\r\n", 400), (&large, 431)] {
+        let answer = server.say(head).await;
+
+        let (top, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let header = |name: &str| top.lines().find_map(|it| it.strip_prefix(name)).unwrap_or_else(|| panic!("{top}"));
+        let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let id = header("x-request-id: ");
+        assert_eq!(document["instance"], id);
+        assert!(header("x-response-time: ").ends_with("ms"));
+        assert_eq!(header("x-content-type-options: "), "nosniff");
+        assert_eq!(header("content-security-policy: "), "default-src 'none'; frame-ancestors 'none'");
+
+        let lines = kept.requests();
+        let line = lines.last().expect("a line");
+        assert_eq!((&line["request.id"], &line["status"]), (&id.into(), &expected.into()));
+        assert_eq!(
+            (&line["method"], &line["path"], &line["client.address"]),
+            (&"-".into(), &"-".into(), &"127.0.0.1".into())
+        );
+        assert!(line["duration_ms"].is_f64(), "{line}");
+    }
+    assert_eq!(kept.requests().len(), 2);
 }
 
 /// What hyper says unasked is replaced; what a feature says is not, even if it looks the same.

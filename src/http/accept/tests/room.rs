@@ -6,12 +6,14 @@ async fn one_address_gets_no_more_than_its_share_unless_it_is_a_trusted_proxy() 
     let limits = Limits { connections_per_address_max: 2, ..Limits::default() };
     let server = Server::start(limits.clone()).await;
     let (first, _second) = (server.connect().await, server.connect().await);
-    let mut third = server.connect().await;
-    assert!(is_cut(&mut third).await < PATIENCE);
+    let third = server.say(WHO_AND_CLOSE).await;
+    assert_eq!(status(&third), "503");
+    assert!(third.contains("\"code\":\"busy\"") && third.contains("retry-after: 1\r\n"), "{third}");
+    assert!(third.contains("connection: close\r\n"), "{third}");
 
     drop(first);
     timeout(PATIENCE, async {
-        while let Err(_) | Ok(0) = ask_who(&server).await {
+        while status(&server.say(WHO_AND_CLOSE).await) != "200" {
             sleep(Duration::from_millis(10)).await;
         }
     })
@@ -50,15 +52,42 @@ async fn a_client_without_a_seat_is_told_so() {
 
     assert_eq!(status(&answer), "503");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.contains("Retry-After: 5") && head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(head.contains("retry-after: 1\r\n") && head.contains(&format!("content-length: {}", body.len())), "{head}");
     let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(document["code"], "busy");
 }
 
-async fn ask_who(server: &Server) -> io::Result<usize> {
-    let mut stream = server.connect().await;
-    stream.write_all(WHO_AND_CLOSE.as_bytes()).await?;
-    stream.read(&mut [0; 64]).await
+/// A flood is when the log must neither be silent nor grow with it.
+#[tokio::test]
+async fn a_flood_is_told_that_there_is_no_room_and_takes_a_line_a_second_of_the_log() {
+    let (kept, _guard) = Kept::of_this_thread();
+    let limits = Limits { connections_per_address_max: 1, ..Limits::default() };
+    let server = Server::with(Policy { limits, ..Policy::default() }, Vec::new()).await;
+    let mut held = server.connect().await;
+    held.write_all(WHO.as_bytes()).await.expect("sent");
+    read_one(&mut held).await;
+
+    let mut flood = Vec::new();
+    for _ in 0..100 {
+        flood.push(server.connect().await);
+    }
+    for mut stream in flood {
+        assert_eq!(status(&read_all(&mut stream).await), "503");
+    }
+    let told = |lines: &[serde_json::Value]| -> Vec<u64> {
+        lines.iter().filter_map(|it| it["too_many_from_one_address"].as_u64()).collect()
+    };
+    timeout(PATIENCE, async {
+        while told(&kept.lines()).iter().sum::<u64>() < 100 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("all are told of");
+
+    let told = told(&kept.lines());
+    assert_eq!((told[0], told.iter().sum()), (1, 100), "{told:?}");
+    assert!(told.len() <= 3, "{told:?}");
 }
 
 /// A WebSocket is a connection too.

@@ -13,6 +13,56 @@ async fn a_half_sent_head_is_cut() {
     }
 }
 
+/// A client that is cut without a word takes it for a broken network, and tries the same again.
+#[tokio::test]
+async fn a_half_sent_head_is_answered_408_and_logged() {
+    let (kept, _guard) = Kept::of_this_thread();
+    let server = Server::with(Policy { limits: quick(), ..Policy::default() }, Vec::new()).await;
+    for start in ["P", "GET /who HT", "GET /who HTTP/1.1\r\nHost: a\r\n"] {
+        let answer = server.say(start).await;
+
+        assert_eq!(status(&answer), "408", "{start:?}: {answer}");
+        assert!(answer.contains("\"code\":\"request-timeout\"") && answer.contains("connection: close"), "{answer}");
+        let lines = kept.requests();
+        let line = lines.last().expect("a line");
+        assert!(answer.contains(line["request.id"].as_str().expect("an id")), "{answer}");
+        assert_eq!((&line["status"], &line["path"]), (&408.into(), &"-".into()));
+    }
+    assert_eq!(kept.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn the_second_head_of_a_connection_is_answered_408_too() {
+    let server = Server::start(quick()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(WHO.as_bytes()).await.expect("sent");
+    read_one(&mut stream).await;
+
+    stream.write_all(b"GET /who HT").await.expect("sent");
+
+    assert_eq!(status(&read_all(&mut stream).await), "408");
+}
+
+/// Whoever asked nothing gets no answer: it would be taken for that to the next request.
+#[tokio::test]
+async fn silence_and_empty_lines_are_no_head_and_are_closed_in_silence() {
+    let server = Server::start(Limits { idle_timeout: Duration::from_millis(300), ..quick() }).await;
+    for start in ["", "\r\n", "\r\n\r\n", "PRI * HTTP/2"] {
+        let mut stream = server.connect().await;
+        stream.write_all(start.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+        assert_eq!(answer, b"", "{start:?}");
+    }
+    let mut stream = server.connect().await;
+    stream.write_all(WHO.as_bytes()).await.expect("sent");
+    read_one(&mut stream).await;
+
+    stream.write_all(b"\r\n").await.expect("sent");
+
+    assert_eq!(read_all(&mut stream).await, "");
+}
+
 #[tokio::test]
 async fn a_head_that_drips_is_cut() {
     let server = Server::start(quick()).await;
