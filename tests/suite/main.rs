@@ -17,3 +17,4 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod writing;

@@ -17,6 +17,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection::{Place, error, is_io_failure, wal_bytes};
+use crate::db::tx::{Lent, Step};
 use crate::db::{Error, Options, Tx, folder};
 
 /// Once a group has run this long it commits, however many still wait, so that one
@@ -42,6 +43,9 @@ const ROLLBACK: &str = "ROLLBACK /* writer */";
 const SAVEPOINT: &str = "SAVEPOINT task /* writer */";
 const UNDO: &str = "ROLLBACK TO task /* writer */";
 const RELEASE: &str = "RELEASE task /* writer */";
+const ATTEMPT: &str = "SAVEPOINT attempt /* writer */";
+const UNDO_ATTEMPT: &str = "ROLLBACK TO attempt /* writer */";
+const END_ATTEMPT: &str = "RELEASE attempt /* writer */";
 
 /// How a task shares the writer with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +58,16 @@ pub(in crate::db) enum Class {
     /// former state of all the pages that it changes would have to be kept too. Between two of them comes a group of
     /// small writes, so that these are not held up.
     Bulk,
+    /// As `Bulk`, and also when the disk is nearly full.
+    BulkFreeing,
     /// In a transaction of its own, where it may change the schema.
     Alone,
+}
+
+impl Class {
+    fn is_bulk(self) -> bool {
+        matches!(self, Self::Bulk | Self::BulkFreeing)
+    }
 }
 
 /// A closure on its way through the writer, with whoever waits for its answer.
@@ -228,7 +240,7 @@ impl Inner {
                     self.connection.flush_prepared_statement_cache();
                 }
             }
-            Some(Class::Bulk) => {
+            Some(Class::Bulk | Class::BulkFreeing) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.pending = pending.len();
                     self.run_singly(vec![envelope.task], Scope::Group);
@@ -248,7 +260,7 @@ impl Inner {
                 finish(envelope.task, Err(Error::Closed));
             } else if damaged {
                 finish(envelope.task, Err(Error::Damaged));
-            } else if full && envelope.class != Class::Freeing {
+            } else if full && !matches!(envelope.class, Class::Freeing | Class::BulkFreeing) {
                 finish(envelope.task, Err(Error::StorageFull));
             } else {
                 pending.push_back(envelope);
@@ -257,7 +269,7 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
-        if !pending.iter().any(|it| it.class != Class::Bulk) {
+        if !pending.iter().any(|it| !it.class.is_bulk()) {
             return;
         }
         if let Err(cause) = self.control(BEGIN) {
@@ -271,7 +283,7 @@ impl Inner {
                 left.push_back(envelope);
                 break;
             }
-            if envelope.class == Class::Bulk {
+            if envelope.class.is_bulk() {
                 left.push_back(envelope);
                 continue;
             }
@@ -350,8 +362,8 @@ impl Inner {
 
     fn run(&mut self, task: &mut dyn Task, scope: Scope) -> Ran {
         let budget = if matches!(scope, Scope::Alone) { self.budget.max(ALONE_BUDGET) } else { self.budget };
-        let others_wait = || 0 < self.pending || !self.waiting.is_empty();
-        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).beside(&others_wait);
+        let hands = Hands { inner: self, scope };
+        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).lent(&hands);
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
@@ -414,6 +426,30 @@ impl Inner {
         if mode == "TRUNCATE" && wal_bytes(&self.place) == 0 {
             self.wal_pages.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+/// What a task's transaction may have the writer do.
+struct Hands<'a> {
+    inner: &'a Inner,
+    scope: Scope,
+}
+
+impl Lent for Hands<'_> {
+    fn others_wait(&self) -> bool {
+        0 < self.inner.pending || !self.inner.waiting.is_empty()
+    }
+
+    fn control(&self, step: Step) -> Result<(), Error> {
+        let sql = match step {
+            Step::Begin => ATTEMPT,
+            Step::Undo => UNDO_ATTEMPT,
+            Step::End => END_ATTEMPT,
+        };
+        self.inner.scope.store(Scope::Outside as u8, Ordering::Relaxed);
+        let outcome = self.inner.control(sql);
+        self.inner.scope.store(self.scope as u8, Ordering::Relaxed);
+        outcome.map_err(error)
     }
 }
 
