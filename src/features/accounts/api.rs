@@ -138,6 +138,29 @@ impl AccountsApi {
         Ok(Created::SignedIn(Json(signed_in)))
     }
 
+    /// Become an admin
+    ///
+    /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
+    /// makes it. Anyone who holds one may.
+    #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
+    async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
+        let Setup { token, email, password, name } = body.read()?;
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
+
+        let digest = first_admin::secret_digest(&token);
+        // A look first, so that a made-up token costs no hashing. Using it up decides.
+        let looked_up = digest.clone();
+        if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &looked_up, now)).await? {
+            return Err(Error::SetupLinkInvalid.into());
+        }
+        attempt.succeeded(&self.kv);
+        let newcomer = self.newcomer(&email, password, name, Role::Admin).await?;
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
+
+        Ok(Created::SignedIn(Json(signed_in)))
+    }
+
     /// Look at a setup link
     ///
     /// Tells whether it still works, without using it up, and whether it makes the first admin. Anyone who holds one
@@ -160,29 +183,6 @@ impl AccountsApi {
         let first_admin = !first_admin::admin_exists(&self.db, &tenant).await?;
 
         Ok(Json(SetupState { first_admin }))
-    }
-
-    /// Become an admin
-    ///
-    /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
-    /// makes it. Anyone who holds one may.
-    #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
-    async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
-        let Setup { token, email, password, name } = body.read()?;
-        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
-
-        let digest = first_admin::secret_digest(&token);
-        // A look first, so that a made-up token costs no hashing. Using it up decides.
-        let looked_up = digest.clone();
-        if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &looked_up, now)).await? {
-            return Err(Error::SetupLinkInvalid.into());
-        }
-        attempt.succeeded(&self.kv);
-        let newcomer = self.newcomer(&email, password, name, Role::Admin).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
-
-        Ok(Created::SignedIn(Json(signed_in)))
     }
 
     /// Sign in
