@@ -9,6 +9,7 @@ mod folder;
 pub mod dialect;
 pub mod migrate;
 pub mod record_tables;
+mod reserve;
 mod sqlite;
 mod tenants;
 #[cfg(test)]

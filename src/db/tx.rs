@@ -15,6 +15,7 @@ pub struct Tx<'a> {
     has_begun: bool,
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
+    saw_full_disk: bool,
     /// Whether others wait for this transaction to end.
     others_wait: &'a dyn Fn() -> bool,
 }
@@ -41,7 +42,14 @@ impl fmt::Debug for Tx<'_> {
 impl<'a> Tx<'a> {
     pub(super) fn sqlite(connection: &'a Connection, deadline: Instant) -> Self {
         let has_begun = !connection.is_autocommit();
-        Self { engine: Engine::Sqlite(connection), deadline, has_begun, saw_damage: false, others_wait: &|| false }
+        Self {
+            engine: Engine::Sqlite(connection),
+            deadline,
+            has_begun,
+            saw_damage: false,
+            saw_full_disk: false,
+            others_wait: &|| false,
+        }
     }
 
     /// The same, told whether others wait.
@@ -57,6 +65,10 @@ impl<'a> Tx<'a> {
 
     pub(super) fn saw_damage(&self) -> bool {
         self.saw_damage
+    }
+
+    pub(super) fn saw_full_disk(&self) -> bool {
+        self.saw_full_disk
     }
 
     /// Runs a statement that returns no rows, and tells how many rows it changed.
@@ -138,6 +150,7 @@ impl<'a> Tx<'a> {
         }
         let outcome = run(&self.engine);
         self.saw_damage |= matches!(outcome, Err(Error::Damaged));
+        self.saw_full_disk |= matches!(outcome, Err(Error::StorageFull));
         outcome
     }
 }

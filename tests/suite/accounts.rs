@@ -647,8 +647,13 @@ async fn all_that_is_wrong_with_a_registration_is_told_at_once() {
     );
     assert_eq!(
         told(&format!(r#"{{"email": [], "email": "x", "name": "{}", "password": "short"}}"#, "x".repeat(201))).await,
-        ["/email duplicate", "/email type", "/name too-long"]
+        ["/email duplicate", "/email type", "/name too-long", "/password too-short"]
     );
+    assert_eq!(
+        told(r#"{"email": "nobody", "password": "short", "nam": "x"}"#).await,
+        ["/nam unknown", "/email email", "/password too-short"]
+    );
+    assert_eq!(told(r#"{"email": "nobody", "password": 5}"#).await, ["/password type", "/email email"]);
 }
 
 #[tokio::test]

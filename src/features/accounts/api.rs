@@ -13,7 +13,7 @@ use super::model::{
     Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SetupState, SetupToken,
     SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
-use super::password::Passwords;
+use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
@@ -22,6 +22,7 @@ use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId}
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{Db, Tx};
 use crate::http::etag::{self, IfMatch};
+use crate::http::input::Sound;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
@@ -130,7 +131,8 @@ impl AccountsApi {
             return Err(Error::RegistrationClosed.into());
         }
 
-        let Registration { email, password, name } = body.read()?;
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let Registration { email, password, name } = sent;
         let newcomer = self.newcomer(&email, password, name, Role::User).await?;
         let tenant = TenantId::main();
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
@@ -336,7 +338,10 @@ impl AccountsApi {
     async fn create_user(&self, caller: Caller, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
 
-        let NewUser { email, password, name, role } = body.read()?;
+        let config = self.config.get();
+        // An admin's password has to be longer; who has not said which role yet is not told of that.
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let NewUser { email, password, name, role } = sent;
         let newcomer = self.newcomer(&email, password, name, role.unwrap_or(Role::User)).await?;
         let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
 
@@ -425,7 +430,7 @@ impl AccountsApi {
     ) -> Result<Newcomer, Error> {
         let mut faults = Vec::new();
         let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
-        let email = checked(normalize_email(email).map_err(|why| Fault::new("/email", "email", why)));
+        let email = checked(checked_email(email));
         let name = checked(checked_name(&name.unwrap_or_default()));
         let password = Secret::new(password);
         faults.extend(self.passwords.fault(password.clone(), role, &email, &name).await?);
@@ -528,6 +533,20 @@ fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
         store::delete_setup_links(tx)?;
     }
     Ok(())
+}
+
+/// What is wrong with someone's values, of a body that has other faults too.
+fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, role: Role) -> Vec<Fault> {
+    let email = sound.text("email").map(checked_email).transpose();
+    let name = sound.text("name").map(checked_name).transpose();
+    let known = |it: &Result<Option<String>, Fault>| it.as_ref().ok().cloned().flatten().unwrap_or_default();
+    let password =
+        sound.text("password").and_then(|it| password::fault(config, it, role, &known(&email), &known(&name)));
+    email.err().into_iter().chain(name.err()).chain(password).collect()
+}
+
+fn checked_email(email: &str) -> Result<String, Fault> {
+    normalize_email(email).map_err(|why| Fault::new("/email", "email", why))
 }
 
 fn checked_name(name: &str) -> Result<String, Fault> {
