@@ -80,6 +80,13 @@ pub fn route(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Route>
         .at("/", page(render(&start).page()?)))
 }
 
+/// How the page about a kind of problem begins: what happened, in a sentence or two.
+pub(super) fn beginning(kind: &Kind) -> String {
+    let page = text(ProblemPages::get(&format!("{}.md", kind.code)));
+    let mut paragraphs = page.split("\n\n").filter(|it| !it.starts_with('#'));
+    paragraphs.next().unwrap_or(kind.title).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn text(file: Option<rust_embed::EmbeddedFile>) -> String {
     file.map(|it| String::from_utf8_lossy(&it.data).into_owned()).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ mod password;
 mod refresh;
 mod store;
 mod sweep;
+mod terms;
 mod throttle;
 mod token;
 
@@ -29,4 +30,5 @@ pub use gate::{Gate, still_stands};
 pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, Role, SetupLink, User};
 pub use password::Passwords;
 pub use sweep::worker;
+pub use terms::{PROBLEMS_OF_CALLERS, TERMS};
 pub use token::Tokens;
