@@ -310,9 +310,8 @@ fn export(entry: &Entry) -> Value {
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
-    let disposition = json!({ "required": true, "schema": { "type": "string" } });
     let answer = json!({
-        "description": "The records, as they are read.", "headers": { "Content-Disposition": disposition },
+        "description": "The records, as they are read.", "headers": { "Content-Disposition": {} },
         "content": files(entry, "Record"),
     });
     let summary = format!("Export records of `{}`", entry.name());

@@ -115,6 +115,9 @@ impl Told {
                 if let Some(own) = answers.get_mut(&status.to_string()) {
                     // An answer that is no problem, under the same status: how the server is.
                     own["content"][MEDIA_TYPE] = failure["content"][MEDIA_TYPE].clone();
+                    for name in failure["headers"].as_object().into_iter().flat_map(Map::keys) {
+                        own["headers"][name] = optional(name);
+                    }
                 } else {
                     answers.insert(status.to_string(), refer("responses", &name));
                     shared.entry(name).or_insert(failure);
@@ -202,16 +205,31 @@ fn describe(status: u16, kinds: &[&'static Kind]) -> (String, Value) {
     let lines: Vec<_> = kinds.iter().map(|it| format!("- [`{0}`](/problems/{0}): {1}", it.code, it.title)).collect();
     let examples: Map<_, _> = kinds.iter().map(|it| (it.code.to_owned(), refer("examples", it.code))).collect();
     let content = json!({ "schema": refer("schemas", "Problem"), "examples": examples });
-    let mut failure = json!({ "description": lines.join("\n"), "content": { MEDIA_TYPE: content }, "headers": {} });
-    let header = match status {
-        401 => Some("WWW-Authenticate"),
-        429 | 503 | 507 => Some("Retry-After"),
-        _ => None,
-    };
-    for name in header.into_iter().chain(["X-Request-Id"]) {
-        failure["headers"][name] = refer("headers", name);
+    let mut failure = json!({ "description": lines.join("\n"), "content": { MEDIA_TYPE: content } });
+    match status {
+        401 => failure["headers"]["WWW-Authenticate"] = refer("headers", "WWW-Authenticate"),
+        429 | 503 | 507 => failure["headers"]["Retry-After"] = refer("headers", "Retry-After"),
+        _ => {}
+    }
+    match status {
+        _ if is_unread(status) => {}
+        // Some of these were read, and some were turned away at the door.
+        400 | 503 => failure["headers"]["X-Request-Id"] = optional("X-Request-Id"),
+        _ => failure["headers"]["X-Request-Id"] = refer("headers", "X-Request-Id"),
     }
     (names.join("_"), failure)
+}
+
+/// Whether the head of the request could not be read, so that the answer is about no request and has no id.
+fn is_unread(status: u16) -> bool {
+    [problem::TARGET_TOO_LONG.status, problem::HEAD_TOO_LARGE.status].contains(&status)
+}
+
+/// A header that not every answer of that status has.
+fn optional(name: &str) -> Value {
+    let mut header = headers()[name].take();
+    header["required"] = false.into();
+    header
 }
 
 /// `email-taken` as `EmailTaken`, which generated code can use as a name.
@@ -229,7 +247,8 @@ fn in_one_word(code: &str) -> String {
 fn example(kind: &'static Kind) -> Value {
     let mut shown = Document::example();
     if *kind != problem::INVALID {
-        shown = Problem::new(kind, pages::beginning(kind)).document(shown.instance);
+        let instance = if is_unread(kind.status) { String::new() } else { shown.instance };
+        shown = Problem::new(kind, pages::beginning(kind)).document(instance);
     }
     json!({ "summary": kind.title, "value": shown.to_json() })
 }
@@ -239,7 +258,9 @@ fn headers() -> Value {
     let header = |description: &str, schema: Value, required: bool| json!({ "description": description, "required": required, "schema": schema });
     let text = |example: &str| json!({ "type": "string", "example": example });
     let link = "</api/v1/admin/users?limit=30&page=2>; rel=\"next\"";
+    let file = "attachment; filename=\"posts.ndjson\"";
     json!({
+        "Content-Disposition": header("That it is a file, and what it is called.", text(file), true),
         "ETag": header("The version of the thing, for `If-Match`.", text("\"3\""), true),
         "Link": header("Other pages of the list (RFC 8288), if there are any.", text(link), false),
         "Location": header("The path of the new thing.", text("/api/v1/collections/posts"), true),
