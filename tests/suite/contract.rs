@@ -281,7 +281,7 @@ async fn all_terms_are_those_of_an_operation() {
 
 /// An example is tried out: its code must be one that really comes for such a mistake.
 #[tokio::test]
-async fn the_fault_of_the_example_is_one_that_comes() {
+async fn the_faults_of_the_examples_are_such_as_come() {
     let app = TestApp::new().await;
     let document = app.openapi().await;
 
@@ -290,6 +290,15 @@ async fn the_fault_of_the_example_is_one_that_comes() {
     let example = &document["components"]["examples"]["validation-failed"]["value"];
     assert_eq!((&reply.body["errors"], &reply.body["detail"]), (&example["errors"], &example["detail"]));
     assert_eq!(document["components"]["schemas"]["Problem"]["example"]["errors"], example["errors"]);
+
+    let field = serde_json::json!({ "name": "views", "type": "integer" });
+    let body = serde_json::json!({ "name": "posts", "fields": [field] });
+    app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+    let file = serde_json::json!([{ "views": "many" }]);
+    let report = app.operator(Method::POST, "/api/v1/collections/posts/records/import").json(&file).send().await;
+
+    let example = &document["components"]["schemas"]["ImportReport"]["example"];
+    assert_eq!(report.body["errors"][0]["errors"], example["errors"][0]["errors"]);
 }
 
 /// What the document promises is what comes.

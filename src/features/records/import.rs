@@ -52,7 +52,7 @@ pub struct ImportReport {
 
 impl Example for ImportReport {
     fn example() -> Self {
-        let errors = vec![Fault::new("/views", "type", "must be of type integer")];
+        let errors = vec![Fault::new("/views", "type", "must be a whole number")];
         Self { imported: 99_999, refused: 1, errors: vec![RefusedRecord { line: 43, errors }], stopped: None }
     }
 }
