@@ -109,7 +109,7 @@ impl App {
             exports: records::Running::default(),
         };
         let apis = (accounts.clone(), collections.clone(), records.clone());
-        let documents = Documents::new(&service(apis).spec())?;
+        let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         let stopping = CancellationToken::new();
         Ok(Self {

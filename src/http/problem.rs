@@ -123,7 +123,7 @@ pub struct Document {
 
 impl Example for Document {
     fn example() -> Self {
-        let fault = Fault::new("/email", "invalid", "must be an e-mail address, such as ada@example.com");
+        let fault = Fault::new("/email", "email", "must be an e-mail address, such as ada@example.com");
         Problem::invalid(vec![fault]).document("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80".to_owned())
     }
 }
@@ -198,7 +198,7 @@ impl Problem {
     }
 
     /// What the client reads, about the request with that id.
-    pub(super) fn document(self, request_id: String) -> Document {
+    pub(in crate::http) fn document(self, request_id: String) -> Document {
         Document {
             r#type: format!("/problems/{}", self.kind.code),
             title: self.kind.title.to_owned(),
@@ -327,6 +327,7 @@ impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         let content = || vec![MetaMediaType { content_type: MEDIA_TYPE, schema: Document::schema_ref() }];
         let range = |status_range: &str| MetaResponse {
+            // The document of the server says which failures these are: `http/openapi`.
             description: "The request failed; see `type`.",
             status: None,
             status_range: Some(status_range.to_owned()),

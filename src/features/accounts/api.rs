@@ -122,8 +122,8 @@ struct Judged {
 impl AccountsApi {
     /// Register
     ///
-    /// Makes an account with the role `user` and signs its owner in. Anyone may, unless the
-    /// server's operator has closed registration.
+    /// Makes an account with the role `user` and signs its owner in, unless the server's operator
+    /// has closed registration.
     #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
     async fn register(&self, body: Input<Registration>) -> Result<Created, Problem> {
         let config = self.config.get();
@@ -143,7 +143,7 @@ impl AccountsApi {
     /// Become an admin
     ///
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
-    /// makes it. Anyone who holds one may.
+    /// makes it.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
     async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
@@ -165,8 +165,7 @@ impl AccountsApi {
 
     /// Look at a setup link
     ///
-    /// Tells whether it still works, without using it up, and whether it makes the first admin. Anyone who holds one
-    /// may.
+    /// Tells whether it still works, without using it up, and whether it makes the first admin.
     #[oai(path = "/setup/check", method = "post", operation_id = "check_setup_link", tag = "Tag::Accounts")]
     async fn check_setup_link(
         &self,
@@ -189,8 +188,8 @@ impl AccountsApi {
 
     /// Sign in
     ///
-    /// Anyone may. After too many wrong guesses for an account or from an address, both right and
-    /// wrong ones are answered with 429 for a while.
+    /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
+    /// 429 for a while.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(&self, address: ClientAddress, body: Input<Credentials>) -> Result<Json<SignedIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
@@ -228,7 +227,7 @@ impl AccountsApi {
 
     /// Get fresh tokens
     ///
-    /// Anyone with a refresh token may. Each works once; within half a minute it gets the same
+    /// For a refresh token. Each works once; within half a minute it gets the same
     /// answer again, in case that was lost. After that, using it again ends the session, since one
     /// of the two who used it stole it.
     #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
@@ -253,7 +252,7 @@ impl AccountsApi {
 
     /// Sign out
     ///
-    /// Ends this session: its access tokens and its refresh token stop working at once. Anyone signed in may.
+    /// Ends this session: its access tokens and its refresh token stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
     async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
@@ -266,7 +265,7 @@ impl AccountsApi {
 
     /// Sign out everywhere
     ///
-    /// Ends all of the caller's sessions, on every device. Anyone signed in may.
+    /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
     async fn logout_all(&self, caller: Caller) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
@@ -278,8 +277,6 @@ impl AccountsApi {
     }
 
     /// Read one's own profile
-    ///
-    /// Anyone signed in may.
     #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
     async fn show_profile(&self, caller: Caller) -> Result<Profile, Problem> {
         let (user, _) = caller.user()?;
@@ -293,7 +290,7 @@ impl AccountsApi {
 
     /// Change one's own profile
     ///
-    /// Only what is sent is changed. With `If-Match`, only if nobody changed it since. Anyone signed in may.
+    /// Only what is sent is changed. With `If-Match`, only if nobody changed it since.
     #[oai(path = "/auth/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Accounts")]
     async fn update_profile(
         &self,
@@ -332,8 +329,6 @@ impl AccountsApi {
     }
 
     /// Make an account for someone
-    ///
-    /// Needs the permission `users:write`.
     #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
     async fn create_user(&self, caller: Caller, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
@@ -360,7 +355,7 @@ impl AccountsApi {
 
     /// List accounts
     ///
-    /// The oldest first. Needs the permission `users:read`.
+    /// The oldest first.
     #[oai(path = "/admin/users", method = "get", operation_id = "list_users", tag = "Tag::Users")]
     async fn list_users(
         &self,
@@ -405,8 +400,7 @@ impl AccountsApi {
 
     /// Make a setup link
     ///
-    /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set
-    /// another time. Needs the permission `users:admin`.
+    /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set another time.
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
     async fn create_setup_link(&self, caller: Caller) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;

@@ -19,6 +19,7 @@ mod names;
 mod plan;
 mod rule;
 mod store;
+mod terms;
 mod value;
 
 pub use api::CollectionsApi;
@@ -28,4 +29,5 @@ pub use error::{Error, PROBLEMS};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};
 pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use rule::fault as expression_fault;
+pub use terms::TERMS;
 pub use value::{Judge, Stored, Unfit};

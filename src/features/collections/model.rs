@@ -168,7 +168,7 @@ pub struct NewCollection {
 
 /// What an admin sends to change a collection. What is absent stays.
 #[derive(Clone, Debug, Object)]
-#[oai(example, deny_unknown_fields)]
+#[oai(example, deny_unknown_fields, skip_serializing_if_is_none)]
 pub struct CollectionPatch {
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,

@@ -77,7 +77,7 @@ impl RecordsApi {
     ///
     /// Those that the rule `list` lets the caller see. Beside `filter`, a condition on one field is written
     /// `where[field]=value` or `where[field][operator]=value`, with `eq`, `ne`, `gt`, `gte`, `lt`, `lte`, `in`,
-    /// `contains`, `icontains`, `startsWith` or `isNull`. Anyone whom the rule lets may.
+    /// `contains`, `icontains`, `startsWith` or `isNull`.
     #[oai(
         path = "/collections/:collection/records",
         method = "get",
@@ -129,7 +129,6 @@ impl RecordsApi {
     /// Make a record
     ///
     /// Fields that are absent get their default. The rule `create` is judged on the record as it would be.
-    /// Anyone whom the rule lets may.
     #[oai(
         path = "/collections/:collection/records",
         method = "post",
@@ -158,7 +157,7 @@ impl RecordsApi {
 
     /// Read a record
     ///
-    /// Anyone whom the rule `view` lets may; for everyone else it is not there.
+    /// For whomever the rule `view` does not let see it, it is not there.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "get",
@@ -195,7 +194,7 @@ impl RecordsApi {
     ///
     /// A JSON Merge Patch (RFC 7396): what is absent stays. `{"views": {"$increment": 1}}`,
     /// `{"tags": {"$add": ["a"]}}` and `{"tags": {"$remove": ["a"]}}` are done to what is there, whoever changed it
-    /// last. The rule `update` is judged on the record as it was. Anyone whom the rule lets may.
+    /// last. The rule `update` is judged on the record as it was.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "patch",
@@ -221,7 +220,6 @@ impl RecordsApi {
     /// Replace a record
     ///
     /// Fields that are absent get their default. The rule `update` is judged on the record as it was.
-    /// Anyone whom the rule lets may.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "put",
@@ -247,7 +245,6 @@ impl RecordsApi {
     /// Delete a record
     ///
     /// With what refers to it, where relations say so. The rule `delete` is judged on the record as it was.
-    /// Anyone whom the rule lets may.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "delete",
@@ -280,7 +277,7 @@ impl RecordsApi {
     /// NDJSON (`application/x-ndjson`), a JSON array (`application/json`) or CSV with a first row of names
     /// (`text/csv`), of any length. Each record is judged alone: those that do not fit are refused with their line
     /// and their faults, and all others are imported. `id`, `createdAt` and `updatedAt` may be given. Rules are not
-    /// asked. Needs the permission `records:admin`.
+    /// asked.
     #[oai(
         path = "/collections/:collection/records/import",
         method = "post",
@@ -316,8 +313,8 @@ impl RecordsApi {
     /// Export records
     ///
     /// All that `filter` and `where[…]` select of those that the rule `list` lets the caller see, in the order of
-    /// their ids, as NDJSON, a JSON array or CSV. The file is read while it is sent, so records that change
-    /// meanwhile may be in it as they were or as they are. Anyone whom the rule lets may.
+    /// their ids, as NDJSON, a JSON array or CSV. The file is read while it is sent, so records that change meanwhile
+    /// may be in it as they were or as they are.
     #[oai(
         path = "/collections/:collection/records/export",
         method = "get",

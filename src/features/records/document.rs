@@ -1,9 +1,12 @@
 //! The collections in the words of OpenAPI: paths and schemas of their own for each, so that Swagger UI and
-//! generated clients know people's own types. Hidden fields are not in it: anyone may read the document.
+//! generated clients know people's own types. What headers hold is said where the document is put together. Hidden fields are not in it: anyone may read the document.
 use serde_json::{Map, Value, json};
 
+use super::terms::TERMS;
 use crate::expr::OPERATORS;
+use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::collections::{Catalogue, Entry, Field, FieldType, Rule};
+use crate::http::openapi::Who;
 
 /// Paths and schemas of all collections, in the words of OpenAPI 3.0.
 pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
@@ -235,7 +238,7 @@ fn list(entry: &Entry) -> Value {
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
-    let answer = json!({ "description": "A page of records.", "headers": { "Link": { "description": "Other pages (RFC 8288).", "schema": { "type": "string" } } }, "content": content(&format!("RecordList_{name}")) });
+    let answer = json!({ "description": "A page of records.", "headers": { "Link": {} }, "content": content(&format!("RecordList_{name}")) });
     operation(
         entry,
         "list",
@@ -249,8 +252,7 @@ fn list(entry: &Entry) -> Value {
 
 fn create(entry: &Entry) -> Value {
     let name = entry.name();
-    let location = json!({ "description": "The path of the record.", "schema": { "type": "string" } });
-    let answer = json!({ "description": "The record was made.", "headers": { "ETag": tag(), "Location": location }, "content": content(&format!("Record_{name}")) });
+    let answer = json!({ "description": "The record was made.", "headers": { "ETag": {}, "Location": {} }, "content": content(&format!("Record_{name}")) });
     let body = body(&format!("NewRecord_{name}"));
     operation(
         entry,
@@ -328,9 +330,8 @@ fn export(entry: &Entry) -> Value {
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
-    let disposition = json!({ "required": true, "schema": { "type": "string" } });
     let answer = json!({
-        "description": "The records, as they are read.", "headers": { "Content-Disposition": disposition },
+        "description": "The records, as they are read.", "headers": { "Content-Disposition": {} },
         "content": files(entry, "Record"),
     });
     let summary = format!("Export records of `{}`", entry.name());
@@ -348,31 +349,22 @@ fn operation(
 ) -> Value {
     let name = entry.name();
     let plural = if ["list", "import", "export"].contains(&verb) { "s" } else { "" };
-    let who = match rule {
-        Rule::Admins => "Needs the permission `records:admin`.",
-        Rule::Anyone => "Anyone may.",
-        Rule::When(_) => "Anyone whom the collection's rule lets may.",
-    };
-    let failure = json!({
-        "description": "The request failed; see `type`.",
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-    });
-    let mut responses = answers.clone();
-    responses["4XX"] = failure.clone();
-    responses["5XX"] = failure;
-    let security = match rule {
-        Rule::Admins => json!([{ "bearer": [] }]),
-        Rule::Anyone | Rule::When(_) => json!([{}, { "bearer": [] }]),
-    };
     let mut operation = json!({
         "operationId": format!("{verb}_{name}_record{plural}"),
         "tags": [name],
         "summary": summary,
-        "description": who,
         "parameters": parameters,
-        "responses": responses,
-        "security": security,
+        "responses": answers,
     });
+    let of_any = format!("{verb}_record{plural}");
+    if let Some(terms) = TERMS.iter().find(|it| it.operation == of_any) {
+        let who = match (rule, terms.who) {
+            (Rule::Admins, _) => Who::Holders(RECORDS_ADMIN),
+            (Rule::Anyone, Who::Ruled(permission, _)) => Who::Visitors(permission),
+            (Rule::Anyone | Rule::When(_), who) => who,
+        };
+        terms.add_as(who, &mut operation);
+    }
     if let Some(body) = body {
         operation["requestBody"] = body;
     }
@@ -471,12 +463,8 @@ fn if_match() -> Value {
     json!({ "name": "If-Match", "in": "header", "required": false, "description": description, "schema": { "type": "string" } })
 }
 
-fn tag() -> Value {
-    json!({ "description": "The version of the record.", "schema": { "type": "string" } })
-}
-
 fn record(entry: &Entry, description: &str) -> Value {
-    json!({ "description": description, "headers": { "ETag": tag() }, "content": content(&format!("Record_{}", entry.name())) })
+    json!({ "description": description, "headers": { "ETag": {} }, "content": content(&format!("Record_{}", entry.name())) })
 }
 
 fn body(schema: &str) -> Value {

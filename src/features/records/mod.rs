@@ -27,9 +27,11 @@ mod sort;
 mod split;
 mod statement;
 mod store;
+mod terms;
 mod write;
 
 pub use api::RecordsApi;
 pub use document::describe;
 pub use error::{Error, PROBLEMS};
 pub use running::Running;
+pub use terms::TERMS;
