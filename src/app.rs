@@ -110,7 +110,7 @@ impl App {
         };
         let writing = WritingApi { records: records.clone() };
         let apis = (accounts.clone(), collections.clone(), records.clone(), writing);
-        let documents = Documents::new(&service(apis).spec())?;
+        let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         let stopping = CancellationToken::new();
         Ok(Self {

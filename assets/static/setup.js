@@ -32,7 +32,7 @@ function done(email) {
   history.replaceState(null, '', location.pathname);
   find('open').remove();
   find('whose').textContent = email;
-  const body = quoted(JSON.stringify({ email, password: '…' }, null, 1).replaceAll('\n', ''));
+  const body = quoted(`{"email": ${JSON.stringify(email)}, "password": "…"}`);
   find('sign-in').textContent =
     `curl ${location.origin}/api/v1/auth/login -H 'content-type: application/json' \\\n  -d ${body}`;
   show('done');

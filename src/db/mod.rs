@@ -7,8 +7,10 @@
 mod error;
 mod folder;
 pub mod dialect;
+pub mod join_tables;
 pub mod migrate;
 pub mod record_tables;
+mod reserve;
 mod sqlite;
 mod tenants;
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub struct Tx<'a> {
     has_begun: bool,
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
+    saw_full_disk: bool,
     /// What the writer lends to it; a reader lends nothing.
     lent: Option<&'a dyn Lent>,
 }
@@ -57,7 +58,14 @@ impl fmt::Debug for Tx<'_> {
 impl<'a> Tx<'a> {
     pub(super) fn sqlite(connection: &'a Connection, deadline: Instant) -> Self {
         let has_begun = !connection.is_autocommit();
-        Self { engine: Engine::Sqlite(connection), deadline, has_begun, saw_damage: false, lent: None }
+        Self {
+            engine: Engine::Sqlite(connection),
+            deadline,
+            has_begun,
+            saw_damage: false,
+            saw_full_disk: false,
+            lent: None,
+        }
     }
 
     /// The same, in the hands of the writer.
@@ -90,6 +98,10 @@ impl<'a> Tx<'a> {
 
     pub(super) fn saw_damage(&self) -> bool {
         self.saw_damage
+    }
+
+    pub(super) fn saw_full_disk(&self) -> bool {
+        self.saw_full_disk
     }
 
     /// Runs a statement that returns no rows, and tells how many rows it changed.
@@ -171,6 +183,7 @@ impl<'a> Tx<'a> {
         }
         let outcome = run(&self.engine);
         self.saw_damage |= matches!(outcome, Err(Error::Damaged));
+        self.saw_full_disk |= matches!(outcome, Err(Error::StorageFull));
         outcome
     }
 }

@@ -53,6 +53,7 @@ pub const HEAD_TOO_LARGE: Kind =
     Kind { status: 431, code: "head-too-large", title: "The head of the request is too large" };
 pub const INTERNAL: Kind = Kind { status: 500, code: "internal", title: "Something went wrong on our side" };
 pub const BUSY: Kind = Kind { status: 503, code: "busy", title: "The server is busy" };
+pub const GIVEN_UP: Kind = Kind { status: 503, code: "given-up", title: "The request took too long to answer" };
 pub const BUDGET_SPENT: Kind = Kind { status: 503, code: "budget-spent", title: "The query took too long" };
 pub const STORAGE_DAMAGED: Kind =
     Kind { status: 503, code: "storage-damaged", title: "The data needs an operator's attention" };
@@ -76,6 +77,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &HEAD_TOO_LARGE,
     &INTERNAL,
     &BUSY,
+    &GIVEN_UP,
     &BUDGET_SPENT,
     &STORAGE_DAMAGED,
     &STOPPING,
@@ -123,7 +125,7 @@ pub struct Document {
 
 impl Example for Document {
     fn example() -> Self {
-        let fault = Fault::new("/email", "invalid", "must be an e-mail address, such as ada@example.com");
+        let fault = Fault::new("/email", "email", "must be an e-mail address, such as ada@example.com");
         Problem::invalid(vec![fault]).document("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80".to_owned())
     }
 }
@@ -216,7 +218,7 @@ impl Problem {
     }
 
     /// What the client reads, about the request with that id.
-    pub(super) fn document(self, request_id: String) -> Document {
+    pub(in crate::http) fn document(self, request_id: String) -> Document {
         Document {
             r#type: format!("/problems/{}", self.kind.code),
             title: self.kind.title.to_owned(),
@@ -345,6 +347,7 @@ impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         let content = || vec![MetaMediaType { content_type: MEDIA_TYPE, schema: Document::schema_ref() }];
         let range = |status_range: &str| MetaResponse {
+            // The document of the server says which failures these are: `http/openapi`.
             description: "The request failed; see `type`.",
             status: None,
             status_range: Some(status_range.to_owned()),

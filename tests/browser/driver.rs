@@ -70,6 +70,28 @@ impl Browser {
         element
     }
 
+    /// What an element shows once it shows something.
+    pub async fn shown(&self, selector: &str) -> String {
+        let element = format!("document.querySelector({})", json!(selector));
+        self.wait_until(&format!("{element}?.checkVisibility() && {element}.innerText")).await;
+        self.find(selector).await.text().await.expect("its text")
+    }
+
+    /// The value of an expression in the page.
+    pub async fn ask(&self, expression: &str) -> Value {
+        self.client.execute(&format!("return {expression}"), vec![]).await.expect("asked")
+    }
+
+    /// Waits until an expression in the page is true.
+    pub async fn wait_until(&self, expression: &str) {
+        let mut tries = 0;
+        while self.ask(&format!("!!({expression})")).await != true {
+            tries += 1;
+            assert!(tries < 400, "it never came true: {expression}");
+            tokio::time::sleep(PATIENCE / 400).await;
+        }
+    }
+
     /// The address of every request that the page made.
     pub async fn requests(&self) -> Vec<String> {
         let entries = self.log("performance").await;

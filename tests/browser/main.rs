@@ -5,10 +5,8 @@ mod driver;
 #[path = "../server.rs"]
 mod server;
 
-use std::time::Duration;
-
 use driver::Browser;
-use fantoccini::Locator;
+use serde_json::Value;
 use server::{Server, steading};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -30,7 +28,7 @@ async fn swagger_ui_opens_signs_in_and_sends_a_request_and_nothing_leaves_the_ma
     body.send_keys(&format!("{{\"email\": \"ada@example.com\", \"password\": \"{PASSWORD}\"}}")).await.expect("typed");
     browser.find("#operations-Accounts-login .execute").await.click().await.expect("sent");
     let answer = browser.find("#operations-Accounts-login .live-responses-table .response .highlight-code code").await;
-    let answer: serde_json::Value = serde_json::from_str(&answer.text().await.expect("an answer")).expect("JSON");
+    let answer: Value = serde_json::from_str(&answer.text().await.expect("an answer")).expect("JSON");
     let token = answer["accessToken"].as_str().expect("a token");
 
     browser.find(".btn.authorize").await.click().await.expect("opened the dialog");
@@ -53,31 +51,126 @@ async fn swagger_ui_opens_signs_in_and_sends_a_request_and_nothing_leaves_the_ma
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
+/// Whoever looks for a call knows a word of it, and not how its chapter is written.
 #[tokio::test]
-async fn a_setup_link_leads_to_an_admin() {
+async fn swagger_ui_says_how_to_sign_in_leads_back_and_finds_calls_by_their_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let browser = Browser::start().await;
+
+    browser.client.goto(&format!("{}/api-docs", server.url)).await.expect("opened");
+    let words = browser.find(".info .description").await.text().await.expect("words");
+    assert!(words.contains("Authorize") && words.contains("POST /api/v1/auth/login"), "{words}");
+    browser.find("header a[href='/docs']").await;
+    let field = browser.find(".operation-filter-input").await;
+    let hint = field.attr("placeholder").await.expect("asked").unwrap_or_default();
+    assert!(hint.starts_with("Find a call"), "{hint}");
+    browser.find("#operations-Accounts-register").await;
+    field.send_keys("SIGN out every").await.expect("typed");
+    // With its second name.
+    browser.wait_until("document.querySelectorAll('.opblock').length === 2").await;
+
+    browser.find("#operations-Accounts-logout_all").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+fn setup_link(said: &str) -> &str {
+    said.split_whitespace().find(|it| it.contains("/setup#token=")).expect("a link")
+}
+
+#[tokio::test]
+async fn a_setup_link_leads_to_an_admin_and_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]);
     let browser = Browser::start().await;
     let page = &browser.client;
 
-    let link = server.greeting.split_whitespace().find(|it| it.contains("/setup#token=")).expect("a link");
-    page.goto(link).await.expect("opened");
-    browser.find("#email").await.send_keys("ada@example.com").await.expect("typed");
+    page.goto(setup_link(&server.greeting)).await.expect("opened");
+    assert_eq!(browser.shown("#open h1").await, "Become the first admin");
+    browser.find("#email").await.send_keys("o'ada@example.com").await.expect("typed");
     browser.find("#password").await.send_keys("lovelace").await.expect("typed");
-    let is_held_back: bool = serde_json::from_value(
-        page.execute("return !document.getElementById('setup').checkValidity()", vec![]).await.expect("asked"),
-    )
-    .expect("a boolean");
-    assert!(is_held_back, "the page knows that 8 characters are too few for an admin");
-    browser.find("#password").await.send_keys(" and fifteen more").await.expect("typed");
-    browser.find("button").await.click().await.expect("sent");
+    let is_held_back = browser.ask("!document.getElementById('setup').checkValidity()").await;
+    assert_eq!(is_held_back, true, "the page knows that 8 characters are too few for an admin");
+    browser.find("#password").await.send_keys("lovelacelovelace").await.expect("typed");
+    browser.find("#setup button").await.click().await.expect("sent");
+    browser.wait_until("document.getElementById('outcome').textContent").await;
+    let refusal = browser.shown("#outcome").await;
+    assert!(refusal.starts_with("The password must be harder to guess."), "{refusal}");
+    browser.find("#password").await.clear().await.expect("emptied");
+    browser.find("#password").await.send_keys("some words and fifteen more").await.expect("typed");
+    browser.find("#setup button").await.click().await.expect("sent");
 
-    let done = page.wait().at_most(Duration::from_secs(20)).for_element(Locator::Css("#outcome.right")).await;
-    let text = done.expect("an outcome").text().await.expect("its text");
-    assert!(text.contains("ada@example.com is an admin"), "{text}");
+    assert_eq!(browser.shown("#done h1").await, "You are an admin");
+    assert_eq!(browser.ask("document.getElementById('setup')").await, Value::Null, "the form is gone");
+    let words = browser.shown("main").await;
+    assert!(words.contains("o'ada@example.com") && !words.contains('`'), "{words}");
+    browser.find("#done a[href^='/api-docs']").await;
+    browser.find("#done a[href='/docs']").await;
+    let command = browser.shown("#sign-in").await;
+    let answer = shell(&command.replace('…', "some words and fifteen more"));
+    assert!(answer.contains("\"accessToken\""), "what the page says to type does not work: {command}: {answer}");
     let address = page.current_url().await.expect("an address");
     assert_eq!(address.fragment(), None, "the secret is out of the address, and so out of the history");
+    // Chromium itself notes each refusal.
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|it| it.contains("422")), "{complaints:?}");
+}
+
+/// Before anything is typed.
+#[tokio::test]
+async fn a_setup_link_that_does_not_work_says_so_and_how_to_get_one_that_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let used = setup_link(&server.greeting).to_owned();
+    steading(folder.path(), &["admin", "create", "--email", "ada@example.com", "--password", PASSWORD]);
+    let browser = Browser::start().await;
+
+    for (address, heading) in [
+        (used.as_str(), "This setup link does not work"),
+        (&format!("{}/setup/#token={}", server.url, "x".repeat(300)), "This setup link does not work"),
+        (&format!("{}/setup", server.url), "Open the whole setup link"),
+    ] {
+        browser.client.goto("about:blank").await.expect("left");
+        browser.client.goto(address).await.expect("opened");
+        assert_eq!(browser.shown("main > section:not([hidden]) h1").await, heading, "{address}");
+        let words = browser.shown("main").await;
+        assert!(words.contains("steading admin link") && !words.contains('`'), "{words}");
+        assert_eq!(browser.ask("document.getElementById('open').hidden").await, true, "{address}");
+    }
+
+    let said = steading(folder.path(), &["admin", "link"]);
+    browser.client.goto("about:blank").await.expect("left");
+    // The server's own port is not known to its settings here.
+    let secret = setup_link(&said).split_once('#').expect("a secret").1;
+    browser.client.goto(&format!("{}/setup#{secret}", server.url)).await.expect("opened");
+    assert_eq!(browser.shown("#open h1").await, "Become another admin");
+}
+
+#[tokio::test]
+async fn guides_have_code_to_copy_places_to_link_to_and_a_way_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let browser = Browser::start().await;
+
+    browser.client.goto(&format!("{}/docs/start", server.url)).await.expect("opened");
+    let is_whole = "document.querySelectorAll('pre').length === document.querySelectorAll('pre button').length";
+    browser.wait_until(is_whole).await;
+    browser.find("pre button").await.click().await.expect("clicked");
+    browser.wait_until("['Copied', 'Marked'].includes(document.querySelector('pre button').textContent)").await;
+    assert_eq!(browser.ask("document.querySelector('pre code').textContent.trim()").await, "steading serve");
+    browser.find("h2 .anchor").await.click().await.expect("clicked");
+    assert_eq!(browser.client.current_url().await.expect("an address").fragment(), Some("the-server"));
+    browser.find(".contents a[href='#people']").await;
+    browser.find(".neighbours a[rel=next]").await.click().await.expect("clicked");
+
+    assert_eq!(browser.shown("h1").await, "Collections");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+/// Runs a command as it was copied from a page.
+fn shell(command: &str) -> String {
+    let ran = std::process::Command::new("sh").args(["-c", command]).output().expect("run");
+    format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
 }
 
 /// Nothing is wider than a phone, and nothing needs a mouse.
@@ -87,11 +180,26 @@ async fn pages_fit_a_phone() {
     let server = Server::start(folder.path(), &[]);
     let browser = Browser::start().await;
     browser.client.set_window_size(390, 800).await.expect("a phone");
-    for path in ["/", "/docs", "/docs/configuration", "/problems", "/problems/busy", "/setup"] {
+    for path in [
+        "/",
+        "/docs",
+        "/docs/start",
+        "/docs/rules",
+        "/docs/records",
+        "/docs/configuration",
+        "/problems",
+        "/problems/busy",
+        "/setup",
+        "/nothing",
+        "/api-docs",
+    ] {
         browser.client.goto(&format!("{}{path}", server.url)).await.expect("opened");
-        let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        let surplus = browser.client.execute(script, vec![]).await.expect("measured");
-        assert_eq!(surplus, 0, "{path} is too wide");
+        if path == "/api-docs" {
+            browser.find(".operation-filter-input").await;
+        }
+        let surplus = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.ask(surplus).await, 0, "{path} is too wide");
     }
-    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|it| it.contains("/nothing")), "{complaints:?}");
 }

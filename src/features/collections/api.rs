@@ -73,9 +73,8 @@ enum Gone {
 impl CollectionsApi {
     /// Make a collection
     ///
-    /// Its paths are there at once, and in this document. With `dryRun=true` nothing is done, and the answer
-    /// (200) says what would be.
-    /// Needs the permission `collections:write`.
+    /// Its paths are there at once, and in this document. With `dryRun=true` nothing is done, and the answer (200)
+    /// says what would be.
     #[oai(path = "/collections", method = "post", operation_id = "create_collection", tag = "Tag::Collections")]
     async fn create(
         &self,
@@ -116,7 +115,7 @@ impl CollectionsApi {
 
     /// List collections
     ///
-    /// All of them, by name. Needs the permission `collections:read`.
+    /// All of them, by name.
     #[oai(path = "/collections", method = "get", operation_id = "list_collections", tag = "Tag::Collections")]
     async fn list(&self, caller: Caller, _query: NoQuery) -> Result<Json<CollectionList>, Problem> {
         caller.must(COLLECTIONS_READ)?;
@@ -128,7 +127,7 @@ impl CollectionsApi {
 
     /// Read a collection
     ///
-    /// Its fields, indexes and rules. Needs the permission `collections:read`.
+    /// Its fields, indexes and rules.
     #[oai(path = "/collections/:name", method = "get", operation_id = "show_collection", tag = "Tag::Collections")]
     async fn show(&self, caller: Caller, _query: NoQuery, name: Path<String>) -> Result<Shown, Problem> {
         caller.must(COLLECTIONS_READ)?;
@@ -143,7 +142,6 @@ impl CollectionsApi {
     ///
     /// What is absent stays. `fields` and `indexes` are sent whole; a field with `renamedFrom` keeps the values of
     /// the one that it names. Records are kept, and a change that they do not fit is refused.
-    /// Needs the permission `collections:write`.
     #[oai(path = "/collections/:name", method = "patch", operation_id = "update_collection", tag = "Tag::Collections")]
     async fn update(
         &self,
@@ -170,7 +168,6 @@ impl CollectionsApi {
     ///
     /// Each step in words, and whether values are lost by it. Nothing is changed; whether the records fit is only
     /// found out by doing it.
-    /// Needs the permission `collections:write`.
     #[oai(
         path = "/collections/:name/preview",
         method = "post",
@@ -198,7 +195,6 @@ impl CollectionsApi {
     ///
     /// With all its records. Refused as long as fields of other collections refer to it. With `dryRun=true` nothing
     /// is done, and the answer (200) says what would be.
-    /// Needs the permission `collections:write`.
     #[oai(path = "/collections/:name", method = "delete", operation_id = "delete_collection", tag = "Tag::Collections")]
     async fn delete(
         &self,

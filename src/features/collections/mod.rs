@@ -19,13 +19,15 @@ mod names;
 mod plan;
 mod rule;
 mod store;
+mod terms;
 mod value;
 
 pub use api::CollectionsApi;
-pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, IsOutdated, Rule, target_table};
+pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
 pub use check::USERS;
 pub use error::{Error, PROBLEMS};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};
 pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use rule::fault as expression_fault;
+pub use terms::TERMS;
 pub use value::{Judge, Stored, Unfit};

@@ -101,7 +101,7 @@ impl RecordsApi {
     ///
     /// Those that the rule `list` lets the caller see. Beside `filter`, a condition on one field is written
     /// `where[field]=value` or `where[field][operator]=value`, with `eq`, `ne`, `gt`, `gte`, `lt`, `lte`, `in`,
-    /// `contains`, `icontains`, `startsWith` or `isNull`. Anyone whom the rule lets may.
+    /// `contains`, `icontains`, `startsWith` or `isNull`.
     #[oai(
         path = "/collections/:collection/records",
         method = "get",
@@ -153,7 +153,6 @@ impl RecordsApi {
     /// Make a record
     ///
     /// Fields that are absent get their default. The rule `create` is judged on the record as it would be.
-    /// Anyone whom the rule lets may.
     #[oai(
         path = "/collections/:collection/records",
         method = "post",
@@ -182,7 +181,7 @@ impl RecordsApi {
 
     /// Read a record
     ///
-    /// Anyone whom the rule `view` lets may; for everyone else it is not there.
+    /// For whomever the rule `view` does not let see it, it is not there.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "get",
@@ -219,7 +218,7 @@ impl RecordsApi {
     ///
     /// A JSON Merge Patch (RFC 7396): what is absent stays. `{"views": {"$increment": 1}}`,
     /// `{"tags": {"$add": ["a"]}}` and `{"tags": {"$remove": ["a"]}}` are done to what is there, whoever changed it
-    /// last. The rule `update` is judged on the record as it was. Anyone whom the rule lets may.
+    /// last. The rule `update` is judged on the record as it was.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "patch",
@@ -245,7 +244,6 @@ impl RecordsApi {
     /// Replace a record
     ///
     /// Fields that are absent get their default. The rule `update` is judged on the record as it was.
-    /// Anyone whom the rule lets may.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "put",
@@ -271,7 +269,6 @@ impl RecordsApi {
     /// Delete a record
     ///
     /// With what refers to it, where relations say so. The rule `delete` is judged on the record as it was.
-    /// Anyone whom the rule lets may.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "delete",
@@ -303,7 +300,7 @@ impl RecordsApi {
     ///
     /// Finds the record by a value that no two records share, `by=slug`, or by those of a unique index, `by=shop,number`:
     /// they are in the body. If it is there it is replaced, and the rule `update` is asked; otherwise it is made, and the
-    /// rule `create` is asked. Anyone whom the rules let may.
+    /// rule `create` is asked.
     #[oai(path = "/collections/:collection/records", method = "put", operation_id = "put_record", tag = "Tag::Records")]
     #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
     async fn put(
@@ -338,7 +335,7 @@ impl RecordsApi {
     /// With `filter` or `where[…]` all records are changed that it selects of those that the rule `list` shows the
     /// caller and the rule `update` lets them change, in batches that others can come between; the answer says how
     /// many. With `by` the one record that has a unique value of the body is changed, or made if it is not there. The
-    /// body is a change as for one record. Anyone whom the rules let may.
+    /// body is a change as for one record.
     #[oai(
         path = "/collections/:collection/records",
         method = "patch",
@@ -393,12 +390,11 @@ impl RecordsApi {
     /// Delete many records
     ///
     /// All that `filter` or `where[…]` selects of those that the rule `list` shows the caller and the rule `delete`
-    /// lets them delete, in batches that others can come between; the answer says how many. Anyone whom the rules let
-    /// may.
+    /// lets them delete, in batches that others can come between; the answer says how many.
     #[oai(
         path = "/collections/:collection/records",
         method = "delete",
-        operation_id = "delete_records",
+        operation_id = "delete_many_records",
         tag = "Tag::Records"
     )]
     #[expect(clippy::too_many_arguments, reason = "each stands in the document; the query is read as a whole")]
@@ -432,7 +428,7 @@ impl RecordsApi {
     /// NDJSON (`application/x-ndjson`), a JSON array (`application/json`) or CSV with a first row of names
     /// (`text/csv`), of any length. Each record is judged alone: those that do not fit are refused with their line
     /// and their faults, and all others are imported. `id`, `createdAt` and `updatedAt` may be given. Rules are not
-    /// asked. Needs the permission `records:admin`.
+    /// asked.
     #[oai(
         path = "/collections/:collection/records/import",
         method = "post",
@@ -468,8 +464,8 @@ impl RecordsApi {
     /// Export records
     ///
     /// All that `filter` and `where[…]` select of those that the rule `list` lets the caller see, in the order of
-    /// their ids, as NDJSON, a JSON array or CSV. The file is read while it is sent, so records that change
-    /// meanwhile may be in it as they were or as they are. Anyone whom the rule lets may.
+    /// their ids, as NDJSON, a JSON array or CSV. The file is read while it is sent, so records that change meanwhile
+    /// may be in it as they were or as they are.
     #[oai(
         path = "/collections/:collection/records/export",
         method = "get",

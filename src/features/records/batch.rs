@@ -22,7 +22,7 @@ use super::write::dangling;
 use crate::base::Timestamp;
 use crate::db::Tx;
 use crate::features::accounts::{RECORDS_READ, RECORDS_WRITE};
-use crate::features::collections::{Catalogue, Entry, FieldType, IsOutdated, Stored};
+use crate::features::collections::{Catalogue, Entry, FieldType, IsOutdated};
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Caller, Fault, Problem};
 
@@ -543,6 +543,6 @@ fn reference(value: &Value) -> Option<&str> {
 /// Which of its relations refers to nothing.
 fn explained(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, ids: &HashMap<&str, String>) -> Result<Error, Error> {
     let entry = known.find(&step.collection).ok_or(Error::NotFound)?;
-    let values: Vec<(usize, Stored)> = deed::set(sent(step, entry, step.method.meant(), ids)?);
+    let values = deed::named(&sent(step, entry, step.method.meant(), ids)?);
     dangling(tx, entry, &values)
 }

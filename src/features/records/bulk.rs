@@ -12,7 +12,7 @@ use poem_openapi::types::Example;
 use super::access::{Asker, Judge};
 use super::api::RecordsApi;
 use super::body::{self, Meant, Sent};
-use super::deed::{Changing, Removing, set};
+use super::deed::{Changing, Removing, named, set};
 use super::error::{Error, TOO_MANY_MATCH};
 use super::query::Asked;
 use super::statement::Statement;
@@ -268,7 +268,7 @@ fn batch(
             Err(Error::NotFound | Error::RuleDenied { .. }) => {}
             // What is sent is the same for all.
             Err(Error::RefersToNothing) => {
-                return Err(dangling(tx, entry, &sent.map(|it| set(Sent::clone(it))).unwrap_or_default())?);
+                return Err(dangling(tx, entry, &sent.map(|it| named(it)).unwrap_or_default())?);
             }
             Err(
                 error @ (Error::ValueTaken { .. }

@@ -21,8 +21,10 @@ use crate::http::etag::IfMatch;
 /// A record that is to be made.
 pub(super) struct Making {
     entry: Arc<Entry>,
+    id: String,
     judged: Option<Statement>,
     insertion: Statement,
+    lists: Vec<(String, String)>,
     answer: Answer,
 }
 
@@ -31,8 +33,9 @@ impl Making {
         let answer = Answer::new(judge, entry, id);
         let rule = judge.rule_about(entry, &entry.rules.create, &values);
         let judged = rule.map(|it| store::would_be(entry, id, now, &values, it));
+        let lists = store::lists(entry, &values);
         let insertion = store::insertion(entry, id, now, values, &answer.returned);
-        Self { entry: Arc::clone(entry), judged, insertion, answer }
+        Self { entry: Arc::clone(entry), id: id.to_owned(), judged, insertion, lists, answer }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
@@ -41,6 +44,7 @@ impl Making {
             tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied { rule: "create" })?;
         }
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
+        store::write_lists(tx, &self.id, &self.lists, true)?;
         self.answer.about(tx, made)
     }
 }
@@ -86,6 +90,7 @@ impl Changing {
             }
         }
         let values = values?;
+        let lists = store::lists(entry, &values);
         let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
         let update = store::change(entry, id, self.now, values, rule, &self.answer.returned);
         match store::write(tx, entry, &update, &self.answer.returned)? {
@@ -93,6 +98,7 @@ impl Changing {
                 if is_large {
                     store::must_not_be_too_large(tx, entry, id)?;
                 }
+                store::write_lists(tx, id, &lists, false)?;
                 self.answer.about(tx, changed)
             }
             None => Err(refusal(tx, &self.judge, entry, id, "update")),
@@ -156,7 +162,8 @@ pub(super) fn is_viewed(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str)
 struct Answer {
     /// What the statement that writes returns.
     returned: Projection,
-    /// What else to ask for, where the rule `view` depends on the record or on who asks.
+    /// What else to ask for, where the rule `view` depends on the record or on who asks, or where the record is more
+    /// than one row.
     judged: Option<(Statement, Projection)>,
 }
 
@@ -164,7 +171,11 @@ impl Answer {
     fn new(judge: &Judge, entry: &Entry, id: &str) -> Self {
         let whole = Projection::whole(entry, judge.sees_hidden);
         match judge.rule(&entry.rules.view) {
-            None => Self { returned: whole, judged: None },
+            None if whole.is_of_one_row() => Self { returned: whole, judged: None },
+            None => {
+                let seen = list::sought(&whole, entry, id, None);
+                Self { returned: Projection::bare(), judged: Some((seen, whole)) }
+            }
             Some(rule) => {
                 let seen = list::sought(&whole, entry, id, Some(rule));
                 Self { returned: Projection::bare(), judged: Some((seen, whole)) }
@@ -204,4 +215,14 @@ pub(super) fn set(sent: Sent) -> Vec<(usize, Stored)> {
         _ => None,
     };
     sent.0.into_iter().filter_map(is_set).collect()
+}
+
+/// The values that relations could refer to nothing by: those that are set, and those that are added to lists.
+pub(super) fn named(sent: &Sent) -> Vec<(usize, Stored)> {
+    let named = |(position, write): &(usize, Write)| match write {
+        Write::Set(value) => Some((*position, value.clone())),
+        Write::Add(items) => Some((*position, Stored::Text(serde_json::Value::from(items.clone()).to_string()))),
+        _ => None,
+    };
+    sent.0.iter().filter_map(named).collect()
 }

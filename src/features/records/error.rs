@@ -4,9 +4,10 @@ use crate::db;
 use crate::features::collections::{self, Entry, IsOutdated};
 use crate::http::problem::{self, Fault, Kind, Problem};
 
-const VALUE_TAKEN: Kind = Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
-const IN_USE: Kind = Kind { status: 409, code: "record-in-use", title: "Other records refer to it" };
-const RULE_DENIED: Kind = Kind { status: 403, code: "rule-denied", title: "The rule does not allow it" };
+pub(super) const VALUE_TAKEN: Kind =
+    Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
+pub(super) const IN_USE: Kind = Kind { status: 409, code: "record-in-use", title: "Other records refer to it" };
+pub(super) const RULE_DENIED: Kind = Kind { status: 403, code: "rule-denied", title: "The rule does not allow it" };
 
 pub(super) const TOO_MANY_MATCH: Kind =
     Kind { status: 409, code: "too-many-match", title: "More records match than may be written" };

@@ -75,10 +75,7 @@ impl RecordsApi {
             })
             .await;
         match outcome {
-            Err(Error::RefersToNothing) => {
-                let values = deed::set(Sent::clone(&sent));
-                Err(self.explained(caller, known, entry, values).await?)
-            }
+            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
             outcome => outcome.map_err(|it| it.without_hidden(&entry, judge.sees_hidden)),
         }
     }

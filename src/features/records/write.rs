@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::access::Asker;
 use super::api::RecordsApi;
-use super::body::{self, Meant, Sent};
+use super::body::{self, Meant};
 use super::deed::{self, Changing, Making, Removing};
 use super::error::Error;
 use super::store::{self, Found};
@@ -77,9 +77,7 @@ impl RecordsApi {
             })
             .await;
         match outcome {
-            Err(Error::RefersToNothing) => {
-                Err(self.explained(caller, known, entry, deed::set(Sent::clone(&sent))).await?)
-            }
+            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
             outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
         }
     }

@@ -34,8 +34,7 @@ impl WritingApi {
     ///
     /// Up to 200 operations on records of any collections, in one transaction: each under its own rights, one after
     /// the other, and with a result of its own. With `transaction` all are done or none: if one fails the answer is
-    /// the problem `batch-failed` (409), whose `results` has what became of each. Anyone may; each operation is asked
-    /// whether this caller may do it.
+    /// the problem `batch-failed` (409), whose `results` has what became of each.
     #[oai(path = "/batch", method = "post", operation_id = "batch", tag = "Tag::Records")]
     async fn batch(
         &self,
@@ -58,7 +57,7 @@ impl WritingApi {
     /// Delete all records of a collection
     ///
     /// Whatever the rules say, in batches that others can come between. Those that other records refer to with
-    /// `onDelete: restrict` stay, and the answer names them. Needs the permission `records:admin`.
+    /// `onDelete: restrict` stay, and the answer names them.
     #[oai(
         path = "/collections/:collection/truncate",
         method = "post",
