@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use super::bound::EXACT_MAX;
-use super::catalogue::{join_table, table, target_table};
+use super::catalogue::{join_table, live_view, table, target_table};
 use super::error::Error;
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
 use super::value::{Judge, Stored};
 use crate::db::join_tables::{self, Join};
-use crate::db::record_tables::{self, Column, ColumnType, Literal, Reference, quoted};
+use crate::db::record_tables::{self, Column, ColumnType, IS_DELETED, Literal, Reference, quoted};
 use crate::db::{self, Tx};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
@@ -62,6 +62,11 @@ enum Deed {
     RefuseInexact {
         field: String,
     },
+    /// What finds the records in the bin.
+    CreateBin,
+    DropBin,
+    /// Deletes for good what is in the bin.
+    EmptyBin,
     /// Only what the catalogue says changes.
     Note,
 }
@@ -75,12 +80,17 @@ struct IndexSpec {
 
 /// The steps that make a new collection.
 pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
-    let columns = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false)).collect();
+    let own = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false));
+    let of_bin = record_tables::columns_of_bin().into_iter().filter(|_| new.keeps_deleted());
+    let columns = of_bin.chain(own).collect();
     let what = format!("make the collection `{}` with {} fields", new.name, new.fields.len());
     let mut steps = vec![step(what, false, Deed::CreateTable(columns))];
     for field in new.fields.iter().filter(|it| it.refers_to_many()) {
         let what = format!("make the table of what `{}` refers to", field.name);
         steps.push(step(what, false, Deed::CreateJoin(join(new, field))));
+    }
+    if new.keeps_deleted() {
+        steps.push(step("make a bin for records that are deleted".to_owned(), false, Deed::CreateBin));
     }
     steps.extend(indexes(new).into_iter().map(create_index));
     steps
@@ -168,6 +178,7 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     steps.extend(renamed(renames, old, new));
     steps.extend(rest);
     steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
+    steps.extend(bin(old, new));
     for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
         if before != after {
             steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
@@ -178,6 +189,28 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
     }
     if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// The steps to having a bin, or to having none.
+fn bin(old: &Collection, new: &Collection) -> Vec<Step> {
+    let [is_deleted, deleted_at] = record_tables::columns_of_bin();
+    match (old.keeps_deleted(), new.keeps_deleted()) {
+        (false, true) => vec![
+            step("keep records that are deleted in a bin".to_owned(), false, Deed::AddColumn(is_deleted)),
+            step("remember when they were deleted".to_owned(), false, Deed::AddColumn(deleted_at)),
+            step("make the bin".to_owned(), false, Deed::CreateBin),
+        ],
+        (true, false) => vec![
+            step("purge the records in the bin".to_owned(), true, Deed::EmptyBin),
+            step("drop the bin".to_owned(), false, Deed::DropBin),
+            step("forget when records were deleted".to_owned(), false, Deed::DropColumn(deleted_at.name)),
+            step("delete records for good from now on".to_owned(), false, Deed::DropColumn(is_deleted.name)),
+        ],
+        _ if old.options != new.options => {
+            vec![step("change when records in the bin are purged".to_owned(), false, Deed::Note)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The name that a field had.
@@ -250,6 +283,8 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
         }
         join
     };
+    // A view would stand in the way of changes of its table.
+    record_tables::drop_live_view(tx, &live_view(name))?;
     for step in steps {
         let done = match &step.deed {
             Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
@@ -290,6 +325,12 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 refuse_if_found(tx, &sql, &[], field, "has whole numbers beyond 2^53 in some records")?;
                 Ok(())
             }
+            Deed::CreateBin => record_tables::create_bin(tx, &old_table, &id),
+            Deed::DropBin => record_tables::drop_bin(tx, &id),
+            Deed::EmptyBin => {
+                let sql = format!("DELETE FROM {} WHERE \"{IS_DELETED}\" = 1", quoted(&old_table));
+                tx.execute(&sql, &[]).map(|_| ())
+            }
             Deed::Note => Ok(()),
         };
         done.map_err(|error| match (&step.deed, error) {
@@ -297,8 +338,16 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 field: spec.columns.join(", "),
                 what: "has values that occur more than once".to_owned(),
             },
+            (Deed::EmptyBin, db::Error::Conflict { .. }) => Error::DataInTheWay {
+                field: "options.softDelete".to_owned(),
+                what: "has records in its bin that others refer to; change those first".to_owned(),
+            },
             (_, error) => error.into(),
         })?;
+    }
+    let is_dropped = steps.iter().any(|it| matches!(it.deed, Deed::DropTable));
+    if collection.keeps_deleted() && !is_dropped {
+        record_tables::create_live_view(tx, &live_view(&collection.name), &table(&collection.name))?;
     }
     Ok(())
 }

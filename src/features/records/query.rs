@@ -7,7 +7,7 @@ use crate::http::{Fault, Problem};
 /// Most parameters of one request: more is no question but an attack.
 const PARAMETERS_MAX: usize = 200;
 /// What can be asked for by name; `where[…]` besides.
-const KNOWN: [&str; 8] = ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand"];
+const KNOWN: [&str; 9] = ["trashed", "limit", "cursor", "page", "count", "sort", "filter", "fields", "expand"];
 
 /// What is said of a name that looks like the rest of a filter.
 const ENCODE: &str = "is no parameter; in a filter, encode & as %26";
@@ -21,6 +21,26 @@ pub(super) struct Asked {
     pub fields: Option<String>,
     pub expand: Option<String>,
     pub conditions: Vec<Condition>,
+    /// Which of those that were deleted; absent: none.
+    pub trashed: Option<Trashed>,
+}
+
+/// Which records, where those that are deleted are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trashed {
+    /// Those in the bin among the others.
+    With,
+    /// Those in the bin alone.
+    Only,
+}
+
+impl Trashed {
+    fn name(self) -> &'static str {
+        match self {
+            Self::With => "with",
+            Self::Only => "only",
+        }
+    }
 }
 
 impl Asked {
@@ -56,6 +76,11 @@ impl Asked {
                 "filter" => asked.filter = Some(value),
                 "fields" => asked.fields = Some(value),
                 "expand" => asked.expand = Some(value),
+                "trashed" => match value.as_str() {
+                    "with" => asked.trashed = Some(Trashed::With),
+                    "only" => asked.trashed = Some(Trashed::Only),
+                    _ => fault("not-one-of", "must be `with` or `only`"),
+                },
                 _ => match condition(&name, value) {
                     Some(condition) => asked.conditions.push(condition),
                     None if has_gap => fault("unknown", ENCODE),
@@ -101,6 +126,7 @@ impl Asked {
     pub fn scope(&self) -> String {
         let mut parts = vec![self.sort.clone().unwrap_or_default(), self.filter.clone().unwrap_or_default()];
         parts.extend(self.conditions.iter().map(|it| format!("{}={}", it.parameter, it.value)));
+        parts.extend(self.trashed.map(|it| it.name().to_owned()));
         parts.join("\0")
     }
 
@@ -111,6 +137,9 @@ impl Asked {
             [("sort", &self.sort), ("filter", &self.filter), ("fields", &self.fields), ("expand", &self.expand)];
         for (name, value) in named.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query.append_pair(name, value);
+        }
+        if let Some(trashed) = self.trashed {
+            query.append_pair("trashed", trashed.name());
         }
         for condition in &self.conditions {
             query.append_pair(&condition.parameter, &condition.value);
