@@ -18,3 +18,4 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod writing;

@@ -66,15 +66,15 @@ impl Asked {
         if faults.is_empty() { Ok(asked) } else { Err(Problem::invalid(faults)) }
     }
 
-    /// As [`Asked::read`], but for one parameter that is read elsewhere, and for those of pages, of which there are none.
-    pub fn read_without(query: &str, name: &str) -> Result<Self, Problem> {
+    /// As [`Asked::read`], but for parameters that are read elsewhere, and for those of pages, of which there are
+    /// none: `detail` says so.
+    pub fn read_without(query: &str, names: &[&str], detail: &str) -> Result<Self, Problem> {
         let mut rest = form_urlencoded::Serializer::new(String::new());
-        rest.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(it, _)| it != name));
+        rest.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(it, _)| !names.contains(&it.as_ref())));
         let asked = Self::read(&rest.finish())?;
         let Paging { limit, cursor, page, count } = &asked.paging;
         let is_paged = limit.is_some() || cursor.is_some() || page.is_some() || count.is_some();
         if is_paged || asked.sort.is_some() || asked.fields.is_some() || asked.expand.is_some() {
-            let detail = "an export has every record whole, in the order of the ids: `filter` and `where` narrow it";
             return Err(Problem::invalid(vec![Fault::new("?", "unknown", detail)]));
         }
         Ok(asked)
