@@ -9,6 +9,7 @@ mod folder;
 pub mod dialect;
 pub mod migrate;
 pub mod record_tables;
+pub mod search_tables;
 mod reserve;
 mod sqlite;
 mod tenants;

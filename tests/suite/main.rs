@@ -11,6 +11,7 @@ mod pages;
 mod records;
 mod roles;
 mod rules;
+mod search;
 #[path = "../server.rs"]
 mod server;
 mod support;

@@ -4,6 +4,7 @@
 //! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
 //! never wait for the writer nor it for them ([`readers`]).
 mod connection;
+mod functions;
 mod readers;
 mod writer;
 
