@@ -7,6 +7,7 @@
 mod error;
 mod folder;
 pub mod dialect;
+pub mod join_tables;
 pub mod migrate;
 pub mod record_tables;
 pub mod search_tables;

@@ -9,6 +9,7 @@ mod contract;
 mod guides;
 mod pages;
 mod records;
+mod relations;
 mod roles;
 mod rules;
 mod search;

@@ -80,7 +80,8 @@ fn open(place: &Place, extra: OpenFlags) -> Result<Connection, Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
         .execute_batch(&format!(
-            "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
+            "PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON; PRAGMA trusted_schema=OFF;
+             PRAGMA cell_size_check=ON;
              PRAGMA temp_store=FILE; PRAGMA cache_size=-{CACHE_KIB};"
         ))
         .map_err(error)?;

@@ -7,7 +7,7 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use tokio::sync::Mutex;
 
 use super::error::Error;
-use super::model::{Collection, Field, Index, OnDelete, Rules, Weights};
+use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
 use super::searched::Searched;
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
@@ -16,6 +16,7 @@ use crate::base::TenantId;
 use crate::db::{Db, Tx};
 use crate::expr::Schema;
 use crate::http::Fault;
+use crate::http::asset::short_digest;
 
 pub use super::rule::{CompiledRules, Rule};
 
@@ -55,6 +56,8 @@ pub struct Follower {
     pub entry: Arc<Entry>,
     pub field: String,
     pub on_delete: OnDelete,
+    /// The table of the entries, if records refer to several.
+    pub join: Option<String>,
 }
 
 /// The catalogues of all tenants. Cheap to clone.
@@ -152,7 +155,10 @@ impl Entry {
             let unfit = |it: Unfit| vec![Fault::new(format!("/fields/{index}"), it.code, it.detail)];
             Judge::new(field.clone()).map_err(unfit)
         };
-        let judges = collection.fields.iter().enumerate().map(judge).collect::<Result<Vec<_>, _>>()?;
+        let mut judges = collection.fields.iter().enumerate().map(judge).collect::<Result<Vec<_>, _>>()?;
+        for judge in judges.iter_mut().filter(|it| it.field.refers_to_many()) {
+            judge.member = judge.member.joined(join_table(collection.id, &judge.field.name));
+        }
         let rules = CompiledRules::compile(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
         let searched = Searched::of(&collection);
@@ -254,7 +260,8 @@ fn followers(entries: &[Arc<Entry>]) -> HashMap<String, Vec<Follower>> {
             if let (Some(target), Some(on_delete)) = (&field.collection, field.on_delete)
                 && on_delete != OnDelete::Restrict
             {
-                let follower = Follower { entry: Arc::clone(entry), field: field.name.clone(), on_delete };
+                let join = field.refers_to_many().then(|| join_table(entry.collection.id, &field.name));
+                let follower = Follower { entry: Arc::clone(entry), field: field.name.clone(), on_delete, join };
                 followers.entry(target.clone()).or_default().push(follower);
             }
         }
@@ -265,6 +272,11 @@ fn followers(entries: &[Arc<Entry>]) -> HashMap<String, Vec<Follower>> {
 /// The table of a collection's records.
 pub(super) fn table(name: &str) -> String {
     format!("c_{name}")
+}
+
+/// The table of the entries of a relation to several records. Its name stays when the collection gets another one.
+pub(super) fn join_table(collection: CollectionId, field: &str) -> String {
+    format!("j_{}", short_digest(format!("{collection} {field}").as_bytes()))
 }
 
 /// The table that a relation refers to: of records, or of accounts.

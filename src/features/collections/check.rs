@@ -3,7 +3,7 @@ use std::collections::HashSet;
 
 use super::model::{Field, FieldType, Index, OnDelete, Weights};
 use super::names;
-use super::value::Judge;
+use super::value::{ENTRIES_MAX, Judge};
 use crate::http::Fault;
 
 /// The collection of accounts, which is always there.
@@ -104,11 +104,15 @@ fn combination(field: &Field, collections: &[String]) -> Vec<Wrong> {
             wrong.push((member, "not-for-type", format!("is only for {said}")));
         }
     };
-    only_for(field.min.is_some(), "min", &[Text, Integer, Number, Email, Url], "texts and numbers");
-    only_for(field.max.is_some(), "max", &[Text, Integer, Number, Email, Url], "texts and numbers");
+    let of_one = field.refers_to_one();
+    for (limit, member) in [(field.min, "min"), (field.max, "max")] {
+        let is_there = limit.is_some();
+        only_for(is_there, member, &[Text, Integer, Number, Email, Url, Relation], "texts, numbers and `multiple`");
+        only_for(is_there && of_one, member, &[], "a relation that is `multiple`");
+    }
     only_for(field.pattern.is_some(), "pattern", &[Text, Email, Url], "texts");
     only_for(field.values.is_some(), "values", &[Select], "`select`");
-    only_for(field.multiple.is_some(), "multiple", &[Select], "`select`");
+    only_for(field.multiple.is_some(), "multiple", &[Select, Relation], "`select` and `relation`");
     only_for(field.collection.is_some(), "collection", &[Relation], "`relation`");
     only_for(field.on_delete.is_some(), "onDelete", &[Relation], "`relation`");
     if field.unique && (field.field_type == FieldType::Json || field.is_multiple()) {
@@ -160,6 +164,13 @@ fn relation(field: &Field, collections: &[String]) -> Vec<Wrong> {
     }
     if field.default.is_some() {
         wrong.push(("default", "not-for-type", "is not for relations".to_owned()));
+    }
+    for (limit, member) in [(field.min, "min"), (field.max, "max")] {
+        if field.is_multiple()
+            && limit.is_some_and(|it| it.0.fract() != 0.0 || !(0.0..=ENTRIES_MAX as f64).contains(&it.0))
+        {
+            wrong.push((member, "out-of-range", format!("must be a whole number from 0 to {ENTRIES_MAX}")));
+        }
     }
     if field.required && field.on_delete == Some(OnDelete::SetNull) {
         wrong.push(("onDelete", "conflict", "must not be `setNull` for a field that is required".to_owned()));

@@ -24,7 +24,7 @@ mod terms;
 mod value;
 
 pub use api::CollectionsApi;
-pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, IsOutdated, Rule, target_table};
+pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
 pub use check::USERS;
 pub use error::{Error, PROBLEMS};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};

@@ -43,15 +43,15 @@ pub enum FieldType {
     Relation,
 }
 
-/// What becomes of a record when the one that it refers to is deleted.
+/// What becomes of a record when the one that it refers to, or one of those, is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "camelCase")]
 pub enum OnDelete {
     /// It cannot be deleted as long as others refer to it.
     Restrict,
-    /// The record is deleted too.
+    /// The record is deleted too; if it refers to several, with the last of them.
     Cascade,
-    /// The field becomes null.
+    /// The field becomes null, or its list shorter.
     SetNull,
 }
 
@@ -64,7 +64,7 @@ pub struct Field {
     pub name: String,
     #[oai(rename = "type")]
     pub field_type: FieldType,
-    /// Whether every record has a value other than null.
+    /// Whether every record has a value other than null, or refers to one record at least.
     #[oai(default)]
     pub required: bool,
     /// Whether no two records may have the same value; null may be there often.
@@ -75,9 +75,10 @@ pub struct Field {
     pub hidden: bool,
     /// The value of a new record that comes without one.
     pub default: Option<Any<Value>>,
-    /// Smallest number (exact up to 2^53), or fewest characters of a text.
+    /// Smallest number (exact up to 2^53), fewest characters of a text, or fewest records that are referred to.
     pub min: Option<Bound>,
-    /// Largest number (exact up to 2^53), or most characters of a text.
+    /// Largest number (exact up to 2^53), most characters of a text, or most records that are referred to (500, if
+    /// absent).
     pub max: Option<Bound>,
     /// A regular expression that the whole text matches or contains, as in JSON Schema. Linear: no look-around.
     #[oai(validator(max_length = 500))]
@@ -85,7 +86,7 @@ pub struct Field {
     /// What may be selected.
     #[oai(validator(max_items = 500))]
     pub values: Option<Vec<String>>,
-    /// Whether several may be selected.
+    /// Whether several may be selected, or referred to.
     pub multiple: Option<bool>,
     /// The collection that a relation refers to; `users` for accounts.
     pub collection: Option<String>,
@@ -300,6 +301,16 @@ impl Field {
     /// What its words are in.
     pub(super) fn content(&self) -> Content {
         if self.field_type == FieldType::Json || self.is_multiple() { Content::Json } else { Content::Text }
+    }
+
+    /// Whether it refers to several records, in a table of its own.
+    pub fn refers_to_many(&self) -> bool {
+        self.field_type == FieldType::Relation && self.is_multiple()
+    }
+
+    /// Whether it refers to one record.
+    pub fn refers_to_one(&self) -> bool {
+        self.field_type == FieldType::Relation && !self.is_multiple()
     }
 
     /// Whether its value is a list.

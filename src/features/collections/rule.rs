@@ -44,7 +44,11 @@ pub(super) fn schema(collections: &[Collection]) -> Schema {
 fn table(collection: &Collection) -> Table {
     let times = TIMES.map(|it| Field { name: it.to_owned(), kind: Kind::Moment, hidden: false });
     let id = Field { name: "id".to_owned(), kind: Kind::Text, hidden: false };
-    let own = collection.fields.iter().map(|it| Field { name: it.name.clone(), kind: kind(it), hidden: it.hidden });
+    let own = collection.fields.iter().map(|it| Field {
+        name: it.name.clone(),
+        kind: kind(it, collection),
+        hidden: it.hidden,
+    });
     Table {
         name: collection.name.clone(),
         sql_name: super::catalogue::table(&collection.name),
@@ -57,7 +61,7 @@ fn table(collection: &Collection) -> Table {
     }
 }
 
-fn kind(field: &super::Field) -> Kind {
+fn kind(field: &super::Field, collection: &Collection) -> Kind {
     match field.field_type {
         FieldType::Integer => Kind::Integer,
         FieldType::Number => Kind::Number,
@@ -65,6 +69,10 @@ fn kind(field: &super::Field) -> Kind {
         FieldType::Datetime => Kind::Moment,
         FieldType::Json => Kind::Json,
         FieldType::Select if field.is_multiple() => Kind::List,
+        FieldType::Relation if field.is_multiple() => Kind::References {
+            target: field.collection.clone().unwrap_or_default(),
+            join: super::catalogue::join_table(collection.id, &field.name),
+        },
         FieldType::Relation => Kind::Reference(field.collection.clone().unwrap_or_default()),
         FieldType::Text | FieldType::Select | FieldType::Email | FieldType::Url => Kind::Text,
     }

@@ -107,20 +107,25 @@ fn value(field: &Field) -> Value {
         FieldType::Json => json!({ "description": "Any JSON." }),
         FieldType::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
         FieldType::Url => json!({ "type": "string", "format": "uri", "maxLength": 2_000 }),
+        FieldType::Relation if field.is_multiple() => ids(field),
         FieldType::Relation => {
             let target = field.collection.as_deref().unwrap_or_default();
             json!({ "type": "string", "format": "uuid", "description": format!("The id of a record of `{target}`.") })
         }
     };
     let (least, most) = match field.field_type {
+        FieldType::Relation => ("minItems", "maxItems"),
         FieldType::Integer | FieldType::Number => ("minimum", "maximum"),
         _ => ("minLength", "maxLength"),
     };
     for (word, limit) in [(least, field.min), (most, field.max)] {
         if let Some(limit) = limit {
             // Lengths are whole numbers in a schema.
-            schema[word] =
-                if word.ends_with("Length") { json!(limit.0.max(0.0).ceil() as u64) } else { limit.as_json() };
+            schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
+                json!(limit.0.max(0.0).ceil() as u64)
+            } else {
+                limit.as_json()
+            };
         }
     }
     if let Some(pattern) = &field.pattern {
@@ -128,6 +133,9 @@ fn value(field: &Field) -> Value {
     }
     if let Some(default) = &field.default {
         schema["default"] = default.0.clone();
+    }
+    if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
+        schema["minItems"] = 1.into();
     }
     if !field.required {
         schema["nullable"] = true.into();
@@ -137,6 +145,15 @@ fn value(field: &Field) -> Value {
         }
     }
     schema
+}
+
+/// A list of what a field refers to.
+fn ids(field: &Field) -> Value {
+    let target = field.collection.as_deref().unwrap_or_default();
+    json!({
+        "type": "array", "uniqueItems": true, "items": { "type": "string", "format": "uuid" },
+        "description": format!("The ids of records of `{target}`, in an order."),
+    })
 }
 
 /// What a change may send for a field: a value, or what is to be done to the one that is there.
@@ -159,6 +176,9 @@ fn change(field: &Field) -> Value {
             let list =
                 json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } });
             json!({ "anyOf": [whole, only(json!({ "$add": list, "$remove": list }))] })
+        }
+        FieldType::Relation if field.is_multiple() => {
+            json!({ "anyOf": [whole, only(json!({ "$add": ids(field), "$remove": ids(field) }))] })
         }
         _ => whole,
     }
@@ -399,6 +419,10 @@ fn conditions(field: &Field) -> Vec<Value> {
         FieldType::Select if field.is_multiple() => {
             let one = json!({ "type": "string", "enum": field.values });
             vec![parameter(&format!("where[{name}]"), &format!("A value that `{name}` has."), &one)]
+        }
+        FieldType::Relation if field.is_multiple() => {
+            let one = json!({ "type": "string", "format": "uuid" });
+            vec![parameter(&format!("where[{name}]"), &format!("The id of a record that `{name}` refers to."), &one)]
         }
         FieldType::Integer | FieldType::Number | FieldType::Datetime => ["eq", "gte", "lte"].map(asked).into(),
         FieldType::Text | FieldType::Email | FieldType::Url => ["eq", "icontains", "startsWith"]

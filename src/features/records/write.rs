@@ -41,9 +41,10 @@ impl RecordsApi {
         let answer = Answer::new(asker, &entry, id);
         let rule = asker.rule_about(&entry, &entry.rules.create, &values);
         let judged = rule.map(|it| store::would_be(&entry, id, now, &values, it));
+        let lists = store::lists(&entry, &values);
         let insertion = store::insertion(&entry, id, now, values, &answer.returned);
 
-        let (target, catalogue) = (Arc::clone(&entry), Arc::clone(&known));
+        let (target, catalogue, id) = (Arc::clone(&entry), Arc::clone(&known), id.to_owned());
         let outcome = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -54,6 +55,7 @@ impl RecordsApi {
                         .ok_or(Error::RuleDenied { rule: "create" })?;
                 }
                 let made = store::write(tx, &target, &insertion, &answer.returned)?.ok_or(Error::NotFound)?;
+                store::write_lists(tx, &id, &lists, true)?;
                 answer.about(tx, made)
             })
             .await;
@@ -102,6 +104,7 @@ impl RecordsApi {
                     }
                 }
                 let values = values?;
+                let lists = store::lists(&target, &values);
                 let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
                 let update = store::change(&target, &change.id, now, values, rule, &answer.returned);
                 match store::write(tx, &target, &update, &answer.returned)? {
@@ -109,6 +112,7 @@ impl RecordsApi {
                         if is_large {
                             store::must_not_be_too_large(tx, &target, &change.id)?;
                         }
+                        store::write_lists(tx, &change.id, &lists, false)?;
                         answer.about(tx, changed)
                     }
                     None => Err(refusal(tx, &judge, &target, &change.id, "update")),
@@ -116,7 +120,7 @@ impl RecordsApi {
             })
             .await;
         match outcome {
-            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, set(Sent::clone(&sent))).await?),
+            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, named(&sent)).await?),
             outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
         }
     }
@@ -192,7 +196,8 @@ fn refusal(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str, rule: &'stat
 struct Answer {
     /// What the statement that writes returns.
     returned: Projection,
-    /// What else to ask for, where the rule `view` depends on the record or on who asks.
+    /// What else to ask for, where the rule `view` depends on the record or on who asks, or where the record is more
+    /// than one row.
     judged: Option<(Statement, Projection)>,
 }
 
@@ -200,7 +205,11 @@ impl Answer {
     fn new(asker: &Asker<'_>, entry: &Entry, id: &str) -> Self {
         let whole = Projection::whole(entry, asker.sees_hidden);
         match asker.rule(&entry.rules.view, ALIAS) {
-            None => Self { returned: whole, judged: None },
+            None if whole.is_of_one_row() => Self { returned: whole, judged: None },
+            None => {
+                let seen = list::sought(&whole, entry, id, None);
+                Self { returned: Projection::bare(), judged: Some((seen, whole)) }
+            }
             Some(rule) => {
                 let seen = list::sought(&whole, entry, id, Some(rule));
                 Self { returned: Projection::bare(), judged: Some((seen, whole)) }
@@ -221,4 +230,14 @@ fn set(sent: Sent) -> Vec<(usize, Stored)> {
         _ => None,
     };
     sent.0.into_iter().filter_map(is_set).collect()
+}
+
+/// The values that relations could refer to nothing by: those that are set, and those that are added to lists.
+fn named(sent: &Sent) -> Vec<(usize, Stored)> {
+    let named = |(position, write): &(usize, body::Write)| match write {
+        body::Write::Set(value) => Some((*position, value.clone())),
+        body::Write::Add(items) => Some((*position, Stored::Text(serde_json::Value::from(items.clone()).to_string()))),
+        _ => None,
+    };
+    sent.0.iter().filter_map(named).collect()
 }

@@ -20,6 +20,7 @@ use super::alias;
 use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
+use super::problem::Problem;
 
 pub use self::terms::{Terms, Told, Who};
 
@@ -56,11 +57,15 @@ pub struct Documents(Arc<Held>);
 struct Held {
     /// What the program itself offers; it does not change while it runs.
     fixed: Value,
+    /// The paths of collections are among those of any collection.
+    allow: Allow,
     told: Told,
     /// Absent until somebody asks: for hundreds of collections it takes a good part of a second to write.
     served: ArcSwapOption<Served>,
     /// Held while the documents are written, so that it is done once.
     added: Mutex<Added>,
+    /// Held by whoever has them written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// Says paths and schemas in the words of 3.0.
@@ -82,7 +87,6 @@ impl fmt::Debug for Added {
 struct Served {
     v3_0: Asset,
     v3_1: Asset,
-    allow: Allow,
 }
 
 #[derive(Clone, Copy)]
@@ -104,7 +108,15 @@ impl Documents {
         told.add_terms(&mut fixed);
         add_aliases(&mut fixed);
         let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(Default::default) });
-        Ok(Self(Arc::new(Held { fixed, told, served: ArcSwapOption::empty(), added })))
+        let allow = Allow::of(&fixed);
+        Ok(Self(Arc::new(Held {
+            fixed,
+            allow,
+            told,
+            served: ArcSwapOption::empty(),
+            added,
+            writing: tokio::sync::Mutex::default(),
+        })))
     }
 
     /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
@@ -122,20 +134,22 @@ impl Documents {
 
     /// The methods of a path, as the header `Allow` lists them.
     pub fn methods_of(&self, path: &str) -> HeaderValue {
-        self.0.served().allow.for_path(path)
+        self.0.allow.for_path(path)
     }
 
     pub fn route(&self, route: Route) -> Route {
         let serve = |version| {
             let held = Arc::clone(&self.0);
             make(move |request: Request| {
-                let served = held.served();
-                let document = match version {
-                    Version::V3_0 => &served.v3_0,
-                    Version::V3_1 => &served.v3_1,
-                };
-                let document = document.clone();
-                async move { document.call(request).await }
+                let held = Arc::clone(&held);
+                async move {
+                    let served = held.served_aside().await?;
+                    let document = match version {
+                        Version::V3_0 => &served.v3_0,
+                        Version::V3_1 => &served.v3_1,
+                    };
+                    document.call(request).await
+                }
             })
         };
         route.at("/openapi.json", serve(Version::V3_0)).at("/openapi-3.1.json", serve(Version::V3_1))
@@ -143,6 +157,17 @@ impl Documents {
 }
 
 impl Held {
+    /// What is served. Other requests do not wait for it to be written.
+    #[expect(clippy::disallowed_methods, reason = "one at a time: who waits for it waits for the lock")]
+    async fn served_aside(self: &Arc<Self>) -> Result<Arc<Served>, Problem> {
+        if let Some(served) = self.served.load_full() {
+            return Ok(served);
+        }
+        let _turn = self.writing.lock().await;
+        let held = Arc::clone(self);
+        tokio::task::spawn_blocking(move || held.served()).await.map_err(|cause| Problem::internal(&cause))
+    }
+
     fn served(&self) -> Arc<Served> {
         if let Some(served) = self.served.load_full() {
             return served;
@@ -170,10 +195,9 @@ impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
         let v3_0 = asset(&document);
-        let allow = Allow::of(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
-        Self { v3_0, v3_1: asset(&document), allow }
+        Self { v3_0, v3_1: asset(&document) }
     }
 }
 
