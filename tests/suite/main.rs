@@ -12,6 +12,7 @@ mod records;
 mod relations;
 mod roles;
 mod rules;
+mod search;
 #[path = "../server.rs"]
 mod server;
 mod support;
