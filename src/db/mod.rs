@@ -10,6 +10,7 @@ pub mod dialect;
 pub mod join_tables;
 pub mod migrate;
 pub mod record_tables;
+pub mod search_tables;
 mod reserve;
 mod sqlite;
 mod tenants;

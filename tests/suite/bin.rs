@@ -26,6 +26,7 @@ async fn app() -> TestApp {
             { "name": "parent", "type": "relation", "collection": "tasks", "onDelete": "setNull" },
         ],
         "rules": rules,
+        "search": { "title": 1 },
         "options": { "softDelete": true, "purgeAfterDays": 30 },
     });
     collection(&app, tasks).await;
@@ -92,6 +93,12 @@ async fn a_deleted_record_is_nowhere_to_be_seen() {
     for filter in ["parent.title%20%3D%3D%20'gone'", "isDeleted", "notes_via_task.exists(n,%20true)"] {
         assert_eq!(titles(&ask(Method::GET, format!("{PATH}?filter={filter}")).await), Vec::<&str>::new(), "{filter}");
     }
+    let found = |query: &str| ask(Method::GET, format!("{PATH}?search={query}&count=exact"));
+    let (searched, other) = (found("gone").await, found("kept").await);
+    assert_eq!((&searched.body["meta"]["total"], titles(&searched)), (&json!(0), vec![]), "{searched:?}");
+    assert_eq!((&other.body["meta"]["total"], titles(&other)), (&json!(1), vec!["kept"]));
+    let in_bin = app.as_role("user", Method::GET, &format!("{PATH}?search=gone&trashed=only")).send().await;
+    assert_eq!(titles(&in_bin), ["gone"]);
     let of_note = ask(Method::GET, format!("{NOTES}?filter=task.title%20%3D%3D%20'gone'")).await;
     assert_eq!(of_note.body["data"], json!([]));
     assert_eq!(ask(Method::GET, format!("{NOTES}/{note}")).await.body["task"], gone, "nothing went with it");

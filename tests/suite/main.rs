@@ -13,6 +13,7 @@ mod records;
 mod relations;
 mod roles;
 mod rules;
+mod search;
 #[path = "../server.rs"]
 mod server;
 mod support;

@@ -553,7 +553,7 @@ async fn a_quota_that_fifty_creates_race_for_is_never_exceeded() {
     let (alone, together) = futures_util::join!(alone, together);
 
     let made = alone.iter().filter(|it| it.status == 201).count()
-        + together.iter().flat_map(|it| statuses(it)).filter(|it| *it == 201).count();
+        + together.iter().flat_map(statuses).filter(|it| *it == 201).count();
     assert_eq!((made, count(&app, path).await), (1, 1));
     assert!(alone.iter().all(|it| it.status == 201 || it.refusal() == (403, "rule-denied")));
 }

@@ -5,6 +5,7 @@
 //! never wait for the writer nor it for them ([`readers`]).
 mod class;
 mod connection;
+mod functions;
 mod readers;
 mod writer;
 

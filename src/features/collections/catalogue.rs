@@ -7,8 +7,9 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use tokio::sync::Mutex;
 
 use super::error::Error;
-use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules};
+use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
 use super::options::Options;
+use super::searched::Searched;
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
 use super::{check, rule};
@@ -34,6 +35,8 @@ pub struct Entry {
     /// In the order of its fields.
     pub judges: Vec<Judge>,
     pub rules: CompiledRules,
+    /// What `search` looks in, if there is anything.
+    pub searched: Option<Searched>,
     by_name: HashMap<String, usize>,
 }
 
@@ -78,6 +81,8 @@ type Listener = dyn Fn(&TenantId, &Arc<Catalogue>) + Send + Sync;
 struct Definition {
     fields: Vec<Field>,
     indexes: Vec<Index>,
+    #[oai(default)]
+    search: Weights,
     rules: Rules,
     #[oai(default)]
     options: Options,
@@ -162,8 +167,9 @@ impl Entry {
         }
         let rules = CompiledRules::compile(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
+        let searched = Searched::of(&collection);
         let (table, rows) = (live_table(&collection), table(&collection.name));
-        Ok(Self { table, rows, collection, judges, rules, by_name })
+        Ok(Self { table, rows, collection, judges, rules, searched, by_name })
     }
 }
 
@@ -297,9 +303,10 @@ pub fn target_table(name: &str) -> String {
 
 /// A collection in the form in which it is kept.
 pub(super) fn pack(collection: &Collection) -> Kept {
-    let Collection { id, name, fields, indexes, rules, options, created_at, updated_at, version } = collection.clone();
+    let Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version } =
+        collection.clone();
     let fields = fields.into_iter().map(|it| Field { renamed_from: None, ..it }).collect();
-    let definition = Definition { fields, indexes, rules, options }.to_json_string();
+    let definition = Definition { fields, indexes, search, rules, options }.to_json_string();
     Kept { id, name, definition, version, created_at, updated_at }
 }
 
@@ -307,9 +314,9 @@ fn unpack(kept: Kept) -> Result<Collection, Error> {
     let unreadable = |reason: String| Error::Unreadable { reason: format!("`{}`: {reason}", kept.name) };
     let json = serde_json::from_str(&kept.definition).map_err(|cause| unreadable(cause.to_string()))?;
     let definition = Definition::parse_from_json(Some(json)).map_err(|cause| unreadable(cause.into_message()))?;
-    let Definition { fields, indexes, rules, options } = definition;
+    let Definition { fields, indexes, search, rules, options } = definition;
     let Kept { id, name, version, created_at, updated_at, .. } = kept;
-    Ok(Collection { id, name, fields, indexes, rules, options, created_at, updated_at, version })
+    Ok(Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version })
 }
 
 #[cfg(test)]

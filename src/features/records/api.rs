@@ -139,6 +139,13 @@ impl RecordsApi {
         /// Relations to follow: `author,author.company`. What they refer to stands under `expand`.
         #[oai(name = "expand")]
         _expand: Query<Option<String>>,
+        /// Words to look for in the fields that the collection searches: the last one may be the beginning of one,
+        /// `"several words"` stand in a row, and `-word` is not there. By relevance, unless `sort` says otherwise.
+        #[oai(name = "search")]
+        _search: Query<Option<String>>,
+        /// `true` shows under `_search` how relevant each record is, and where the words are.
+        #[oai(name = "highlight")]
+        _highlight: Query<Option<String>>,
         /// `with` or `only` the deleted records that the rule `delete` lets the caller delete. Absent: none of them.
         #[oai(name = "trashed")]
         _trashed: Query<Option<String>>,

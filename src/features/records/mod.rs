@@ -26,6 +26,7 @@ mod projection;
 mod query;
 mod read;
 mod running;
+mod search;
 mod sort;
 mod split;
 mod statement;

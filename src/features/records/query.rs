@@ -1,13 +1,15 @@
 //! What a list is asked for, as it stands in the query.
 use crate::base::text::nearest;
 use crate::expr::Condition;
+use crate::features::collections::Entry;
 use crate::http::paging::Paging;
 use crate::http::{Fault, Problem};
 
 /// Most parameters of one request: more is no question but an attack.
 const PARAMETERS_MAX: usize = 200;
 /// What can be asked for by name; `where[…]` besides.
-const KNOWN: [&str; 9] = ["trashed", "limit", "cursor", "page", "count", "sort", "filter", "fields", "expand"];
+const KNOWN: [&str; 11] =
+    ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand", "search", "highlight", "trashed"];
 
 /// What is said of a name that looks like the rest of a filter.
 const ENCODE: &str = "is no parameter; in a filter, encode & as %26";
@@ -20,6 +22,9 @@ pub(super) struct Asked {
     pub filter: Option<String>,
     pub fields: Option<String>,
     pub expand: Option<String>,
+    pub search: Option<String>,
+    /// Whether what was found is shown with marks.
+    pub highlight: bool,
     pub conditions: Vec<Condition>,
     /// Which of those that were deleted; absent: none.
     pub trashed: Option<Trashed>,
@@ -81,6 +86,11 @@ impl Asked {
                     "only" => asked.trashed = Some(Trashed::Only),
                     _ => fault("not-one-of", "must be `with` or `only`"),
                 },
+                "search" => asked.search = Some(value),
+                "highlight" => match value.parse() {
+                    Ok(flag) => asked.highlight = flag,
+                    Err(_) => fault("type", "must be `true` or `false`"),
+                },
                 _ => match condition(&name, value) {
                     Some(condition) => asked.conditions.push(condition),
                     None if has_gap => fault("unknown", ENCODE),
@@ -99,10 +109,16 @@ impl Asked {
         let asked = Self::read(&rest.finish())?;
         let Paging { limit, cursor, page, count } = &asked.paging;
         let is_paged = limit.is_some() || cursor.is_some() || page.is_some() || count.is_some();
-        if is_paged || asked.sort.is_some() || asked.fields.is_some() || asked.expand.is_some() {
+        let is_search = asked.search.is_some() || asked.highlight;
+        if is_paged || is_search || asked.sort.is_some() || asked.fields.is_some() || asked.expand.is_some() {
             return Err(Problem::invalid(vec![Fault::new("?", "unknown", detail)]));
         }
         Ok(asked)
+    }
+
+    /// What the records are read from.
+    pub fn table<'a>(&self, entry: &'a Entry) -> &'a str {
+        if self.trashed.is_some() { &entry.rows } else { &entry.table }
     }
 
     /// Refuses what only makes sense for a list.
@@ -115,6 +131,8 @@ impl Asked {
             ("count", count.is_some()),
             ("sort", self.sort.is_some()),
             ("filter", self.filter.is_some()),
+            ("search", self.search.is_some()),
+            ("highlight", self.highlight),
             ("where", !self.conditions.is_empty()),
         ];
         let fault = |name| Fault::new(format!("?{name}"), "unknown", "is for lists");
@@ -124,7 +142,8 @@ impl Asked {
 
     /// Everything that decides which records are in the list and in which order, but not the page.
     pub fn scope(&self) -> String {
-        let mut parts = vec![self.sort.clone().unwrap_or_default(), self.filter.clone().unwrap_or_default()];
+        let texts = [&self.sort, &self.filter, &self.search];
+        let mut parts: Vec<_> = texts.into_iter().map(|it| it.clone().unwrap_or_default()).collect();
         parts.extend(self.conditions.iter().map(|it| format!("{}={}", it.parameter, it.value)));
         parts.extend(self.trashed.map(|it| it.name().to_owned()));
         parts.join("\0")
@@ -133,13 +152,21 @@ impl Asked {
     /// The parameters that the links to other pages must repeat, encoded.
     pub fn repeated(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let named =
-            [("sort", &self.sort), ("filter", &self.filter), ("fields", &self.fields), ("expand", &self.expand)];
+        let named = [
+            ("sort", &self.sort),
+            ("filter", &self.filter),
+            ("fields", &self.fields),
+            ("expand", &self.expand),
+            ("search", &self.search),
+        ];
         for (name, value) in named.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query.append_pair(name, value);
         }
         if let Some(trashed) = self.trashed {
             query.append_pair("trashed", trashed.name());
+        }
+        if self.highlight {
+            query.append_pair("highlight", "true");
         }
         for condition in &self.conditions {
             query.append_pair(&condition.parameter, &condition.value);

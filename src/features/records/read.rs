@@ -62,12 +62,11 @@ impl RecordsApi {
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
-        let table = if of_bin.is_some() { &entry.rows } else { &entry.table };
         if of_bin.is_some() {
             asker.must_be_let(entry, &entry.rules.delete, "see deleted")?;
         }
         let follows = !projection.expanded.is_empty();
-        let mut statement = list::one(&projection, table, joins, true);
+        let mut statement = list::one(&projection, asked.table(entry), joins, true);
         list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
         if let Some(of_bin) = of_bin {
             statement.push(" AND (").append(of_bin).push(")");
