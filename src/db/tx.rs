@@ -15,6 +15,8 @@ pub struct Tx<'a> {
     has_begun: bool,
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
+    /// Whether it holds something that others wait to hear of.
+    has_news: bool,
     /// Whether others wait for this transaction to end.
     others_wait: &'a dyn Fn() -> bool,
 }
@@ -41,7 +43,14 @@ impl fmt::Debug for Tx<'_> {
 impl<'a> Tx<'a> {
     pub(super) fn sqlite(connection: &'a Connection, deadline: Instant) -> Self {
         let has_begun = !connection.is_autocommit();
-        Self { engine: Engine::Sqlite(connection), deadline, has_begun, saw_damage: false, others_wait: &|| false }
+        Self {
+            engine: Engine::Sqlite(connection),
+            deadline,
+            has_begun,
+            saw_damage: false,
+            has_news: false,
+            others_wait: &|| false,
+        }
     }
 
     /// The same, told whether others wait.
@@ -53,6 +62,15 @@ impl<'a> Tx<'a> {
     /// another.
     pub fn others_wait(&self) -> bool {
         (self.others_wait)()
+    }
+
+    /// Has those told who listen ([`super::Db::after_commit`]), once what is written here is on the disk.
+    pub fn announce(&mut self) {
+        self.has_news = true;
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news
     }
 
     pub(super) fn saw_damage(&self) -> bool {

@@ -198,7 +198,7 @@ impl Problem {
     }
 
     /// What the client reads, about the request with that id.
-    pub(super) fn document(self, request_id: String) -> Document {
+    pub fn document(self, request_id: String) -> Document {
         Document {
             r#type: format!("/problems/{}", self.kind.code),
             title: self.kind.title.to_owned(),

@@ -18,6 +18,7 @@ const BY_RULE: &[&str] = &[
     "update_record",
     "replace_record",
     "delete_record",
+    "listen",
 ];
 /// Of these, what `readonly` may not even try.
 const WRITING: &[&str] = &["create_record", "update_record", "replace_record", "delete_record"];
@@ -33,6 +34,7 @@ const ADMINS_ONLY: &[&str] = &[
     "preview_collection",
     "delete_collection",
     "import_records",
+    "show_realtime",
 ];
 
 struct Operation {

@@ -8,6 +8,7 @@ mod collections;
 mod contract;
 mod guides;
 mod pages;
+mod realtime;
 mod records;
 mod roles;
 mod rules;

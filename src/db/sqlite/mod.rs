@@ -9,4 +9,4 @@ mod writer;
 
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::{ReadTask, Readers};
-pub(super) use writer::{Class, Task, Writer};
+pub(super) use writer::{Class, News, Task, Writer};

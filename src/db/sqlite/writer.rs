@@ -73,6 +73,9 @@ struct Envelope {
     task: Box<dyn Task>,
 }
 
+/// Tells those who listen that something was committed.
+pub(in crate::db) type News = Box<dyn Fn() + Send>;
+
 /// The handle to the writer's thread. Dropping it lets the thread finish what waits.
 #[derive(Debug)]
 pub(in crate::db) struct Writer {
@@ -86,9 +89,10 @@ impl Writer {
         connection: Connection,
         options: &Options,
         damaged: Arc<AtomicBool>,
+        news: News,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner::new(place, connection, waiting, options, damaged)?;
+        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, damaged)? };
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
             .spawn(move || inner.work())
@@ -143,6 +147,9 @@ struct Inner {
     waiting: Receiver<Envelope>,
     /// Tasks that were taken from those who wait, and do not run yet.
     pending: usize,
+    news: News,
+    /// Whether the present transaction has something to tell.
+    has_news: bool,
 }
 
 /// What became of one task in a transaction.
@@ -193,6 +200,8 @@ impl Inner {
             budget: options.write_budget,
             waiting,
             pending: 0,
+            news: Box::new(|| ()),
+            has_news: false,
         })
     }
 
@@ -355,7 +364,9 @@ impl Inner {
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
-        if tx.saw_damage() {
+        let (saw_damage, has_news) = (tx.saw_damage(), tx.has_news());
+        self.has_news |= has_news;
+        if saw_damage {
             announce_damage(&self.damaged, &self.place);
         }
         match outcome {
@@ -366,7 +377,13 @@ impl Inner {
     }
 
     fn commit(&mut self) -> Committed {
-        let Err(cause) = self.control(COMMIT) else { return Committed::Yes };
+        let has_news = std::mem::take(&mut self.has_news);
+        let Err(cause) = self.control(COMMIT) else {
+            if has_news {
+                (self.news)();
+            }
+            return Committed::Yes;
+        };
         if is_io_failure(&cause) {
             stop_the_process(&self.place, &cause);
         }

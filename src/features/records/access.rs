@@ -111,6 +111,16 @@ pub(super) struct Judge {
 }
 
 impl Judge {
+    /// The same at another time.
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self { is_admin: self.is_admin, facts: Facts { now: now.millis(), ..self.facts.clone() } }
+    }
+
+    /// A client's own condition.
+    pub fn filter(&self, compiled: &Compiled) -> Statement {
+        resolved(compiled, ALIAS, &self.facts)
+    }
+
     pub fn rule(&self, rule: &Rule) -> Option<Statement> {
         condition(self.is_admin, &self.facts, rule, ALIAS)
     }

@@ -7,6 +7,7 @@ use super::body::{self, Meant, Sent};
 use super::cascade;
 use super::error::Error;
 use super::list;
+use super::log::{self, Changing, Followers, Making};
 use super::projection::Projection;
 use super::statement::Statement;
 use super::store::{self, ALIAS, Found};
@@ -41,9 +42,10 @@ impl RecordsApi {
         let answer = Answer::new(asker, &entry, id);
         let rule = asker.rule_about(&entry, &entry.rules.create, &values);
         let judged = rule.map(|it| store::would_be(&entry, id, now, &values, it));
+        let event = Making::new(&entry, now, &values);
         let insertion = store::insertion(&entry, id, now, values, &answer.returned);
 
-        let (target, catalogue) = (Arc::clone(&entry), Arc::clone(&known));
+        let (target, catalogue, new_id) = (Arc::clone(&entry), Arc::clone(&known), id.to_owned());
         let outcome = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -54,6 +56,7 @@ impl RecordsApi {
                         .ok_or(Error::RuleDenied { rule: "create" })?;
                 }
                 let made = store::write(tx, &target, &insertion, &answer.returned)?.ok_or(Error::NotFound)?;
+                event.made(tx, &new_id)?;
                 answer.about(tx, made)
             })
             .await;
@@ -103,11 +106,15 @@ impl RecordsApi {
                 }
                 let values = values?;
                 let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
+                let event = Changing::new(tx, &target, &change.id, now, &values)?;
                 let update = store::change(&target, &change.id, now, values, rule, &answer.returned);
                 match store::write(tx, &target, &update, &answer.returned)? {
                     Some(changed) => {
                         if is_large {
                             store::must_not_be_too_large(tx, &target, &change.id)?;
+                        }
+                        if let Some(event) = &event {
+                            event.changed(tx, &change.id, changed.version)?;
                         }
                         answer.about(tx, changed)
                     }
@@ -137,7 +144,7 @@ impl RecordsApi {
         let deletion = store::deletion(&entry, id, rule);
 
         let is_followed = !known.followers(entry.name()).is_empty();
-        let (expected, judge, id) = (expected.clone(), asker.detached(), id.to_owned());
+        let (expected, judge, id, now) = (expected.clone(), asker.detached(), id.to_owned(), self.clock.now());
         self.db
             .free(caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
@@ -148,12 +155,21 @@ impl RecordsApi {
                     if !expected.allows(before.version) {
                         return Err(Error::Stale);
                     }
-                    cascade::must_not_be_too_large(tx, &known, &entry, &id)?;
                 }
+                let followers = match is_followed {
+                    true => cascade::followers(tx, &known, &entry, &id)?,
+                    false => Vec::new(),
+                };
+                let followers = Followers::look(tx, followers)?;
+                let was = log::look(tx, &entry, &id)?;
                 match store::delete(tx, &deletion) {
-                    Err(Error::NotFound) => Err(refusal(tx, &judge, &entry, &id, "delete")),
-                    outcome => outcome,
+                    Err(Error::NotFound) => return Err(refusal(tx, &judge, &entry, &id, "delete")),
+                    outcome => outcome?,
                 }
+                if let Some(was) = was {
+                    log::removed(tx, &entry, &id, &was, now)?;
+                }
+                Ok::<_, Error>(followers.tell(tx, now)?)
             })
             .await
     }
