@@ -21,7 +21,7 @@ use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
-use crate::features::records::{self, RecordsApi};
+use crate::features::records::{self, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -126,8 +126,9 @@ impl App {
             stopping.clone(),
         );
         let realtime = RealtimeApi { hub };
-        let apis = (accounts.clone(), collections.clone(), records.clone(), realtime.clone());
-        let documents = Documents::new(&service(apis).spec())?;
+        let writing = WritingApi { records: records.clone() };
+        let apis = (accounts.clone(), collections.clone(), records.clone(), writing, realtime.clone());
+        let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
             config,
@@ -189,8 +190,13 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service =
-            service((self.accounts.clone(), self.collections.clone(), self.records.clone(), self.realtime.clone()));
+        let service = service((
+            self.accounts.clone(),
+            self.collections.clone(),
+            self.records.clone(),
+            WritingApi { records: self.records.clone() },
+            self.realtime.clone(),
+        ));
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
@@ -249,7 +255,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, RealtimeApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi, WritingApi, RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

@@ -40,3 +40,13 @@ pub fn lower(text: &str) -> String {
 pub fn text_has(text: &str, part: &str) -> String {
     format!("text_has({text}, {part})")
 }
+
+/// The items of a JSON array as a table called `alias`, with the columns `key` and `value`.
+pub fn items(list: &str, alias: &str) -> String {
+    format!("json_each({list}) AS {alias}")
+}
+
+/// The values of a group as a JSON array in an order.
+pub fn json_array_of(value: &str, order: &str) -> String {
+    format!("json_group_array({value} ORDER BY {order})")
+}

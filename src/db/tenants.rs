@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::migrate::{self, Migration};
+use super::reserve::Reserve;
 use super::sqlite::{self, News, Place, Readers, Writer};
 use super::{Error, Options, folder};
 use crate::base::{Clock, TenantId};
@@ -27,10 +28,11 @@ impl Database {
         migrations: &[Migration],
         options: &Options,
         clock: &Clock,
+        reserve: Arc<Reserve>,
         news: News,
     ) -> Result<Self, Error> {
         let file = place.path().map(Path::to_owned);
-        Self::open_file(place, migrations, options, clock, news).map_err(|cause| cause.about(file.as_deref()))
+        Self::open_file(place, migrations, options, clock, reserve, news).map_err(|cause| cause.about(file.as_deref()))
     }
 
     fn open_file(
@@ -38,13 +40,14 @@ impl Database {
         migrations: &[Migration],
         options: &Options,
         clock: &Clock,
+        reserve: Arc<Reserve>,
         news: News,
     ) -> Result<Self, Error> {
         let connection = sqlite::open_writer(&place)?;
         migrate::migrate(&connection, &place, migrations, clock)?;
         let damaged = Arc::new(AtomicBool::new(false));
         let readers = Readers::start(&place, options, Arc::clone(&damaged))?;
-        let writer = Writer::start(place, connection, options, Arc::clone(&damaged), news)?;
+        let writer = Writer::start(place, connection, options, reserve, Arc::clone(&damaged), news)?;
         Ok(Self { writer, readers, damaged, last_asked: AtomicU64::new(0) })
     }
 }
@@ -57,6 +60,7 @@ pub(super) struct Tenants {
     asked: AtomicU64,
     options: Options,
     clock: Clock,
+    reserve: OnceLock<Arc<Reserve>>,
     pub(super) listener: Arc<Listener>,
 }
 
@@ -117,7 +121,15 @@ fn has_data(file: &Path) -> bool {
 
 impl Tenants {
     pub(super) fn new(home: Home, options: Options, clock: Clock) -> Self {
-        Self { home, open: RwLock::default(), asked: AtomicU64::new(0), options, clock, listener: Arc::default() }
+        Self {
+            home,
+            open: RwLock::default(),
+            asked: AtomicU64::new(0),
+            options,
+            clock,
+            reserve: OnceLock::new(),
+            listener: Arc::default(),
+        }
     }
 
     pub(super) fn open_system(&self) -> Result<Database, Error> {
@@ -128,7 +140,7 @@ impl Tenants {
                 return Err(Error::Missing { file });
             }
         }
-        Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock, Box::new(|| ()))
+        Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock, self.reserve(), Box::new(|| ()))
     }
 
     /// Refuses a tenant that was there, and whose database is not any more: an empty one in its place would look like
@@ -179,17 +191,39 @@ impl Tenants {
                 told(&id);
             }
         });
-        let database = Database::open(self.home.tenant(tenant), migrate::TENANT, &self.options, &self.clock, news)?;
+        let database = Database::open(
+            self.home.tenant(tenant),
+            migrate::TENANT,
+            &self.options,
+            &self.clock,
+            self.reserve(),
+            news,
+        )?;
         database.last_asked.store(asked, Ordering::Relaxed);
         let database = Arc::new(database);
         open.insert(tenant.clone(), Arc::clone(&database));
         Ok(database)
     }
 
+    /// The reserve of the folder, taken when the first database is opened: before that the folder may not be there.
+    fn reserve(&self) -> Arc<Reserve> {
+        let take = || {
+            let folder = match &self.home {
+                Home::Folder(folder) => Some(folder.as_path()),
+                Home::Memory(_) => None,
+            };
+            Arc::new(Reserve::take(folder, self.options.free_bytes_min))
+        };
+        Arc::clone(self.reserve.get_or_init(take))
+    }
+
     /// Whether there is more room on the disk than is kept free.
     pub(super) fn has_room(&self) -> bool {
         match &self.home {
-            Home::Folder(path) => self.options.free_bytes_min <= folder::free_bytes(path),
+            Home::Folder(path) => {
+                let free = folder::free_bytes(path);
+                self.options.free_bytes_min <= free && !self.reserve().is_spent(free)
+            }
             Home::Memory(_) => true,
         }
     }

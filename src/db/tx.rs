@@ -15,10 +15,27 @@ pub struct Tx<'a> {
     has_begun: bool,
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
+    saw_full_disk: bool,
     /// Whether it holds something that others wait to hear of.
     has_news: bool,
-    /// Whether others wait for this transaction to end.
-    others_wait: &'a dyn Fn() -> bool,
+    /// What the writer lends to it; a reader lends nothing.
+    lent: Option<&'a dyn Lent>,
+}
+
+/// What the writer lends to the transactions that it runs.
+pub(super) trait Lent {
+    /// Whether others wait for the transaction to end.
+    fn others_wait(&self) -> bool;
+    /// Runs one of the writer's own statements, which a task may not.
+    fn control(&self, step: Step) -> Result<(), Error>;
+}
+
+/// The steps of an attempt within a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Begin,
+    Undo,
+    End,
 }
 
 /// The engine behind a transaction. PostgreSQL will be the second variant.
@@ -49,19 +66,37 @@ impl<'a> Tx<'a> {
             has_begun,
             saw_damage: false,
             has_news: false,
-            others_wait: &|| false,
+            saw_full_disk: false,
+            lent: None,
         }
     }
 
-    /// The same, told whether others wait.
-    pub(super) fn beside(self, others_wait: &'a dyn Fn() -> bool) -> Self {
-        Self { others_wait, ..self }
+    /// The same, in the hands of the writer.
+    pub(super) fn lent(self, lent: &'a dyn Lent) -> Self {
+        Self { lent: Some(lent), ..self }
     }
 
     /// Whether others wait to write until this transaction ends: the word for bulk work to end it, and go on in
     /// another.
     pub fn others_wait(&self) -> bool {
-        (self.others_wait)()
+        self.lent.is_some_and(Lent::others_wait)
+    }
+
+    /// Runs `work` so that what it changed is undone if it fails, and what was changed before stays. A failure that
+    /// ended the whole transaction is told by the next statement, if there is one.
+    pub fn attempt<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        // Nothing that a reader does has to be undone.
+        let Some(lent) = self.lent else { return work(self) };
+        self.watched(|_| lent.control(Step::Begin))?;
+        let outcome = work(self);
+        if self.engine.is_autocommit() {
+            return outcome.and_then(|_| Err(Error::EndedTransaction.into()));
+        }
+        if outcome.is_err() {
+            lent.control(Step::Undo)?;
+        }
+        lent.control(Step::End)?;
+        outcome
     }
 
     /// Has those told who listen ([`super::Db::after_commit`]), once what is written here is on the disk.
@@ -75,6 +110,10 @@ impl<'a> Tx<'a> {
 
     pub(super) fn saw_damage(&self) -> bool {
         self.saw_damage
+    }
+
+    pub(super) fn saw_full_disk(&self) -> bool {
+        self.saw_full_disk
     }
 
     /// Runs a statement that returns no rows, and tells how many rows it changed.
@@ -156,6 +195,7 @@ impl<'a> Tx<'a> {
         }
         let outcome = run(&self.engine);
         self.saw_damage |= matches!(outcome, Err(Error::Damaged));
+        self.saw_full_disk |= matches!(outcome, Err(Error::StorageFull));
         outcome
     }
 }

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::operand::{Operand, Type};
 use super::parse::Expression;
 use super::path::Scope;
-use super::schema::{Schema, View};
+use super::schema::{Kind, Schema, View};
 use crate::db::dialect;
 use crate::db::record_tables::quoted;
 
@@ -31,6 +31,16 @@ pub enum Purpose {
     CreateRule,
     /// A rule about the record that is, and what would change.
     UpdateRule,
+    /// As `Filter` and `Rule`, about the columns of a record as an event tells of them.
+    FilterOfEvent,
+    RuleOfEvent,
+}
+
+impl Purpose {
+    /// Whether the columns of the record stand for all of it, with what is in tables of its own otherwise.
+    pub(super) fn is_of_columns(self) -> bool {
+        matches!(self, Self::CreateRule | Self::FilterOfEvent | Self::RuleOfEvent)
+    }
 }
 
 /// A condition, with its holes.
@@ -145,7 +155,7 @@ impl<'a> Compiler<'a> {
 
     /// Whether the expression is a client's, who sees less than an admin.
     pub(super) fn is_clients(&self) -> bool {
-        self.purpose == Purpose::Filter
+        matches!(self.purpose, Purpose::Filter | Purpose::FilterOfEvent)
     }
 
     /// The condition that lets a client's expression reach a record, with ` AND ` before it.
@@ -339,7 +349,10 @@ impl<'a> Compiler<'a> {
             if list.kind != Type::List || item.kind != Type::Text {
                 return Err(Error::wrong_type("`in` asks for a text in a list: `'a' in tags`, `state in ['a', 'b']`"));
             }
-            return Ok(dialect::list_has(&list.sql, &item.sql));
+            return Ok(match &list.entries {
+                Some(entries) if !item.is_of_row => entries.have(&list.hops, &item.sql),
+                _ => dialect::list_has(&list.sql, &item.sql),
+            });
         };
         let mut item = self.operand(item)?;
         if item.kind == Type::Json {
@@ -374,25 +387,32 @@ impl<'a> Compiler<'a> {
         let Some(field) = scope.table.field(name.inner()) else {
             return Err(Error::unknown(format!("no field `{}`", name.inner())));
         };
-        let column = format!("{}.{}", scope.alias, quoted(&field.name));
+        let column = match &field.kind {
+            Kind::References { join, .. } => self.entries(&scope.alias, field, join),
+            _ => format!("{}.{}", scope.alias, quoted(&field.name)),
+        };
         let (sent, new) = (Bind::Sent(field.name.clone()), Bind::New(field.name.clone()));
         let (sent, new) = (self.bind(sent), self.bind(new));
         Ok(format!("({sent} = 1 AND {column} IS DISTINCT FROM {new})"))
     }
 
-    /// `comments_via_post.exists(c, c.published)`: the only macro, told by the shape that it was expanded to.
+    /// `comments_via_post.exists(c, c.published)`, `tags.exists(t, t.name == 'a')`: the only macro, told by the shape
+    /// that it was expanded to.
     fn exists(&mut self, it: &ComprehensionExpr) -> Result<String, Error> {
-        let only = || Error::not_supported("of the macros only `exists` is taken, over a relation backwards");
+        let only = || {
+            Error::not_supported(
+                "of the macros only `exists` is taken, over a relation to several records or one backwards",
+            )
+        };
         let Expr::Literal(LiteralValue::Boolean(begins)) = &it.accu_init.expr else { return Err(only()) };
         let Expr::Call(step) = &it.loop_step.expr else { return Err(only()) };
         let [_, condition] = step.args.as_slice() else { return Err(only()) };
         if **begins || step.func_name != operators::LOGICAL_OR || it.iter_var2.is_some() {
             return Err(only());
         }
-        let (table, field, id) = self.backwards(&it.iter_range)?;
         let alias = format!("h{}", self.spent.step()?);
+        let (table, from) = self.several(&it.iter_range, &alias)?;
         let viewed = self.and_viewed(&table.name, &alias)?;
-        let from = format!("{} AS {alias} WHERE {alias}.{} = {id}", quoted(&table.sql_name), quoted(&field.name));
         self.scopes.push(Scope { variable: Some(it.iter_var.clone()), alias, table });
         let condition = self.condition(condition);
         self.scopes.pop();

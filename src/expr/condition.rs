@@ -37,7 +37,9 @@ pub(super) fn tree(schema: &Schema, table: &str, asked: &Asked) -> Result<IdedEx
     let literal = || literal(kind, &asked.value).map(node);
     Ok(match asked.operator.as_str() {
         // Of a list one asks whether it has the value.
-        "eq" if kind == Some(&Kind::List) => node(call_in(text(&asked.value), path.clone())),
+        "eq" if matches!(kind, Some(Kind::List | Kind::References { .. })) => {
+            node(call_in(text(&asked.value), path.clone()))
+        }
         "eq" => call(operators::EQUALS, literal()?),
         "ne" => call(operators::NOT_EQUALS, literal()?),
         "gt" => call(operators::GREATER, literal()?),

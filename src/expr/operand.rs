@@ -7,7 +7,7 @@ use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 use super::bind::{Bind, Constant};
 use super::compile::{Compiler, unknown_function};
 use super::error::Error;
-use super::path::Hop;
+use super::path::{Entries, Hop};
 use crate::base::Timestamp;
 use crate::db::dialect;
 
@@ -59,6 +59,8 @@ pub(super) struct Operand {
     pub hops: Vec<Hop>,
     /// The column at the end of these.
     pub end: String,
+    /// The table of its entries, if it is a relation to several records.
+    pub entries: Option<Entries>,
     /// The column and the path within it, of a part of JSON.
     pub json: Option<(String, Vec<String>)>,
     /// The name that was written.
@@ -78,6 +80,7 @@ impl Operand {
             literal: None,
             hops: Vec::new(),
             end: String::new(),
+            entries: None,
             json: None,
             name: None,
             now: None,
@@ -178,7 +181,10 @@ impl Compiler<'_> {
                 let of = self.operand(of)?;
                 let sql = match of.kind {
                     Type::Text => format!("length({})", of.sql),
-                    Type::List => dialect::list_length(&of.sql),
+                    Type::List => match &of.entries {
+                        Some(entries) => entries.count(&of.hops),
+                        None => dialect::list_length(&of.sql),
+                    },
                     other => {
                         return Err(Error::wrong_type(format!(
                             "`size` is for texts and lists, and {} is {other}",

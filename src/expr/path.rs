@@ -3,13 +3,13 @@ use cel::IdedExpr;
 use cel::common::ast::Expr;
 
 use super::bind::Bind;
-use super::compile::{Compiler, Purpose};
+use super::compile::{Compiler, Purpose, ROOT};
 use super::error::Error;
 use super::operand::{Operand, Type};
 use super::schema::{Field, Kind, Table};
 use crate::base::text::nearest;
-use crate::db::dialect;
 use crate::db::record_tables::quoted;
+use crate::db::{dialect, join_tables};
 
 /// What names mean at one place.
 pub(super) struct Scope<'a> {
@@ -30,6 +30,15 @@ pub(super) struct Hop {
     alias: String,
     /// What else must be true of the record there, with ` AND ` before it.
     viewed: String,
+}
+
+/// What a record refers to by a relation to several.
+#[derive(Clone, Debug)]
+pub(super) struct Entries {
+    /// Their table.
+    join: String,
+    /// The id of the record.
+    owner: String,
 }
 
 /// Where a path leads, before its last name is looked at.
@@ -53,13 +62,18 @@ impl<'a> Compiler<'a> {
         Ok(Operand { name: Some(names.join(".")), ..operand })
     }
 
-    /// The table, its relation and the id behind `comments_via_post`.
-    pub(super) fn backwards(&mut self, node: &IdedExpr) -> Result<(&'a Table, &'a Field, String), Error> {
-        let names = names(node).map_err(|_| Error::not_supported("`exists` is asked of a relation backwards"))?;
+    /// The records behind `comments_via_post` or behind a relation to several, as `alias` in the statement: their
+    /// table, and what stands after FROM, with a condition at its end.
+    pub(super) fn several(&mut self, node: &IdedExpr, alias: &str) -> Result<(&'a Table, String), Error> {
+        let only = || Error::not_supported("`exists` is asked of a relation to several records, or of one backwards");
+        let names = names(node).map_err(|_| only())?;
         let (last, before) = names.split_last().ok_or_else(|| Error::malformed("a name is missing"))?;
         let mut walked = self.start(before)?;
         while let Some(name) = walked.rest.first().copied() {
             self.hop(&mut walked, name)?;
+        }
+        if walked.table.field(last).is_some() || !last.contains("_via_") {
+            return self.forwards(&walked, last, alias);
         }
         let is_clients = self.is_clients();
         let schema = self.schema;
@@ -72,7 +86,49 @@ impl<'a> Compiler<'a> {
             Error::unknown(detail)
         })?;
         let id = scalar(&walked.hops, format!("{}.id", walked.alias));
-        Ok((table, field, id))
+        let (name, entry) = (quoted(&table.sql_name), format!("{alias}e"));
+        Ok(match &field.kind {
+            Kind::References { join, .. } => {
+                let join = quoted(join);
+                let from = format!("{join} AS {entry} JOIN {name} AS {alias} ON {alias}.id = {entry}.owner");
+                (table, format!("{from} WHERE {entry}.target = {id}"))
+            }
+            _ => (table, format!("{name} AS {alias} WHERE {alias}.{} = {id}", quoted(&field.name))),
+        })
+    }
+
+    /// The records that a relation to several leads to.
+    fn forwards(&self, walked: &Walked<'a, '_>, name: &str, alias: &str) -> Result<(&'a Table, String), Error> {
+        let field = self.field(walked.table, name)?;
+        let Kind::References { target, join } = &field.kind else {
+            return Err(Error::wrong_type(format!("`{name}` does not refer to several records")));
+        };
+        let schema = self.schema;
+        let table = schema.table(target).ok_or_else(|| Error::unknown(format!("there is no collection `{target}`")))?;
+        let (target, entry) = (quoted(&table.sql_name), format!("{alias}e"));
+        let from = if self.would_be(walked) {
+            let items = dialect::items(&format!("{}.{}", walked.alias, quoted(&field.name)), &entry);
+            format!("{items} JOIN {target} AS {alias} ON {alias}.id = {entry}.value WHERE 1 = 1")
+        } else {
+            let owner = scalar(&walked.hops, format!("{}.id", walked.alias));
+            let from = format!("{} AS {entry} JOIN {target} AS {alias} ON {alias}.id = {entry}.target", quoted(join));
+            format!("{from} WHERE {entry}.owner = {owner}")
+        };
+        Ok((table, from))
+    }
+
+    /// Whether a path ends at the record that is not there yet: its entries stand in a column of their own then.
+    fn would_be(&self, walked: &Walked<'_, '_>) -> bool {
+        self.purpose.is_of_columns() && walked.alias == ROOT
+    }
+
+    /// The list of those that a record refers to, in the words of SQL.
+    pub(super) fn entries(&self, alias: &str, field: &Field, join: &str) -> String {
+        if self.purpose.is_of_columns() && alias == ROOT {
+            format!("{alias}.{}", quoted(&field.name))
+        } else {
+            join_tables::list(join, &format!("{alias}.id"))
+        }
     }
 
     /// Whether a name is not that of a variable.
@@ -141,6 +197,21 @@ impl<'a> Compiler<'a> {
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,
+                Kind::References { .. } if !further.is_empty() => {
+                    let detail = format!(
+                        "`{name}` refers to several records: ask `{name}.exists(it, it.{} …)`",
+                        further.join(".")
+                    );
+                    return Err(Error::wrong_type(detail));
+                }
+                Kind::References { join, .. } => {
+                    let sql = scalar(&walked.hops, self.entries(&walked.alias, field, join));
+                    let owner = format!("{}.id", walked.alias);
+                    let entries = (!self.would_be(&walked)).then(|| Entries { join: join.clone(), owner });
+                    let nullable = !walked.hops.is_empty();
+                    let hops = walked.hops;
+                    return Ok(Operand { nullable, is_of_row: true, hops, entries, ..Operand::of(Type::List, sql) });
+                }
                 _ if !further.is_empty() => {
                     return Err(Error::wrong_type(format!("`{name}` has no parts, so `.{}` is nothing", further[0])));
                 }
@@ -175,7 +246,10 @@ impl<'a> Compiler<'a> {
     fn hop(&mut self, walked: &mut Walked<'a, '_>, name: &str) -> Result<(), Error> {
         let field = self.field(walked.table, name)?;
         let Kind::Reference(target) = &field.kind else {
-            return Err(Error::wrong_type(format!("`{name}` is no relation")));
+            return Err(Error::wrong_type(match &field.kind {
+                Kind::References { .. } => format!("`{name}` refers to several records: ask `{name}.exists(it, …)`"),
+                _ => format!("`{name}` is no relation"),
+            }));
         };
         let schema = self.schema;
         let table = schema.table(target).ok_or_else(|| Error::unknown(format!("there is no collection `{target}`")))?;
@@ -214,6 +288,20 @@ impl<'a> Compiler<'a> {
             return inside(&right.hops, compare(&left.sql, &right.end));
         }
         compare(&left.sql, &right.sql)
+    }
+}
+
+impl Entries {
+    /// Whether a value that is the same for all records is among them, asked from the far end.
+    pub fn have(&self, hops: &[Hop], item: &str) -> String {
+        let Self { join, owner } = self;
+        let owners = format!("SELECT entry.owner FROM {} AS entry WHERE entry.target = {item}", quoted(join));
+        inside(hops, format!("{owner} IN ({owners})"))
+    }
+
+    /// How many there are.
+    pub fn count(&self, hops: &[Hop]) -> String {
+        scalar(hops, join_tables::count(&self.join, &self.owner))
     }
 }
 
@@ -259,7 +347,7 @@ fn type_of(kind: &Kind) -> Type {
         Kind::Number => Type::Number,
         Kind::Bool => Type::Bool,
         Kind::Moment => Type::Moment,
-        Kind::List => Type::List,
+        Kind::List | Kind::References { .. } => Type::List,
         Kind::Json => Type::Json,
     }
 }

@@ -17,6 +17,21 @@ pub enum Kind {
     Json,
     /// The id of a record of that table.
     Reference(String),
+    /// The ids of records of that table, one an entry of the table `join`: `owner`, `target` and `position`.
+    References {
+        target: String,
+        join: String,
+    },
+}
+
+impl Kind {
+    /// The table that it refers to.
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Reference(target) | Self::References { target, .. } => Some(target),
+            _ => None,
+        }
+    }
 }
 
 /// One field of a table.
@@ -75,7 +90,7 @@ impl Schema {
         let (table, field) = name.split_once("_via_")?;
         let table = self.table(table)?;
         let field = table.field(field)?;
-        (field.kind == Kind::Reference(target.to_owned())).then_some((table, field))
+        (field.kind.target() == Some(target)).then_some((table, field))
     }
 }
 

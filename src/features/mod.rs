@@ -13,9 +13,20 @@ pub mod realtime;
 pub mod records;
 pub mod server_keys;
 
+use crate::http::health;
+use crate::http::openapi::Told;
 use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
 pub fn problems() -> Vec<&'static Kind> {
     [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
+}
+
+/// What the OpenAPI document says of the endpoints beside their signatures.
+pub fn told() -> Told {
+    Told {
+        kinds: problems(),
+        of_callers: accounts::PROBLEMS_OF_CALLERS,
+        terms: &[accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+    }
 }

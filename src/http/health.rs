@@ -14,6 +14,8 @@ use poem::{Endpoint, IntoEndpoint, Response, Route, RouteMethod};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::openapi::{Terms, Who};
+
 /// How a part is: fine, or why not. The reason is for the log, never for the client.
 pub type Checked = (&'static str, Result<(), String>);
 
@@ -75,15 +77,17 @@ impl Health {
     }
 }
 
+/// The terms of the three paths.
+pub const TERMS: &[Terms] = &[
+    Terms { operation: "health", who: Who::Anyone, problems: &[] },
+    Terms { operation: "health_live", who: Who::Anyone, problems: &[] },
+    Terms { operation: "health_ready", who: Who::Anyone, problems: &[] },
+];
+
 /// The three paths in the words of OpenAPI, for the document: poem-openapi does not know them.
 pub fn describe() -> Value {
     let operation = |id: &str, summary: &str, description: &str, statuses: &[(&str, Value)]| {
-        let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
-        let failure = json!({
-            "description": "The request failed; see `type`.",
-            "content": { "application/problem+json": problem },
-        });
-        let mut responses = json!({ "4XX": failure, "5XX": failure });
+        let mut responses = json!({});
         for (status, example) in statuses {
             let schema = json!({ "$ref": "#/components/schemas/Health" });
             responses[*status] = json!({
@@ -100,9 +104,9 @@ pub fn describe() -> Value {
     let (ready, stopping) = (("200", json!({ "status": "ok" })), ("503", json!({ "status": "stopping" })));
     json!({
         "paths": {
-            "/health": operation("health", "How the server is", "Each part by name, without internals. Anyone may.", &[well, failing]),
-            "/health/live": operation("health_live", "Whether the process lives", "Always 200 while it runs. Anyone may.", std::slice::from_ref(&ready)),
-            "/health/ready": operation("health_ready", "Whether it should get requests", "For load balancers. Anyone may.", &[ready, stopping]),
+            "/health": operation("health", "How the server is", "Each part by name, without internals.", &[well, failing]),
+            "/health/live": operation("health_live", "Whether the process lives", "Always 200 while it runs.", std::slice::from_ref(&ready)),
+            "/health/ready": operation("health_ready", "Whether it should get requests", "For load balancers.", &[ready, stopping]),
         },
         "schemas": {
             "Health": {

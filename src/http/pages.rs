@@ -186,6 +186,13 @@ fn escaped(text: &str) -> String {
     escape(text, Html).map(|it| it.to_string()).unwrap_or_default()
 }
 
+/// How the page about a kind of problem begins: what happened, in a sentence or two.
+pub(super) fn beginning(kind: &Kind) -> String {
+    let page = text(ProblemPages::get(&format!("{}.md", kind.code)));
+    let mut paragraphs = page.split("\n\n").filter(|it| !it.starts_with('#'));
+    paragraphs.next().unwrap_or(kind.title).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn text(file: Option<rust_embed::EmbeddedFile>) -> String {
     file.map(|it| String::from_utf8_lossy(&it.data).into_owned()).unwrap_or_default()
 }

@@ -50,7 +50,7 @@ impl Default for Policy {
 /// How much of the server one client, and all of them together, may hold, and for how long.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How long a client may take to send the head of a request.
+    /// How long a client may take to send the head of a request; past it the answer is 408.
     pub header_timeout: Duration,
     /// The largest head of a request; past it the answer is 431. At least 8 KiB.
     pub header_bytes_max: usize,
@@ -62,7 +62,7 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Connections in all; past it a client is told 503 and turned away.
     pub connections_max: usize,
-    /// Connections of one address (of one /64 with IPv6); trusted proxies are exempt,
+    /// Connections of one address (of one /64 with IPv6), past it as above; trusted proxies are exempt,
     /// because all their clients share their address.
     pub connections_per_address_max: usize,
     /// Requests at the same time on one HTTP/2 connection.

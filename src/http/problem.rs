@@ -53,6 +53,7 @@ pub const HEAD_TOO_LARGE: Kind =
     Kind { status: 431, code: "head-too-large", title: "The head of the request is too large" };
 pub const INTERNAL: Kind = Kind { status: 500, code: "internal", title: "Something went wrong on our side" };
 pub const BUSY: Kind = Kind { status: 503, code: "busy", title: "The server is busy" };
+pub const GIVEN_UP: Kind = Kind { status: 503, code: "given-up", title: "The request took too long to answer" };
 pub const BUDGET_SPENT: Kind = Kind { status: 503, code: "budget-spent", title: "The query took too long" };
 pub const STORAGE_DAMAGED: Kind =
     Kind { status: 503, code: "storage-damaged", title: "The data needs an operator's attention" };
@@ -76,6 +77,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &HEAD_TOO_LARGE,
     &INTERNAL,
     &BUSY,
+    &GIVEN_UP,
     &BUDGET_SPENT,
     &STORAGE_DAMAGED,
     &STOPPING,
@@ -123,7 +125,7 @@ pub struct Document {
 
 impl Example for Document {
     fn example() -> Self {
-        let fault = Fault::new("/email", "invalid", "must be an e-mail address, such as ada@example.com");
+        let fault = Fault::new("/email", "email", "must be an e-mail address, such as ada@example.com");
         Problem::invalid(vec![fault]).document("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80".to_owned())
     }
 }
@@ -136,11 +138,13 @@ pub struct Problem {
     pub detail: String,
     pub errors: Vec<Fault>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// A member of its own sort (RFC 9457 section 3.2): its name, and its value as JSON.
+    member: Option<(&'static str, String)>,
 }
 
 impl Problem {
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), member: None }
     }
 
     /// A failure that is ours. The cause is logged here, once and whole; the client sees the request id only.
@@ -177,6 +181,22 @@ impl Problem {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// With a member that only this sort of problem has. `json` is a value in JSON.
+    pub fn with_member(self, name: &'static str, json: String) -> Self {
+        Self { member: Some((name, json)), ..self }
+    }
+
+    /// The whole problem as JSON, about the request with that id: what stands in the body of its answer.
+    pub fn to_json(mut self, request_id: &str) -> String {
+        let member = self.member.take();
+        let mut json = self.document(request_id.to_owned()).to_json_string();
+        if let (Some((name, value)), Some(b'}')) = (member, json.as_bytes().last()) {
+            json.truncate(json.len() - 1);
+            json.push_str(&format!(",\"{name}\":{value}}}"));
+        }
+        json
     }
 
     /// Tells the client when another try makes sense, in whole seconds and at least one.
@@ -263,7 +283,7 @@ impl Problem {
 /// Writes the body of a problem, if the response carries one. Called once, outermost, when the id is known.
 pub fn finish(response: &mut Response, request_id: &str) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return };
-    response.set_body(problem.document(request_id.to_owned()).to_json_string());
+    response.set_body(problem.to_json(request_id));
 }
 
 /// A problem on its way through code that only passes errors on, such as the reading of a body.
@@ -327,6 +347,7 @@ impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         let content = || vec![MetaMediaType { content_type: MEDIA_TYPE, schema: Document::schema_ref() }];
         let range = |status_range: &str| MetaResponse {
+            // The document of the server says which failures these are: `http/openapi`.
             description: "The request failed; see `type`.",
             status: None,
             status_range: Some(status_range.to_owned()),

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::base::text::chain;
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{Config, Flags, Live, SetupConfig};
+use crate::db;
 use crate::features::accounts;
 use crate::http::{Door, Shell};
 use crate::work::Lifecycle;
@@ -126,9 +127,19 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
     let main = TenantId::main();
     if !accounts::admin_exists(&app.db, &main).await? {
         let lifetime = settings.accounts.setup_link_lifetime();
-        let link = accounts::open_setup_link(&app.db, &main, &url, lifetime, &app.random, &app.clock).await?;
-        lines.push(format!("  setup    {}", link.url));
-        lines.push(format!("           makes you the first admin; works once, until {}", link.expires_at));
+        match accounts::open_setup_link(&app.db, &main, &url, lifetime, &app.random, &app.clock).await {
+            Ok(link) => {
+                lines.push(format!("  setup    {}", link.url));
+                lines.push(format!("           makes you the first admin; works once, until {}", link.expires_at));
+            }
+            // A restart on a full disk, so that something can be deleted.
+            Err(accounts::Error::Db(db::Error::StorageFull)) => {
+                tracing::warn!(
+                    "there was no room for a link that makes the first admin; `steading admin link` makes one"
+                );
+            }
+            Err(cause) => return Err(cause.into()),
+        }
     }
     // Last, so that a program that reads along knows that everything was said.
     lines.push(format!("  listens  {address}   data {}", data.display()));

@@ -191,6 +191,51 @@ fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
     load.check(&server.url);
 }
 
+/// Whoever is told to delete something must be able to, even if nothing at all was kept free.
+#[test]
+fn on_a_disk_that_is_really_full_deleting_and_signing_out_still_work() {
+    let disk = SmallDisk::mount();
+    let settings = [("STEADING__STORAGE__FREE_BYTES_MIN", "0")];
+    let mut load = Load::new(4);
+    let mut server = Server::start(disk.path(), &settings);
+    load.register(&server.url);
+    load.run(&server.url, Duration::from_millis(300), || {});
+    Ledger::begin(disk.path(), &server.url);
+    let admin = records::sign_in(&server.url);
+    let ids = ["one", "two"].map(|lemma| {
+        let made = records::post(&server.url, "/words/records", &admin, &serde_json::json!({ "lemma": lemma }));
+        let made: serde_json::Value = serde_json::from_str(&made.expect("answered").1).expect("JSON");
+        made["id"].as_str().expect("an id").to_owned()
+    });
+    disk.fill(0);
+    // Until the log of what was written before has no room left either.
+    load.run(&server.url, Duration::from_secs(5), || {});
+    assert!(0 < load.refused(), "the disk was never full");
+
+    for restarts in [false, true] {
+        if restarts {
+            server.process.kill().expect("killed");
+            server.process.wait().expect("gone");
+            server = Server::start(disk.path(), &settings);
+        }
+        let out = load.token(usize::from(restarts));
+        let record = format!("/api/v1/collections/words/records/{}", ids[usize::from(restarts)]);
+        let delete = ask(&server.url, "DELETE", &record, &admin, "").expect("answered");
+        let deleted = ask(&server.url, "GET", &record, &admin, "").expect("answered");
+        let sign_out = ask(&server.url, "POST", "/api/v1/auth/logout", &out, "").expect("answered");
+        let signed_out = ask(&server.url, "GET", "/api/v1/auth/profile", &out, "").expect("answered");
+
+        assert_eq!((delete.0, deleted.0), (204, 404), "{delete:?}");
+        assert_eq!((sign_out.0, signed_out.0), (204, 401), "{sign_out:?}");
+        let write = ask(&server.url, "PATCH", "/api/v1/auth/profile", &load.token(2), r#"{"name": "1"}"#);
+        assert_eq!(write.expect("answered").0, 507, "the reserve is not for writes");
+    }
+    disk.empty();
+    let write = ask(&server.url, "PATCH", "/api/v1/auth/profile", &load.token(2), r#"{"name": "1"}"#);
+    assert_eq!(write.expect("answered").0, 200, "with room again, writes go on");
+    assert_eq!(std::fs::metadata(disk.path().join("data/reserve")).map_or(0, |it| it.len()), 4 << 20);
+}
+
 /// Whoever lacks room must be able to restart, sign in, and delete something.
 #[test]
 fn a_nearly_full_disk_does_not_keep_the_server_from_starting() {

@@ -125,14 +125,14 @@ impl Ledger {
     }
 }
 
-fn sign_in(url: &str) -> String {
+pub fn sign_in(url: &str) -> String {
     let body = json!({ "email": EMAIL, "password": PASSWORD }).to_string();
     let (status, text) = ask(url, "POST", "/api/v1/auth/login", "", &body).expect("answered");
     assert_eq!(status, 200, "{text}");
     read(&text)["accessToken"].as_str().expect("a token").to_owned()
 }
 
-fn post(url: &str, path: &str, token: &str, body: &Value) -> Option<(u16, String)> {
+pub fn post(url: &str, path: &str, token: &str, body: &Value) -> Option<(u16, String)> {
     ask(url, "POST", &format!("/api/v1/collections{path}"), token, &body.to_string())
 }
 

@@ -378,9 +378,17 @@ async fn signing_out_is_felt_within_five_seconds_also_when_nobody_waits_for_the_
     let token = app.register("ada@example.com").await.str("accessToken");
     assert_eq!(app.profile(&token).await.status, 200, "verified, and so remembered");
 
+    let (db, main) = (&app.app.db, TenantId::main());
+    // The writer has something else to do first: an idle one may be done before anybody could go away.
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let mut other = Box::pin(db.write(&main, move |_| {
+        let _ = held.recv();
+        Ok::<_, steading::db::Error>(())
+    }));
+    assert!(poll!(&mut other).is_pending());
     let mut out = Box::pin(app.ask(Method::POST, "/api/v1/auth/logout").bearer(&token).send());
     assert!(poll!(&mut out).is_pending());
-    let (db, main) = (&app.app.db, TenantId::main());
+    drop(go_on);
     let count = || db.read(&main, |tx| tx.find("SELECT count(*) FROM sessions", &[], |row| row.integer(0)));
     while count().await.expect("read") != Some(0) {}
     drop(out);
@@ -559,6 +567,8 @@ async fn an_admin_needs_a_longer_password() {
     assert_eq!(make("admin").await.body["errors"][0]["code"], "too-short");
     let made = make("readonly").await;
     assert_eq!((made.status, made.version()), (201, Some(1)));
+    let shown = app.as_role("admin", Method::GET, made.header("location").expect("a place")).send().await;
+    assert_eq!((shown.status, &shown.body), (200, &made.body));
     assert_eq!(make("superhero").await.body["errors"][0]["code"], "not-one-of");
 }
 
@@ -647,8 +657,13 @@ async fn all_that_is_wrong_with_a_registration_is_told_at_once() {
     );
     assert_eq!(
         told(&format!(r#"{{"email": [], "email": "x", "name": "{}", "password": "short"}}"#, "x".repeat(201))).await,
-        ["/email duplicate", "/email type", "/name too-long"]
+        ["/email duplicate", "/email type", "/name too-long", "/password too-short"]
     );
+    assert_eq!(
+        told(r#"{"email": "nobody", "password": "short", "nam": "x"}"#).await,
+        ["/nam unknown", "/email email", "/password too-short"]
+    );
+    assert_eq!(told(r#"{"email": "nobody", "password": 5}"#).await, ["/password type", "/email email"]);
 }
 
 #[tokio::test]

@@ -10,11 +10,14 @@ mod guides;
 mod pages;
 mod realtime;
 mod records;
+mod relations;
 mod roles;
 mod rules;
+mod search;
 #[path = "../server.rs"]
 mod server;
 mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod writing;

@@ -7,6 +7,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ffi};
 
+use super::functions;
 use crate::db::{Error, Value};
 
 /// Oldest SQLite without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -79,7 +80,8 @@ fn open(place: &Place, extra: OpenFlags) -> Result<Connection, Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
         .execute_batch(&format!(
-            "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
+            "PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON; PRAGMA trusted_schema=OFF;
+             PRAGMA cell_size_check=ON;
              PRAGMA temp_store=FILE; PRAGMA cache_size=-{CACHE_KIB};"
         ))
         .map_err(error)?;
@@ -131,7 +133,8 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         let text = context.get_raw(0).as_str_or_null()?;
         let part = context.get_raw(1).as_str_or_null()?;
         Ok(text.zip(part).map(|(text, part)| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()))
-    })
+    })?;
+    functions::add(connection)
 }
 
 /// Writes a consistent copy of the database behind `connection` into a new file, and checks the copy.

@@ -16,7 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ErrorCode};
 
+use super::class::Class;
 use super::connection::{Place, error, is_io_failure, wal_bytes};
+use crate::db::reserve::Reserve;
+use crate::db::tx::{Lent, Step};
 use crate::db::{Error, Options, Tx, folder};
 
 /// Once a group has run this long it commits, however many still wait, so that one
@@ -42,21 +45,9 @@ const ROLLBACK: &str = "ROLLBACK /* writer */";
 const SAVEPOINT: &str = "SAVEPOINT task /* writer */";
 const UNDO: &str = "ROLLBACK TO task /* writer */";
 const RELEASE: &str = "RELEASE task /* writer */";
-
-/// How a task shares the writer with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Class {
-    /// In a group with others.
-    Shared,
-    /// As `Shared`, and also when the disk is nearly full: it frees room, or lets someone sign out.
-    Freeing,
-    /// A batch of many rows, in a transaction of its own: in one with others, whose writes can each be undone, the
-    /// former state of all the pages that it changes would have to be kept too. Between two of them comes a group of
-    /// small writes, so that these are not held up.
-    Bulk,
-    /// In a transaction of its own, where it may change the schema.
-    Alone,
-}
+const ATTEMPT: &str = "SAVEPOINT attempt /* writer */";
+const UNDO_ATTEMPT: &str = "ROLLBACK TO attempt /* writer */";
+const END_ATTEMPT: &str = "RELEASE attempt /* writer */";
 
 /// A closure on its way through the writer, with whoever waits for its answer.
 pub(in crate::db) trait Task: Send {
@@ -88,11 +79,12 @@ impl Writer {
         place: Place,
         connection: Connection,
         options: &Options,
+        reserve: Arc<Reserve>,
         damaged: Arc<AtomicBool>,
         news: News,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, damaged)? };
+        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, reserve, damaged)? };
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
             .spawn(move || inner.work())
@@ -142,6 +134,9 @@ struct Inner {
     checkpointed_pages: i32,
     damaged: Arc<AtomicBool>,
     free_bytes_min: u64,
+    reserve: Arc<Reserve>,
+    /// Whether the newest task met a full disk.
+    met_full_disk: bool,
     group_max: usize,
     budget: Duration,
     waiting: Receiver<Envelope>,
@@ -173,6 +168,7 @@ impl Inner {
         mut connection: Connection,
         waiting: Receiver<Envelope>,
         options: &Options,
+        reserve: Arc<Reserve>,
         damaged: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let scope = Arc::new(AtomicU8::new(Scope::Outside as u8));
@@ -196,6 +192,8 @@ impl Inner {
             checkpointed_pages: 0,
             damaged,
             free_bytes_min: options.free_bytes_min,
+            reserve,
+            met_full_disk: false,
             group_max: options.group_max,
             budget: options.write_budget,
             waiting,
@@ -232,15 +230,15 @@ impl Inner {
             None => {}
             Some(Class::Alone) => {
                 if let Some(envelope) = pending.pop_front() {
-                    self.run_singly(vec![envelope.task], Scope::Alone);
+                    self.run_singly(vec![envelope], Scope::Alone);
                     // What it prepared was allowed to it, and would not be asked about again.
                     self.connection.flush_prepared_statement_cache();
                 }
             }
-            Some(Class::Bulk) => {
+            Some(Class::Bulk | Class::BulkFreeing) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.pending = pending.len();
-                    self.run_singly(vec![envelope.task], Scope::Group);
+                    self.run_singly(vec![envelope], Scope::Group);
                 }
                 self.run_together(pending);
             }
@@ -251,13 +249,16 @@ impl Inner {
     /// Answers at once those whose asker is gone, and those for which there is no room on the disk.
     fn refuse_what_cannot_be_written(&self, pending: &mut VecDeque<Envelope>) {
         let damaged = self.damaged.load(Ordering::Relaxed);
-        let full = self.folder.as_ref().is_some_and(|it| folder::free_bytes(it) < self.free_bytes_min);
+        let full = self.folder.as_ref().is_some_and(|it| {
+            let free = folder::free_bytes(it);
+            free < self.free_bytes_min || self.reserve.is_spent(free)
+        });
         for envelope in std::mem::take(pending) {
             if envelope.task.is_abandoned() {
                 finish(envelope.task, Err(Error::Closed));
             } else if damaged {
                 finish(envelope.task, Err(Error::Damaged));
-            } else if full && envelope.class != Class::Freeing {
+            } else if full && !envelope.class.frees_room() {
                 finish(envelope.task, Err(Error::StorageFull));
             } else {
                 pending.push_back(envelope);
@@ -266,81 +267,116 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
-        if !pending.iter().any(|it| it.class != Class::Bulk) {
+        if !pending.iter().any(|it| !it.class.is_bulk()) {
             return;
         }
         if let Err(cause) = self.control(BEGIN) {
             return self.refuse_all(pending, &cause);
         }
         let started = Instant::now();
-        let mut ran: Vec<(Box<dyn Task>, Ran)> = Vec::new();
+        let mut ran: Vec<(Envelope, Ran)> = Vec::new();
+        let mut again: Vec<Envelope> = Vec::new();
         let mut left: VecDeque<Envelope> = VecDeque::new();
         while let Some(mut envelope) = pending.pop_front() {
             if envelope.class == Class::Alone || GROUP_TIME_MAX < started.elapsed() {
                 left.push_back(envelope);
                 break;
             }
-            if envelope.class == Class::Bulk {
+            if envelope.class.is_bulk() {
                 left.push_back(envelope);
                 continue;
             }
             let outcome = self.run_in_savepoint(envelope.task.as_mut());
             let ended = matches!(outcome, Ran::EndedTransaction);
-            ran.push((envelope.task, outcome));
+            if !ended && self.met_full_disk && envelope.class == Class::Freeing {
+                again.push(envelope);
+                continue;
+            }
+            ran.push((envelope, outcome));
             if ended {
                 left.append(pending);
                 *pending = left;
-                return self.run_the_others_singly(ran);
+                self.run_the_others_singly(ran);
+                return self.run_singly(again, Scope::Group);
             }
         }
         left.append(pending);
         *pending = left;
         match self.commit() {
-            Committed::Yes => ran.into_iter().for_each(|(task, ran)| answer(task, ran)),
+            Committed::Yes => ran.into_iter().for_each(|(it, ran)| answer(it.task, ran)),
             Committed::No(ErrorCode::ConstraintViolation, _) => {
-                self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
+                again.extend(ran.into_iter().map(|(it, _)| it));
             }
             Committed::No(code, message) => {
-                ran.into_iter().for_each(|(task, _)| finish(task, Err(group_error(code, &message))));
+                for (envelope, _) in ran {
+                    if code == ErrorCode::DiskFull && envelope.class == Class::Freeing {
+                        again.push(envelope);
+                    } else {
+                        finish(envelope.task, Err(group_error(code, &message)));
+                    }
+                }
             }
         }
+        self.run_singly(again, Scope::Group);
     }
 
     /// The last of `ran` ended the transaction: it alone is answered, the others start over.
-    fn run_the_others_singly(&mut self, mut ran: Vec<(Box<dyn Task>, Ran)>) {
+    fn run_the_others_singly(&mut self, mut ran: Vec<(Envelope, Ran)>) {
         // It may also be left half open, where a savepoint failed; no other could begin in it.
         if !self.connection.is_autocommit() {
             let _ = self.control(ROLLBACK);
         }
+        let met_full_disk = self.met_full_disk;
         let culprit = ran.pop();
-        self.run_singly(ran.into_iter().map(|(task, _)| task).collect(), Scope::Group);
-        if let Some((task, ran)) = culprit {
-            answer(task, ran);
+        self.run_singly(ran.into_iter().map(|(it, _)| it).collect(), Scope::Group);
+        match culprit {
+            Some((it, _)) if met_full_disk && it.class.frees_room() => self.run_singly(vec![it], Scope::Group),
+            Some((it, _)) if met_full_disk => finish(it.task, Err(Error::StorageFull)),
+            Some((it, ran)) => answer(it.task, ran),
+            None => {}
         }
     }
 
-    fn run_singly(&mut self, tasks: Vec<Box<dyn Task>>, scope: Scope) {
-        for mut task in tasks {
-            if let Err(cause) = self.control(BEGIN) {
-                finish(task, Err(Error::Engine(cause.to_string().into())));
-                continue;
+    /// Runs each in a transaction of its own. What frees room gets the reserve if it needs it.
+    fn run_singly(&mut self, envelopes: Vec<Envelope>, scope: Scope) {
+        for Envelope { class, mut task } in envelopes {
+            let mut outcome = self.run_by_itself(task.as_mut(), scope);
+            let mut has_more = true;
+            while self.met_full_disk && class.frees_room() && has_more {
+                // Once more when there is none left: another database may have given it back, so that there is room.
+                has_more = self.reserve.give_back();
+                outcome = self.run_by_itself(task.as_mut(), scope);
             }
-            let ran = self.run(task.as_mut(), scope);
-            if self.connection.is_autocommit() {
-                answer(task, Ran::EndedTransaction);
-            } else if matches!(ran, Ran::Kept) {
-                match self.commit() {
-                    Committed::Yes => answer(task, ran),
-                    Committed::No(code, message) => finish(task, Err(group_error(code, &message))),
-                }
-            } else {
-                let _ = self.control(ROLLBACK);
-                answer(task, ran);
+            match outcome {
+                Ok(Ran::EndedTransaction) if self.met_full_disk => finish(task, Err(Error::StorageFull)),
+                Ok(ran) => answer(task, ran),
+                Err(cause) => finish(task, Err(cause)),
+            }
+        }
+    }
+
+    fn run_by_itself(&mut self, task: &mut dyn Task, scope: Scope) -> Result<Ran, Error> {
+        self.met_full_disk = false;
+        self.control(BEGIN).map_err(|cause| Error::Engine(cause.to_string().into()))?;
+        let ran = self.run(task, scope);
+        if self.connection.is_autocommit() {
+            return Ok(Ran::EndedTransaction);
+        }
+        if !matches!(ran, Ran::Kept) {
+            let _ = self.control(ROLLBACK);
+            return Ok(ran);
+        }
+        match self.commit() {
+            Committed::Yes => Ok(ran),
+            Committed::No(code, message) => {
+                self.met_full_disk = code == ErrorCode::DiskFull;
+                Err(group_error(code, &message))
             }
         }
     }
 
     fn run_in_savepoint(&mut self, task: &mut dyn Task) -> Ran {
+        self.met_full_disk = false;
         if self.control(SAVEPOINT).is_err() {
             return Ran::EndedTransaction;
         }
@@ -359,13 +395,14 @@ impl Inner {
 
     fn run(&mut self, task: &mut dyn Task, scope: Scope) -> Ran {
         let budget = if matches!(scope, Scope::Alone) { self.budget.max(ALONE_BUDGET) } else { self.budget };
-        let others_wait = || 0 < self.pending || !self.waiting.is_empty();
-        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).beside(&others_wait);
+        let hands = Hands { inner: self, scope };
+        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).lent(&hands);
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
-        let (saw_damage, has_news) = (tx.saw_damage(), tx.has_news());
+        let (saw_damage, saw_full_disk, has_news) = (tx.saw_damage(), tx.saw_full_disk(), tx.has_news());
         self.has_news |= has_news;
+        self.met_full_disk = saw_full_disk;
         if saw_damage {
             announce_damage(&self.damaged, &self.place);
         }
@@ -423,7 +460,13 @@ impl Inner {
             return;
         }
         let sql = format!("PRAGMA wal_checkpoint({mode})");
-        match self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+        let copy = || self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        let is_full = |it: &rusqlite::Error| it.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let outcome = match copy() {
+            Err(cause) if is_full(&cause) && self.reserve.give_first() => copy(),
+            outcome => outcome,
+        };
+        match outcome {
             Ok(_) => {}
             Err(cause) if is_io_failure(&cause) => stop_the_process(&self.place, &cause),
             Err(cause) => tracing::warn!(database = ?self.place, %cause, "the write-ahead log was not copied"),
@@ -431,6 +474,30 @@ impl Inner {
         if mode == "TRUNCATE" && wal_bytes(&self.place) == 0 {
             self.wal_pages.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+/// What a task's transaction may have the writer do.
+struct Hands<'a> {
+    inner: &'a Inner,
+    scope: Scope,
+}
+
+impl Lent for Hands<'_> {
+    fn others_wait(&self) -> bool {
+        0 < self.inner.pending || !self.inner.waiting.is_empty()
+    }
+
+    fn control(&self, step: Step) -> Result<(), Error> {
+        let sql = match step {
+            Step::Begin => ATTEMPT,
+            Step::Undo => UNDO_ATTEMPT,
+            Step::End => END_ATTEMPT,
+        };
+        self.inner.scope.store(Scope::Outside as u8, Ordering::Relaxed);
+        let outcome = self.inner.control(sql);
+        self.inner.scope.store(self.scope as u8, Ordering::Relaxed);
+        outcome.map_err(error)
     }
 }
 

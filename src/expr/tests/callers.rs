@@ -123,6 +123,12 @@ fn a_rule_knows_what_would_change() {
     ] {
         assert_eq!(world.found_in("posts", Purpose::UpdateRule, rule), expected, "{rule}");
     }
+    for (ids, expected) in
+        [(r#"["second","first"]"#, "banana empty"), (r#"["first","second"]"#, ALL), ("[]", "apple banana")]
+    {
+        let world = writing(&[("pinned", text(ids))]);
+        assert_eq!(world.found_in("posts", Purpose::UpdateRule, "changed('pinned')"), expected, "{ids}");
+    }
     let nothing = writing(&[]);
     for field in ["title", "note", "views", "id", "createdAt"] {
         assert_eq!(nothing.found_in("posts", Purpose::UpdateRule, &format!("changed('{field}')")), "", "{field}");

@@ -88,9 +88,13 @@ impl Scene {
                 _ => false,
             },
             Is::There(name) => self.named(name, post, comment) != Found::Null,
-            Is::Exists(inner) => self.comments.iter().any(|(id, it)| {
+            Is::Exists(range, inner) => self.comments.iter().any(|(id, it)| {
                 let is_in_sight = !self.is_client || it["approved"] == json!(true);
-                it["post"] == json!(post) && is_in_sight && self.is(inner, post, Some(id))
+                let is_meant = match *range {
+                    "comments_via_post" => it["post"] == json!(post),
+                    list => self.json(list, post, comment).as_array().is_some_and(|it| it.contains(&json!(id))),
+                };
+                is_meant && is_in_sight && self.is(inner, post, Some(id))
             }),
         }
     }
@@ -196,6 +200,8 @@ impl Scene {
             value = match name {
                 "id" => json!(id),
                 "createdAt" => json!("1970-01-01T00:00:00Z"),
+                // A list of relations is never null.
+                "pinned" => record.get(name).filter(|it| it.is_array()).cloned().unwrap_or_else(|| json!([])),
                 _ => record.get(name).cloned().unwrap_or_default(),
             };
             at = match (name, record.get(name).and_then(Json::as_str)) {

@@ -20,6 +20,9 @@ const FRACTIONS: [f64; 11] =
 const MOMENTS: [&str; 4] =
     ["2026-03-01T00:00:00Z", "2026-03-01T01:00:00Z", "2025-12-31T23:59:59.999Z", "1970-01-01T00:00:00Z"];
 const POSTS: [&str; 4] = ["a", "b", "c", "d"];
+const COMMENTS: [&str; 4] = ["¤a", "¤ab", "¤'", "¤é"];
+/// What comments are looked for in.
+const RANGES: [&str; 3] = ["comments_via_post", "pinned", "parent.pinned"];
 
 const SIGNS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
 
@@ -99,7 +102,7 @@ fn deeper(trees: &Trees, inner: Option<&Trees>) -> Trees {
     let sum = |left: &BoxedStrategy<Box<Of>>, signs: &[&'static str], right: &BoxedStrategy<Box<Of>>| {
         (left.clone(), select(signs.to_vec()), right.clone()).prop_map(|(left, sign, right)| Of::Sum(left, sign, right))
     };
-    let list = fields(&Kind::List, &["tags", "parent.tags"], &[]);
+    let list = fields(&Kind::List, &["tags", "parent.tags", "pinned", "parent.pinned"], &[]);
     let numeric = prop_oneof![integer.clone(), number.clone()].boxed();
     let new_integer = prop_oneof![
         2 => integer.clone(),
@@ -126,7 +129,10 @@ fn deeper(trees: &Trees, inner: Option<&Trees>) -> Trees {
             1 => (bis.clone(), bis.clone()).prop_map(|(left, right)| Is::Or(left, right)),
             1 => (bis.clone(), bis.clone(), bis.clone()).prop_map(|(test, yes, no)| Is::Choice(test, yes, no)),
             6 => comparisons(trees),
-            1 => inner.map_or_else(|| is.clone(), |it| boxed(&it.is).prop_map(Is::Exists).boxed()),
+            1 => inner.map_or_else(
+                || is.clone(),
+                |it| (select(RANGES.to_vec()), boxed(&it.is)).prop_map(|(range, it)| Is::Exists(range, it)).boxed(),
+            ),
         ]
         .boxed(),
         text: new_text.boxed(),
@@ -146,7 +152,7 @@ fn comparisons(trees: &Trees) -> BoxedStrategy<Is> {
     let truth = boxed(is).prop_map(Of::Truth).boxed();
     let anything = prop_oneof![text.clone(), numeric.clone(), moment.clone(), truth.clone()].boxed();
     let json = fields(&Kind::Json, &["extra.a", "extra.b", "parent.extra.a", "extra.a.b"], &[]);
-    let list = fields(&Kind::List, &["tags", "parent.tags"], &[]);
+    let list = fields(&Kind::List, &["tags", "parent.tags", "pinned", "parent.pinned"], &[]);
     let nullable = prop_oneof![anything, json.clone(), list].boxed();
     let beside_json = prop_oneof![text.clone(), numeric.clone()].boxed();
     let null = Just(Of::Null).boxed();
@@ -174,7 +180,8 @@ fn comparisons(trees: &Trees) -> BoxedStrategy<Is> {
         compared(&null, &SIGNS, &nullable),
         (text.clone(), several).prop_map(|(item, all)| Is::Among(item, all)),
         (numeric_fields, numbers).prop_map(|(item, all)| Is::Among(item, all)),
-        (text.clone(), select(vec!["tags", "parent.tags"])).prop_map(|(item, list)| Is::Has(item, list)),
+        (text.clone(), select(vec!["tags", "parent.tags", "pinned", "parent.pinned"]))
+            .prop_map(|(item, list)| Is::Has(item, list)),
         (text.clone(), functions, text.clone()).prop_map(|(text, function, part)| Is::Part(text, function, part)),
     ]
     .boxed()
@@ -226,11 +233,16 @@ fn post() -> impl Strategy<Value = Json> {
     let others = (maybe(vec![json!(true), json!(false)]), maybe(MOMENTS.iter().map(|it| json!(it)).collect()));
     let to_users = maybe(["¤a", "¤ab", "nobody"].map(|it| json!(it)).to_vec());
     let to_posts = maybe(["a", "b", "gone"].map(|it| json!(it)).to_vec());
-    (plain, others, tags, extra, to_users, to_posts).prop_map(
-        |((title, note, views, score), (published, at), tags, extra, author, parent)| {
+    let pinned = prop_oneof![
+        Just(Json::Null),
+        proptest::sample::subsequence(COMMENTS.to_vec(), 0..=4).prop_shuffle().prop_map(|it| json!(it)),
+    ];
+    (plain, others, tags, extra, (to_users, to_posts), pinned).prop_map(
+        |((title, note, views, score), (published, at), tags, extra, (author, parent), pinned)| {
             json!({
                 "title": title, "note": note, "views": views, "score": score, "published": published,
                 "publishedAt": at, "tags": tags, "extra": extra, "author": author, "parent": parent,
+                "pinned": pinned,
             })
         },
     )
@@ -248,16 +260,17 @@ fn scene() -> impl Strategy<Value = Scene> {
     let comments = proptest::collection::vec(comment(), 0..4);
     let caller = prop_oneof![Just(None), select(vec!["¤a", "¤ab"]).prop_map(|it| Some(it.to_owned()))];
     (posts, comments, caller, any::<bool>()).prop_map(|(posts, comments, auth_id, is_client)| {
-        let named =
-            |records: Vec<Json>| POSTS.iter().map(|it| (*it).to_owned()).zip(records).collect::<BTreeMap<_, _>>();
+        let named = |ids: [&str; 4], records: Vec<Json>| {
+            ids.iter().map(|it| (*it).to_owned()).zip(records).collect::<BTreeMap<_, _>>()
+        };
         let users = [("¤a", json!({ "name": "¤A" })), ("¤ab", json!({ "name": null }))];
         let is_known = auth_id.is_some();
         let auth_email = is_known.then(|| "¤ab".to_owned());
         let request = Facts { now: moment(NOW), method: "GET".to_owned(), ip: auth_email.clone(), ..Facts::default() };
         Scene {
-            posts: named(posts),
+            posts: named(POSTS, posts),
             users: users.map(|(id, it)| (id.to_owned(), it)).into(),
-            comments: named(comments),
+            comments: named(COMMENTS, comments),
             facts: Facts { auth_id, auth_email, auth_signed_in: is_known, auth_verified: is_known, ..request },
             is_client,
         }
@@ -267,6 +280,7 @@ fn scene() -> impl Strategy<Value = Scene> {
 fn show(world: &World, scene: &Scene) {
     let tables = [("posts", scene.posts.clone()), ("users", scene.users.clone()), ("comments", scene.comments.clone())];
     world.write(move |tx| {
+        tx.batch("DELETE FROM j_pinned")?;
         for (table, records) in &tables {
             tx.batch(&format!("DELETE FROM c_{table}"))?;
             records.iter().try_for_each(|(id, record)| insert(tx, table, id, record))?;

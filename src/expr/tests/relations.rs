@@ -79,6 +79,55 @@ fn what_refers_to_a_record_is_asked_with_exists() {
     ]);
 }
 
+#[test]
+fn what_a_list_refers_to_is_asked_with_in_size_and_exists() {
+    World::new().finds(&[
+        ("'first' in pinned", "apple"),
+        ("'nobody' in pinned", ""),
+        ("id in pinned", ""),
+        ("'first' in parent.pinned", "banana"),
+        ("auth.id in pinned", ""),
+        ("size(pinned) == 2", "apple"),
+        ("pinned.size() == 0", "empty"),
+        ("size(parent.pinned) == 2", "banana"),
+        ("size(parent.pinned) == size(parent.title)", "apple empty"),
+        ("pinned == null", ""),
+        ("parent.pinned == null", "apple empty"),
+        ("pinned.exists(c, c.approved)", "apple"),
+        ("pinned.exists(c, c.post == id)", "apple banana"),
+        ("pinned.exists(c, c.post.title == 'Apple' && views == 1)", "apple"),
+        ("parent.pinned.exists(c, c.text == 'second')", "banana"),
+        ("pinned.exists(c, c.posts_via_pinned.exists(p, p.views == 10))", "banana"),
+        ("comments_via_post.exists(c, c.posts_via_pinned.exists(p, p.id == id))", "apple banana"),
+        ("pinned.exists(c, c.text == 'first') == comments_via_post.exists(c, c.text == 'first')", ALL),
+        ("secrets.exists(u, u.name == 'Ada')", "apple"),
+    ]);
+}
+
+/// The record is not there yet, and what it would refer to stands in it.
+#[test]
+fn a_list_of_a_record_that_is_not_there_yet_is_asked_in_the_same_words() {
+    let world = World::new();
+    for (rule, expected) in [
+        ("'first' in pinned", true),
+        ("'second' in pinned", false),
+        ("size(pinned) == 2", true),
+        ("pinned.exists(c, c.approved)", true),
+        ("pinned.exists(c, c.text == 'second')", false),
+        ("'second' in parent.pinned", true),
+        ("parent.pinned.exists(c, c.text == 'second')", true),
+        ("request.body.pinned == null", true),
+    ] {
+        let compiled = world.compile("posts", Purpose::CreateRule, rule).expect(rule);
+        let sql = format!(
+            "SELECT '' FROM (SELECT 'new' AS id, '[\"first\", \"third\"]' AS \"pinned\", 'apple' AS \"parent\") AS r \
+             WHERE ({})",
+            compiled.sql("r")
+        );
+        assert_eq!(!world.texts(sql, world.values(&compiled)).is_empty(), expected, "{rule}");
+    }
+}
+
 /// A filter sees what its caller may view; a rule sees everything.
 #[test]
 fn a_filter_reaches_only_what_may_be_viewed() {
@@ -100,6 +149,10 @@ fn a_filter_reaches_only_what_may_be_viewed() {
         ("parent.comments_via_post.exists(c, c.text == 'second')", "", "banana"),
         ("letter.post.title == 'Apple'", "", "apple"),
         ("author.name == 'Ada'", "apple", "apple"),
+        ("pinned.exists(c, true)", "apple", "apple banana"),
+        ("pinned.exists(c, c.text == 'second')", "", "apple"),
+        ("'second' in pinned", "apple", "apple"),
+        ("comments_via_post.exists(c, c.posts_via_pinned.exists(p, p.views == 10))", "", "banana"),
     ] {
         assert_eq!(client(&world, text), as_client, "{text} as a client");
         assert_eq!(world.found(text), as_rule, "{text} as a rule");
@@ -140,6 +193,10 @@ fn to_a_client_a_hidden_field_is_not_there() {
         "(secret == null) == true",
         "posts_via_parent.exists(p, p.secret == 's')",
         "comments_via_post.exists(c, c.secretPost != null)",
+        "secrets.exists(u, true)",
+        "'ada' in secrets",
+        "parent.secrets.size() == 1",
+        "author.posts_via_secrets.exists(p, true)",
     ] {
         let hidden = world.compile("posts", Purpose::Filter, text).expect_err(text);
         let missing = world.compile("posts", Purpose::Filter, &text.replace("secret", "zzzzzz")).expect_err(text);

@@ -18,8 +18,8 @@ pub(super) enum Is {
     /// `contains` and its like.
     Part(Of, &'static str, Of),
     There(&'static str),
-    /// Whether there is a comment, called `c`, of which that is true.
-    Exists(Box<Is>),
+    /// Whether there is a comment, called `c`, in that list, or back along that relation, of which that is true.
+    Exists(&'static str, Box<Is>),
 }
 
 /// What has a value.
@@ -58,7 +58,7 @@ impl Is {
     pub fn asks(&self) -> bool {
         match self {
             Self::Literal(_) | Self::Field(_) | Self::There(_) => false,
-            Self::Not(inner) | Self::Exists(inner) => inner.asks(),
+            Self::Not(inner) | Self::Exists(_, inner) => inner.asks(),
             Self::And(left, right) | Self::Or(left, right) => left.asks() || right.asks(),
             Self::Choice(test, yes, no) => test.asks() || yes.asks() || no.asks(),
             Self::Compared(left, _, right) | Self::Part(left, _, right) => left.asks() || right.asks(),
@@ -84,7 +84,7 @@ impl Is {
             Self::Has(item, list) => format!("{} in {list}", item.text(3)),
             Self::Part(text, function, part) => format!("{}.{function}({})", text.text(7), part.text(0)),
             Self::There(name) => format!("has({name})"),
-            Self::Exists(inner) => format!("comments_via_post.exists(c, {})", inner.text(0)),
+            Self::Exists(range, inner) => format!("{range}.exists(c, {})", inner.text(0)),
         };
         if self.level() < level { format!("({text})") } else { text }
     }

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use poem::Request;
-use poem_openapi::param::{Header, Query};
+use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -13,7 +13,7 @@ use super::model::{
     Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SetupState, SetupToken,
     SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
-use super::password::Passwords;
+use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
@@ -22,6 +22,7 @@ use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId}
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{Db, Tx};
 use crate::http::etag::{self, IfMatch};
+use crate::http::input::Sound;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
@@ -121,8 +122,8 @@ struct Judged {
 impl AccountsApi {
     /// Register
     ///
-    /// Makes an account with the role `user` and signs its owner in. Anyone may, unless the
-    /// server's operator has closed registration.
+    /// Makes an account with the role `user` and signs its owner in, unless the server's operator
+    /// has closed registration.
     #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
     async fn register(&self, body: Input<Registration>) -> Result<Created, Problem> {
         let config = self.config.get();
@@ -130,7 +131,8 @@ impl AccountsApi {
             return Err(Error::RegistrationClosed.into());
         }
 
-        let Registration { email, password, name } = body.read()?;
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let Registration { email, password, name } = sent;
         let newcomer = self.newcomer(&email, password, name, Role::User).await?;
         let tenant = TenantId::main();
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
@@ -141,7 +143,7 @@ impl AccountsApi {
     /// Become an admin
     ///
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
-    /// makes it. Anyone who holds one may.
+    /// makes it.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
     async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
@@ -163,8 +165,7 @@ impl AccountsApi {
 
     /// Look at a setup link
     ///
-    /// Tells whether it still works, without using it up, and whether it makes the first admin. Anyone who holds one
-    /// may.
+    /// Tells whether it still works, without using it up, and whether it makes the first admin.
     #[oai(path = "/setup/check", method = "post", operation_id = "check_setup_link", tag = "Tag::Accounts")]
     async fn check_setup_link(
         &self,
@@ -187,8 +188,8 @@ impl AccountsApi {
 
     /// Sign in
     ///
-    /// Anyone may. After too many wrong guesses for an account or from an address, both right and
-    /// wrong ones are answered with 429 for a while.
+    /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
+    /// 429 for a while.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(&self, address: ClientAddress, body: Input<Credentials>) -> Result<Json<SignedIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
@@ -226,7 +227,7 @@ impl AccountsApi {
 
     /// Get fresh tokens
     ///
-    /// Anyone with a refresh token may. Each works once; within half a minute it gets the same
+    /// For a refresh token. Each works once; within half a minute it gets the same
     /// answer again, in case that was lost. After that, using it again ends the session, since one
     /// of the two who used it stole it.
     #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
@@ -251,7 +252,7 @@ impl AccountsApi {
 
     /// Sign out
     ///
-    /// Ends this session: its access tokens and its refresh token stop working at once. Anyone signed in may.
+    /// Ends this session: its access tokens and its refresh token stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
     async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
@@ -265,7 +266,7 @@ impl AccountsApi {
 
     /// Sign out everywhere
     ///
-    /// Ends all of the caller's sessions, on every device. Anyone signed in may.
+    /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
     async fn logout_all(&self, caller: Caller) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
@@ -278,8 +279,6 @@ impl AccountsApi {
     }
 
     /// Read one's own profile
-    ///
-    /// Anyone signed in may.
     #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
     async fn show_profile(&self, caller: Caller) -> Result<Profile, Problem> {
         let (user, _) = caller.user()?;
@@ -293,7 +292,7 @@ impl AccountsApi {
 
     /// Change one's own profile
     ///
-    /// Only what is sent is changed. With `If-Match`, only if nobody changed it since. Anyone signed in may.
+    /// Only what is sent is changed. With `If-Match`, only if nobody changed it since.
     #[oai(path = "/auth/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Accounts")]
     async fn update_profile(
         &self,
@@ -332,13 +331,14 @@ impl AccountsApi {
     }
 
     /// Make an account for someone
-    ///
-    /// Needs the permission `users:write`.
     #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
     async fn create_user(&self, caller: Caller, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
 
-        let NewUser { email, password, name, role } = body.read()?;
+        let config = self.config.get();
+        // An admin's password has to be longer; who has not said which role yet is not told of that.
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let NewUser { email, password, name, role } = sent;
         let newcomer = self.newcomer(&email, password, name, role.unwrap_or(Role::User)).await?;
         let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
 
@@ -355,9 +355,22 @@ impl AccountsApi {
         Ok(CreatedUser::User(Json(user), tag, location))
     }
 
+    /// Read an account
+    #[oai(path = "/users/:id", method = "get", operation_id = "show_user", tag = "Tag::Users")]
+    async fn show_user(&self, caller: Caller, id: Path<String>) -> Result<Profile, Problem> {
+        caller.must(USERS_READ)?;
+
+        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, id)).await?;
+
+        let user = user.ok_or(Error::NotFound)?;
+        let tag = etag::of_version(user.version);
+        Ok(Profile::User(Json(user), tag))
+    }
+
     /// List accounts
     ///
-    /// The oldest first. Needs the permission `users:read`.
+    /// The oldest first.
     #[oai(path = "/admin/users", method = "get", operation_id = "list_users", tag = "Tag::Users")]
     async fn list_users(
         &self,
@@ -402,8 +415,7 @@ impl AccountsApi {
 
     /// Make a setup link
     ///
-    /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set
-    /// another time. Needs the permission `users:admin`.
+    /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set another time.
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
     async fn create_setup_link(&self, caller: Caller) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;
@@ -427,7 +439,7 @@ impl AccountsApi {
     ) -> Result<Newcomer, Error> {
         let mut faults = Vec::new();
         let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
-        let email = checked(normalize_email(email).map_err(|why| Fault::new("/email", "email", why)));
+        let email = checked(checked_email(email));
         let name = checked(checked_name(&name.unwrap_or_default()));
         let password = Secret::new(password);
         faults.extend(self.passwords.fault(password.clone(), role, &email, &name).await?);
@@ -530,6 +542,20 @@ fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
         store::delete_setup_links(tx)?;
     }
     Ok(())
+}
+
+/// What is wrong with someone's values, of a body that has other faults too.
+fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, role: Role) -> Vec<Fault> {
+    let email = sound.text("email").map(checked_email).transpose();
+    let name = sound.text("name").map(checked_name).transpose();
+    let known = |it: &Result<Option<String>, Fault>| it.as_ref().ok().cloned().flatten().unwrap_or_default();
+    let password =
+        sound.text("password").and_then(|it| password::fault(config, it, role, &known(&email), &known(&name)));
+    email.err().into_iter().chain(name.err()).chain(password).collect()
+}
+
+fn checked_email(email: &str) -> Result<String, Fault> {
+    normalize_email(email).map_err(|why| Fault::new("/email", "email", why))
 }
 
 fn checked_name(name: &str) -> Result<String, Fault> {

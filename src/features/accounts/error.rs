@@ -8,13 +8,13 @@ use crate::db;
 use crate::http::problem::{self, Fault, Kind, Problem};
 use crate::work::Full;
 
-const EMAIL_TAKEN: Kind = Kind { status: 409, code: "email-taken", title: "That address has an account" };
-const WRONG_CREDENTIALS: Kind =
+pub(super) const EMAIL_TAKEN: Kind = Kind { status: 409, code: "email-taken", title: "That address has an account" };
+pub(super) const WRONG_CREDENTIALS: Kind =
     Kind { status: 401, code: "wrong-credentials", title: "The address or the password is wrong" };
-const REGISTRATION_CLOSED: Kind =
+pub(super) const REGISTRATION_CLOSED: Kind =
     Kind { status: 403, code: "registration-closed", title: "People cannot register here" };
-const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
-const SETUP_LINK_INVALID: Kind =
+pub(super) const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
+pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
 
 /// Problems only this feature reports; the catalogue page lists them.

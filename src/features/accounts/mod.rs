@@ -20,6 +20,7 @@ mod refresh;
 mod store;
 mod strength;
 mod sweep;
+mod terms;
 mod throttle;
 mod token;
 
@@ -30,4 +31,5 @@ pub use gate::{Gate, still_stands};
 pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, Role, SetupLink, User};
 pub use password::Passwords;
 pub use sweep::worker;
+pub use terms::{PROBLEMS_OF_CALLERS, TERMS};
 pub use token::Tokens;

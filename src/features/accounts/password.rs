@@ -106,7 +106,7 @@ fn hash(config: &AccountsConfig, salt: &[u8; 16], password: &[u8]) -> Result<Str
 }
 
 /// What is wrong at first sight with a new password (NIST SP 800-63B-4: length counts, composition does not).
-fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
+pub(super) fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
     let least = match role {
         Role::Admin => config.password_length_min_admin,
         Role::User | Role::Readonly => config.password_length_min,

@@ -73,9 +73,8 @@ enum Gone {
 impl CollectionsApi {
     /// Make a collection
     ///
-    /// Its paths are there at once, and in this document. With `dryRun=true` nothing is done, and the answer
-    /// (200) says what would be.
-    /// Needs the permission `collections:write`.
+    /// Its paths are there at once, and in this document. With `dryRun=true` nothing is done, and the answer (200)
+    /// says what would be.
     #[oai(path = "/collections", method = "post", operation_id = "create_collection", tag = "Tag::Collections")]
     async fn create(
         &self,
@@ -89,13 +88,14 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, fields, indexes, rules } = body.read()?;
+        let NewCollection { name, fields, indexes, search, rules } = body.read()?;
         let now = self.clock.now();
         let new = Collection {
             id: self.random.id(&self.clock),
             name,
             fields,
             indexes,
+            search,
             rules,
             created_at: now,
             updated_at: now,
@@ -116,7 +116,7 @@ impl CollectionsApi {
 
     /// List collections
     ///
-    /// All of them, by name. Needs the permission `collections:read`.
+    /// All of them, by name.
     #[oai(path = "/collections", method = "get", operation_id = "list_collections", tag = "Tag::Collections")]
     async fn list(&self, caller: Caller, _query: NoQuery) -> Result<Json<CollectionList>, Problem> {
         caller.must(COLLECTIONS_READ)?;
@@ -128,7 +128,7 @@ impl CollectionsApi {
 
     /// Read a collection
     ///
-    /// Its fields, indexes and rules. Needs the permission `collections:read`.
+    /// Its fields, indexes and rules.
     #[oai(path = "/collections/:name", method = "get", operation_id = "show_collection", tag = "Tag::Collections")]
     async fn show(&self, caller: Caller, _query: NoQuery, name: Path<String>) -> Result<Shown, Problem> {
         caller.must(COLLECTIONS_READ)?;
@@ -143,7 +143,6 @@ impl CollectionsApi {
     ///
     /// What is absent stays. `fields` and `indexes` are sent whole; a field with `renamedFrom` keeps the values of
     /// the one that it names. Records are kept, and a change that they do not fit is refused.
-    /// Needs the permission `collections:write`.
     #[oai(path = "/collections/:name", method = "patch", operation_id = "update_collection", tag = "Tag::Collections")]
     async fn update(
         &self,
@@ -170,7 +169,6 @@ impl CollectionsApi {
     ///
     /// Each step in words, and whether values are lost by it. Nothing is changed; whether the records fit is only
     /// found out by doing it.
-    /// Needs the permission `collections:write`.
     #[oai(
         path = "/collections/:name/preview",
         method = "post",
@@ -198,7 +196,6 @@ impl CollectionsApi {
     ///
     /// With all its records. Refused as long as fields of other collections refer to it. With `dryRun=true` nothing
     /// is done, and the answer (200) says what would be.
-    /// Needs the permission `collections:write`.
     #[oai(path = "/collections/:name", method = "delete", operation_id = "delete_collection", tag = "Tag::Collections")]
     async fn delete(
         &self,
@@ -367,14 +364,16 @@ fn planned(
 ) -> Result<(Collection, Vec<Collection>, Vec<Step>), Error> {
     let old = &known.find(name).ok_or(Error::NotFound)?.collection;
     let mut new = old.clone();
-    let CollectionPatch { name: new_name, fields, indexes, rules } = patch;
+    let CollectionPatch { name: new_name, fields, indexes, search, rules } = patch;
     new.name = new_name.unwrap_or(new.name);
     new.fields = fields.unwrap_or(new.fields);
+    let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
+    let follow = |(name, weight)| (renamed(&name).map_or(name, |it| it.name.clone()), weight);
+    new.search = search.unwrap_or_else(|| new.search.into_iter().map(follow).collect());
     match indexes {
         Some(indexes) => new.indexes = indexes,
-        // Indexes go with the fields that they are over.
+        // Indexes go with the fields that they are over, and so does search.
         None => {
-            let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
             for name in new.indexes.iter_mut().flat_map(|it| &mut it.fields) {
                 if let Some(field) = renamed(name) {
                     name.clone_from(&field.name);
@@ -436,6 +435,7 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
         Vec::new()
     });
     faults.extend(check::indexes(&itself.indexes, &itself.fields));
+    faults.extend(check::search(&itself.search, &itself.fields));
     if may_be_compiled {
         match whole(all, &itself.name) {
             Err(Error::Invalid(wrong)) => faults.extend(wrong),

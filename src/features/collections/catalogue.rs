@@ -7,7 +7,8 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use tokio::sync::Mutex;
 
 use super::error::Error;
-use super::model::{Collection, Field, Index, OnDelete, Rules};
+use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
+use super::searched::Searched;
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
 use super::{check, rule};
@@ -15,6 +16,7 @@ use crate::base::TenantId;
 use crate::db::{Db, Tx};
 use crate::expr::Schema;
 use crate::http::Fault;
+use crate::http::asset::short_digest;
 
 pub use super::rule::{CompiledRules, Rule};
 
@@ -30,6 +32,8 @@ pub struct Entry {
     /// In the order of its fields.
     pub judges: Vec<Judge>,
     pub rules: CompiledRules,
+    /// What `search` looks in, if there is anything.
+    pub searched: Option<Searched>,
     by_name: HashMap<String, usize>,
 }
 
@@ -52,6 +56,8 @@ pub struct Follower {
     pub entry: Arc<Entry>,
     pub field: String,
     pub on_delete: OnDelete,
+    /// The table of the entries, if records refer to several.
+    pub join: Option<String>,
 }
 
 /// The catalogues of all tenants. Cheap to clone.
@@ -72,6 +78,8 @@ type Listener = dyn Fn(&TenantId, &Arc<Catalogue>) + Send + Sync;
 struct Definition {
     fields: Vec<Field>,
     indexes: Vec<Index>,
+    #[oai(default)]
+    search: Weights,
     rules: Rules,
 }
 
@@ -147,10 +155,14 @@ impl Entry {
             let unfit = |it: Unfit| vec![Fault::new(format!("/fields/{index}"), it.code, it.detail)];
             Judge::new(field.clone()).map_err(unfit)
         };
-        let judges = collection.fields.iter().enumerate().map(judge).collect::<Result<Vec<_>, _>>()?;
+        let mut judges = collection.fields.iter().enumerate().map(judge).collect::<Result<Vec<_>, _>>()?;
+        for judge in judges.iter_mut().filter(|it| it.field.refers_to_many()) {
+            judge.member = judge.member.joined(join_table(collection.id, &judge.field.name));
+        }
         let rules = CompiledRules::compile(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
-        Ok(Self { table: table(&collection.name), collection, judges, rules, by_name })
+        let searched = Searched::of(&collection);
+        Ok(Self { table: table(&collection.name), collection, judges, rules, searched, by_name })
     }
 }
 
@@ -248,7 +260,8 @@ fn followers(entries: &[Arc<Entry>]) -> HashMap<String, Vec<Follower>> {
             if let (Some(target), Some(on_delete)) = (&field.collection, field.on_delete)
                 && on_delete != OnDelete::Restrict
             {
-                let follower = Follower { entry: Arc::clone(entry), field: field.name.clone(), on_delete };
+                let join = field.refers_to_many().then(|| join_table(entry.collection.id, &field.name));
+                let follower = Follower { entry: Arc::clone(entry), field: field.name.clone(), on_delete, join };
                 followers.entry(target.clone()).or_default().push(follower);
             }
         }
@@ -261,6 +274,11 @@ pub(super) fn table(name: &str) -> String {
     format!("c_{name}")
 }
 
+/// The table of the entries of a relation to several records. Its name stays when the collection gets another one.
+pub(super) fn join_table(collection: CollectionId, field: &str) -> String {
+    format!("j_{}", short_digest(format!("{collection} {field}").as_bytes()))
+}
+
 /// The table that a relation refers to: of records, or of accounts.
 pub fn target_table(name: &str) -> String {
     if name == check::USERS { name.to_owned() } else { table(name) }
@@ -268,9 +286,9 @@ pub fn target_table(name: &str) -> String {
 
 /// A collection in the form in which it is kept.
 pub(super) fn pack(collection: &Collection) -> Kept {
-    let Collection { id, name, fields, indexes, rules, created_at, updated_at, version } = collection.clone();
+    let Collection { id, name, fields, indexes, search, rules, created_at, updated_at, version } = collection.clone();
     let fields = fields.into_iter().map(|it| Field { renamed_from: None, ..it }).collect();
-    let definition = Definition { fields, indexes, rules }.to_json_string();
+    let definition = Definition { fields, indexes, search, rules }.to_json_string();
     Kept { id, name, definition, version, created_at, updated_at }
 }
 
@@ -278,9 +296,9 @@ fn unpack(kept: Kept) -> Result<Collection, Error> {
     let unreadable = |reason: String| Error::Unreadable { reason: format!("`{}`: {reason}", kept.name) };
     let json = serde_json::from_str(&kept.definition).map_err(|cause| unreadable(cause.to_string()))?;
     let definition = Definition::parse_from_json(Some(json)).map_err(|cause| unreadable(cause.into_message()))?;
-    let Definition { fields, indexes, rules } = definition;
+    let Definition { fields, indexes, search, rules } = definition;
     let Kept { id, name, version, created_at, updated_at, .. } = kept;
-    Ok(Collection { id, name, fields, indexes, rules, created_at, updated_at, version })
+    Ok(Collection { id, name, fields, indexes, search, rules, created_at, updated_at, version })
 }
 
 #[cfg(test)]

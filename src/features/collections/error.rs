@@ -2,11 +2,13 @@
 use crate::db;
 use crate::http::problem::{self, Fault, Kind, Problem};
 
-const NAME_TAKEN: Kind = Kind { status: 409, code: "collection-name-taken", title: "There is such a collection" };
-const IN_USE: Kind = Kind { status: 409, code: "collection-in-use", title: "Others refer to it" };
-const DATA_IN_THE_WAY: Kind =
+pub(super) const NAME_TAKEN: Kind =
+    Kind { status: 409, code: "collection-name-taken", title: "There is such a collection" };
+pub(super) const IN_USE: Kind = Kind { status: 409, code: "collection-in-use", title: "Others refer to it" };
+pub(super) const DATA_IN_THE_WAY: Kind =
     Kind { status: 409, code: "collection-data-conflict", title: "The records do not fit the change" };
-const TOO_MANY: Kind = Kind { status: 409, code: "collection-limit-reached", title: "No room for another collection" };
+pub(super) const TOO_MANY: Kind =
+    Kind { status: 409, code: "collection-limit-reached", title: "No room for another collection" };
 
 /// Problems only this feature reports; the catalogue page lists them.
 pub const PROBLEMS: &[&Kind] = &[&NAME_TAKEN, &IN_USE, &DATA_IN_THE_WAY, &TOO_MANY];

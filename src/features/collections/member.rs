@@ -2,6 +2,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::model::{Field, FieldType};
+use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 
 /// A member of a record.
@@ -13,6 +14,8 @@ pub struct Member {
     /// The name as JSON has it, with its colon: `"title":`.
     pub key: String,
     pub shape: Shape,
+    /// The table of its entries, if it refers to several records. It has no column then.
+    pub join: Option<String>,
 }
 
 /// How a value is written.
@@ -43,14 +46,27 @@ impl Member {
             FieldType::Bool => Shape::Bool,
             FieldType::Datetime => Shape::Moment,
             FieldType::Json => Shape::Json,
-            FieldType::Select if field.is_multiple() => Shape::Json,
+            FieldType::Select | FieldType::Relation if field.is_multiple() => Shape::Json,
             _ => Shape::Text,
         };
         member(&field.name, shape)
+    }
+
+    /// The same with its values in a table of entries.
+    pub(super) fn joined(&self, join: String) -> Arc<Self> {
+        Arc::new(Self { join: Some(join), ..self.clone() })
+    }
+
+    /// Its value in a record of the table that the statement calls `alias`.
+    pub fn select(&self, alias: &str) -> String {
+        match &self.join {
+            None => format!("{alias}.{}", self.column),
+            Some(join) => join_tables::list(join, &format!("{alias}.id")),
+        }
     }
 }
 
 fn member(name: &str, shape: Shape) -> Arc<Member> {
     let key = format!("{}:", serde_json::Value::from(name));
-    Arc::new(Member { name: name.to_owned(), column: quoted(name), key, shape })
+    Arc::new(Member { name: name.to_owned(), column: quoted(name), key, shape, join: None })
 }

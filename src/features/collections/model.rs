@@ -1,10 +1,13 @@
 //! The things: collections, their fields, indexes and rules, as clients see and send them.
+use std::collections::BTreeMap;
+
 use poem_openapi::types::{Any, Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
 use super::bound::Bound;
 use crate::base::{Id, Timestamp};
+use crate::db::search_tables::Content;
 use crate::http::Permission;
 
 pub const COLLECTIONS_READ: Permission = Permission("collections:read");
@@ -40,15 +43,15 @@ pub enum FieldType {
     Relation,
 }
 
-/// What becomes of a record when the one that it refers to is deleted.
+/// What becomes of a record when the one that it refers to, or one of those, is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "camelCase")]
 pub enum OnDelete {
     /// It cannot be deleted as long as others refer to it.
     Restrict,
-    /// The record is deleted too.
+    /// The record is deleted too; if it refers to several, with the last of them.
     Cascade,
-    /// The field becomes null.
+    /// The field becomes null, or its list shorter.
     SetNull,
 }
 
@@ -61,7 +64,7 @@ pub struct Field {
     pub name: String,
     #[oai(rename = "type")]
     pub field_type: FieldType,
-    /// Whether every record has a value other than null.
+    /// Whether every record has a value other than null, or refers to one record at least.
     #[oai(default)]
     pub required: bool,
     /// Whether no two records may have the same value; null may be there often.
@@ -72,9 +75,10 @@ pub struct Field {
     pub hidden: bool,
     /// The value of a new record that comes without one.
     pub default: Option<Any<Value>>,
-    /// Smallest number (exact up to 2^53), or fewest characters of a text.
+    /// Smallest number (exact up to 2^53), fewest characters of a text, or fewest records that are referred to.
     pub min: Option<Bound>,
-    /// Largest number (exact up to 2^53), or most characters of a text.
+    /// Largest number (exact up to 2^53), most characters of a text, or most records that are referred to (500, if
+    /// absent).
     pub max: Option<Bound>,
     /// A regular expression that the whole text matches or contains, as in JSON Schema. Linear: no look-around.
     #[oai(validator(max_length = 500))]
@@ -82,7 +86,7 @@ pub struct Field {
     /// What may be selected.
     #[oai(validator(max_items = 500))]
     pub values: Option<Vec<String>>,
-    /// Whether several may be selected.
+    /// Whether several may be selected, or referred to.
     pub multiple: Option<bool>,
     /// The collection that a relation refers to; `users` for accounts.
     pub collection: Option<String>,
@@ -133,6 +137,9 @@ pub struct RulesPatch {
     pub delete: MaybeUndefined<String>,
 }
 
+/// How much it says of a record that a word is in one of these fields.
+pub type Weights = BTreeMap<String, Bound>;
+
 /// A kind of record.
 #[derive(Clone, Debug, PartialEq, Object)]
 #[oai(example, rename_all = "camelCase")]
@@ -141,6 +148,9 @@ pub struct Collection {
     pub name: String,
     pub fields: Vec<Field>,
     pub indexes: Vec<Index>,
+    /// The fields that `?search=` looks in, each with its weight.
+    #[oai(default)]
+    pub search: Weights,
     pub rules: Rules,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -160,6 +170,9 @@ pub struct NewCollection {
     pub fields: Vec<Field>,
     #[oai(default, validator(max_items = 20))]
     pub indexes: Vec<Index>,
+    /// The fields that `?search=` looks in, at most 16, each with its weight (from 0.01 to 1,000): `{"title": 3, "body": 1}`.
+    #[oai(default)]
+    pub search: Weights,
     /// Absent: admins only.
     #[oai(default)]
     pub rules: Rules,
@@ -167,7 +180,7 @@ pub struct NewCollection {
 
 /// What an admin sends to change a collection. What is absent stays.
 #[derive(Clone, Debug, Object)]
-#[oai(example, deny_unknown_fields)]
+#[oai(example, deny_unknown_fields, skip_serializing_if_is_none)]
 pub struct CollectionPatch {
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,
@@ -177,6 +190,8 @@ pub struct CollectionPatch {
     /// All indexes as they shall be.
     #[oai(validator(max_items = 20))]
     pub indexes: Option<Vec<Index>>,
+    /// All fields to search, as they shall be, each with its weight; `{}` for none.
+    pub search: Option<Weights>,
     pub rules: Option<RulesPatch>,
 }
 
@@ -277,6 +292,27 @@ impl Field {
         }
     }
 
+    /// Whether there are words in it that can be searched.
+    pub fn has_words(&self) -> bool {
+        use FieldType::{Email, Json, Select, Text, Url};
+        matches!(self.field_type, Text | Email | Url | Select | Json)
+    }
+
+    /// What its words are in.
+    pub(super) fn content(&self) -> Content {
+        if self.field_type == FieldType::Json || self.is_multiple() { Content::Json } else { Content::Text }
+    }
+
+    /// Whether it refers to several records, in a table of its own.
+    pub fn refers_to_many(&self) -> bool {
+        self.field_type == FieldType::Relation && self.is_multiple()
+    }
+
+    /// Whether it refers to one record.
+    pub fn refers_to_one(&self) -> bool {
+        self.field_type == FieldType::Relation && !self.is_multiple()
+    }
+
     /// Whether its value is a list.
     pub fn is_multiple(&self) -> bool {
         self.multiple == Some(true)
@@ -291,6 +327,7 @@ impl Example for NewCollection {
             name: "posts".to_owned(),
             fields: vec![title, Field::new("published", FieldType::Bool), author],
             indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()], unique: false }],
+            search: Weights::from([("title".to_owned(), Bound(1.0))]),
             rules: Rules {
                 list: Some("published || author == auth.id".to_owned()),
                 view: Some("published || author == auth.id".to_owned()),
@@ -306,15 +343,15 @@ impl Example for CollectionPatch {
     fn example() -> Self {
         let delete = MaybeUndefined::Value("author == auth.id".to_owned());
         let rules = Some(RulesPatch { delete, ..RulesPatch::default() });
-        Self { name: None, fields: None, indexes: None, rules }
+        Self { name: None, fields: None, indexes: None, search: None, rules }
     }
 }
 
 impl Example for Collection {
     fn example() -> Self {
-        let NewCollection { name, fields, indexes, rules } = NewCollection::example();
+        let NewCollection { name, fields, indexes, search, rules } = NewCollection::example();
         let (id, moment) = (Id::example(), Timestamp::example());
-        Self { id, name, fields, indexes, rules, created_at: moment, updated_at: moment, version: 1 }
+        Self { id, name, fields, indexes, search, rules, created_at: moment, updated_at: moment, version: 1 }
     }
 }
 

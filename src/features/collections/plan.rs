@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use super::bound::EXACT_MAX;
-use super::catalogue::{table, target_table};
+use super::catalogue::{join_table, table, target_table};
 use super::error::Error;
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
 use super::value::{Judge, Stored};
+use crate::db::join_tables::{self, Join};
 use crate::db::record_tables::{self, Column, ColumnType, Literal, Reference, quoted};
+use crate::db::search_tables::{self, Content};
 use crate::db::{self, Tx};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
@@ -38,6 +40,18 @@ enum Deed {
         from: String,
         to: String,
     },
+    /// The words of these columns, from now on.
+    CreateSearch(Vec<(String, Content)>),
+    DropSearch,
+    /// The table of the entries of a relation to several records.
+    CreateJoin(Join),
+    /// The same entries with another idea of what becomes of their owners.
+    RemakeJoin(Join),
+    DropJoin(String),
+    RenameJoin {
+        from: String,
+        to: Join,
+    },
     CreateIndex(IndexSpec),
     DropIndex(IndexSpec),
     /// No record may have null there.
@@ -65,16 +79,22 @@ struct IndexSpec {
 
 /// The steps that make a new collection.
 pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
-    let columns = judges.iter().map(|it| column(it, false)).collect();
+    let columns = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false)).collect();
     let what = format!("make the collection `{}` with {} fields", new.name, new.fields.len());
     let mut steps = vec![step(what, false, Deed::CreateTable(columns))];
+    for field in new.fields.iter().filter(|it| it.refers_to_many()) {
+        let what = format!("make the table of what `{}` refers to", field.name);
+        steps.push(step(what, false, Deed::CreateJoin(join(new, field))));
+    }
     steps.extend(indexes(new).into_iter().map(create_index));
+    steps.extend(create_search(new));
     steps
 }
 
 /// The steps that remove a collection.
 pub(super) fn drop(old: &Collection) -> Vec<Step> {
-    vec![step(format!("drop the collection `{}` with all its records", old.name), true, Deed::DropTable)]
+    let dropped = step(format!("drop the collection `{}` with all its records", old.name), true, Deed::DropTable);
+    drop_search(old).into_iter().chain([dropped]).collect()
 }
 
 /// The steps from one form of a collection to another, or what cannot be done.
@@ -87,9 +107,19 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         .into_iter()
         .partition(|it| shall_have.contains(it) && !it.columns.iter().any(|it| is_touched(it, old, new)));
     steps.extend(dropped.into_iter().map(drop_index));
+    let is_searched_anew = is_searched_anew(old, new);
+    steps.extend(drop_search(old).filter(|_| is_searched_anew));
     for field in old.fields.iter().filter(|old| !new.fields.iter().any(|it| was(it) == old.name)) {
         let what = format!("drop the field `{}` with its values", field.name);
-        steps.push(step(what, true, Deed::DropColumn(field.name.clone())));
+        steps.push(step(
+            what,
+            true,
+            if field.refers_to_many() {
+                Deed::DropJoin(join_table(old.id, &field.name))
+            } else {
+                Deed::DropColumn(field.name.clone())
+            },
+        ));
     }
     let mut rest = Vec::new();
     for (index, judge) in judges.iter().enumerate() {
@@ -107,13 +137,18 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
                     "is no field of the collection",
                 ));
             } else {
-                rest.push(step(format!("add the field `{}`", field.name), false, Deed::AddColumn(column(judge, true))));
+                let deed = if field.refers_to_many() {
+                    Deed::CreateJoin(join(new, field))
+                } else {
+                    Deed::AddColumn(column(judge, true))
+                };
+                rest.push(step(format!("add the field `{}`", field.name), false, deed));
                 rest.extend(refusals(None, field));
             }
             continue;
         };
         if before.name != field.name {
-            renames.push((before.name.clone(), field.name.clone()));
+            renames.push((before.name.clone(), field));
         }
         match retype(before, field) {
             Err(reason) => faults.push(Fault::new(format!("/fields/{index}/type"), "type-change", reason)),
@@ -123,7 +158,12 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
                     rest.push(step(what, false, Deed::RefuseInexact { field: field.name.clone() }));
                 }
                 let what = format!("write the values of `{}` anew", field.name);
-                rest.push(step(what, false, Deed::RemakeColumn(column(judge, false))));
+                let deed = if field.refers_to_many() {
+                    Deed::RemakeJoin(join(new, field))
+                } else {
+                    Deed::RemakeColumn(column(judge, false))
+                };
+                rest.push(step(what, false, deed));
             }
             Ok(false) => {}
         }
@@ -133,9 +173,14 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
             rest.extend(refusals(Some(before), field));
         }
     }
-    steps.extend(renamed(renames, old));
+    steps.extend(renamed(renames, old, new));
     steps.extend(rest);
     steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
+    if is_searched_anew {
+        steps.extend(create_search(new));
+    } else if old.search != new.search {
+        steps.push(step("change the weights of search".to_owned(), false, Deed::Note));
+    }
     for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
         if before != after {
             steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
@@ -161,22 +206,40 @@ fn is_touched(name: &str, old: &Collection, new: &Collection) -> bool {
 }
 
 /// Renames columns, by way of passing names where one takes the name that another still has.
-fn renamed(renames: Vec<(String, String)>, old: &Collection) -> Vec<Step> {
+fn renamed(renames: Vec<(String, &Field)>, old: &Collection, new: &Collection) -> Vec<Step> {
     let is_had = |name: &str| old.fields.iter().any(|it| it.name.eq_ignore_ascii_case(name));
-    let by_the_way = renames.iter().any(|(_, to)| is_had(to));
+    let by_the_way = renames.iter().any(|(_, to)| is_had(&to.name));
+    let deed = |from: &str, to: &str, field: &Field| {
+        if field.refers_to_many() {
+            let named = Join { name: join_table(old.id, to), ..join(new, field) };
+            Deed::RenameJoin { from: join_table(old.id, from), to: named }
+        } else {
+            Deed::RenameColumn { from: from.to_owned(), to: to.to_owned() }
+        }
+    };
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    for (number, (from, to)) in renames.into_iter().enumerate() {
+    for (number, (from, field)) in renames.into_iter().enumerate() {
+        let to = &field.name;
         let what = format!("rename the field `{from}` to `{to}`");
         if by_the_way {
             let passing = format!("{PASSING}_{number}");
             let words = format!("free the name `{from}`");
-            first.push(step(words, false, Deed::RenameColumn { from, to: passing.clone() }));
-            second.push(step(what, false, Deed::RenameColumn { from: passing, to }));
+            first.push(step(words, false, deed(&from, &passing, field)));
+            second.push(step(what, false, deed(&passing, to, field)));
         } else {
-            second.push(step(what, false, Deed::RenameColumn { from, to }));
+            second.push(step(what, false, deed(&from, to, field)));
         }
     }
     first.into_iter().chain(second).collect()
+}
+
+/// The table of the entries of a relation to several records.
+fn join(collection: &Collection, field: &Field) -> Join {
+    Join {
+        name: join_table(collection.id, &field.name),
+        owner: table(&collection.name),
+        target: reference(field.collection.as_deref().unwrap_or_default(), field.on_delete),
+    }
 }
 
 /// Does what was planned, to the table of the collection that was called `name`.
@@ -191,6 +254,15 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
         }
         column
     };
+    let now_join = |join: &Join| {
+        let mut join = join.clone();
+        for name in [&mut join.owner, &mut join.target.table] {
+            if *name == table(&collection.name) {
+                name.clone_from(&old_table);
+            }
+        }
+        join
+    };
     for step in steps {
         let done = match &step.deed {
             Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
@@ -203,6 +275,12 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
             Deed::RemakeColumn(column) => remake(tx, &old_table, &now(column)),
             Deed::DropColumn(column) => record_tables::drop_column(tx, &old_table, column),
             Deed::RenameColumn { from, to } => record_tables::rename_column(tx, &old_table, from, to),
+            Deed::CreateSearch(columns) => search_tables::create(tx, &old_table, columns, &id),
+            Deed::DropSearch => search_tables::drop(tx, &id),
+            Deed::CreateJoin(join) => join_tables::create(tx, &now_join(join)),
+            Deed::RemakeJoin(join) => join_tables::remake(tx, &now_join(join), PASSING),
+            Deed::DropJoin(name) => join_tables::drop(tx, name),
+            Deed::RenameJoin { from, to } => join_tables::rename(tx, from, &now_join(to)),
             Deed::CreateIndex(spec) => {
                 record_tables::create_index(tx, &spec.name(&id), &old_table, &spec.columns, spec.unique)
             }
@@ -213,7 +291,7 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 Ok(())
             }
             Deed::RefuseUnfit(field) => {
-                refuse_unfit(tx, &old_table, field)?;
+                refuse_unfit(tx, &old_table, collection, field)?;
                 Ok(())
             }
             Deed::Normalize(field) => {
@@ -250,7 +328,11 @@ fn refuse_if_found(tx: &mut Tx<'_>, sql: &str, values: &[db::Value<'_>], field: 
 /// Drops a table, whose records may refer to each other: deleting them in some order would stop at the first that is
 /// referred to, or go too deep.
 fn drop_table(tx: &mut Tx<'_>, table: &str, collection: &Collection) -> Result<(), db::Error> {
-    for field in collection.fields.iter().filter(|it| it.collection.as_deref() == Some(&collection.name)) {
+    for field in collection.fields.iter().filter(|it| it.refers_to_many()) {
+        join_tables::drop(tx, &join_table(collection.id, &field.name))?;
+    }
+    let to_itself = |it: &&Field| it.refers_to_one() && it.collection.as_deref() == Some(&collection.name);
+    for field in collection.fields.iter().filter(to_itself) {
         let column = quoted(&field.name);
         let sql =
             format!("UPDATE {} SET {column} = NULL, _version = _version + 1 WHERE {column} IS NOT NULL", quoted(table));
@@ -260,13 +342,16 @@ fn drop_table(tx: &mut Tx<'_>, table: &str, collection: &Collection) -> Result<(
 }
 
 /// Looks through all values of a field for one that it would not take any more.
-fn refuse_unfit(tx: &mut Tx<'_>, table: &str, field: &Field) -> Result<(), Error> {
+fn refuse_unfit(tx: &mut Tx<'_>, table: &str, collection: &Collection, field: &Field) -> Result<(), Error> {
     let in_the_way = |detail: &str| Error::DataInTheWay {
         field: field.name.clone(),
         what: format!("has a value in some record that {detail}; change these first"),
     };
     let judge = Judge::new(field.clone()).map_err(|it| in_the_way(&it.detail))?;
-    let column = quoted(&field.name);
+    let mut column = quoted(&field.name);
+    if field.refers_to_many() {
+        column = join_tables::list(&join_table(collection.id, &field.name), &format!("{}.id", quoted(table)));
+    }
     let sql = format!("SELECT {column} FROM {} WHERE {column} IS NOT NULL", quoted(table));
     let mut found = None;
     tx.each(&sql, &[], &mut |row| {
@@ -319,7 +404,10 @@ fn remake(tx: &mut Tx<'_>, table: &str, column: &Column) -> Result<(), db::Error
 /// What records must not have after a field was tightened.
 fn refusals(before: Option<&Field>, field: &Field) -> Vec<Step> {
     let mut steps = Vec::new();
-    if field.required && before.is_none_or(|it| !it.required) {
+    if field.required && field.refers_to_many() && before.is_none_or(|it| !it.required) {
+        let deed = Deed::RefuseUnfit(Box::new(field.clone()));
+        steps.push(step(format!("look whether every record refers to something by `{}`", field.name), false, deed));
+    } else if field.required && before.is_none_or(|it| !it.required) {
         let deed = Deed::RefuseNulls { field: field.name.clone() };
         steps.push(step(format!("look whether every record has a value for `{}`", field.name), false, deed));
     }
@@ -351,6 +439,9 @@ fn retype(before: &Field, after: &Field) -> Result<bool, String> {
     use FieldType::{Email, Integer, Number, Relation, Select, Text, Url};
     let is_text = |it: &Field| matches!(it.field_type, Text | Email | Url | Select) && !it.is_multiple();
     if before.field_type == Relation && after.field_type == Relation {
+        if before.is_multiple() != after.is_multiple() {
+            return Err("one record cannot become several, nor the other way round; add a new field instead".to_owned());
+        }
         if before.collection != after.collection {
             return Err("a relation cannot refer to another collection; add a new field instead".to_owned());
         }
@@ -374,14 +465,7 @@ fn column(judge: &Judge, with_default: bool) -> Column {
         FieldType::Number => ColumnType::Double,
         _ => ColumnType::Text,
     };
-    let reference = field.collection.as_deref().map(|target| Reference {
-        table: target_table(target),
-        on_delete: match field.on_delete {
-            None | Some(OnDelete::Restrict) => record_tables::OnDelete::Restrict,
-            Some(OnDelete::Cascade) => record_tables::OnDelete::Cascade,
-            Some(OnDelete::SetNull) => record_tables::OnDelete::SetNull,
-        },
-    });
+    let reference = field.collection.as_deref().map(|target| reference(target, field.on_delete));
     let default = match &judge.default {
         _ if !with_default => None,
         Stored::Null => None,
@@ -390,6 +474,17 @@ fn column(judge: &Judge, with_default: bool) -> Column {
         Stored::Text(text) => Some(Literal::Text(text.clone())),
     };
     Column { name: field.name.clone(), column_type, reference, default }
+}
+
+fn reference(target: &str, on_delete: Option<OnDelete>) -> Reference {
+    Reference {
+        table: target_table(target),
+        on_delete: match on_delete {
+            None | Some(OnDelete::Restrict) => record_tables::OnDelete::Restrict,
+            Some(OnDelete::Cascade) => record_tables::OnDelete::Cascade,
+            Some(OnDelete::SetNull) => record_tables::OnDelete::SetNull,
+        },
+    }
 }
 
 /// The indexes of a collection: those asked for, and those that uniqueness and relations need.
@@ -408,7 +503,7 @@ fn indexes(collection: &Collection) -> Vec<IndexSpec> {
     // indexes that were asked for, all of that would have to be sorted for each page.
     let first = collection.indexes.iter().filter_map(|it| it.fields.first());
     // Deleting what is referred to looks for those who refer.
-    let relations = collection.fields.iter().filter(|it| it.field_type == FieldType::Relation).map(|it| &it.name);
+    let relations = collection.fields.iter().filter(|it| it.refers_to_one()).map(|it| &it.name);
     for name in first.chain(relations) {
         let spec = IndexSpec { columns: vec![name.clone(), "id".to_owned()], unique: false };
         let is_unique = collection.fields.iter().any(|it| it.name == *name && it.unique);
@@ -431,6 +526,34 @@ impl IndexSpec {
         let columns: Vec<_> = self.columns.iter().filter(|it| *it != "id").map(|it| format!("`{it}`")).collect();
         format!("{kind} over {}", columns.join(", "))
     }
+}
+
+/// Whether the index of words has to be made anew: its columns are in the order of the names of the fields.
+fn is_searched_anew(old: &Collection, new: &Collection) -> bool {
+    let columns = |it: &Collection| searched(it).collect::<Vec<_>>();
+    let is_another = |name: &String| {
+        let field = new.fields.iter().find(|it| it.name == *name);
+        field.is_some_and(|field| was(field) != name || !old.fields.iter().any(|it| it.name == *name))
+    };
+    columns(old) != columns(new) || new.search.keys().any(is_another)
+}
+
+/// The columns that are searched, in the order of their names.
+fn searched(collection: &Collection) -> impl Iterator<Item = (String, Content)> {
+    let field = |name: &String| collection.fields.iter().find(|it| it.name == *name);
+    collection.search.keys().filter_map(move |name| Some((name.clone(), field(name)?.content())))
+}
+
+fn create_search(new: &Collection) -> Option<Step> {
+    let columns: Vec<_> = searched(new).collect();
+    let names: Vec<_> = columns.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let what = format!("index the words of {} in all records, for search", names.join(", "));
+    (!columns.is_empty()).then(|| step(what, false, Deed::CreateSearch(columns)))
+}
+
+fn drop_search(old: &Collection) -> Option<Step> {
+    let what = "drop the index of words that search has".to_owned();
+    (!old.search.is_empty()).then(|| step(what, false, Deed::DropSearch))
 }
 
 fn create_index(spec: IndexSpec) -> Step {

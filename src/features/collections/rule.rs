@@ -24,6 +24,9 @@ pub struct CompiledRules {
     pub create: Rule,
     pub update: Rule,
     pub delete: Rule,
+    /// `list` and `view` about the columns of a record as an event tells of them.
+    pub list_of_event: Rule,
+    pub view_of_event: Rule,
 }
 
 /// What expressions may talk about: all collections, and of accounts what others may know.
@@ -44,7 +47,11 @@ pub(super) fn schema(collections: &[Collection]) -> Schema {
 fn table(collection: &Collection) -> Table {
     let times = TIMES.map(|it| Field { name: it.to_owned(), kind: Kind::Moment, hidden: false });
     let id = Field { name: "id".to_owned(), kind: Kind::Text, hidden: false };
-    let own = collection.fields.iter().map(|it| Field { name: it.name.clone(), kind: kind(it), hidden: it.hidden });
+    let own = collection.fields.iter().map(|it| Field {
+        name: it.name.clone(),
+        kind: kind(it, collection),
+        hidden: it.hidden,
+    });
     Table {
         name: collection.name.clone(),
         sql_name: super::catalogue::table(&collection.name),
@@ -57,7 +64,7 @@ fn table(collection: &Collection) -> Table {
     }
 }
 
-fn kind(field: &super::Field) -> Kind {
+fn kind(field: &super::Field, collection: &Collection) -> Kind {
     match field.field_type {
         FieldType::Integer => Kind::Integer,
         FieldType::Number => Kind::Number,
@@ -65,6 +72,10 @@ fn kind(field: &super::Field) -> Kind {
         FieldType::Datetime => Kind::Moment,
         FieldType::Json => Kind::Json,
         FieldType::Select if field.is_multiple() => Kind::List,
+        FieldType::Relation if field.is_multiple() => Kind::References {
+            target: field.collection.clone().unwrap_or_default(),
+            join: super::catalogue::join_table(collection.id, &field.name),
+        },
         FieldType::Relation => Kind::Reference(field.collection.clone().unwrap_or_default()),
         FieldType::Text | FieldType::Select | FieldType::Email | FieldType::Url => Kind::Text,
     }
@@ -89,12 +100,24 @@ impl CompiledRules {
             }
         };
         let rules = &collection.rules;
+        let list = compile("list", &rules.list, Purpose::Rule);
+        let view = compile("view", &rules.view, Purpose::Rule);
+        // What refers to several records is in tables of its own; without that, a row is nothing but its columns.
+        let has_lists = collection.fields.iter().any(|it| it.field_type == FieldType::Relation && it.is_multiple());
+        let (list_of_event, view_of_event) = match has_lists {
+            true => {
+                (compile("list", &rules.list, Purpose::RuleOfEvent), compile("view", &rules.view, Purpose::RuleOfEvent))
+            }
+            false => (list.clone(), view.clone()),
+        };
         let compiled = Self {
-            list: compile("list", &rules.list, Purpose::Rule),
-            view: compile("view", &rules.view, Purpose::Rule),
+            list,
+            view,
             create: compile("create", &rules.create, Purpose::CreateRule),
             update: compile("update", &rules.update, Purpose::UpdateRule),
             delete: compile("delete", &rules.delete, Purpose::Rule),
+            list_of_event,
+            view_of_event,
         };
         if faults.is_empty() { Ok(compiled) } else { Err(faults) }
     }

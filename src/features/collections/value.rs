@@ -1,4 +1,5 @@
 //! The values of records: which JSON a field takes, and how it is kept.
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -13,6 +14,8 @@ use crate::db;
 
 /// Longest address, as browsers and proxies agree on.
 const URL_BYTES_MAX: usize = 2_000;
+/// Most records that one record refers to by one field: they are shown whole, and written whole.
+pub(super) const ENTRIES_MAX: usize = 500;
 /// Most memory that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 256 << 10;
 
@@ -87,6 +90,9 @@ impl Judge {
     pub fn new(field: Field) -> Result<Self, Unfit> {
         let pattern = field.pattern.as_deref().map(compile).transpose()?;
         let mut judge = Self { member: Member::of(&field), field, pattern, default: Stored::Null };
+        if judge.field.refers_to_many() && !judge.field.required {
+            judge.default = Stored::Text("[]".to_owned());
+        }
         if let Some(default) = judge.field.default.clone() {
             judge.default = judge.accept(&default.0)?;
         }
@@ -96,7 +102,12 @@ impl Judge {
     /// The value as it is kept, or what is wrong with it.
     pub fn accept(&self, value: &Json) -> Result<Stored, Unfit> {
         if value.is_null() {
-            return if self.field.required { Err(unfit("required", "must not be null")) } else { Ok(Stored::Null) };
+            let is_list = self.field.refers_to_many();
+            return match (self.field.required, is_list) {
+                (true, _) => Err(unfit("required", "must not be null")),
+                (false, true) => self.entries(&[]),
+                (false, false) => Ok(Stored::Null),
+            };
         }
         match self.field.field_type {
             FieldType::Text => self.text(string(value)?),
@@ -114,12 +125,40 @@ impl Judge {
             FieldType::Json => Ok(Stored::Text(value.to_string())),
             FieldType::Email => self.text(&normalize_email(string(value)?).map_err(|detail| unfit("format", detail))?),
             FieldType::Url => self.url(string(value)?),
-            FieldType::Relation => {
-                let text = string(value)?;
-                text.parse::<Id<()>>().map_err(|_| unfit("format", "must be an id"))?;
-                Ok(Stored::Text(text.to_owned()))
+            FieldType::Relation if self.field.is_multiple() => {
+                self.entries(value.as_array().ok_or_else(|| wrong_type("a list of ids"))?)
+            }
+            FieldType::Relation => Ok(Stored::Text(id(value)?.to_owned())),
+        }
+    }
+
+    /// What may be added to a list, whatever is in it.
+    pub fn accept_more(&self, value: &Json) -> Result<(), Unfit> {
+        if !self.field.refers_to_many() {
+            return self.accept(value).map(drop);
+        }
+        let items = value.as_array().ok_or_else(|| wrong_type("a list of ids"))?;
+        items.iter().take(ENTRIES_MAX + 1).try_for_each(|it| id(it).map(drop))
+    }
+
+    /// The ids of those that are referred to.
+    fn entries(&self, items: &[Json]) -> Result<Stored, Unfit> {
+        let count = items.len() as f64;
+        let least = self.field.least().unwrap_or(0.0).max(if self.field.required { 1.0 } else { 0.0 });
+        if count < least {
+            return Err(unfit("too-few", format!("must have at least {least}")));
+        }
+        let most = self.field.most().unwrap_or(ENTRIES_MAX as f64);
+        if most < count {
+            return Err(unfit("too-many", format!("must have at most {most}")));
+        }
+        let mut seen = HashSet::new();
+        for item in items {
+            if !seen.insert(id(item)?) {
+                return Err(unfit("duplicate", "must name each record once"));
             }
         }
+        Ok(Stored::Text(Json::from(items).to_string()))
     }
 
     fn text(&self, text: &str) -> Result<Stored, Unfit> {
@@ -200,6 +239,12 @@ fn whole(number: &Number) -> Option<i64> {
 fn compile(pattern: &str) -> Result<Regex, Unfit> {
     let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
     built.map_err(|_| unfit("pattern", "`pattern` must be a regular expression without look-around or back-references"))
+}
+
+fn id(value: &Json) -> Result<&str, Unfit> {
+    let text = string(value)?;
+    text.parse::<Id<()>>().map_err(|_| unfit("format", "must be an id"))?;
+    Ok(text)
 }
 
 fn string(value: &Json) -> Result<&str, Unfit> {

@@ -37,7 +37,7 @@ impl RealtimeApi {
     ///
     /// Over a WebSocket (`Upgrade: websocket`), where the client says what it wants to hear of, or as server-sent events
     /// (`Accept: text/event-stream`) with `?subscribe=collections/posts`. The guide `/docs/realtime` has both protocols.
-    /// Events are those that the rules `list` and `view` let the caller see. Anyone whom the rule lets may.
+    /// Events are those that the rules `list` and `view` let the caller see.
     #[oai(path = "/realtime", method = "get", operation_id = "listen", tag = "Tag::Realtime")]
     async fn listen(
         &self,
@@ -90,7 +90,7 @@ impl RealtimeApi {
 
     /// See who listens
     ///
-    /// Every live connection with its queue, and all together. Needs the permission `realtime:read`.
+    /// Every live connection with its queue, and all together.
     #[oai(path = "/admin/realtime", method = "get", operation_id = "show_realtime", tag = "Tag::Realtime")]
     async fn show(&self, caller: Caller, _query: NoQuery) -> Result<Json<RealtimeState>, Problem> {
         caller.must(REALTIME_READ)?;

@@ -4,9 +4,9 @@ use poem::http::header::{HeaderValue, UPGRADE};
 use crate::http::problem::{Kind, Problem};
 use crate::http::websocket::UPGRADE_REQUIRED;
 
-const CONNECTION_LIMIT: Kind =
+pub(super) const CONNECTION_LIMIT: Kind =
     Kind { status: 429, code: "connection-limit-reached", title: "Too many live connections are open" };
-const SUBSCRIPTION_LIMIT: Kind =
+pub(super) const SUBSCRIPTION_LIMIT: Kind =
     Kind { status: 422, code: "subscription-limit-reached", title: "Too many subscriptions on one connection" };
 
 /// Problems only this feature reports; the catalogue page lists them.

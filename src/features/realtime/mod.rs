@@ -19,7 +19,9 @@ mod model;
 mod resume;
 mod socket;
 mod stream;
+mod terms;
 
 pub use api::RealtimeApi;
 pub use error::PROBLEMS;
 pub use hub::Hub;
+pub use terms::TERMS;

@@ -135,7 +135,7 @@ fn operation(judge: &Judge, operator: &str, operand: &Json) -> Result<Write, (&'
         "$increment" => Ok(Write::Increment(operand.clone())),
         "$add" | "$remove" if !judge.field.is_multiple() => wrong("`$add` and `$remove` are for lists"),
         "$add" => {
-            judge.accept(operand).map_err(|it| (it.code, it.detail))?;
+            judge.accept_more(operand).map_err(|it| (it.code, it.detail))?;
             Ok(Write::Add(operand.as_array().cloned().unwrap_or_default()))
         }
         // What may not be there may be removed all the same.

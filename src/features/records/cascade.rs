@@ -1,13 +1,14 @@
 //! What goes, or changes, with a record that is deleted: counted first, since the database deletes it all in one
 //! statement, and nobody else writes meanwhile.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::Error;
 use super::statement::Statement;
+use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
-use crate::features::collections::{Catalogue, Entry, OnDelete};
+use crate::features::collections::{Catalogue, Entry, Follower, OnDelete};
 
 /// Most records that one deletion takes with it, or sets a relation of to null.
 pub(super) const FOLLOWERS_MAX: usize = 10_000;
@@ -29,43 +30,61 @@ pub(super) fn followers(
     let mut told = seen.clone();
     let mut all: Vec<Found> = Vec::new();
     let mut waiting = vec![(Arc::clone(entry), vec![id.to_owned()])];
-    let mut count = 0;
+    let (mut count, mut left) = (0, HashMap::new());
     while let Some((target, ids)) = waiting.pop() {
         for follower in catalogue.followers(target.name()) {
             for ids in ids.chunks(IDS_MAX) {
-                let found = referring(tx, &follower.entry, &follower.field, ids, FOLLOWERS_MAX + 1 - count)?;
+                let found = referring(tx, follower, ids, FOLLOWERS_MAX + 1 - count)?;
                 count += found.len();
                 if FOLLOWERS_MAX < count {
                     return Err(Error::TooManyFollow);
                 }
                 let mut is_untold = |id: &String| told.insert((follower.entry.table.clone(), id.clone()));
-                let new: Vec<String> = found.iter().filter(|it| is_untold(it)).cloned().collect();
+                let new: Vec<String> = found.iter().map(|(id, _)| id).filter(|it| is_untold(it)).cloned().collect();
                 if !new.is_empty() {
                     all.push((Arc::clone(&follower.entry), new));
                 }
-                if follower.on_delete == OnDelete::Cascade {
-                    let is_new = |id: &String| seen.insert((follower.entry.table.clone(), id.clone()));
-                    waiting.push((Arc::clone(&follower.entry), found.into_iter().filter(is_new).collect()));
+                if follower.on_delete != OnDelete::Cascade {
+                    continue;
                 }
+                // One that refers to several goes with the last of them.
+                let mut is_last = |(id, entries): &(String, i64)| {
+                    let Some(join) = &follower.join else { return true };
+                    let left: &mut i64 = left.entry((join.clone(), id.clone())).or_insert(*entries);
+                    *left -= 1;
+                    *left <= 0
+                };
+                let going = found.into_iter().filter(|it| is_last(it)).map(|(id, _)| id);
+                let is_new = |id: &String| seen.insert((follower.entry.table.clone(), id.clone()));
+                waiting.push((Arc::clone(&follower.entry), going.filter(is_new).collect()));
             }
         }
     }
     Ok(all)
 }
 
-/// The ids of the records that refer to one of `ids`, up to a number of them.
+/// The ids of the records that refer to one of `ids`, up to a number of them, and to how many records each refers.
 fn referring(
     tx: &mut Tx<'_>,
-    entry: &Entry,
-    column: &str,
+    follower: &Follower,
     ids: &[String],
     limit: usize,
-) -> Result<Vec<String>, db::Error> {
-    let mut statement = Statement::new("SELECT id FROM ");
-    statement.push(&quoted(&entry.table)).push(" WHERE ").push(&quoted(column)).push(" IN (");
+) -> Result<Vec<(String, i64)>, db::Error> {
+    let mut statement = match &follower.join {
+        None => {
+            let (table, column) = (quoted(&follower.entry.table), quoted(&follower.field));
+            Statement::new(format!("SELECT id, 1 FROM {table} WHERE {column}"))
+        }
+        Some(join) => {
+            let count = join_tables::count(join, "referring.owner");
+            let table = quoted(join);
+            Statement::new(format!("SELECT owner, {count} FROM {table} AS referring WHERE target"))
+        }
+    };
+    statement.push(" IN (");
     for (index, id) in ids.iter().enumerate() {
         statement.push(if index == 0 { "" } else { ", " }).bind(id.clone());
     }
     statement.push(") LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    tx.query(&statement.sql, &statement.values, |row| row.text(0).map(ToOwned::to_owned))
+    tx.query(&statement.sql, &statement.values, |row| Ok((row.text(0)?.to_owned(), row.integer(1)?)))
 }

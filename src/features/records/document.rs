@@ -1,9 +1,12 @@
 //! The collections in the words of OpenAPI: paths and schemas of their own for each, so that Swagger UI and
-//! generated clients know people's own types. Hidden fields are not in it: anyone may read the document.
+//! generated clients know people's own types. What headers hold is said where the document is put together. Hidden fields are not in it: anyone may read the document.
 use serde_json::{Map, Value, json};
 
+use super::terms::TERMS;
 use crate::expr::OPERATORS;
+use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::collections::{Catalogue, Entry, Field, FieldType, Rule};
+use crate::http::openapi::Who;
 
 /// Paths and schemas of all collections, in the words of OpenAPI 3.0.
 pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
@@ -12,7 +15,11 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
-        paths.insert(all.clone(), json!({ "get": list(entry), "post": create(entry) }));
+        let many = json!({
+            "get": list(entry), "post": create(entry), "put": put(entry), "patch": patch(entry),
+            "delete": delete_many(entry),
+        });
+        paths.insert(all.clone(), many);
         paths.insert(
             one,
             json!({ "get": show(entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
@@ -104,20 +111,25 @@ fn value(field: &Field) -> Value {
         FieldType::Json => json!({ "description": "Any JSON." }),
         FieldType::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
         FieldType::Url => json!({ "type": "string", "format": "uri", "maxLength": 2_000 }),
+        FieldType::Relation if field.is_multiple() => ids(field),
         FieldType::Relation => {
             let target = field.collection.as_deref().unwrap_or_default();
             json!({ "type": "string", "format": "uuid", "description": format!("The id of a record of `{target}`.") })
         }
     };
     let (least, most) = match field.field_type {
+        FieldType::Relation => ("minItems", "maxItems"),
         FieldType::Integer | FieldType::Number => ("minimum", "maximum"),
         _ => ("minLength", "maxLength"),
     };
     for (word, limit) in [(least, field.min), (most, field.max)] {
         if let Some(limit) = limit {
             // Lengths are whole numbers in a schema.
-            schema[word] =
-                if word.ends_with("Length") { json!(limit.0.max(0.0).ceil() as u64) } else { limit.as_json() };
+            schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
+                json!(limit.0.max(0.0).ceil() as u64)
+            } else {
+                limit.as_json()
+            };
         }
     }
     if let Some(pattern) = &field.pattern {
@@ -125,6 +137,9 @@ fn value(field: &Field) -> Value {
     }
     if let Some(default) = &field.default {
         schema["default"] = default.0.clone();
+    }
+    if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
+        schema["minItems"] = 1.into();
     }
     if !field.required {
         schema["nullable"] = true.into();
@@ -134,6 +149,15 @@ fn value(field: &Field) -> Value {
         }
     }
     schema
+}
+
+/// A list of what a field refers to.
+fn ids(field: &Field) -> Value {
+    let target = field.collection.as_deref().unwrap_or_default();
+    json!({
+        "type": "array", "uniqueItems": true, "items": { "type": "string", "format": "uuid" },
+        "description": format!("The ids of records of `{target}`, in an order."),
+    })
 }
 
 /// What a change may send for a field: a value, or what is to be done to the one that is there.
@@ -156,6 +180,9 @@ fn change(field: &Field) -> Value {
             let list =
                 json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } });
             json!({ "anyOf": [whole, only(json!({ "$add": list, "$remove": list }))] })
+        }
+        FieldType::Relation if field.is_multiple() => {
+            json!({ "anyOf": [whole, only(json!({ "$add": ids(field), "$remove": ids(field) }))] })
         }
         _ => whole,
     }
@@ -215,7 +242,7 @@ fn list(entry: &Entry) -> Value {
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
-    let answer = json!({ "description": "A page of records.", "headers": { "Link": { "description": "Other pages (RFC 8288).", "schema": { "type": "string" } } }, "content": content(&format!("RecordList_{name}")) });
+    let answer = json!({ "description": "A page of records.", "headers": { "Link": {} }, "content": content(&format!("RecordList_{name}")) });
     operation(
         entry,
         "list",
@@ -228,9 +255,7 @@ fn list(entry: &Entry) -> Value {
 }
 
 fn create(entry: &Entry) -> Value {
-    let name = entry.name();
-    let location = json!({ "description": "The path of the record.", "schema": { "type": "string" } });
-    let answer = json!({ "description": "The record was made.", "headers": { "ETag": tag(), "Location": location }, "content": content(&format!("Record_{name}")) });
+    let (name, answer) = (entry.name(), made(entry));
     let body = body(&format!("NewRecord_{name}"));
     operation(
         entry,
@@ -277,6 +302,71 @@ fn delete(entry: &Entry) -> Value {
     operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), if_match()]), None, &answers)
 }
 
+fn put(entry: &Entry) -> Value {
+    let summary = format!("Make or replace a record of `{}`", entry.name());
+    let answers = json!({ "200": record(entry, "The record as it is now."), "201": made(entry) });
+    let body = body(&format!("NewRecord_{}", entry.name()));
+    operation(entry, "put", &summary, &entry.rules.update, &json!([by(entry), if_match()]), Some(body), &answers)
+}
+
+fn patch(entry: &Entry) -> Value {
+    let summary = format!("Change many records of `{}`, or make or change one", entry.name());
+    let mut changed = record(entry, "With `by`, the record as it is now; with `filter`, what became of the records.");
+    let (report, one) = ("#/components/schemas/BulkReport", format!("#/components/schemas/Record_{}", entry.name()));
+    changed["headers"]["ETag"] = json!({ "required": false });
+    changed["content"]["application/json"]["schema"] = json!({ "anyOf": [{ "$ref": report }, { "$ref": one }] });
+    changed["content"]["application/json"]["example"] =
+        json!({ "matched": 412, "done": 412, "refused": 0, "errors": [] });
+    let mut parameters = selecting(entry, "change");
+    parameters.extend([by(entry), if_match()]);
+    let body = body(&format!("RecordPatch_{}", entry.name()));
+    let answers = json!({ "200": changed, "201": made(entry) });
+    operation(entry, "patch", &summary, &entry.rules.update, &json!(parameters), Some(body), &answers)
+}
+
+fn delete_many(entry: &Entry) -> Value {
+    let report = json!({ "schema": { "$ref": "#/components/schemas/BulkReport" } });
+    let answer = json!({ "description": "What became of the records.", "content": { "application/json": report } });
+    let (summary, parameters) = (format!("Delete many records of `{}`", entry.name()), selecting(entry, "delete"));
+    let answers = json!({ "200": answer });
+    operation(entry, "delete_many", &summary, &entry.rules.delete, &json!(parameters), None, &answers)
+}
+
+/// Which records are written, and how many at most.
+fn selecting(entry: &Entry, deed: &str) -> Vec<Value> {
+    let mut parameters = vec![
+        filter(&format!("An expression that is true for the records to {deed}; `true` for all of them.")),
+        parameter(
+            "max",
+            "Refuse if more records match. Absent: 1,000.",
+            &json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 }),
+        ),
+        parameter("dryRun", "Only says how many match.", &json!({ "type": "boolean" })),
+    ];
+    for field in visible(entry) {
+        parameters.extend(conditions(field));
+    }
+    parameters
+}
+
+fn by(entry: &Entry) -> Value {
+    let is_seen = |fields: &Vec<String>| visible(entry).filter(|it| fields.contains(&it.name)).count() == fields.len();
+    let keys: Vec<_> = entry.collection.unique_fields().into_iter().filter(is_seen).map(|it| it.join(",")).collect();
+    let listed: Vec<_> = keys.iter().map(|it| format!("`{it}`")).collect();
+    let description = match listed.as_slice() {
+        [] => "A field that is unique; this collection has none yet.".to_owned(),
+        keys => format!("What finds the record: {}.", keys.join(" or ")),
+    };
+    parameter("by", &description, &json!({ "type": "string" }))
+}
+
+fn made(entry: &Entry) -> Value {
+    let location = json!({ "description": "The path of the record.", "schema": { "type": "string" } });
+    let mut answer = record(entry, "The record was made.");
+    answer["headers"]["Location"] = location;
+    answer
+}
+
 /// Every format of a file, as what it holds.
 fn files(entry: &Entry, prefix: &str) -> Value {
     let record = json!({ "$ref": format!("#/components/schemas/{prefix}_{}", entry.name()) });
@@ -308,9 +398,8 @@ fn export(entry: &Entry) -> Value {
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
-    let disposition = json!({ "required": true, "schema": { "type": "string" } });
     let answer = json!({
-        "description": "The records, as they are read.", "headers": { "Content-Disposition": disposition },
+        "description": "The records, as they are read.", "headers": { "Content-Disposition": {} },
         "content": files(entry, "Record"),
     });
     let summary = format!("Export records of `{}`", entry.name());
@@ -327,32 +416,23 @@ fn operation(
     answers: &Value,
 ) -> Value {
     let name = entry.name();
-    let plural = if ["list", "import", "export"].contains(&verb) { "s" } else { "" };
-    let who = match rule {
-        Rule::Admins => "Needs the permission `records:admin`.",
-        Rule::Anyone => "Anyone may.",
-        Rule::When(_) => "Anyone whom the collection's rule lets may.",
-    };
-    let failure = json!({
-        "description": "The request failed; see `type`.",
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-    });
-    let mut responses = answers.clone();
-    responses["4XX"] = failure.clone();
-    responses["5XX"] = failure;
-    let security = match rule {
-        Rule::Admins => json!([{ "bearer": [] }]),
-        Rule::Anyone | Rule::When(_) => json!([{}, { "bearer": [] }]),
-    };
+    let plural = if ["list", "import", "export", "patch", "delete_many"].contains(&verb) { "s" } else { "" };
     let mut operation = json!({
         "operationId": format!("{verb}_{name}_record{plural}"),
         "tags": [name],
         "summary": summary,
-        "description": who,
         "parameters": parameters,
-        "responses": responses,
-        "security": security,
+        "responses": answers,
     });
+    let of_any = format!("{verb}_record{plural}");
+    if let Some(terms) = TERMS.iter().find(|it| it.operation == of_any) {
+        let who = match (rule, terms.who) {
+            (Rule::Admins, _) => Who::Holders(RECORDS_ADMIN),
+            (Rule::Anyone, Who::Ruled(permission, _)) => Who::Visitors(permission),
+            (Rule::Anyone | Rule::When(_), who) => who,
+        };
+        terms.add_as(who, &mut operation);
+    }
     if let Some(body) = body {
         operation["requestBody"] = body;
     }
@@ -408,6 +488,10 @@ fn conditions(field: &Field) -> Vec<Value> {
             let one = json!({ "type": "string", "enum": field.values });
             vec![parameter(&format!("where[{name}]"), &format!("A value that `{name}` has."), &one)]
         }
+        FieldType::Relation if field.is_multiple() => {
+            let one = json!({ "type": "string", "format": "uuid" });
+            vec![parameter(&format!("where[{name}]"), &format!("The id of a record that `{name}` refers to."), &one)]
+        }
         FieldType::Integer | FieldType::Number | FieldType::Datetime => ["eq", "gte", "lte"].map(asked).into(),
         FieldType::Text | FieldType::Email | FieldType::Url => ["eq", "icontains", "startsWith"]
             .map(|operator| {
@@ -447,12 +531,8 @@ fn if_match() -> Value {
     json!({ "name": "If-Match", "in": "header", "required": false, "description": description, "schema": { "type": "string" } })
 }
 
-fn tag() -> Value {
-    json!({ "description": "The version of the record.", "schema": { "type": "string" } })
-}
-
 fn record(entry: &Entry, description: &str) -> Value {
-    json!({ "description": description, "headers": { "ETag": tag() }, "content": content(&format!("Record_{}", entry.name())) })
+    json!({ "description": description, "headers": { "ETag": {} }, "content": content(&format!("Record_{}", entry.name())) })
 }
 
 fn body(schema: &str) -> Value {

@@ -4,12 +4,19 @@ use crate::db;
 use crate::features::collections::{self, Entry, IsOutdated};
 use crate::http::problem::{self, Fault, Kind, Problem};
 
-const VALUE_TAKEN: Kind = Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
-const IN_USE: Kind = Kind { status: 409, code: "record-in-use", title: "Other records refer to it" };
-const RULE_DENIED: Kind = Kind { status: 403, code: "rule-denied", title: "The rule does not allow it" };
+pub(super) const VALUE_TAKEN: Kind =
+    Kind { status: 409, code: "record-value-taken", title: "Another record has that value" };
+pub(super) const IN_USE: Kind = Kind { status: 409, code: "record-in-use", title: "Other records refer to it" };
+pub(super) const RULE_DENIED: Kind = Kind { status: 403, code: "rule-denied", title: "The rule does not allow it" };
+
+pub(super) const TOO_MANY_MATCH: Kind =
+    Kind { status: 409, code: "too-many-match", title: "More records match than may be written" };
+pub(super) const BATCH_FAILED: Kind =
+    Kind { status: 409, code: "batch-failed", title: "One operation failed, so none was done" };
+pub(super) const NOT_DONE: Kind = Kind { status: 424, code: "not-done", title: "Another operation failed" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED];
+pub const PROBLEMS: &[&Kind] = &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED, &TOO_MANY_MATCH, &BATCH_FAILED, &NOT_DONE];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

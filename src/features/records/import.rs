@@ -55,7 +55,7 @@ pub struct ImportReport {
 
 impl Example for ImportReport {
     fn example() -> Self {
-        let errors = vec![Fault::new("/views", "type", "must be of type integer")];
+        let errors = vec![Fault::new("/views", "type", "must be a whole number")];
         Self {
             imported: 99_999,
             refused: 1,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::cascade::Found;
 use super::error::Error;
+use super::store::ALIAS;
 use crate::base::Timestamp;
 use crate::base::text::write_json;
 use crate::db::record_tables::quoted;
@@ -45,14 +46,14 @@ impl Kept {
 
 /// Reads a record before something becomes of it.
 pub(super) fn look(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<Option<Kept>, db::Error> {
-    let mut sql = "SELECT _version, \"createdAt\", \"updatedAt\"".to_owned();
+    let mut sql = "SELECT r._version, r.\"createdAt\", r.\"updatedAt\"".to_owned();
     for judge in &entry.judges {
         sql.push_str(", ");
-        sql.push_str(&judge.member.column);
+        sql.push_str(&judge.member.select(ALIAS));
     }
     sql.push_str(" FROM ");
     sql.push_str(&quoted(&entry.table));
-    sql.push_str(" WHERE id = $1");
+    sql.push_str(" AS r WHERE r.id = $1");
     let mut found = None;
     tx.each(&sql, &[id.into()], &mut |row| {
         found = Some(Kept {
@@ -106,20 +107,20 @@ fn columns<'a>(
 }
 
 /// A record that is about to be made, as the log will have it.
-pub(super) struct Making {
+pub(super) struct Creation {
     collection: String,
     at: Timestamp,
     after: Option<String>,
 }
 
-impl Making {
+impl Creation {
     pub fn new(entry: &Entry, now: Timestamp, values: &[(usize, Stored)]) -> Self {
         let values = values.iter().map(|(position, value)| (*position, value));
         let after = columns(entry, Some(now), now, &values);
         Self { collection: entry.collection.id.to_string(), at: now, after }
     }
 
-    pub fn made(&self, tx: &mut Tx<'_>, id: &str) -> Result<(), db::Error> {
+    pub fn tell(&self, tx: &mut Tx<'_>, id: &str) -> Result<(), db::Error> {
         let (collection, after) = (self.collection.as_str(), self.after.as_deref());
         let record = Some(id);
         let kind = EventKind::Created;
@@ -128,14 +129,14 @@ impl Making {
 }
 
 /// A change that is about to be made, as the log will have it.
-pub(super) struct Changing {
+pub(super) struct Difference {
     collection: String,
     at: Timestamp,
     after: Option<String>,
     before: Option<String>,
 }
 
-impl Changing {
+impl Difference {
     /// Nothing if there is no such record, or nothing to be changed: then nothing will happen.
     pub fn new(
         tx: &mut Tx<'_>,
@@ -163,7 +164,7 @@ impl Changing {
         Self { collection: entry.collection.id.to_string(), at: now, after, before }
     }
 
-    pub fn changed(&self, tx: &mut Tx<'_>, id: &str, version: i64) -> Result<(), db::Error> {
+    pub fn tell(&self, tx: &mut Tx<'_>, id: &str, version: i64) -> Result<(), db::Error> {
         let (after, before) = (self.after.as_deref(), self.before.as_deref());
         let (collection, record) = (self.collection.as_str(), Some(id));
         events::append(
@@ -214,8 +215,8 @@ impl Followers {
                 Some(after) if after == *before => {}
                 Some(after) => {
                     let values: Vec<&Stored> = after.values.iter().collect();
-                    let changing = Changing::between(entry, before, after.updated_at, &values);
-                    Changing { at: now, ..changing }.changed(tx, id, after.version)?;
+                    let difference = Difference::between(entry, before, after.updated_at, &values);
+                    Difference { at: now, ..difference }.tell(tx, id, after.version)?;
                 }
             }
         }

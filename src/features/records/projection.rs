@@ -66,15 +66,18 @@ impl Projection {
             if !sql.is_empty() && !sql.ends_with(' ') {
                 sql.push_str(", ");
             }
-            sql.push_str(alias);
-            sql.push('.');
-            sql.push_str(&member.column);
+            sql.push_str(&member.select(alias));
         }
         for expanded in &self.expanded {
             // Writing to a string cannot fail.
             let _ = write!(sql, ", {}.id", expanded.alias);
             expanded.projection.select(&expanded.alias, sql);
         }
+    }
+
+    /// Whether a statement that writes a record can return it: what is in other tables is written only after it.
+    pub fn is_of_one_row(&self) -> bool {
+        self.members.iter().all(|it| it.join.is_none())
     }
 
     /// Has a statement that writes return the version of the record and then the columns.

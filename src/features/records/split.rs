@@ -288,7 +288,7 @@ impl Rows {
                 FieldType::Integer | FieldType::Number => Cell::Number,
                 FieldType::Bool => Cell::Bool,
                 FieldType::Json => Cell::Json,
-                FieldType::Select if it.field.is_multiple() => Cell::Json,
+                FieldType::Select | FieldType::Relation if it.field.is_multiple() => Cell::Json,
                 _ => Cell::Text,
             };
             (it.field.name.clone(), cell)

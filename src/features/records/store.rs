@@ -1,4 +1,5 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::body::{self, Write};
@@ -8,10 +9,11 @@ use super::list;
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
+use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx, Value};
 use crate::features::collections::{Catalogue, Entry, FieldType, Stored, target_table};
-use crate::http::Fault;
+use crate::http::{Fault, problem};
 
 /// Largest record. One that is sent whole is bounded by the body; one can also grow, change by change.
 const RECORD_BYTES_MAX: i64 = 2 << 20;
@@ -38,6 +40,7 @@ pub(super) fn insertion(
 ) -> Statement {
     let mut statement = Statement::new("INSERT INTO ");
     statement.push(&quoted(&entry.table)).push(" (id, _version, \"createdAt\", \"updatedAt\"");
+    let values: Vec<_> = values.into_iter().filter(|(it, _)| entry.judges[*it].member.join.is_none()).collect();
     for (position, _) in &values {
         statement.push(", ").push(&entry.judges[*position].member.column);
     }
@@ -70,7 +73,7 @@ pub(super) fn would_be(
 }
 
 /// The statement that changes the columns that are sent, counts the change, and returns the version and what
-/// `returned` shows. Without columns nothing is changed, and it only reads.
+/// `returned` shows. Without values nothing is changed, and it only reads.
 pub(super) fn change(
     entry: &Entry,
     id: &str,
@@ -85,7 +88,7 @@ pub(super) fn change(
     let mut statement = Statement::new("UPDATE ");
     statement.push(&quoted(&entry.table)).push(" AS ").push(ALIAS);
     statement.push(" SET _version = _version + 1, \"updatedAt\" = ").bind(now);
-    for (position, value) in values {
+    for (position, value) in values.into_iter().filter(|(it, _)| entry.judges[*it].member.join.is_none()) {
         statement.push(", ").push(&entry.judges[position].member.column).push(" = ").bind(value);
     }
     list::seek(&mut statement, id, rule);
@@ -104,10 +107,31 @@ pub(super) fn write(
     find(tx, statement, returned).map_err(|error| refused(entry, error))
 }
 
+/// The lists among some values, each with the table that its entries go to.
+pub(super) fn lists(entry: &Entry, values: &[(usize, Stored)]) -> Vec<(String, String)> {
+    let list = |(position, value): &(usize, Stored)| match (&entry.judges[*position].member.join, value) {
+        (Some(join), Stored::Text(ids)) => Some((join.clone(), ids.clone())),
+        _ => None,
+    };
+    values.iter().filter_map(list).collect()
+}
+
+/// Has a record refer to what its lists name.
+pub(super) fn write_lists(tx: &mut Tx<'_>, id: &str, lists: &[(String, String)], is_new: bool) -> Result<(), Error> {
+    let is_there = |(_, ids): &&(String, String)| !is_new || ids != "[]";
+    for (join, ids) in lists.iter().filter(is_there) {
+        join_tables::write(tx, join, id, ids, is_new).map_err(|error| match error {
+            db::Error::Conflict { .. } => Error::RefersToNothing,
+            error => error.into(),
+        })?;
+    }
+    Ok(())
+}
+
 /// Refuses a record that grew too large, change by change.
 pub(super) fn must_not_be_too_large(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<(), Error> {
-    let sizes: Vec<_> =
-        entry.judges.iter().map(|it| format!("coalesce(octet_length({}), 0)", it.member.column)).collect();
+    let columns = entry.judges.iter().filter(|it| it.member.join.is_none());
+    let sizes: Vec<_> = columns.map(|it| format!("coalesce(octet_length({}), 0)", it.member.column)).collect();
     let sql = format!("SELECT {} FROM {} WHERE id = $1", sizes.join(" + "), quoted(&entry.table));
     match tx.find(&sql, &[id.into()], |row| row.integer(0))? {
         Some(bytes) if RECORD_BYTES_MAX < bytes => {
@@ -136,10 +160,20 @@ pub(super) fn delete(tx: &mut Tx<'_>, deletion: &Statement) -> Result<(), Error>
     }
 }
 
+/// The id of the record that has these values, which no other has.
+pub(super) fn having(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Option<String>, db::Error> {
+    let mut statement = Statement::new(format!("SELECT id FROM {} WHERE ", quoted(&entry.table)));
+    for (index, (position, value)) in values.iter().enumerate() {
+        statement.push(if index == 0 { "" } else { " AND " });
+        statement.push(&entry.judges[*position].member.column).push(" = ").bind(value.clone());
+    }
+    tx.find(&statement.sql, &statement.values, |row| row.text(0).map(ToOwned::to_owned))
+}
+
 /// The values that a record has in some of its fields.
 pub(super) fn values(tx: &mut Tx<'_>, entry: &Entry, id: &str, positions: &[usize]) -> Result<Vec<Stored>, db::Error> {
-    let columns: Vec<_> = positions.iter().map(|it| quoted(&entry.judges[*it].field.name)).collect();
-    let sql = format!("SELECT {} FROM {} WHERE id = $1", columns.join(", "), quoted(&entry.table));
+    let columns: Vec<_> = positions.iter().map(|it| entry.judges[*it].member.select(ALIAS)).collect();
+    let sql = format!("SELECT {} FROM {} AS {ALIAS} WHERE id = $1", columns.join(", "), quoted(&entry.table));
     let mut found = Vec::new();
     tx.each(&sql, &[id.into()], &mut |row| {
         found = stored(row, positions.len())?;
@@ -239,21 +273,36 @@ fn refused(entry: &Entry, error: db::Error) -> Error {
 pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Vec<Fault>, db::Error> {
     let mut faults = Vec::new();
     for (position, value) in values {
-        if let Stored::Text(id) = value {
-            faults.extend(nothing_there(tx, entry, *position, id)?);
+        for id in referred(entry, *position, value) {
+            faults.extend(nothing_there(tx, entry, *position, &id)?);
         }
     }
+    faults.truncate(problem::FAULTS_MAX);
     Ok(faults)
 }
 
-/// What is wrong with a value if it is a relation to a record that is not there.
+/// The ids that a value of a relation names.
+fn referred<'a>(entry: &Entry, position: usize, value: &'a Stored) -> Vec<Cow<'a, str>> {
+    let judge = &entry.judges[position];
+    match value {
+        Stored::Text(ids) if judge.member.join.is_some() => {
+            serde_json::from_str::<Vec<String>>(ids).unwrap_or_default().into_iter().map(Cow::Owned).collect()
+        }
+        Stored::Text(id) if judge.field.field_type == FieldType::Relation => vec![Cow::Borrowed(id)],
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with a relation to a record that is not there.
 fn nothing_there(tx: &mut Tx<'_>, entry: &Entry, position: usize, id: &str) -> Result<Option<Fault>, db::Error> {
     let field = &entry.judges[position].field;
-    let (FieldType::Relation, Some(target)) = (field.field_type, &field.collection) else { return Ok(None) };
-    let table = target_table(target);
-    let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&table));
+    let Some(target) = &field.collection else { return Ok(None) };
+    let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&target_table(target)));
     let found = tx.find(&sql, &[id.into()], |row| row.integer(0))?;
-    let detail = || format!("refers to nothing in `{target}`");
+    let detail = || match field.is_multiple() {
+        true => format!("refers to `{id}`, which is not in `{target}`"),
+        false => format!("refers to nothing in `{target}`"),
+    };
     Ok(found.is_none().then(|| Fault::new(body::pointer(&field.name), "no-such-record", detail())))
 }
 
@@ -281,8 +330,10 @@ impl Imported {
 /// Adds the records of a batch, each of which is taken or refused alone, as many as others leave it time for. No
 /// statement fails here, since one that did would be the end of the transaction on other engines.
 pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
-    let columns: String = entry.judges.iter().map(|it| format!(", {}", quoted(&it.field.name))).collect();
-    let holes: String = (0..entry.judges.len()).map(|it| format!(", ${}", it + 4)).collect();
+    let is_column = |position: &usize| entry.judges[*position].member.join.is_none();
+    let positions: Vec<usize> = (0..entry.judges.len()).filter(is_column).collect();
+    let columns: String = positions.iter().map(|it| format!(", {}", entry.judges[*it].member.column)).collect();
+    let holes: String = (0..positions.len()).map(|it| format!(", ${}", it + 4)).collect();
     let sql = format!(
         "INSERT INTO {} (id, \"createdAt\", \"updatedAt\", _version{columns}) VALUES ($1, $2, $3, 1{holes})
          ON CONFLICT DO NOTHING",
@@ -300,24 +351,33 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
         done.done += 1;
         let mut faults = Vec::new();
         for position in &relations {
-            if let Stored::Text(id) = &row.values[*position]
-                && !seen.contains(&(*position, id.as_str()))
-            {
-                match nothing_there(tx, entry, *position, id)? {
+            for id in referred(entry, *position, &row.values[*position]) {
+                if seen.contains(&(*position, id.to_string())) {
+                    continue;
+                }
+                match nothing_there(tx, entry, *position, &id)? {
                     Some(fault) => faults.push(fault),
                     None => {
-                        seen.insert((*position, id.as_str()));
+                        seen.insert((*position, id.into_owned()));
                     }
                 }
             }
         }
+        faults.truncate(problem::FAULTS_MAX);
         if !faults.is_empty() {
             done.refused.push(RefusedRecord { record: row.record, line: row.line, errors: faults });
             continue;
         }
         let mut values: Vec<Value<'_>> = vec![(&row.id).into(), row.created_at.into(), row.updated_at.into()];
-        values.extend(row.values.iter().map(Stored::as_value));
+        values.extend(positions.iter().map(|it| row.values[*it].as_value()));
         if tx.execute(&sql, &values)? == 1 {
+            for (judge, value) in entry.judges.iter().zip(&row.values) {
+                if let (Some(join), Stored::Text(ids)) = (&judge.member.join, value)
+                    && ids != "[]"
+                {
+                    join_tables::write(tx, join, &row.id, ids, true)?;
+                }
+            }
             done.imported += 1;
         } else {
             done.refused.push(RefusedRecord { record: row.record, line: row.line, errors: taken(tx, entry, row)? });

@@ -51,7 +51,8 @@ pub struct Watch {
     /// Of the collections under which it was made.
     pub generation: i64,
     judge: Judge,
-    compiled: Option<Compiled>,
+    /// The filter about a record, and about the columns of an event.
+    compiled: Option<[Compiled; 2]>,
     /// Whether an event is in view, asked with its columns and then with what the condition needs.
     question: Option<String>,
 }
@@ -120,15 +121,16 @@ impl Watch {
             question: None,
             record: read.record,
         };
-        asker.must_be_let(entry, watch.rule(), if watch.record.is_some() { "read" } else { "list" })?;
+        asker.must_be_let(entry, watch.rule(About::Record), if watch.record.is_some() { "read" } else { "list" })?;
         if let Some(filter) = filter {
             let schema = catalogue.schema(asker.sees_hidden);
-            let compiled = expr::parse(filter)
-                .and_then(|it| expr::compile(schema, entry.name(), &it, Purpose::Filter))
-                .map_err(|error| Problem::invalid(vec![expression_fault("/filter".to_owned(), &error)]))?;
-            watch.compiled = Some(compiled);
+            let compile = |purpose| {
+                let compiled = expr::parse(filter).and_then(|it| expr::compile(schema, entry.name(), &it, purpose));
+                compiled.map_err(|error| Problem::invalid(vec![expression_fault("/filter".to_owned(), &error)]))
+            };
+            watch.compiled = Some([compile(Purpose::Filter)?, compile(Purpose::FilterOfEvent)?]);
         }
-        let condition = watch.condition(circumstances.now);
+        let condition = watch.condition(circumstances.now, About::Event);
         let Statement { sql, values } = condition.clone().unwrap_or_default();
         let (id, record, sees_hidden) = (entry.collection.id, &watch.record, watch.sees_hidden);
         watch.key = format!("{id} {record:?} {sees_hidden} {sql} {values:?}");
@@ -146,20 +148,41 @@ impl Watch {
         self.entry.collection.id.to_string()
     }
 
-    fn rule(&self) -> &Rule {
-        if self.record.is_some() { &self.entry.rules.view } else { &self.entry.rules.list }
+    fn rule(&self, about: About) -> &Rule {
+        let rules = &self.entry.rules;
+        match (about, self.record.is_some()) {
+            (About::Record, false) => &rules.list,
+            (About::Record, true) => &rules.view,
+            (About::Event, false) => &rules.list_of_event,
+            (About::Event, true) => &rules.view_of_event,
+        }
     }
 
     /// Rule and filter; nothing if there is none of them.
-    fn condition(&self, now: Timestamp) -> Option<Statement> {
+    fn condition(&self, now: Timestamp, about: About) -> Option<Statement> {
+        let filter = self.compiled.as_ref().map(|[record, event]| match about {
+            About::Record => record,
+            About::Event => event,
+        });
+        let rule = Some(self.rule(about)).filter(|it| **it != Rule::Anyone);
+        if rule.is_none() && filter.is_none() {
+            return None;
+        }
         let judge = self.judge.at(now);
-        let parts = judge.rule(self.rule()).into_iter().chain(self.compiled.as_ref().map(|it| judge.filter(it)));
+        let parts = rule.and_then(|it| judge.rule(it)).into_iter().chain(filter.map(|it| judge.filter(it)));
         parts.reduce(|mut rule, filter| {
             rule.sql = format!("({}) AND (", rule.sql);
             rule.append(filter).push(")");
             rule
         })
     }
+}
+
+/// What a condition is put to: a row of its table, or the columns of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Record,
+    Event,
 }
 
 impl Watches {
@@ -263,7 +286,7 @@ impl<'a> Telling<'a> {
             if !self.after.is_whole() {
                 // Too large for the log: as it is now, if it still is.
                 let projection = Projection::whole(self.entry, watch.sees_hidden);
-                let current = list::sought(&projection, self.entry, id, watch.condition(now));
+                let current = list::sought(&projection, self.entry, id, watch.condition(now, About::Record));
                 if let Some(found) = store::find(tx, &current, &projection)? {
                     return Ok(Some(self.say(watch, Said::Is, &found.json)));
                 }
@@ -334,7 +357,7 @@ impl Rows {
         if let Some(record) = &watch.record {
             sought.push(&format!(" AND {ALIAS}.id = ")).bind(record.clone());
         }
-        if let Some(condition) = watch.condition(now) {
+        if let Some(condition) = watch.condition(now, About::Record) {
             sought.push(" AND (").append(condition).push(")");
         }
         sought.push(" LIMIT 1");
@@ -400,7 +423,7 @@ impl Columns {
 
     /// Whether a watch would show the record.
     fn are_in_view(&self, tx: &mut Tx<'_>, id: &str, watch: &Watch, now: Timestamp) -> Result<bool, Error> {
-        let Some(condition) = watch.condition(now) else { return Ok(true) };
+        let Some(condition) = watch.condition(now, About::Event) else { return Ok(true) };
         let mut values: Vec<Value<'_>> = vec![id.into()];
         values.extend(self.times.iter().flatten().map(|it| Value::from(*it)));
         values.extend(self.values.iter().flatten().map(Stored::as_value));
@@ -417,15 +440,22 @@ impl Columns {
 fn question(entry: &Entry, columns: &Columns, condition: Statement) -> Statement {
     let mut statement = Statement::new("SELECT 1 FROM (SELECT ");
     statement.bind(Value::Null).push(" AS id");
-    let names = TIMES.iter().map(|it| quoted(it)).chain(entry.judges.iter().map(|it| it.member.column.clone()));
-    let is_there = columns.times.iter().map(Option::is_some).chain(columns.values.iter().map(Option::is_some));
-    for (name, is_there) in names.zip(is_there) {
+    let times = TIMES
+        .iter()
+        .zip(&columns.times)
+        .map(|(name, time)| (quoted(name), format!("it.{}", quoted(name)), time.is_some()));
+    let values = entry
+        .judges
+        .iter()
+        .zip(&columns.values)
+        .map(|(judge, value)| (judge.member.column.clone(), judge.member.select("it"), value.is_some()));
+    for (name, current, is_there) in times.chain(values) {
         statement.push(", ");
         if is_there {
             statement.bind(Value::Null);
         } else {
             // Writing to a string cannot fail.
-            let _ = write!(statement.sql, "(SELECT it.{name} FROM {} AS it WHERE it.id = $1)", quoted(&entry.table));
+            let _ = write!(statement.sql, "(SELECT {current} FROM {} AS it WHERE it.id = $1)", quoted(&entry.table));
         }
         statement.push(" AS ").push(&name);
     }

@@ -1,16 +1,12 @@
 //! Writing: making, changing and deleting a record, each in one transaction with its rule.
 use std::sync::Arc;
 
-use super::access::{Asker, Judge};
+use super::access::Asker;
 use super::api::RecordsApi;
-use super::body::{self, Meant, Sent};
-use super::cascade;
+use super::body::{self, Meant};
+use super::deed::{self, Changing, Making, Removing};
 use super::error::Error;
-use super::list;
-use super::log::{self, Changing, Followers, Making};
-use super::projection::Projection;
-use super::statement::Statement;
-use super::store::{self, ALIAS, Found};
+use super::store::{self, Found};
 use crate::db::Tx;
 use crate::features::collections::{self, Catalogue, Entry, Stored};
 use crate::http::etag::IfMatch;
@@ -37,32 +33,20 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.create, "make")?;
         let bytes = bytes.as_ref().map_err(Problem::clone)?;
-        let values = set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
-        let now = self.clock.now();
-        let answer = Answer::new(asker, &entry, id);
-        let rule = asker.rule_about(&entry, &entry.rules.create, &values);
-        let judged = rule.map(|it| store::would_be(&entry, id, now, &values, it));
-        let event = Making::new(&entry, now, &values);
-        let insertion = store::insertion(&entry, id, now, values, &answer.returned);
+        let values = deed::set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+        let making = Making::new(&asker.detached(), &entry, id, self.clock.now(), values);
 
-        let (target, catalogue, new_id) = (Arc::clone(&entry), Arc::clone(&known), id.to_owned());
+        let catalogue = Arc::clone(&known);
         let outcome = self
             .db
             .write(caller.tenant(), move |tx| {
                 catalogue.must_be_current(tx)?;
-                // First of all: what else is wrong would tell of records that the caller may not see.
-                if let Some(judged) = &judged {
-                    tx.find(&judged.sql, &judged.values, |row| row.integer(0))?
-                        .ok_or(Error::RuleDenied { rule: "create" })?;
-                }
-                let made = store::write(tx, &target, &insertion, &answer.returned)?.ok_or(Error::NotFound)?;
-                event.made(tx, &new_id)?;
-                answer.about(tx, made)
+                making.run(tx)
             })
             .await;
         match outcome {
             Err(Error::RefersToNothing) => {
-                let values = set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+                let values = deed::set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
                 Err(self.explained(caller, known, entry, values).await?)
             }
             outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
@@ -81,49 +65,19 @@ impl RecordsApi {
         asker.must_be_let(&entry, &entry.rules.update, "change")?;
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
         let sent = Arc::new(body::read(bytes, &entry, change.meant, asker.sees_hidden)?);
-        let now = self.clock.now();
-        let answer = Answer::new(asker, &entry, &change.id);
-        let judge = asker.detached();
+        let (judge, now, expected) = (asker.detached(), self.clock.now(), change.expected.clone());
+        let changing = Changing::new(&judge, &entry, &change.id, now, Arc::clone(&sent), expected);
 
-        let (target, catalogue, writes) = (Arc::clone(&entry), Arc::clone(&known), Arc::clone(&sent));
+        let catalogue = Arc::clone(&known);
         let outcome = self
             .db
             .write(caller.tenant(), move |tx| {
                 catalogue.must_be_current(tx)?;
-                // The rule may ask for the new values, and these may depend on the old ones. What is wrong with
-                // them is told only to those whom the rule lets.
-                let values = store::resolved(tx, &target, &change.id, &writes.0);
-                let new = values.as_deref().unwrap_or_default();
-                let rule = judge.rule_about(&target, &target.rules.update, new);
-                if values.is_err() || change.expected != IfMatch::Any {
-                    let judged = list::sought(&Projection::default(), &target, &change.id, rule.clone());
-                    let Some(before) = store::find(tx, &judged, &Projection::default())? else {
-                        return Err(refusal(tx, &judge, &target, &change.id, "update"));
-                    };
-                    if !change.expected.allows(before.version) {
-                        return Err(Error::Stale);
-                    }
-                }
-                let values = values?;
-                let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
-                let event = Changing::new(tx, &target, &change.id, now, &values)?;
-                let update = store::change(&target, &change.id, now, values, rule, &answer.returned);
-                match store::write(tx, &target, &update, &answer.returned)? {
-                    Some(changed) => {
-                        if is_large {
-                            store::must_not_be_too_large(tx, &target, &change.id)?;
-                        }
-                        if let Some(event) = &event {
-                            event.changed(tx, &change.id, changed.version)?;
-                        }
-                        answer.about(tx, changed)
-                    }
-                    None => Err(refusal(tx, &judge, &target, &change.id, "update")),
-                }
+                changing.run(tx)
             })
             .await;
         match outcome {
-            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, set(Sent::clone(&sent))).await?),
+            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
             outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
         }
     }
@@ -139,43 +93,18 @@ impl RecordsApi {
     ) -> Result<(), Error> {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
-        let rule = asker.rule(&entry.rules.delete, ALIAS);
-        let judged = list::sought(&Projection::default(), &entry, id, rule.clone());
-        let deletion = store::deletion(&entry, id, rule);
+        let removing = Removing::new(&asker.detached(), &entry, id, self.clock.now(), expected.clone());
 
-        let is_followed = !known.followers(entry.name()).is_empty();
-        let (expected, judge, id, now) = (expected.clone(), asker.detached(), id.to_owned(), self.clock.now());
         self.db
             .free(caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
-                if expected != IfMatch::Any || is_followed {
-                    let Some(before) = store::find(tx, &judged, &Projection::default())? else {
-                        return Err(refusal(tx, &judge, &entry, &id, "delete"));
-                    };
-                    if !expected.allows(before.version) {
-                        return Err(Error::Stale);
-                    }
-                }
-                let followers = match is_followed {
-                    true => cascade::followers(tx, &known, &entry, &id)?,
-                    false => Vec::new(),
-                };
-                let followers = Followers::look(tx, followers)?;
-                let was = log::look(tx, &entry, &id)?;
-                match store::delete(tx, &deletion) {
-                    Err(Error::NotFound) => return Err(refusal(tx, &judge, &entry, &id, "delete")),
-                    outcome => outcome?,
-                }
-                if let Some(was) = was {
-                    log::removed(tx, &entry, &id, &was, now)?;
-                }
-                Ok::<_, Error>(followers.tell(tx, now)?)
+                removing.run(tx, &known)
             })
             .await
     }
 
     /// Finds out which relation refers to nothing, in a transaction of its own: the one that failed is over.
-    async fn explained(
+    pub(super) async fn explained(
         &self,
         caller: &Caller,
         known: Arc<Catalogue>,
@@ -184,57 +113,17 @@ impl RecordsApi {
     ) -> Result<Error, Error> {
         let look = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
-            Ok::<_, Error>(store::dangling(tx, &entry, &values)?)
+            dangling(tx, &entry, &values)
         };
-        Ok(match self.db.read(caller.tenant(), look).await? {
-            // It was made meanwhile, or something else was dropped: trying again tells.
-            faults if faults.is_empty() => collections::Error::Outdated.into(),
-            faults => Error::Invalid(faults),
-        })
+        self.db.read(caller.tenant(), look).await
     }
 }
 
-/// Why a record was not found to be written: only whoever may view it is told that a rule stands before it.
-fn refusal(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str, rule: &'static str) -> Error {
-    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(&entry.rules.view));
-    match store::find(tx, &viewed, &Projection::default()) {
-        Ok(Some(_)) => Error::RuleDenied { rule },
-        Ok(None) => Error::NotFound,
-        Err(error) => error.into(),
-    }
-}
-
-/// What whoever wrote a record is shown of it: all that they may read, or only that it is there.
-struct Answer {
-    /// What the statement that writes returns.
-    returned: Projection,
-    /// What else to ask for, where the rule `view` depends on the record or on who asks.
-    judged: Option<(Statement, Projection)>,
-}
-
-impl Answer {
-    fn new(asker: &Asker<'_>, entry: &Entry, id: &str) -> Self {
-        let whole = Projection::whole(entry, asker.sees_hidden);
-        match asker.rule(&entry.rules.view, ALIAS) {
-            None => Self { returned: whole, judged: None },
-            Some(rule) => {
-                let seen = list::sought(&whole, entry, id, Some(rule));
-                Self { returned: Projection::bare(), judged: Some((seen, whole)) }
-            }
-        }
-    }
-
-    fn about(&self, tx: &mut Tx<'_>, written: Found) -> Result<Found, Error> {
-        let Some((seen, whole)) = &self.judged else { return Ok(written) };
-        Ok(store::find(tx, seen, whole)?.unwrap_or(written))
-    }
-}
-
-/// The values that are set as they were sent.
-fn set(sent: Sent) -> Vec<(usize, Stored)> {
-    let is_set = |(position, write)| match write {
-        body::Write::Set(value) => Some((position, value)),
-        _ => None,
-    };
-    sent.0.into_iter().filter_map(is_set).collect()
+/// Which of some values refer to nothing.
+pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Error, Error> {
+    Ok(match store::dangling(tx, entry, values)? {
+        // It was made meanwhile, or something else was dropped: trying again tells.
+        faults if faults.is_empty() => collections::Error::Outdated.into(),
+        faults => Error::Invalid(faults),
+    })
 }

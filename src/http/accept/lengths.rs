@@ -32,7 +32,7 @@ impl Lengths {
         {
             let Some(seen) = self.named else {
                 // The rest of a line that is about something else.
-                let Some(end) = bytes.iter().position(|it| *it == b'\n') else { break };
+                let Some(end) = memchr::memchr(b'\n', bytes) else { break };
                 bytes = &bytes[end + 1..];
                 self.has_begun = true;
                 self.named = Some(0);

@@ -45,7 +45,7 @@ impl At<'_> {
 }
 
 /// What is wrong with a document, up to [`FAULTS_MAX`].
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Faults {
     found: Vec<Fault>,
     more: bool,
@@ -53,11 +53,20 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn add(&mut self, at: At<'_>, code: &'static str, detail: impl Into<String>) {
+        self.push(Fault::new(at.pointer(), code, detail));
+    }
+
+    pub(super) fn push(&mut self, fault: Fault) {
         if self.found.len() == FAULTS_MAX {
             self.more = true;
         } else {
-            self.found.push(Fault::new(at.pointer(), code, detail));
+            self.found.push(fault);
         }
+    }
+
+    /// Whether one of them is about that place.
+    pub(super) fn concern(&self, pointer: &str) -> bool {
+        self.found.iter().any(|it| it.pointer == pointer)
     }
 
     /// Whether there were more than are told: looking further tells the caller nothing.

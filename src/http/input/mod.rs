@@ -48,6 +48,28 @@ impl<T: ParseFromJSON + 'static> Input<T> {
     pub fn read(self) -> Result<T, Problem> {
         parse(&self.arrived?)
     }
+
+    /// As [`Input::read`], for an endpoint that judges values by itself too: if the body is no `T`, what `judge` says of
+    /// the values that are as they should be is told with the rest, so that it need not be mended in two steps.
+    pub fn read_judged(self, judge: impl Fn(&Sound<'_>) -> Vec<Fault>) -> Result<T, Problem> {
+        parse_judged(&self.arrived?, &judge)
+    }
+}
+
+/// The members of a body with which nothing is wrong so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound<'a> {
+    body: &'a Value,
+    faults: &'a Faults,
+}
+
+impl<'a> Sound<'a> {
+    /// The text that a member holds, if it is there and as its type says.
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        let text = self.body.get(name)?.as_str()?;
+        let pointer = At::Member(&At::Root, name).pointer();
+        (!self.faults.concern(&pointer)).then_some(text)
+    }
 }
 
 /// A body whose shape is known only when it runs: JSON read strictly, and what is wrong with it as JSON.
@@ -68,11 +90,18 @@ impl Body {
 
 /// Reads a `T` out of the bytes of a body.
 pub fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    parse_judged(bytes, &|_| Vec::new())
+}
+
+fn parse_judged<T: ParseFromJSON + 'static>(
+    bytes: &[u8],
+    judge: &dyn Fn(&Sound<'_>) -> Vec<Fault>,
+) -> Result<T, Problem> {
     if bytes.is_empty() && !T::IS_REQUIRED {
         return T::parse_from_json(None).map_err(|_| Problem::internal(&MadeOfNothing));
     }
     let shapes = shape::of::<T>();
-    let value = checked(&shapes, bytes)?;
+    let value = checked(&shapes, bytes, judge)?;
     T::parse_from_json(Some(value)).map_err(|error| refused_by_type(&shapes, bytes, error.message()))
 }
 
@@ -80,10 +109,15 @@ pub fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
 #[error("a type that need not be sent could not be made of nothing")]
 struct MadeOfNothing;
 
-fn checked(shapes: &Shapes, bytes: &[u8]) -> Result<Value, Problem> {
+fn checked(shapes: &Shapes, bytes: &[u8], judge: &dyn Fn(&Sound<'_>) -> Vec<Fault>) -> Result<Value, Problem> {
     let mut faults = Faults::default();
     let mut value = document::read(bytes, &mut faults)?;
     check::check(shapes, shapes.root, &mut value, At::Root, &mut faults);
+    if 0 < faults.count() {
+        for fault in judge(&Sound { body: &value, faults: &faults }) {
+            faults.push(fault);
+        }
+    }
     faults.into_result()?;
     Ok(value)
 }

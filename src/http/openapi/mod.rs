@@ -1,9 +1,10 @@
 //! The OpenAPI document, as 3.0 and as 3.1.
 //!
 //! poem-openapi describes the endpoints as 3.0.0. Added here: the second names of paths,
-//! that bodies take no unknown members, and that what may be left out may be null. The
-//! 3.1 document is a conversion of ours.
+//! that bodies take no unknown members, that what may be left out may be null, and who may
+//! and what can go wrong ([`Terms`]). The 3.1 document is a conversion of ours.
 mod schemas;
+mod terms;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +14,15 @@ use poem::endpoint::make;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
 use poem_openapi::Tags;
-use poem_openapi::types::{Example, ToJSON};
 use serde_json::{Map, Value, json};
 
 use super::alias;
 use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
-use super::problem::{self, Problem};
+use super::problem::Problem;
+
+pub use self::terms::{Terms, Told, Who};
 
 /// The chapters of the document.
 #[derive(Clone, Copy, Debug, Tags)]
@@ -57,10 +59,15 @@ pub struct Documents(Arc<Held>);
 struct Held {
     /// What the program itself offers; it does not change while it runs.
     fixed: Value,
+    /// The paths of collections are among those of any collection.
+    allow: Allow,
+    told: Told,
     /// Absent until somebody asks: for hundreds of collections it takes a good part of a second to write.
     served: ArcSwapOption<Served>,
     /// Held while the documents are written, so that it is done once.
     added: Mutex<Added>,
+    /// Held by whoever has them written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// Says paths and schemas in the words of 3.0.
@@ -82,7 +89,6 @@ impl fmt::Debug for Added {
 struct Served {
     v3_0: Asset,
     v3_1: Asset,
-    allow: Allow,
 }
 
 #[derive(Clone, Copy)]
@@ -93,17 +99,26 @@ enum Version {
 
 impl Documents {
     /// Completes what poem-openapi says of a service (`OpenApiService::spec`).
-    pub fn new(spec: &str) -> serde_json::Result<Self> {
+    pub fn new(spec: &str, told: Told) -> serde_json::Result<Self> {
         let mut fixed: Value = serde_json::from_str(spec)?;
         fixed["openapi"] = "3.0.3".into();
         schemas::each(&mut fixed, &mut schemas::say_it_once);
         schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
         close_bodies(&mut fixed);
         describe_answers(&mut fixed);
-        add_aliases(&mut fixed);
         add_health(&mut fixed);
+        told.add_terms(&mut fixed);
+        add_aliases(&mut fixed);
         let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(Default::default) });
-        Ok(Self(Arc::new(Held { fixed, served: ArcSwapOption::empty(), added })))
+        let allow = Allow::of(&fixed);
+        Ok(Self(Arc::new(Held {
+            fixed,
+            allow,
+            told,
+            served: ArcSwapOption::empty(),
+            added,
+            writing: tokio::sync::Mutex::default(),
+        })))
     }
 
     /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
@@ -121,20 +136,22 @@ impl Documents {
 
     /// The methods of a path, as the header `Allow` lists them.
     pub fn methods_of(&self, path: &str) -> HeaderValue {
-        self.0.served().allow.for_path(path)
+        self.0.allow.for_path(path)
     }
 
     pub fn route(&self, route: Route) -> Route {
         let serve = |version| {
             let held = Arc::clone(&self.0);
             make(move |request: Request| {
-                let served = held.served();
-                let document = match version {
-                    Version::V3_0 => &served.v3_0,
-                    Version::V3_1 => &served.v3_1,
-                };
-                let document = document.clone();
-                async move { document.call(request).await }
+                let held = Arc::clone(&held);
+                async move {
+                    let served = held.served_aside().await?;
+                    let document = match version {
+                        Version::V3_0 => &served.v3_0,
+                        Version::V3_1 => &served.v3_1,
+                    };
+                    document.call(request).await
+                }
             })
         };
         route.at("/openapi.json", serve(Version::V3_0)).at("/openapi-3.1.json", serve(Version::V3_1))
@@ -142,6 +159,17 @@ impl Documents {
 }
 
 impl Held {
+    /// What is served. Other requests do not wait for it to be written.
+    #[expect(clippy::disallowed_methods, reason = "one at a time: who waits for it waits for the lock")]
+    async fn served_aside(self: &Arc<Self>) -> Result<Arc<Served>, Problem> {
+        if let Some(served) = self.served.load_full() {
+            return Ok(served);
+        }
+        let _turn = self.writing.lock().await;
+        let held = Arc::clone(self);
+        tokio::task::spawn_blocking(move || held.served()).await.map_err(|cause| Problem::internal(&cause))
+    }
+
     fn served(&self) -> Arc<Served> {
         if let Some(served) = self.served.load_full() {
             return served;
@@ -158,6 +186,7 @@ impl Held {
                 whole.entry(name).or_insert(it);
             }
         }
+        self.told.describe_answers(&mut document);
         let served = Arc::new(Served::new(document));
         self.served.store(Some(Arc::clone(&served)));
         served
@@ -167,25 +196,10 @@ impl Held {
 impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
-        show_failures_of_ours(&mut document);
         let v3_0 = asset(&document);
-        let allow = Allow::of(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
-        Self { v3_0, v3_1: asset(&document), allow }
-    }
-}
-
-/// Gives the failures that are not the client's an example of their own: that of the schema is a client's.
-fn show_failures_of_ours(document: &mut Value) {
-    let busy = Problem::new(&problem::BUSY, "too many writes wait already; try again in a moment");
-    let example = busy.document(problem::Document::example().instance).to_json();
-    document["components"]["examples"]["Busy"] = json!({ "value": example });
-    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
-        if let Some(content) = operation.pointer_mut("/responses/5XX/content/application~1problem+json") {
-            content["examples"] = json!({ "busy": { "$ref": "#/components/examples/Busy" } });
-        }
+        Self { v3_0, v3_1: asset(&document) }
     }
 }
 
@@ -259,7 +273,9 @@ fn add_aliases(document: &mut Value) {
         let suffix = if is_renamed { "_renamed_alias" } else { "_alias" };
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         operation["operationId"] = format!("{id}{suffix}").into();
-        operation["description"] = format!("Another name of `{canonical}`.").into();
+        let said = operation["description"].as_str().unwrap_or_default();
+        let who = said.rsplit("\n\n").next().unwrap_or_default();
+        operation["description"] = format!("Another name of `{canonical}`.\n\n{who}").into();
         let entry = paths.entry(*path).or_insert_with(|| json!({}));
         entry[*method] = operation;
     }

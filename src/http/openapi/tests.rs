@@ -6,7 +6,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi, OpenApiService, Union};
 
 use super::*;
-use crate::http::{Input, Problem};
+use crate::http::{Input, Problem, problem};
 
 #[derive(Object)]
 struct Inner {
@@ -49,8 +49,11 @@ impl Api {
     }
 }
 
+const TERMS: &[Terms] = &[Terms { operation: "make", who: Who::SignedIn, problems: &[&problem::NOT_FOUND] }];
+
 fn documents() -> Documents {
-    Documents::new(&OpenApiService::new(Api, "test", "1").spec()).expect("a document")
+    let told = Told { kinds: problem::PROBLEMS.to_vec(), of_callers: &[], terms: &[TERMS] };
+    Documents::new(&OpenApiService::new(Api, "test", "1").spec(), told).expect("a document")
 }
 
 async fn get(documents: &Documents, path: &str) -> Value {
@@ -123,7 +126,7 @@ async fn what_is_added_at_run_time_is_served_at_once_and_hides_nothing() {
     served.set_added(2, Box::new(move || second.clone()));
     let second = get(&served, "/openapi.json").await;
 
-    assert_eq!(first["paths"]["/posts"], post);
+    assert_eq!(first["paths"]["/posts"]["post"]["operationId"], "create_post");
     assert_eq!(schema(&first, "Post")["properties"]["x"]["type"], json!(["string", "null"]));
     assert_eq!(second, get(&documents, "/openapi.json").await);
 }
@@ -189,4 +192,48 @@ fn an_example_is_left_as_it_is() {
     let content = &operation["responses"]["200"]["content"]["application/json"];
     assert_eq!(operation["parameters"][0]["schema"], json!({ "type": ["string", "null"] }));
     assert_eq!((&content["schema"]["examples"][0], &content["example"]), (&example, &example));
+}
+
+fn failure<'a>(document: &'a Value, path: &str, status: &str) -> &'a Value {
+    let reference = document["paths"][path]["post"]["responses"][status]["$ref"].as_str();
+    let name = reference.and_then(|it| it.strip_prefix("#/components/responses/"));
+    name.map_or(&Value::Null, |it| &document["components"]["responses"][it])
+}
+
+/// A client can be written against the codes only if each operation names its own.
+#[tokio::test]
+async fn each_operation_names_its_problems_by_status_with_an_example_of_each() {
+    let document = get(&documents(), "/openapi.json").await;
+
+    let not_found = failure(&document, "/outer", "404");
+    assert_eq!(not_found["description"], "- [`not-found`](/problems/not-found): Nothing here");
+    let content = &not_found["content"]["application/problem+json"];
+    assert_eq!(content["examples"]["not-found"]["$ref"], "#/components/examples/not-found");
+    assert_eq!(document["components"]["examples"]["not-found"]["value"]["code"], "not-found");
+    assert_eq!(failure(&document, "/figure", "404"), &Value::Null, "only what was declared");
+
+    assert_eq!(
+        failure(&document, "/outer", "401")["headers"]["WWW-Authenticate"]["$ref"],
+        "#/components/headers/WWW-Authenticate"
+    );
+    assert_eq!(failure(&document, "/figure", "401"), &Value::Null, "nobody has to sign in");
+    for status in ["400", "408", "413", "415", "422", "500", "503"] {
+        assert!(failure(&document, "/figure", status).is_object(), "{status} follows from the body");
+    }
+    for range in ["4XX", "5XX"] {
+        assert_eq!(document["paths"]["/outer"]["post"]["responses"][range], Value::Null);
+    }
+    assert!(!document.to_string().contains("x-problems"));
+}
+
+#[tokio::test]
+async fn who_may_is_said_last() {
+    let document = get(&documents(), "/openapi.json").await;
+
+    let operation = &document["paths"]["/outer"]["post"];
+
+    assert_eq!(
+        (&operation["description"], &operation["security"]),
+        (&json!("Anyone signed in may."), &json!([{ "bearer": [] }]))
+    );
 }

@@ -1,5 +1,6 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
 pub mod live;
+pub mod promise;
 pub mod schema;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use poem::http::{HeaderMap, Method};
+use poem::http::{HeaderMap, Method, Uri};
 use serde_json::{Value, json};
 use steading::App;
 use steading::base::{Clock, Random, TenantId, Timestamp};
 use steading::config::{Live, Sources};
 use steading::http::{Caller, Shell};
+
+use self::promise::Promises;
 
 /// 2026-01-02T03:04:05.678Z, where every test's clock stands at first.
 pub const START: Timestamp = Timestamp::from_millis(1_767_323_045_678);
@@ -24,6 +27,7 @@ pub struct TestApp {
     pub clock: Clock,
     shell: Shell,
     tokens: BTreeMap<&'static str, String>,
+    promises: Promises,
 }
 
 /// What came back.
@@ -70,6 +74,8 @@ impl Reply {
 /// A request that is being put together.
 pub struct Ask<'a> {
     app: &'a TestApp,
+    method: Method,
+    path: Uri,
     request: poem::RequestBuilder,
     body: Option<String>,
 }
@@ -104,7 +110,9 @@ impl<'a> Ask<'a> {
         let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.into_body().into_string().await.expect("text");
-        Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
+        let reply = Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text };
+        self.app.promises.check(&self.app.shell, &self.method, &self.path, &reply).await;
+        reply
     }
 
     /// The answer with its body as it goes over the wire.
@@ -151,7 +159,7 @@ impl TestApp {
 
     fn around(app: App, clock: Clock) -> Self {
         let shell = app.shell(app.routes().expect("routes"));
-        Self { app, clock, shell, tokens: BTreeMap::new() }
+        Self { app, clock, shell, tokens: BTreeMap::new(), promises: Promises::default() }
     }
 
     /// With `admin@`, `user@` and `readonly@example.com`, all signed in.
@@ -179,9 +187,9 @@ impl TestApp {
     }
 
     pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {
-        let uri = path.parse().unwrap_or_else(|_| panic!("{path} is no path"));
-        let request = poem::Request::builder().method(method).uri(uri).header("host", "localhost");
-        Ask { app: self, request, body: None }
+        let path: Uri = path.parse().unwrap_or_else(|_| panic!("{path} is no path"));
+        let request = poem::Request::builder().method(method.clone()).uri(path.clone()).header("host", "localhost");
+        Ask { app: self, method, path, request, body: None }
     }
 
     /// As someone of [`TestApp::with_people`]; as a stranger with `""`.

@@ -1,0 +1,25 @@
+//! On what terms the endpoints of accounts answer, beside what their signatures say.
+use super::error::{EMAIL_TAKEN, REGISTRATION_CLOSED, SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS};
+use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
+use crate::http::openapi::{Terms, Who};
+use crate::http::problem::{Kind, NOT_FOUND, TOO_MANY_REQUESTS};
+
+/// What may be wrong with a caller, at any endpoint that looks who it is.
+pub const PROBLEMS_OF_CALLERS: &[&Kind] = &[&TOKEN_INVALID];
+
+pub const TERMS: &[Terms] = &[
+    Terms { operation: "register", who: Who::Anyone, problems: &[&EMAIL_TAKEN, &REGISTRATION_CLOSED] },
+    Terms { operation: "set_up", who: Who::Anyone, problems: &[&EMAIL_TAKEN, &SETUP_LINK_INVALID, &TOO_MANY_REQUESTS] },
+    Terms { operation: "check_setup_link", who: Who::Anyone, problems: &[&SETUP_LINK_INVALID, &TOO_MANY_REQUESTS] },
+    Terms { operation: "login", who: Who::Anyone, problems: &[&WRONG_CREDENTIALS, &TOO_MANY_REQUESTS] },
+    Terms { operation: "refresh_token", who: Who::Anyone, problems: &[&TOKEN_INVALID] },
+    Terms { operation: "logout", who: Who::SignedIn, problems: &[] },
+    Terms { operation: "logout_all", who: Who::SignedIn, problems: &[] },
+    // Who was removed a moment ago is believed to be there for a few seconds.
+    Terms { operation: "show_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
+    Terms { operation: "update_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
+    Terms { operation: "create_user", who: Who::Holders(USERS_WRITE), problems: &[&EMAIL_TAKEN] },
+    Terms { operation: "show_user", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[] },
+];

@@ -1,0 +1,314 @@
+//! The terms of each operation: who may, what can go wrong, and which headers the answers have.
+//!
+//! Most problems of an operation follow from what it is: whoever has a body may send one that is too large.
+//! Only what is particular stands in a table beside the endpoints, as [`Terms`]. Failures that many
+//! operations share are described once, under `components`, so that the document stays small.
+use std::collections::BTreeMap;
+
+use poem_openapi::types::{Example, ToJSON};
+use serde_json::{Map, Value, json};
+
+use crate::http::caller::BEARER;
+use crate::http::problem::{self, Document, Kind, MEDIA_TYPE, Problem};
+use crate::http::{Permission, pages};
+
+/// Where an operation keeps the codes of its own problems until the document is served.
+const OWN: &str = "x-problems";
+
+/// What an operation is told by beside its signature.
+#[derive(Debug)]
+pub struct Terms {
+    /// The id of the operation.
+    pub operation: &'static str,
+    pub who: Who,
+    /// The problems that do not follow from what the operation is.
+    pub problems: &'static [&'static Kind],
+}
+
+/// Who may.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    Anyone,
+    SignedIn,
+    Holders(Permission),
+    /// Those with a permission that strangers have too.
+    Visitors(Permission),
+    /// As [`Who::Visitors`], as far as that rule of the collection lets them.
+    Ruled(Permission, &'static str),
+    /// Anyone, and each part of the request is asked for itself whether this caller may.
+    Each,
+}
+
+/// Everything that the document has to know of the features.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Every kind of problem, in the order of the catalogue.
+    pub kinds: Vec<&'static Kind>,
+    /// What may be wrong with a caller.
+    pub of_callers: &'static [&'static Kind],
+    pub terms: &'static [&'static [Terms]],
+}
+
+impl Who {
+    fn sentence(self) -> String {
+        match self {
+            Self::Anyone => "Anyone may.".to_owned(),
+            Self::SignedIn => "Anyone signed in may.".to_owned(),
+            Self::Each => "Each operation needs what it would need alone.\n\nAnyone may.".to_owned(),
+            Self::Holders(Permission(name)) => format!("Needs the permission `{name}`."),
+            Self::Visitors(Permission(name)) => format!("Needs the permission `{name}`, which strangers have too."),
+            Self::Ruled(Permission(name), rule) => format!(
+                "Needs the permission `{name}`, which strangers have too; then the rule `{rule}` of the collection decides."
+            ),
+        }
+    }
+
+    fn security(self) -> Option<Value> {
+        match self {
+            Self::Anyone => None,
+            Self::SignedIn | Self::Holders(_) => Some(json!([{ BEARER: [] }])),
+            Self::Visitors(_) | Self::Ruled(..) | Self::Each => Some(json!([{}, { BEARER: [] }])),
+        }
+    }
+}
+
+impl Terms {
+    /// Adds the terms to what is said of an operation already.
+    pub fn add_to(&self, operation: &mut Value) {
+        self.add_as(self.who, operation);
+    }
+
+    /// The same for an operation that others may: one that is about a certain collection.
+    pub fn add_as(&self, who: Who, operation: &mut Value) {
+        let said = operation["description"].as_str().unwrap_or_default();
+        let gap = if said.is_empty() { "" } else { "\n\n" };
+        operation["description"] = format!("{said}{gap}{}", who.sentence()).into();
+        if let Some(security) = who.security() {
+            operation["security"] = security;
+        }
+        operation[OWN] = self.problems.iter().map(|it| it.code).collect();
+    }
+}
+
+impl Told {
+    /// Adds its terms to each operation of the program itself.
+    pub(super) fn add_terms(&self, document: &mut Value) {
+        for (_, operation) in operations(document) {
+            let is_its = |it: &&Terms| operation["operationId"] == it.operation;
+            if let Some(terms) = self.terms.iter().copied().flatten().find(is_its) {
+                terms.add_to(operation);
+            }
+        }
+    }
+
+    /// Says of each operation which failures and which headers to expect.
+    pub(super) fn describe_answers(&self, document: &mut Value) {
+        let mut shared = Map::new();
+        for methods in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            methods.get_mut("get").into_iter().for_each(add_not_modified);
+        }
+        for (path, operation) in operations(document) {
+            let failures = self.failures(path, operation);
+            let Some(operation) = operation.as_object_mut() else { continue };
+            operation.remove(OWN);
+            let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+            for range in ["4XX", "5XX"] {
+                answers.remove(range);
+            }
+            answers.values_mut().for_each(refer_to_headers);
+            for (status, kinds) in failures {
+                let (name, failure) = describe(status, &kinds);
+                if let Some(own) = answers.get_mut(&status.to_string()) {
+                    // An answer that is no problem, under the same status: how the server is.
+                    own["content"][MEDIA_TYPE] = failure["content"][MEDIA_TYPE].clone();
+                    for name in failure["headers"].as_object().into_iter().flat_map(Map::keys) {
+                        own["headers"][name] = optional(name);
+                    }
+                } else {
+                    answers.insert(status.to_string(), refer("responses", &name));
+                    shared.entry(name).or_insert(failure);
+                }
+            }
+        }
+        document["components"]["responses"] = shared.into();
+        document["components"]["headers"] = headers();
+        document["components"]["examples"] =
+            self.kinds.iter().map(|it| (it.code.to_owned(), example(it))).collect::<Map<_, _>>().into();
+    }
+
+    /// The problems of an operation by their status, each in the order of the catalogue.
+    fn failures(&self, path: &str, operation: &Value) -> BTreeMap<u16, Vec<&'static Kind>> {
+        let implied = self.implied(path, operation);
+        let own = operation[OWN].as_array();
+        let is_own = |kind: &Kind| own.is_some_and(|it| it.iter().any(|it| it == kind.code));
+        let mut failures = BTreeMap::<_, Vec<_>>::new();
+        for kind in self.kinds.iter().filter(|it| implied.contains(it) || is_own(it)) {
+            failures.entry(kind.status).or_default().push(*kind);
+        }
+        failures
+    }
+
+    /// The problems that follow from what an operation is.
+    fn implied(&self, path: &str, operation: &Value) -> Vec<&'static Kind> {
+        // Every request has a head and a host, and waits for its turn.
+        let mut kinds = vec![
+            &problem::MALFORMED,
+            &problem::TARGET_TOO_LONG,
+            &problem::HEAD_TOO_LARGE,
+            &problem::INTERNAL,
+            &problem::BUSY,
+            &problem::GIVEN_UP,
+        ];
+        // Features keep what they know in the database.
+        if path.starts_with("/api/") {
+            kinds.extend([
+                &problem::BUDGET_SPENT,
+                &problem::STORAGE_DAMAGED,
+                &problem::STOPPING,
+                &problem::STORAGE_FULL,
+            ]);
+        }
+        if operation["security"].is_array() {
+            kinds.extend([&problem::NOT_SIGNED_IN, &problem::NOT_ALLOWED]);
+            kinds.extend(self.of_callers);
+        }
+        if path.contains('{') {
+            kinds.push(&problem::NOT_FOUND);
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "query" {
+                kinds.push(&problem::INVALID);
+            }
+            if parameter["name"] == "If-Match" {
+                kinds.push(&problem::STALE);
+            }
+        }
+        if let Some(formats) = operation["requestBody"]["content"].as_object() {
+            kinds.extend([&problem::TOO_SLOW, &problem::BODY_TOO_LARGE, &problem::INVALID]);
+            // Where there is a choice, a format that is none of them is a value that is not valid.
+            if formats.len() == 1 {
+                kinds.push(&problem::UNSUPPORTED_MEDIA_TYPE);
+            }
+        }
+        kinds
+    }
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(path, operations)| {
+        let operations = operations.as_object_mut().into_iter().flat_map(Map::values_mut);
+        operations.map(move |it| (path, it))
+    })
+}
+
+/// Of what has a tag, a reader with a copy asks whether it changed: the layer around all endpoints answers that.
+fn add_not_modified(operation: &mut Value) {
+    let headers = operation["responses"]["200"]["headers"].as_object();
+    if !headers.is_some_and(|it| it.keys().any(|name| name.eq_ignore_ascii_case("ETag"))) {
+        return;
+    }
+    operation["responses"]["304"] =
+        json!({ "description": "It is what `If-None-Match` names.", "headers": { "ETag": {} } });
+    let parameter = json!({
+        "name": "If-None-Match", "in": "header", "required": false, "schema": { "type": "string" },
+        "description": "The `ETag` of the copy that the caller has.",
+    });
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
+    }
+}
+
+fn refer(sort: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{sort}/{name}") })
+}
+
+/// Everything that a status may mean, and what that is called under `components`.
+fn describe(status: u16, kinds: &[&'static Kind]) -> (String, Value) {
+    let names: Vec<_> = kinds.iter().map(|it| in_one_word(it.code)).collect();
+    let lines: Vec<_> = kinds.iter().map(|it| format!("- [`{0}`](/problems/{0}): {1}", it.code, it.title)).collect();
+    let examples: Map<_, _> = kinds.iter().map(|it| (it.code.to_owned(), refer("examples", it.code))).collect();
+    let content = json!({ "schema": refer("schemas", "Problem"), "examples": examples });
+    let mut failure = json!({ "description": lines.join("\n"), "content": { MEDIA_TYPE: content } });
+    match status {
+        401 => failure["headers"]["WWW-Authenticate"] = refer("headers", "WWW-Authenticate"),
+        429 | 503 | 507 => failure["headers"]["Retry-After"] = refer("headers", "Retry-After"),
+        _ => {}
+    }
+    match status {
+        // Some of these were turned away at the door.
+        503 => failure["headers"]["X-Request-Id"] = optional("X-Request-Id"),
+        _ => failure["headers"]["X-Request-Id"] = refer("headers", "X-Request-Id"),
+    }
+    (names.join("_"), failure)
+}
+
+/// A header that not every answer of that status has.
+fn optional(name: &str) -> Value {
+    let mut header = headers()[name].take();
+    header["required"] = false.into();
+    header
+}
+
+/// `email-taken` as `EmailTaken`, which generated code can use as a name.
+fn in_one_word(code: &str) -> String {
+    let mut word = String::new();
+    for part in code.split('-') {
+        let (first, rest) = part.split_at_checked(1).unwrap_or_default();
+        word.push_str(&first.to_ascii_uppercase());
+        word.push_str(rest);
+    }
+    word
+}
+
+/// What a client reads of that kind, with the beginning of its page for what went wrong.
+fn example(kind: &'static Kind) -> Value {
+    let mut shown = Document::example();
+    if *kind != problem::INVALID {
+        shown = Problem::new(kind, pages::beginning(kind)).document(shown.instance);
+    }
+    json!({ "summary": kind.title, "value": shown.to_json() })
+}
+
+/// The headers that more than one answer has.
+fn headers() -> Value {
+    let header = |description: &str, schema: Value, required: bool| json!({ "description": description, "required": required, "schema": schema });
+    let text = |example: &str| json!({ "type": "string", "example": example });
+    let link = "</api/v1/admin/users?limit=30&page=2>; rel=\"next\"";
+    let file = "attachment; filename=\"posts.ndjson\"";
+    json!({
+        "Content-Disposition": header("That it is a file, and what it is called.", text(file), true),
+        "ETag": header("The version of the thing, and how it looks.", text("\"3-5c83a1b0d2e4f607\""), true),
+        "Link": header("Other pages of the list (RFC 8288), if there are any.", text(link), false),
+        "Location": header("The path of the new thing.", text("/api/v1/collections/posts"), true),
+        "Retry-After": header(
+            "How many seconds to wait before the next try.",
+            json!({ "type": "integer", "minimum": 1, "example": 1 }),
+            true
+        ),
+        "WWW-Authenticate": header("How to sign in (RFC 9110).", text("Bearer"), true),
+        "X-Request-Id": header(
+            "The name of the request in the server's log: the one that was sent, or a new one.",
+            text(&Document::example().instance),
+            true
+        ),
+    })
+}
+
+/// Headers that are described once are described the same everywhere, and under their own names: poem-openapi writes
+/// them in capital letters.
+fn refer_to_headers(answer: &mut Value) {
+    let known = headers();
+    let told = answer["headers"].take();
+    let told = told.as_object().into_iter().flatten().map(|(name, header)| {
+        let shared = known.as_object().into_iter().flat_map(Map::keys).find(|it| it.eq_ignore_ascii_case(name));
+        match shared {
+            Some(it) if header["required"] == false && known[it]["required"] == true => (it.clone(), optional(it)),
+            Some(it) => (it.clone(), refer("headers", it)),
+            None => (name.clone(), header.clone()),
+        }
+    });
+    let whole: Map<_, _> = told.chain([("X-Request-Id".to_owned(), refer("headers", "X-Request-Id"))]).collect();
+    answer["headers"] = whole.into();
+}
