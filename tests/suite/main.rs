@@ -6,6 +6,7 @@ mod accounts;
 mod ask;
 mod collections;
 mod contract;
+mod expand;
 mod guides;
 mod pages;
 mod records;

@@ -104,7 +104,8 @@ async fn entries_are_added_and_removed_whoever_changed_the_list_last() {
     );
 
     assert_eq!((one.status, two.status), (200, 200), "{one:?} {two:?}");
-    let mut tags: Vec<String> = serde_json::from_value(show(&app, "posts", &id).await.body["tags"].clone()).unwrap();
+    let mut tags: Vec<String> =
+        serde_json::from_value(show(&app, "posts", &id).await.body["tags"].clone()).expect("one");
     assert_eq!(tags.remove(0), a);
     tags.sort_unstable();
     assert_eq!(tags, [b.clone(), c.clone()]);

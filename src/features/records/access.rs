@@ -5,7 +5,7 @@ use super::store::ALIAS;
 use crate::base::Timestamp;
 use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
-use crate::features::collections::{Catalogue, Entry, Rule, Stored, expression_fault};
+use crate::features::collections::{Catalogue, Entry, Field, Rule, Stored, expression_fault};
 use crate::http::{Caller, ClientAddress, Fault, Permission, Problem, problem};
 
 /// Who asks, and what that means for every collection.
@@ -58,6 +58,11 @@ impl<'a> Asker<'a> {
         }
         let detail = format!("only admins may {deed} records of `{}`", entry.name());
         Err(Problem::new(&problem::NOT_ALLOWED, detail))
+    }
+
+    /// Whether a field is there at all for this caller.
+    pub fn sees(&self, field: &Field) -> bool {
+        self.sees_hidden || !field.hidden
     }
 
     /// The condition that a rule sets for this caller, about the table that the statement calls `alias`.

@@ -1,5 +1,7 @@
 //! The collections in the words of OpenAPI: paths and schemas of their own for each, so that Swagger UI and
 //! generated clients know people's own types. What headers hold is said where the document is put together. Hidden fields are not in it: anyone may read the document.
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::terms::TERMS;
@@ -10,19 +12,19 @@ use crate::http::openapi::Who;
 
 /// Paths and schemas of all collections, in the words of OpenAPI 3.0.
 pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    let (mut paths, mut schemas, back) = (Map::new(), Map::new(), backwards(catalogue));
     for entry in catalogue.entries() {
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
-        paths.insert(all.clone(), json!({ "get": list(entry), "post": create(entry) }));
+        paths.insert(all.clone(), json!({ "get": list(&back, entry), "post": create(entry) }));
         paths.insert(
             one,
-            json!({ "get": show(entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
+            json!({ "get": show(&back, entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
         );
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
-        schemas.extend(schemas_of(entry));
+        schemas.extend(schemas_of(&back, entry));
     }
     (paths, schemas)
 }
@@ -31,7 +33,28 @@ fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
     entry.judges.iter().map(|it| &it.field).filter(|it| !it.hidden)
 }
 
-fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
+/// The relations that lead to a collection, by their names backwards.
+type Back = HashMap<String, Vec<String>>;
+
+fn backwards(catalogue: &Catalogue) -> Back {
+    let mut back = Back::new();
+    for from in catalogue.entries() {
+        for field in visible(from) {
+            if let Some(target) = &field.collection {
+                back.entry(target.clone()).or_default().push(format!("{}_via_{}", from.name(), field.name));
+            }
+        }
+    }
+    back
+}
+
+/// What `expand` follows: the relations of a collection, and those that lead there.
+fn relations(back: &Back, entry: &Entry) -> Vec<String> {
+    let own = visible(entry).filter(|it| it.field_type == FieldType::Relation).map(|it| it.name.clone());
+    own.chain(back.get(entry.name()).into_iter().flatten().cloned()).collect()
+}
+
+fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
     let name = entry.name();
     let own = || {
         let moment = || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
@@ -43,8 +66,9 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
     let example: Map<_, _> =
         own().into_iter().map(|(name, it)| (name, it["example"].clone())).chain(examples(entry)).collect();
     let mut with_expanded = shown.clone();
-    if visible(entry).any(|it| it.field_type == FieldType::Relation) {
-        let description = "What relations refer to, where `expand` or `fields` asked for it.";
+    if !relations(back, entry).is_empty() {
+        let description =
+            "What relations refer to, where `expand` or `fields` asked for it; `_more` names the lists that have more.";
         with_expanded.insert(
             "expand".to_owned(),
             json!({ "type": "object", "description": description, "additionalProperties": true }),
@@ -212,7 +236,7 @@ fn example(field: &Field) -> Option<Value> {
     })
 }
 
-fn list(entry: &Entry) -> Value {
+fn list(back: &Back, entry: &Entry) -> Value {
     let name = entry.name();
     let mut parameters = vec![
         parameter(
@@ -234,7 +258,7 @@ fn list(entry: &Entry) -> Value {
         ),
         filter("An expression that is true for the records to show."),
     ];
-    parameters.extend(shaping(entry));
+    parameters.extend(shaping(back, entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
@@ -265,8 +289,8 @@ fn create(entry: &Entry) -> Value {
     )
 }
 
-fn show(entry: &Entry) -> Value {
-    let parameters: Vec<_> = [id()].into_iter().chain(shaping(entry)).collect();
+fn show(back: &Back, entry: &Entry) -> Value {
+    let parameters: Vec<_> = [id()].into_iter().chain(shaping(back, entry)).collect();
     let summary = format!("Read a record of `{}`", entry.name());
     operation(
         entry,
@@ -380,14 +404,13 @@ fn filter(description: &str) -> Value {
 }
 
 /// Which members are shown, and which relations are followed.
-fn shaping(entry: &Entry) -> Vec<Value> {
+fn shaping(back: &Back, entry: &Entry) -> Vec<Value> {
     let mut parameters = vec![parameter(
         "fields",
         "The members to show, with commas between. Absent: all.",
         &json!({ "type": "string" }),
     )];
-    let relations: Vec<_> =
-        visible(entry).filter(|it| it.field_type == FieldType::Relation).map(|it| format!("`{}`", it.name)).collect();
+    let relations: Vec<_> = relations(back, entry).iter().map(|it| format!("`{it}`")).collect();
     if !relations.is_empty() {
         let description = format!("Relations to follow, with commas between: {}.", relations.join(", "));
         parameters.push(parameter("expand", &description, &json!({ "type": "string" })));

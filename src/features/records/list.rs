@@ -2,6 +2,7 @@
 use std::io::Write as _;
 
 use super::error::Error;
+use super::lists::{Gap, Lists};
 use super::projection::Projection;
 use super::query::Asked;
 use super::sort::{Order, Position};
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     after: Option<Position>,
     total: Option<Statement>,
     projection: Projection,
+    /// What stands in the gaps of the records.
+    lists: Lists,
     order: Order,
     limit: usize,
     bytes_max: usize,
@@ -38,6 +41,8 @@ pub(super) struct Plan {
 pub(super) struct Listed {
     /// The records in JSON, separated by commas.
     pub json: Vec<u8>,
+    /// Where lists of other records belong.
+    gaps: Vec<Gap>,
     /// Where each of them ends.
     pub ends: Vec<usize>,
     /// The position of the last one, if there are more.
@@ -56,7 +61,7 @@ pub(super) fn plan(
     let mut faults = Vec::new();
     let mut projection = Projection::whole(entry, caller.sees_hidden);
     let mut joins = Statement::default();
-    expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults)?;
+    let lists = expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults);
     let order = Order::read(asked.sort.as_deref(), entry, caller.sees_hidden).unwrap_or_else(|wrong| {
         faults.extend(wrong);
         Order::none()
@@ -96,7 +101,8 @@ pub(super) fn plan(
         total
     });
     let bytes_max = PAGE_BYTES_MAX;
-    let plan = Plan { page: statement, after: None, total, projection, order, limit, bytes_max, tail, is_restricted };
+    let plan =
+        Plan { page: statement, after: None, total, projection, lists, order, limit, bytes_max, tail, is_restricted };
     match &page.after {
         None => Ok(plan),
         Some(after) => plan.from(after).ok_or_else(cursor_refused),
@@ -159,7 +165,7 @@ impl Plan {
         if !listed.ends.is_empty() {
             listed.json.push(b',');
         }
-        self.projection.write(row, 0, &mut listed.json)?;
+        self.projection.write_with_gaps(row, 0, &mut listed.json, &mut listed.gaps)?;
         listed.ends.push(listed.json.len());
         if is_full(listed) {
             *position = self.order.position(row, self.projection.width())?;
@@ -170,7 +176,8 @@ impl Plan {
 
 /// Reads a page, its rows straight into one buffer.
 pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
-    let mut listed = Listed { json: Vec::with_capacity(16 << 10), ends: Vec::new(), next: None, total: None };
+    let json = Vec::with_capacity(16 << 10);
+    let mut listed = Listed { json, gaps: Vec::new(), ends: Vec::new(), next: None, total: None };
     let mut position = String::new();
     let after = plan.after(tx)?;
     for statement in plan.statements(&after) {
@@ -179,6 +186,7 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
             break;
         }
     }
+    plan.lists.fill(tx, &mut listed.json, &listed.gaps, &mut listed.ends)?;
     if let Some(statement) = &plan.total {
         listed.total = Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0));
     }

@@ -18,6 +18,7 @@ mod export;
 mod files;
 mod import;
 mod list;
+mod lists;
 mod payload;
 mod projection;
 mod query;

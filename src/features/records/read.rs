@@ -57,16 +57,23 @@ impl RecordsApi {
         let mut faults = Vec::new();
         let mut projection = Projection::whole(entry, asker.sees_hidden);
         let mut joins = Statement::default();
-        expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults)?;
+        let lists = expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
-        let follows = !projection.expanded.is_empty();
+        let follows = !projection.expanded.is_empty() || !lists.is_empty();
         let mut statement = list::one(&projection, entry, joins, true);
         list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
 
         let catalogue = Arc::clone(&known);
-        let read = move |tx: &mut Tx<'_>| store::find_current(tx, &catalogue, &statement, &projection);
+        let read = move |tx: &mut Tx<'_>| {
+            let mut gaps = Vec::new();
+            let mut found = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
+            if let Some(found) = &mut found {
+                lists.fill(tx, &mut found.json, &gaps, &mut [])?;
+            }
+            Ok(found)
+        };
         let tenant = caller.tenant();
         // A read in place sees each of its statements alone, so it has only one.
         let found = if follows { self.db.read(tenant, read).await } else { self.db.get(tenant, read).await };

@@ -6,6 +6,7 @@ use super::body::{self, Write};
 use super::error::{self, Error};
 use super::import::{RefusedRecord, Row};
 use super::list;
+use super::lists::Gap;
 use super::projection::Projection;
 use super::statement::Statement;
 use crate::base::Timestamp;
@@ -245,12 +246,13 @@ pub(super) fn find_current(
     catalogue: &Catalogue,
     statement: &Statement,
     projection: &Projection,
+    gaps: &mut Vec<Gap>,
 ) -> Result<Option<Found>, Error> {
     let mut found = None;
     tx.each(&statement.sql, &statement.values, &mut |row| {
         if row.integer(0)? == catalogue.generation {
             let mut json = Vec::with_capacity(512);
-            projection.write(row, 2, &mut json)?;
+            projection.write_with_gaps(row, 2, &mut json, gaps)?;
             found = Some(Found { json, version: row.integer(1)? });
         }
         Ok(())
