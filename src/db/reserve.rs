@@ -15,11 +15,13 @@ use super::folder;
 
 /// Enough for many deletes, with all that refers to what is deleted.
 pub(super) const RESERVE_BYTES: u64 = 4 << 20;
+/// What is given back at a time: a log file on the same disk would eat it all at once.
+const STEP_BYTES: u64 = 1 << 20;
 /// With less than this the databases can hardly be opened.
 const START_BYTES_MIN: u64 = 1 << 20;
 
-/// The reserve of a data folder: a file that is never read. Empty, it says that it was given back, to the next start
-/// too.
+/// The reserve of a data folder: a file that is never read. Shorter than it should be, it says that some was given back,
+/// to the next start too.
 #[derive(Debug)]
 pub(super) struct Reserve {
     file: Option<PathBuf>,
@@ -38,7 +40,7 @@ impl Reserve {
         let reserve = Self {
             file,
             plenty_bytes: free_bytes_min.saturating_add(2 * RESERVE_BYTES),
-            is_given_back: AtomicBool::new(length == Some(0)),
+            is_given_back: AtomicBool::new(length.is_some_and(|it| it < RESERVE_BYTES)),
             changing: Mutex::new(()),
         };
         if let Some(folder) = folder {
@@ -52,22 +54,31 @@ impl Reserve {
         reserve
     }
 
-    /// Whether it was given back, and `free` bytes are not enough to take it anew. Then all room is for what frees room.
+    /// Whether some was given back, and `free` bytes are not enough to take it anew. Then all room is for what frees room.
     pub(super) fn is_spent(&self, free: u64) -> bool {
         self.is_given_back.load(Ordering::Relaxed) && !self.take_again(free)
     }
 
-    /// Gives the room back to the disk. False if there is none to give.
+    /// Gives a part of the room back to the disk. False if there is none to give.
     pub(super) fn give_back(&self) -> bool {
         let Some(file) = &self.file else { return false };
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let had_room = std::fs::metadata(file).is_ok_and(|it| 0 < it.len());
-        if !had_room || File::options().write(true).truncate(true).open(file).is_err() {
+        let length = std::fs::metadata(file).map_or(0, |it| it.len());
+        let left = length.saturating_sub(STEP_BYTES);
+        if length == 0 || File::options().write(true).open(file).and_then(|it| it.set_len(left)).is_err() {
             return false;
         }
-        self.is_given_back.store(true, Ordering::Relaxed);
-        tracing::error!("the disk is full; the reserve was given back, so that deleting works. Free some room");
+        if !self.is_given_back.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "the disk is full; some of the reserve was given back, so that deleting works. Free some room"
+            );
+        }
         true
+    }
+
+    /// The same for what could wait: only if nothing was given back yet.
+    pub(super) fn give_first(&self) -> bool {
+        !self.is_given_back.load(Ordering::Relaxed) && self.give_back()
     }
 
     /// Takes the room if `free` bytes are plenty. False if it is not there afterwards.
@@ -122,7 +133,11 @@ mod tests {
         assert_eq!(length(folder.path()), Some(RESERVE_BYTES));
         assert!(!reserve.is_spent(0), "it is there");
 
-        assert!(reserve.give_back());
+        assert!(reserve.give_first());
+        assert!(!reserve.give_first(), "the rest is for deletes");
+        for _ in 1..RESERVE_BYTES / STEP_BYTES {
+            assert!(reserve.give_back());
+        }
 
         assert!(!reserve.give_back(), "there is nothing left to give");
         assert!(reserve.is_spent(2 * RESERVE_BYTES + 99));
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn that_it_was_given_back_outlives_a_restart() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("reserve"), b"").expect("given back");
+        std::fs::write(folder.path().join("reserve"), b"the rest").expect("given back");
 
         let reserve = Reserve::take(Some(folder.path()), u64::MAX);
 

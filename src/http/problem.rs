@@ -53,6 +53,7 @@ pub const HEAD_TOO_LARGE: Kind =
     Kind { status: 431, code: "head-too-large", title: "The head of the request is too large" };
 pub const INTERNAL: Kind = Kind { status: 500, code: "internal", title: "Something went wrong on our side" };
 pub const BUSY: Kind = Kind { status: 503, code: "busy", title: "The server is busy" };
+pub const GIVEN_UP: Kind = Kind { status: 503, code: "given-up", title: "The request took too long to answer" };
 pub const BUDGET_SPENT: Kind = Kind { status: 503, code: "budget-spent", title: "The query took too long" };
 pub const STORAGE_DAMAGED: Kind =
     Kind { status: 503, code: "storage-damaged", title: "The data needs an operator's attention" };
@@ -76,6 +77,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &HEAD_TOO_LARGE,
     &INTERNAL,
     &BUSY,
+    &GIVEN_UP,
     &BUDGET_SPENT,
     &STORAGE_DAMAGED,
     &STOPPING,

@@ -297,7 +297,7 @@ pub(super) fn message(panic: &(dyn Any + Send)) -> String {
 
 fn late(timeout: Duration) -> Problem {
     let detail = format!("the request was given up after {} s; it may have taken effect", timeout.as_secs());
-    Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_LATE)
+    Problem::new(&problem::GIVEN_UP, detail).retry_after(RETRY_WHEN_LATE)
 }
 
 /// Takes the body off an answer to HEAD, and tells the size of the body if it is known.

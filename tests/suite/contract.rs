@@ -25,6 +25,7 @@ const WRITING: &[&str] = &["create_record", "update_record", "replace_record", "
 /// Operations that need a permission which only admins have.
 const ADMINS_ONLY: &[&str] = &[
     "create_user",
+    "show_user",
     "list_users",
     "create_setup_link",
     "create_collection",

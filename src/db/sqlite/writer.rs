@@ -342,9 +342,10 @@ impl Inner {
     fn run_singly(&mut self, envelopes: Vec<Envelope>, scope: Scope) {
         for Envelope { class, mut task } in envelopes {
             let mut outcome = self.run_by_itself(task.as_mut(), scope);
-            if self.met_full_disk && class == Class::Freeing {
-                // Another database may have given it back already: then there is room too.
-                self.reserve.give_back();
+            let mut has_more = true;
+            while self.met_full_disk && class == Class::Freeing && has_more {
+                // Once more when there is none left: another database may have given it back, so that there is room.
+                has_more = self.reserve.give_back();
                 outcome = self.run_by_itself(task.as_mut(), scope);
             }
             match outcome {
@@ -455,7 +456,7 @@ impl Inner {
         let copy = || self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
         let is_full = |it: &rusqlite::Error| it.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let outcome = match copy() {
-            Err(cause) if is_full(&cause) && self.reserve.give_back() => copy(),
+            Err(cause) if is_full(&cause) && self.reserve.give_first() => copy(),
             outcome => outcome,
         };
         match outcome {

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use poem::Request;
-use poem_openapi::param::{Header, Query};
+use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -351,6 +351,19 @@ impl AccountsApi {
         let tag = etag::of_version(user.version);
         let location = format!("/api/v1/users/{}", user.id);
         Ok(CreatedUser::User(Json(user), tag, location))
+    }
+
+    /// Read an account
+    #[oai(path = "/users/:id", method = "get", operation_id = "show_user", tag = "Tag::Users")]
+    async fn show_user(&self, caller: Caller, id: Path<String>) -> Result<Profile, Problem> {
+        caller.must(USERS_READ)?;
+
+        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, id)).await?;
+
+        let user = user.ok_or(Error::NotFound)?;
+        let tag = etag::of_version(user.version);
+        Ok(Profile::User(Json(user), tag))
     }
 
     /// List accounts

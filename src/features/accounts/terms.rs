@@ -19,6 +19,7 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "show_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
     Terms { operation: "update_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
     Terms { operation: "create_user", who: Who::Holders(USERS_WRITE), problems: &[&EMAIL_TAKEN] },
+    Terms { operation: "show_user", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[] },
 ];

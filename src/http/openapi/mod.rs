@@ -20,6 +20,7 @@ use super::alias;
 use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
+use super::problem::Problem;
 
 pub use self::terms::{Terms, Told, Who};
 
@@ -56,6 +57,8 @@ pub struct Documents(Arc<Held>);
 struct Held {
     /// What the program itself offers; it does not change while it runs.
     fixed: Value,
+    /// The paths of collections are among those of any collection.
+    allow: Allow,
     told: Told,
     /// Absent until somebody asks: for hundreds of collections it takes a good part of a second to write.
     served: ArcSwapOption<Served>,
@@ -82,7 +85,6 @@ impl fmt::Debug for Added {
 struct Served {
     v3_0: Asset,
     v3_1: Asset,
-    allow: Allow,
 }
 
 #[derive(Clone, Copy)]
@@ -104,7 +106,8 @@ impl Documents {
         told.add_terms(&mut fixed);
         add_aliases(&mut fixed);
         let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(Default::default) });
-        Ok(Self(Arc::new(Held { fixed, told, served: ArcSwapOption::empty(), added })))
+        let allow = Allow::of(&fixed);
+        Ok(Self(Arc::new(Held { fixed, allow, told, served: ArcSwapOption::empty(), added })))
     }
 
     /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
@@ -122,20 +125,28 @@ impl Documents {
 
     /// The methods of a path, as the header `Allow` lists them.
     pub fn methods_of(&self, path: &str) -> HeaderValue {
-        self.0.served().allow.for_path(path)
+        self.0.allow.for_path(path)
     }
 
     pub fn route(&self, route: Route) -> Route {
         let serve = |version| {
             let held = Arc::clone(&self.0);
             make(move |request: Request| {
-                let served = held.served();
-                let document = match version {
-                    Version::V3_0 => &served.v3_0,
-                    Version::V3_1 => &served.v3_1,
-                };
-                let document = document.clone();
-                async move { document.call(request).await }
+                let held = Arc::clone(&held);
+                async move {
+                    let served = match held.served.load_full() {
+                        Some(served) => served,
+                        // Other requests do not wait for that.
+                        None => tokio::task::spawn_blocking(move || held.served())
+                            .await
+                            .map_err(|cause| Problem::internal(&cause))?,
+                    };
+                    let document = match version {
+                        Version::V3_0 => &served.v3_0,
+                        Version::V3_1 => &served.v3_1,
+                    };
+                    document.call(request).await
+                }
             })
         };
         route.at("/openapi.json", serve(Version::V3_0)).at("/openapi-3.1.json", serve(Version::V3_1))
@@ -170,10 +181,9 @@ impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
         let v3_0 = asset(&document);
-        let allow = Allow::of(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);
-        Self { v3_0, v3_1: asset(&document), allow }
+        Self { v3_0, v3_1: asset(&document) }
     }
 }
 

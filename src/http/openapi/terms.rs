@@ -154,6 +154,7 @@ impl Told {
             &problem::HEAD_TOO_LARGE,
             &problem::INTERNAL,
             &problem::BUSY,
+            &problem::GIVEN_UP,
         ];
         // Features keep what they know in the database.
         if path.starts_with("/api/") {

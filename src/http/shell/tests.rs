@@ -176,7 +176,7 @@ async fn a_handler_that_hangs_is_given_up() {
     let answer = shell(Policy::default()).answer(ask(to("/hang"), "")).await;
 
     assert_eq!((answer.status().as_u16(), answer.header("retry-after")), (503, Some("5")));
-    assert_eq!(document(answer).await["code"], "busy");
+    assert_eq!(document(answer).await["code"], "given-up");
 }
 
 /// A large upload over a slow line takes minutes; what is bounded is the handler's own time.
