@@ -1,4 +1,5 @@
-//! Promises about `expand`: whole lists, forwards and backwards, and never more than the caller may view.
+//! Promises about `expand`, and about conditions and orders along relations: whole lists, forwards and backwards, and
+//! never more than the caller may view.
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -34,7 +35,9 @@ async fn blog() -> (TestApp, [String; 2]) {
     collection(&app, "tags", json!([title()])).await;
     let secret =
         json!({ "name": "secret", "type": "relation", "collection": "tags", "multiple": true, "hidden": true });
-    collection(&app, "posts", json!([title(), to("tags", "tags", true), to("author", "users", false), secret])).await;
+    let count = json!({ "name": "count", "type": "integer", "hidden": true });
+    collection(&app, "posts", json!([title(), to("tags", "tags", true), to("author", "users", false), secret, count]))
+        .await;
     let comments = json!({
         "name": "comments",
         "fields": [
@@ -188,4 +191,88 @@ async fn an_answer_that_would_be_too_large_is_refused_with_a_way_out() {
     let narrow = format!("{}?fields=id,spokes_via_hub.id,spokes_via_hub.hub.id", path("hubs"));
     let told = get(&app, "", &narrow).await;
     assert_eq!(told.body["data"][0]["expand"]["spokes_via_hub"].as_array().map(Vec::len), Some(60));
+}
+
+async fn found(app: &TestApp, role: &str, collection: &str, query: &[(&str, &str)]) -> Vec<String> {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let reply = get(app, role, &format!("{}?{query}", path(collection))).await;
+    titles(&reply.body["data"]).into_iter().map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_condition_along_several_records_is_true_if_it_is_of_one_that_may_be_viewed() {
+    let (app, _) = blog().await;
+    for (role, name, value, expected) in [
+        ("", "where[tags.title]", "b", vec!["one"]),
+        ("", "where[tags.title][in]", "a,c", vec!["one", "two"]),
+        ("", "where[tags.title][ne]", "b", vec!["one", "two"]),
+        ("", "where[tags.posts_via_tags.title]", "two", vec!["one", "two"]),
+        ("", "where[comments_via_post.title][startsWith]", "f", vec!["one"]),
+        ("", "where[comments_via_post.title]", "second", vec![]),
+        ("admin", "where[comments_via_post.title]", "second", vec!["one"]),
+        ("", "where[author.posts_via_author.tags.title]", "b", vec!["one", "two"]),
+        ("admin", "where[comments_via_post.approved]", "false", vec!["one"]),
+    ] {
+        assert_eq!(found(&app, role, "posts", &[(name, value)]).await, expected, "{name}={value} as {role:?}");
+    }
+    for name in ["where[comments_via_hiddenPost.title]", "where[secret.title]", "where[_1.title]", "where[count]"] {
+        let refused = app.ask(Method::GET, &format!("{}?{name}=x", path("posts"))).send().await;
+        assert_eq!(faults(&refused), [(format!("?{name}").as_str(), "expression-unknown-field")]);
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_in_the_order_of_what_its_records_refer_to() {
+    let app = TestApp::with_people().await;
+    let title = json!({ "name": "title", "type": "text" });
+    let shelves = json!({
+        "name": "shelves", "fields": [title, { "name": "open", "type": "bool" }],
+        "rules": { "list": "true", "view": "open", "create": "true", "update": null, "delete": null },
+    });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&shelves).send().await.status, 201);
+    let to = |name: &str, target: &str, multiple: bool| json!({ "name": name, "type": "relation", "collection": target, "multiple": multiple });
+    collection(&app, "books", json!([title, to("shelf", "shelves", false), to("all", "shelves", true)])).await;
+    let fields = json!({ "fields": [title, to("shelf", "shelves", false), to("all", "shelves", true), to("next", "books", false)] });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/books").json(&fields).send().await.status, 200);
+    let mut shelves = Vec::new();
+    for (title, open) in [("m", true), ("a", false), ("z", true)] {
+        shelves.push(make(&app, "shelves", json!({ "title": title, "open": open })).await);
+    }
+    let mut last = None::<String>;
+    for (number, shelf) in [0, 1, 2, 0, 1, 2].into_iter().enumerate() {
+        let book = json!({ "title": number.to_string(), "shelf": shelves[shelf], "next": last });
+        last = Some(make(&app, "books", book).await);
+    }
+
+    // The closed shelf has no title for those who may not view it.
+    assert_eq!(found(&app, "", "books", &[("sort", "shelf.title")]).await, ["1", "4", "0", "3", "2", "5"]);
+    assert_eq!(found(&app, "admin", "books", &[("sort", "shelf.title,-title")]).await, ["4", "1", "3", "0", "5", "2"]);
+    assert_eq!(found(&app, "", "books", &[("sort", "-shelf.title,title")]).await, ["2", "5", "0", "3", "1", "4"]);
+    assert_eq!(
+        found(&app, "", "books", &[("sort", "-next.shelf.title,next.title")]).await,
+        ["3", "1", "4", "0", "2", "5"]
+    );
+    for sort in ["shelf.title", "-shelf.title", "next.shelf.title,-title", "-next.title"] {
+        let whole = found(&app, "", "books", &[("sort", sort)]).await;
+        let (mut paged, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let rest = cursor.as_ref().map(|it| format!("&cursor={it}")).unwrap_or_default();
+            let page = get(&app, "", &format!("{}?sort={sort}&limit=2{rest}", path("books"))).await;
+            paged.extend(titles(&page.body["data"]).into_iter().map(ToOwned::to_owned));
+            cursor = page.body["meta"]["nextCursor"].as_str().map(ToOwned::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged, whole, "{sort}");
+    }
+    for (sort, code) in [
+        ("all.title", "type"),
+        ("shelf.nothing", "unknown"),
+        ("title.x", "unknown"),
+        ("next.next.next.next.next.title", "too-many"),
+    ] {
+        let refused = app.ask(Method::GET, &format!("{}?sort={sort}", path("books"))).send().await;
+        assert_eq!(faults(&refused), [("?sort", code)], "{sort}");
+    }
 }

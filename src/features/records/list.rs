@@ -62,7 +62,7 @@ pub(super) fn plan(
     let mut projection = Projection::whole(entry, caller.sees_hidden);
     let mut joins = Statement::default();
     let lists = expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults);
-    let order = Order::read(asked.sort.as_deref(), entry, caller.sees_hidden).unwrap_or_else(|wrong| {
+    let order = Order::read(asked.sort.as_deref(), catalogue, entry, caller).unwrap_or_else(|wrong| {
         faults.extend(wrong);
         Order::none()
     });
@@ -73,7 +73,7 @@ pub(super) fn plan(
     order.select(&mut columns);
     let from = format!(" FROM {} AS {ALIAS}", quoted(&entry.table));
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
-    statement.append(joins);
+    statement.append(order.joins()).append(joins);
     caller.must_be_let(entry, &entry.rules.list, "list")?;
     let matching = caller.restriction(catalogue, entry, asked, &mut faults);
     if !faults.is_empty() {
