@@ -64,6 +64,8 @@ struct Held {
     served: ArcSwapOption<Served>,
     /// Held while the documents are written, so that it is done once.
     added: Mutex<Added>,
+    /// Held by whoever has them written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// Says paths and schemas in the words of 3.0.
@@ -107,7 +109,14 @@ impl Documents {
         add_aliases(&mut fixed);
         let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(Default::default) });
         let allow = Allow::of(&fixed);
-        Ok(Self(Arc::new(Held { fixed, allow, told, served: ArcSwapOption::empty(), added })))
+        Ok(Self(Arc::new(Held {
+            fixed,
+            allow,
+            told,
+            served: ArcSwapOption::empty(),
+            added,
+            writing: tokio::sync::Mutex::default(),
+        })))
     }
 
     /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
@@ -134,13 +143,7 @@ impl Documents {
             make(move |request: Request| {
                 let held = Arc::clone(&held);
                 async move {
-                    let served = match held.served.load_full() {
-                        Some(served) => served,
-                        // Other requests do not wait for that.
-                        None => tokio::task::spawn_blocking(move || held.served())
-                            .await
-                            .map_err(|cause| Problem::internal(&cause))?,
-                    };
+                    let served = held.served_aside().await?;
                     let document = match version {
                         Version::V3_0 => &served.v3_0,
                         Version::V3_1 => &served.v3_1,
@@ -154,6 +157,17 @@ impl Documents {
 }
 
 impl Held {
+    /// What is served. Other requests do not wait for it to be written.
+    #[expect(clippy::disallowed_methods, reason = "one at a time: who waits for it waits for the lock")]
+    async fn served_aside(self: &Arc<Self>) -> Result<Arc<Served>, Problem> {
+        if let Some(served) = self.served.load_full() {
+            return Ok(served);
+        }
+        let _turn = self.writing.lock().await;
+        let held = Arc::clone(self);
+        tokio::task::spawn_blocking(move || held.served()).await.map_err(|cause| Problem::internal(&cause))
+    }
+
     fn served(&self) -> Arc<Served> {
         if let Some(served) = self.served.load_full() {
             return served;
