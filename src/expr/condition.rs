@@ -39,7 +39,7 @@ pub(super) fn tree(schema: &Schema, table: &str, asked: &Asked) -> Result<IdedEx
         start += step + 1;
     }
     let kind = kind(schema, table, &names[start..]);
-    let inner = condition(kind, path(ranges.len(), &names[start..]), asked)?;
+    let inner = condition(kind, &path(ranges.len(), &names[start..]), asked)?;
     Ok((0..ranges.len())
         .rev()
         .zip(ranges.into_iter().rev())
@@ -47,7 +47,7 @@ pub(super) fn tree(schema: &Schema, table: &str, asked: &Asked) -> Result<IdedEx
 }
 
 /// The condition on what a path leads to.
-fn condition(kind: Option<&Kind>, path: IdedExpr, asked: &Asked) -> Result<IdedExpr, Error> {
+fn condition(kind: Option<&Kind>, path: &IdedExpr, asked: &Asked) -> Result<IdedExpr, Error> {
     let call = |name: &str, value: IdedExpr| node(call(name, None, vec![path.clone(), value]));
     let literal = || literal(kind, &asked.value).map(node);
     Ok(match asked.operator.as_str() {
