@@ -7,6 +7,7 @@ mod ask;
 mod collections;
 mod contract;
 mod expand;
+mod fields;
 mod guides;
 mod pages;
 mod records;

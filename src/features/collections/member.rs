@@ -44,7 +44,7 @@ impl Member {
         let shape = match field.field_type {
             FieldType::Integer | FieldType::Number => Shape::Number,
             FieldType::Bool => Shape::Bool,
-            FieldType::Datetime => Shape::Moment,
+            FieldType::Datetime | FieldType::Autodate => Shape::Moment,
             FieldType::Json => Shape::Json,
             FieldType::Select | FieldType::Relation if field.is_multiple() => Shape::Json,
             _ => Shape::Text,

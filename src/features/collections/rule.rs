@@ -66,7 +66,7 @@ fn kind(field: &super::Field, collection: &Collection) -> Kind {
         FieldType::Integer => Kind::Integer,
         FieldType::Number => Kind::Number,
         FieldType::Bool => Kind::Bool,
-        FieldType::Datetime => Kind::Moment,
+        FieldType::Datetime | FieldType::Autodate => Kind::Moment,
         FieldType::Json => Kind::Json,
         FieldType::Select if field.is_multiple() => Kind::List,
         FieldType::Relation if field.is_multiple() => Kind::References {

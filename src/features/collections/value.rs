@@ -8,6 +8,7 @@ use serde_json::{Number, Value as Json};
 use super::bound;
 use super::member::Member;
 use super::model::{Field, FieldType};
+use super::sight::Access;
 use crate::base::text::normalize_email;
 use crate::base::{Id, Timestamp};
 use crate::db;
@@ -70,6 +71,8 @@ pub struct Unfit {
 pub struct Judge {
     pub field: Field,
     pub member: Arc<Member>,
+    /// Who sees it, and who sets it.
+    pub access: Access,
     pattern: Option<Regex>,
     /// What a new record gets when nothing is sent.
     pub default: Stored,
@@ -79,7 +82,8 @@ impl Judge {
     /// The judge of a field, or why its pattern or default cannot be.
     pub fn new(field: Field) -> Result<Self, Unfit> {
         let pattern = field.pattern.as_deref().map(compile).transpose()?;
-        let mut judge = Self { member: Member::of(&field), field, pattern, default: Stored::Null };
+        let mut judge =
+            Self { member: Member::of(&field), access: Access::of(&field), field, pattern, default: Stored::Null };
         if judge.field.refers_to_many() && !judge.field.required {
             judge.default = Stored::Text("[]".to_owned());
         }
@@ -106,7 +110,7 @@ impl Judge {
             FieldType::Bool => {
                 value.as_bool().map(|it| Stored::Integer(it.into())).ok_or_else(|| wrong_type("true or false"))
             }
-            FieldType::Datetime => {
+            FieldType::Datetime | FieldType::Autodate => {
                 let moment: Timestamp = string(value)?.parse().map_err(|detail: &str| unfit("format", detail))?;
                 Ok(Stored::Integer(moment.millis()))
             }

@@ -1,11 +1,13 @@
 //! What a caller may do with the records of a collection: permission, then rule.
+use std::sync::Arc;
+
 use super::query::Asked;
 use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::Timestamp;
 use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
-use crate::features::collections::{Catalogue, Entry, Field, Rule, Stored, expression_fault};
+use crate::features::collections::{Catalogue, Entry, Rule, Sight, Stored, expression_fault};
 use crate::http::{Caller, ClientAddress, Fault, Permission, Problem, problem};
 
 /// Who asks, and what that means for every collection.
@@ -14,10 +16,10 @@ pub(super) struct Asker<'a> {
     pub caller: &'a Caller,
     /// Whether rules do not count.
     pub is_admin: bool,
-    /// Whether hidden fields are there at all.
-    pub sees_hidden: bool,
+    /// Which fields are there at all.
+    pub sight: Sight,
     pub circumstances: Circumstances,
-    facts: Facts,
+    facts: Arc<Facts>,
 }
 
 /// What rules may know of a request besides its caller.
@@ -40,12 +42,13 @@ impl<'a> Asker<'a> {
     fn with(caller: &'a Caller, circumstances: Circumstances, permission: Permission) -> Result<Self, Problem> {
         caller.must(permission)?;
         let is_admin = caller.may(RECORDS_ADMIN);
-        Ok(Self { caller, is_admin, sees_hidden: is_admin, circumstances, facts: facts(caller, circumstances) })
+        let facts = Arc::new(facts(caller, circumstances));
+        Ok(Self { caller, is_admin, sight: Sight::new(is_admin, Arc::clone(&facts)), circumstances, facts })
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
     pub fn detached(&self) -> Judge {
-        Judge { is_admin: self.is_admin, facts: self.facts.clone() }
+        Judge { is_admin: self.is_admin, facts: Arc::clone(&self.facts) }
     }
 
     /// Refuses what only admins may, before anything else is looked at.
@@ -58,11 +61,6 @@ impl<'a> Asker<'a> {
         }
         let detail = format!("only admins may {deed} records of `{}`", entry.name());
         Err(Problem::new(&problem::NOT_ALLOWED, detail))
-    }
-
-    /// Whether a field is there at all for this caller.
-    pub fn sees(&self, field: &Field) -> bool {
-        self.sees_hidden || !field.hidden
     }
 
     /// The condition that a rule sets for this caller, about the table that the statement calls `alias`.
@@ -84,16 +82,16 @@ impl<'a> Asker<'a> {
         faults: &mut Vec<Fault>,
     ) -> Option<Statement> {
         let mut parts: Vec<Statement> = self.rule(&entry.rules.list, ALIAS).into_iter().collect();
-        let schema = catalogue.schema(self.sees_hidden);
+        let schema = catalogue.schema(&self.sight);
         if let Some(text) = &asked.filter {
-            let compiled = expr::parse(text).and_then(|it| expr::compile(schema, entry.name(), &it, Purpose::Filter));
+            let compiled = expr::parse(text).and_then(|it| expr::compile(&schema, entry.name(), &it, Purpose::Filter));
             match compiled {
                 Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
                 Err(error) => faults.push(expression_fault("?filter".to_owned(), &error)),
             }
         }
         if !asked.conditions.is_empty() {
-            match expr::compile_conditions(schema, entry.name(), &asked.conditions) {
+            match expr::compile_conditions(&schema, entry.name(), &asked.conditions) {
                 Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
                 Err(errors) => {
                     faults.extend(errors.iter().map(|(name, it)| expression_fault(format!("?{name}"), it)));
@@ -112,7 +110,7 @@ impl<'a> Asker<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     is_admin: bool,
-    facts: Facts,
+    facts: Arc<Facts>,
 }
 
 impl Judge {

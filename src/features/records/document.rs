@@ -30,7 +30,12 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
 }
 
 fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
-    entry.judges.iter().map(|it| &it.field).filter(|it| !it.hidden)
+    entry.judges.iter().filter(|it| it.access.is_public()).map(|it| &it.field)
+}
+
+/// What anyone may send.
+fn open(entry: &Entry) -> impl Iterator<Item = &Field> {
+    entry.judges.iter().filter(|it| it.access.is_open()).map(|it| &it.field)
 }
 
 /// The relations that lead to a collection, by their names backwards.
@@ -61,10 +66,13 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
         let id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
         [("id".to_owned(), id), ("createdAt".to_owned(), moment()), ("updatedAt".to_owned(), moment())]
     };
-    let fields = || visible(entry).map(|it| (it.name.clone(), value(it)));
-    let shown: Map<_, _> = own().into_iter().chain(fields()).collect();
-    let example: Map<_, _> =
-        own().into_iter().map(|(name, it)| (name, it["example"].clone())).chain(examples(entry)).collect();
+    let shown = visible(entry).map(|it| (it.name.clone(), value(it)));
+    let shown: Map<_, _> = own().into_iter().chain(shown).collect();
+    let example: Map<_, _> = own()
+        .into_iter()
+        .map(|(name, it)| (name, it["example"].clone()))
+        .chain(examples(entry, visible(entry)))
+        .collect();
     let mut with_expanded = shown.clone();
     if !relations(back, entry).is_empty() {
         let description =
@@ -74,16 +82,16 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
             json!({ "type": "object", "description": description, "additionalProperties": true }),
         );
     }
-    let required: Vec<_> = visible(entry).filter(|it| it.required && it.default.is_none()).map(|it| &it.name).collect();
+    let required: Vec<_> = open(entry).filter(|it| it.required && it.default.is_none()).map(|it| &it.name).collect();
     let mut new = json!({
-        "type": "object", "additionalProperties": false, "properties": Map::from_iter(fields()),
-        "example": Map::from_iter(examples(entry)),
+        "type": "object", "additionalProperties": false, "properties": open(entry).map(|it| (it.name.clone(), value(it))).collect::<Map<_, _>>(),
+        "example": Map::from_iter(examples(entry, open(entry))),
     });
     if !required.is_empty() {
         new["required"] = json!(required);
     }
-    let changes: Map<_, _> = visible(entry).map(|it| (it.name.clone(), change(it))).collect();
-    let first_example: Map<_, _> = examples(entry).take(1).collect();
+    let changes: Map<_, _> = open(entry).map(|it| (it.name.clone(), change(it))).collect();
+    let first_example: Map<_, _> = examples(entry, open(entry)).take(1).collect();
     vec![
         (
             format!("Record_{name}"),
@@ -123,7 +131,7 @@ fn value(field: &Field) -> Value {
         FieldType::Integer => json!({ "type": "integer", "format": "int64" }),
         FieldType::Number => json!({ "type": "number", "format": "double" }),
         FieldType::Bool => json!({ "type": "boolean" }),
-        FieldType::Datetime => json!({ "type": "string", "format": "date-time" }),
+        FieldType::Datetime | FieldType::Autodate => json!({ "type": "string", "format": "date-time" }),
         FieldType::Select if field.is_multiple() => {
             json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } })
         }
@@ -160,6 +168,12 @@ fn value(field: &Field) -> Value {
     }
     if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
         schema["minItems"] = 1.into();
+    }
+    if field.write_only {
+        schema["writeOnly"] = true.into();
+    }
+    if field.is_set_by_server() {
+        schema["readOnly"] = true.into();
     }
     if !field.required {
         schema["nullable"] = true.into();
@@ -209,8 +223,8 @@ fn change(field: &Field) -> Value {
 }
 
 /// A value of each field that anyone can understand, and the server takes.
-fn examples(entry: &Entry) -> impl Iterator<Item = (String, Value)> {
-    visible(entry).filter_map(|field| {
+fn examples<'a>(entry: &'a Entry, fields: impl Iterator<Item = &'a Field>) -> impl Iterator<Item = (String, Value)> {
+    fields.filter_map(|field| {
         let example =
             field.default.as_ref().map(|it| it.0.clone()).filter(|it| !it.is_null()).or_else(|| example(field));
         let fits = example.filter(|it| entry.field(&field.name).is_some_and(|(_, judge)| judge.accept(it).is_ok()));
@@ -225,7 +239,7 @@ fn example(field: &Field) -> Option<Value> {
         FieldType::Integer => json!(field.least().unwrap_or(1.0).ceil() as i64),
         FieldType::Number => json!(field.least().unwrap_or(1.5)),
         FieldType::Bool => json!(true),
-        FieldType::Datetime => json!("2026-01-02T03:04:05.678Z"),
+        FieldType::Datetime | FieldType::Autodate => json!("2026-01-02T03:04:05.678Z"),
         FieldType::Select if field.is_multiple() => json!([values.first()?]),
         FieldType::Select => json!(values.first()?),
         FieldType::Json => json!({ "any": ["JSON"] }),
@@ -326,7 +340,7 @@ fn delete(entry: &Entry) -> Value {
 /// Every format of a file, as what it holds.
 fn files(entry: &Entry, prefix: &str) -> Value {
     let record = json!({ "$ref": format!("#/components/schemas/{prefix}_{}", entry.name()) });
-    let example = [Map::from_iter(examples(entry))];
+    let example = [Map::from_iter(examples(entry, open(entry).filter(|it| !it.write_only)))];
     json!({
         "application/x-ndjson": { "schema": { "type": "string", "description": "One record a line, as JSON." } },
         "application/json": { "schema": { "type": "array", "items": record, "example": example } },
@@ -421,7 +435,9 @@ fn shaping(back: &Back, entry: &Entry) -> Vec<Value> {
 /// The conditions on a field that are asked for most; all operators are taken.
 fn conditions(field: &Field) -> Vec<Value> {
     let mut schema = value(field);
-    for word in ["nullable", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"] {
+    for word in
+        ["nullable", "readOnly", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"]
+    {
         if let Some(schema) = schema.as_object_mut() {
             schema.remove(word);
         }
@@ -447,7 +463,9 @@ fn conditions(field: &Field) -> Vec<Value> {
             let one = json!({ "type": "string", "format": "uuid" });
             vec![parameter(&format!("where[{name}]"), &format!("The id of a record that `{name}` refers to."), &one)]
         }
-        FieldType::Integer | FieldType::Number | FieldType::Datetime => ["eq", "gte", "lte"].map(asked).into(),
+        FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate => {
+            ["eq", "gte", "lte"].map(asked).into()
+        }
         FieldType::Text | FieldType::Email | FieldType::Url => ["eq", "icontains", "startsWith"]
             .map(|operator| {
                 let mut parameter = asked(operator);
@@ -465,7 +483,11 @@ fn is_for(operator: &str, field: &Field) -> bool {
     match operator {
         "contains" | "icontains" | "startsWith" => is_text,
         "gt" | "gte" | "lt" | "lte" => {
-            is_text || matches!(field.field_type, FieldType::Integer | FieldType::Number | FieldType::Datetime)
+            is_text
+                || matches!(
+                    field.field_type,
+                    FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate
+                )
         }
         _ => true,
     }

@@ -93,11 +93,11 @@ impl<'a> Walk<'a> {
     fn way(&self, entry: Option<&'a Entry>, name: &str) -> Option<Way<'a>> {
         if let Some((collection, field)) = name.split_once("_via_") {
             let from = self.catalogue.find(collection)?;
-            let (_, judge) = from.field(field).filter(|(_, it)| self.asker.sees(&it.field))?;
+            let (_, judge) = from.field(field).filter(|(_, it)| self.asker.sight.sees(it))?;
             let leads_here = judge.field.collection.as_deref() == Some(entry.map_or(USERS, Entry::name));
             return leads_here.then_some(Way::Back { from, member: &judge.member });
         }
-        let (_, judge) = entry?.field(name).filter(|(_, it)| self.asker.sees(&it.field))?;
+        let (_, judge) = entry?.field(name).filter(|(_, it)| self.asker.sight.sees(it))?;
         let target = judge.field.collection.as_deref()?;
         Some(match &judge.member.join {
             Some(join) => Way::Several { target, join: join.clone() },
@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
     }
 
     fn whole(&self, target: Option<&Entry>) -> Projection {
-        target.map_or_else(Projection::of_users, |it| Projection::whole(it, self.asker.sees_hidden))
+        target.map_or_else(Projection::of_users, |it| Projection::whole(it, &self.asker.sight))
     }
 
     /// What a list shows: the columns, and the joins of what is expanded in it.

@@ -59,7 +59,7 @@ pub(super) fn plan(
     page: &Page,
 ) -> Result<Plan, Problem> {
     let mut faults = Vec::new();
-    let mut projection = Projection::whole(entry, caller.sees_hidden);
+    let mut projection = Projection::whole(entry, &caller.sight);
     let mut joins = Statement::default();
     let lists = expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults);
     let order = Order::read(asked.sort.as_deref(), catalogue, entry, caller).unwrap_or_else(|wrong| {

@@ -7,7 +7,7 @@ use super::lists::Gap;
 use crate::base::Timestamp;
 use crate::base::text::write_json;
 use crate::db::{self, Row, Value};
-use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};
+use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape, Sight};
 
 /// Columns of a table in the order in which they are selected and written.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +30,8 @@ pub(super) struct Expanded {
 
 impl Projection {
     /// Everything that may be seen of the records of a collection.
-    pub fn whole(entry: &Entry, with_hidden: bool) -> Self {
-        let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| &it.member);
+    pub fn whole(entry: &Entry, sight: &Sight) -> Self {
+        let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.member);
         Self { members: OWN_MEMBERS.iter().chain(seen).cloned().collect(), expanded: Vec::new(), lists: None }
     }
 

@@ -55,7 +55,7 @@ impl RecordsApi {
         let entry = known.find(collection).ok_or(Error::NotFound)?;
         asker.must_be_let(entry, &entry.rules.view, "read")?;
         let mut faults = Vec::new();
-        let mut projection = Projection::whole(entry, asker.sees_hidden);
+        let mut projection = Projection::whole(entry, &asker.sight);
         let mut joins = Statement::default();
         let lists = expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults);
         if !faults.is_empty() {

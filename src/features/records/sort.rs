@@ -251,7 +251,7 @@ impl Paths<'_> {
         let (mut at, mut alias, mut so_far) = (Some(entry), ALIAS.to_owned(), String::new());
         for (depth, relation) in relations.into_iter().flat_map(|it| it.split('.')).enumerate() {
             let judge = at.and_then(|it| it.field(relation)).map(|(_, it)| it);
-            let judge = judge.filter(|it| self.asker.sees(&it.field) && it.field.field_type == FieldType::Relation);
+            let judge = judge.filter(|it| self.asker.sight.sees(it) && it.field.field_type == FieldType::Relation);
             let judge = judge.ok_or_else(|| ("unknown", format!("`{}` is no relation", shortened(relation))))?;
             if judge.member.join.is_some() {
                 return Err(("type", format!("`{relation}` refers to several records, which have no order together")));
@@ -282,7 +282,7 @@ impl Paths<'_> {
             (Some(_), "id" | "createdAt" | "updatedAt") => Ok((column, is_far)),
             (None, "id" | "name" | "role") => Ok((column, true)),
             (None, _) => Err(("unknown", format!("`{}` is no field", shortened(name)))),
-            (Some(entry), _) => match entry.field(name).filter(|(_, it)| self.asker.sees(&it.field)) {
+            (Some(entry), _) => match entry.field(name).filter(|(_, it)| self.asker.sight.sees(it)) {
                 Some((_, judge)) if judge.field.field_type == FieldType::Json || judge.field.is_multiple() => {
                     Err(("type", format!("`{name}` has no order")))
                 }
@@ -298,7 +298,7 @@ fn shortened(name: &str) -> String {
 }
 
 fn unknown(name: &str, entry: &Entry, asker: &Asker<'_>) -> String {
-    let seen = entry.judges.iter().filter(|it| asker.sees(&it.field)).map(|it| it.field.name.as_str());
+    let seen = entry.judges.iter().filter(|it| asker.sight.sees(it)).map(|it| it.field.name.as_str());
     let name = shortened(name);
     match nearest(&name, seen.chain(["id", "createdAt", "updatedAt"])) {
         Some(meant) => format!("`{name}` is no field; did you mean `{meant}`?"),

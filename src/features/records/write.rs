@@ -36,10 +36,11 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.create, "make")?;
         let bytes = bytes.as_ref().map_err(Problem::clone)?;
-        let values = set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+        let mut values = set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
         let now = self.clock.now();
         let answer = Answer::new(asker, &entry, id);
         let rule = asker.rule_about(&entry, &entry.rules.create, &values);
+        body::stamp(&mut values, &entry, now, true);
         let judged = rule.map(|it| store::would_be(&entry, id, now, &values, it));
         let lists = store::lists(&entry, &values);
         let insertion = store::insertion(&entry, id, now, values, &answer.returned);
@@ -61,10 +62,10 @@ impl RecordsApi {
             .await;
         match outcome {
             Err(Error::RefersToNothing) => {
-                let values = set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+                let values = set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
                 Err(self.explained(caller, known, entry, values).await?)
             }
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, &asker.sight)),
         }
     }
 
@@ -79,7 +80,7 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.update, "change")?;
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
-        let sent = Arc::new(body::read(bytes, &entry, change.meant, asker.sees_hidden)?);
+        let sent = Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?);
         let now = self.clock.now();
         let answer = Answer::new(asker, &entry, &change.id);
         let judge = asker.detached();
@@ -103,7 +104,10 @@ impl RecordsApi {
                         return Err(Error::Stale);
                     }
                 }
-                let values = values?;
+                let mut values = values?;
+                if !values.is_empty() {
+                    body::stamp(&mut values, &target, now, false);
+                }
                 let lists = store::lists(&target, &values);
                 let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
                 let update = store::change(&target, &change.id, now, values, rule, &answer.returned);
@@ -121,7 +125,7 @@ impl RecordsApi {
             .await;
         match outcome {
             Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, named(&sent)).await?),
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, &asker.sight)),
         }
     }
 
@@ -203,7 +207,7 @@ struct Answer {
 
 impl Answer {
     fn new(asker: &Asker<'_>, entry: &Entry, id: &str) -> Self {
-        let whole = Projection::whole(entry, asker.sees_hidden);
+        let whole = Projection::whole(entry, &asker.sight);
         match asker.rule(&entry.rules.view, ALIAS) {
             None if whole.is_of_one_row() => Self { returned: whole, judged: None },
             None => {

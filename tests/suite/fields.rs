@@ -1,0 +1,197 @@
+//! Promises about fields: who sees them, who sets them, and what the server sets itself.
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::relations::{anyone, make, path};
+use crate::support::{Reply, TestApp};
+
+pub fn faults(reply: &Reply) -> Vec<(&str, &str)> {
+    assert_eq!(reply.refusal(), (422, "validation-failed"), "{reply:?}");
+    let errors = reply.body["errors"].as_array().expect("errors");
+    errors.iter().map(|it| (it["pointer"].as_str().expect("a pointer"), it["code"].as_str().expect("a code"))).collect()
+}
+
+pub async fn make_collection(app: &TestApp, name: &str, fields: Value) -> Reply {
+    let body = json!({ "name": name, "fields": fields, "rules": anyone() });
+    app.operator(Method::POST, "/api/v1/collections").json(&body).send().await
+}
+
+/// Staff, whose pay is for users alone to see and for admins to set, and whose pin nobody reads.
+async fn staff() -> (TestApp, String) {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "title", "type": "text" },
+        { "name": "pay", "type": "integer", "readableBy": "auth.role == 'user'", "writableBy": "auth.role == 'nobody'",
+          "default": 7, "unique": false },
+        { "name": "pin", "type": "text", "writeOnly": true, "unique": true },
+        { "name": "boss", "type": "relation", "collection": "users", "readableBy": "auth.signedIn" },
+        { "name": "grade", "type": "integer", "writableBy": "auth.signedIn" },
+    ]);
+    let made = make_collection(&app, "staff", fields).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let boss = app.as_role("user", Method::GET, "/api/v1/auth/profile").send().await.str("id");
+    let record = json!({ "title": "ada", "pay": 10, "pin": "1234", "boss": boss, "grade": 1 });
+    let made = app.operator(Method::POST, &path("staff")).json(&record).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    (app, made.str("id"))
+}
+
+fn members(record: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = record.as_object().expect("a record").keys().map(String::as_str).collect();
+    names.retain(|it| !["id", "createdAt", "updatedAt"].contains(it));
+    names
+}
+
+#[tokio::test]
+async fn whoever_may_not_read_a_field_finds_no_trace_of_it() {
+    let (app, id) = staff().await;
+
+    for (role, expected) in [
+        ("", vec!["title", "grade"]),
+        ("readonly", vec!["title", "boss", "grade"]),
+        ("user", vec!["title", "pay", "boss", "grade"]),
+        ("admin", vec!["title", "pay", "boss", "grade"]),
+    ] {
+        let shown = app.as_role(role, Method::GET, &format!("{}/{id}", path("staff"))).send().await;
+        assert_eq!(members(&shown.body), expected, "{role}");
+        let listed = app.as_role(role, Method::GET, &path("staff")).send().await;
+        assert_eq!(members(&listed.body["data"][0]), expected, "{role}");
+        let exported = app.as_role(role, Method::GET, &format!("{}/export?format=csv", path("staff"))).send().await;
+        let head = format!("id,createdAt,updatedAt,{}", expected.join(","));
+        assert_eq!(exported.text.lines().next(), Some(head.as_str()), "{role}");
+    }
+    for (role, name) in [("", "pay"), ("readonly", "pay"), ("", "boss"), ("", "pin"), ("user", "pin"), ("admin", "pin")]
+    {
+        for query in [
+            "fields=NAME",
+            "sort=NAME",
+            "filter=has(NAME)",
+            "filter=NAME!=null",
+            "where[NAME]=x",
+            "where[NAME][isNull]=true",
+            "expand=NAME",
+        ] {
+            let ask = |name: &str| {
+                app.as_role(role, Method::GET, &format!("{}?{}", path("staff"), query.replace("NAME", name)))
+            };
+            let (hidden, missing) = (ask(name).send().await, ask(&"z".repeat(name.len())).send().await);
+            let told = hidden.body["errors"].to_string().replace(name, &"z".repeat(name.len()));
+            assert_eq!((hidden.status, told), (422, missing.body["errors"].to_string()), "{role} {query} {name}");
+        }
+    }
+    let back =
+        app.ask(Method::GET, &format!("{}?filter=boss.staff_via_boss.exists(s,true)", path("staff"))).send().await;
+    assert_eq!(back.status, 422, "{back:?}");
+    let seen = app.as_role("user", Method::GET, &format!("{}?filter=pay==10&sort=pay&fields=pay", path("staff")));
+    assert_eq!(seen.send().await.body["data"], json!([{ "pay": 10 }]));
+    let document = app.openapi().await;
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(
+        schemas["Record_staff"]["properties"].get("pay").or(schemas["Record_staff"]["properties"].get("pin")),
+        None
+    );
+    assert_eq!(schemas["NewRecord_staff"]["properties"]["pin"]["writeOnly"], true);
+    assert_eq!(schemas["NewRecord_staff"]["properties"].get("grade"), None, "a stranger may not set it");
+}
+
+#[tokio::test]
+async fn whoever_may_not_set_a_field_is_told_only_if_they_see_it() {
+    let (app, id) = staff().await;
+    let change = |role: &'static str, body: Value| {
+        let ask = app.as_role(role, Method::PATCH, &format!("{}/{id}", path("staff"))).json(&body);
+        async { ask.send().await }
+    };
+
+    assert_eq!(faults(&change("", json!({ "grade": 2 })).await), [("/grade", "read-only")]);
+    assert_eq!(faults(&change("user", json!({ "pay": 99 })).await), [("/pay", "read-only")]);
+    assert_eq!(faults(&change("", json!({ "pay": 99 })).await), [("/pay", "unknown")]);
+    assert_eq!(faults(&change("", json!({ "boss": null })).await), [("/boss", "unknown")]);
+    assert_eq!(change("user", json!({ "grade": 2, "boss": null })).await.status, 200);
+    let made = app.ask(Method::POST, &path("staff")).json(&json!({ "title": "new" })).send().await;
+    assert_eq!((made.status, members(&made.body)), (201, vec!["title", "grade"]), "{made:?}");
+    let all = app.operator(Method::GET, &format!("{}/{}", path("staff"), made.str("id"))).send().await;
+    assert_eq!(all.body["pay"], 7, "it has its default");
+    // What they cannot set stays when they replace the record.
+    let put = app.ask(Method::PUT, &format!("{}/{id}", path("staff"))).json(&json!({ "title": "eve" })).send().await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let kept = app.operator(Method::GET, &format!("{}/{id}", path("staff"))).send().await;
+    assert_eq!((&kept.body["pay"], &kept.body["grade"], &kept.body["title"]), (&json!(10), &json!(2), &json!("eve")));
+}
+
+#[tokio::test]
+async fn what_is_only_written_is_shown_to_nobody_and_kept_all_the_same() {
+    let (app, id) = staff().await;
+
+    let taken = app.ask(Method::POST, &path("staff")).json(&json!({ "pin": "1234" })).send().await;
+    assert_eq!(taken.refusal(), (409, "record-value-taken"));
+    assert!(!taken.text.contains("pin"), "{taken:?}");
+    let changed =
+        app.operator(Method::PATCH, &format!("{}/{id}", path("staff"))).json(&json!({ "pin": "9" })).send().await;
+    assert_eq!((changed.status, changed.text.contains("pin")), (200, false));
+    assert_eq!(app.ask(Method::POST, &path("staff")).json(&json!({ "pin": "1234" })).send().await.status, 201);
+    // A rule may ask for it.
+    let rules = json!({ "rules": { "view": "pin == '9'" } });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/staff").json(&rules).send().await.status, 200);
+    assert_eq!(app.ask(Method::GET, &format!("{}/{id}", path("staff"))).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn permissions_of_fields_that_cannot_be_are_refused_when_they_are_saved() {
+    let app = TestApp::with_people().await;
+    for (field, member, code) in [
+        (json!({ "readableBy": "title == 'x'" }), "readableBy", "expression-not-supported"),
+        (json!({ "writableBy": "auth.nothing == 'x'" }), "writableBy", "expression-unknown-field"),
+        (json!({ "writableBy": "auth.role ==" }), "writableBy", "expression-malformed"),
+        (json!({ "writableBy": "auth.signedIn", "required": true }), "default", "required"),
+        (json!({ "writeOnly": true, "readableBy": "auth.signedIn" }), "readableBy", "conflict"),
+        (json!({ "onCreate": true }), "onCreate", "not-for-type"),
+        (json!({ "type": "autodate" }), "onCreate", "required"),
+        (json!({ "type": "autodate", "onUpdate": true, "required": true }), "required", "not-for-type"),
+    ] {
+        let mut field = field;
+        field["name"] = json!("title");
+        if field.get("type").is_none() {
+            field["type"] = json!("text");
+        }
+        let refused = make_collection(&app, "odd", json!([field])).await;
+        assert_eq!(faults(&refused), [(format!("/fields/0/{member}").as_str(), code)], "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_server_notes_when_a_record_was_made_and_changed() {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "title", "type": "text" },
+        { "name": "made", "type": "autodate", "onCreate": true },
+        { "name": "touched", "type": "autodate", "onUpdate": true },
+        { "name": "both", "type": "autodate", "onCreate": true, "onUpdate": true },
+    ]);
+    assert_eq!(make_collection(&app, "notes", fields).await.status, 201);
+    let id = make(&app, "notes", json!({ "title": "x" })).await;
+    let one = format!("{}/{id}", path("notes"));
+    let first = app.ask(Method::GET, &one).send().await.body;
+    assert_eq!(
+        (&first["made"], &first["touched"], &first["both"]),
+        (&first["createdAt"], &Value::Null, &first["createdAt"])
+    );
+
+    app.advance(60);
+    assert_eq!(app.ask(Method::PATCH, &one).json(&json!({})).send().await.body["touched"], Value::Null);
+    let changed = app.ask(Method::PATCH, &one).json(&json!({ "title": "y" })).send().await.body;
+    assert_eq!((&changed["made"], &changed["touched"]), (&first["made"], &changed["updatedAt"]));
+    assert_eq!((&changed["both"], changed["both"] != first["both"]), (&changed["updatedAt"], true));
+    app.advance(60);
+    let put = app.ask(Method::PUT, &one).json(&json!({ "title": "z" })).send().await.body;
+    assert_eq!((&put["made"], &put["both"]), (&first["made"], &put["updatedAt"]));
+    for role in ["", "admin"] {
+        let refused =
+            app.as_role(role, Method::PATCH, &one).json(&json!({ "made": "2020-01-01T00:00:00Z" })).send().await;
+        assert_eq!(faults(&refused), [("/made", "read-only")], "{role}");
+    }
+    let file = json!({ "title": "old", "made": "2020-01-01T00:00:00.000Z" }).to_string();
+    let report = app.operator(Method::POST, &format!("{}/import?format=ndjson", path("notes"))).raw(file).send().await;
+    assert_eq!(report.body["imported"], 1, "{report:?}");
+    let old = app.ask(Method::GET, &format!("{}?where[made][lt]=2021-01-01T00:00:00Z", path("notes")));
+    assert_eq!(old.send().await.body["data"][0]["title"], "old");
+}
