@@ -290,7 +290,15 @@ impl<'a> Compiler<'a> {
         if left.kind == Type::Json || right.kind == Type::Json {
             return self.json_compared(left, sign, right);
         }
-        if [Type::Bool, Type::List].contains(&left.kind) {
+        if let (Some((place, there)), Some(Constant::Real(metres)), "<" | "<=") = (&left.distance, &right.literal, sign)
+        {
+            // Those in a band of latitudes, which an index finds, and of these the ones that are near enough.
+            let (least, greatest) = there.band(*metres);
+            let least = self.constant(Type::Place, Constant::Integer(least)).sql;
+            let greatest = self.constant(Type::Place, Constant::Integer(greatest)).sql;
+            return Ok(format!("({place} BETWEEN {least} AND {greatest} AND {} {sign} {})", left.sql, right.sql));
+        }
+        if [Type::Bool, Type::List, Type::Place].contains(&left.kind) {
             return Err(Error::wrong_type(format!("{} has no order", left.said())));
         }
         Ok(self.along(&left, &right, |left, right| format!("{left} {sign} {right}")))
@@ -445,18 +453,19 @@ fn turned(sign: &str) -> &str {
 
 /// Whether a function makes something other than true or false.
 fn is_value(name: &str) -> bool {
-    matches!(name, "size" | "timestamp" | "duration") || name.starts_with('_') || name.starts_with('-')
+    matches!(name, "size" | "timestamp" | "duration" | "distance") || name.starts_with('_') || name.starts_with('-')
 }
 
 pub(super) fn unknown_function(name: &str) -> Error {
     const PARTS: [&str; 4] = ["contains", "icontains", "startsWith", "endsWith"];
-    const OTHERS: [(&str, &str); 6] = [
+    const OTHERS: [(&str, &str); 7] = [
         ("size", "size(name)"),
         ("has", "has(author.name)"),
         ("exists", "comments_via_post.exists(c, c.approved)"),
         ("changed", "changed('title')"),
         ("timestamp", "timestamp('2026-01-02T03:04:05Z')"),
         ("duration", "duration('24h')"),
+        ("distance", "place.distance(52.52, 13.405)"),
     ];
     if PARTS.contains(&name) {
         return Error::not_supported(format!("`{name}` is written `name.{name}('part')`"));

@@ -196,6 +196,11 @@ impl<'a> Compiler<'a> {
                     let json = Some((whole, path));
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
+                Kind::Place if further == ["lat"] || further == ["lon"] => {
+                    let part = if further == ["lat"] { dialect::latitude } else { dialect::longitude };
+                    let sql = part(&scalar(&walked.hops, column));
+                    return Ok(Operand { nullable: true, is_of_row: true, ..Operand::of(Type::Number, sql) });
+                }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,
                 Kind::References { .. } if !further.is_empty() => {
                     let detail = format!(
@@ -349,5 +354,6 @@ fn type_of(kind: &Kind) -> Type {
         Kind::Moment => Type::Moment,
         Kind::List | Kind::References { .. } => Type::List,
         Kind::Json => Type::Json,
+        Kind::Place => Type::Place,
     }
 }

@@ -15,6 +15,8 @@ pub enum Kind {
     /// Texts, kept as a JSON array.
     List,
     Json,
+    /// A place as one number.
+    Place,
     /// The id of a record of that table.
     Reference(String),
     /// The ids of records of that table, one an entry of the table `join`: `owner`, `target` and `position`.

@@ -195,3 +195,75 @@ async fn the_server_notes_when_a_record_was_made_and_changed() {
     let old = app.ask(Method::GET, &format!("{}?where[made][lt]=2021-01-01T00:00:00Z", path("notes")));
     assert_eq!(old.send().await.body["data"][0]["title"], "old");
 }
+
+#[tokio::test]
+async fn places_are_found_and_sorted_by_how_far_away_they_are() {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "title", "type": "text" }, { "name": "place", "type": "geo" },
+        { "name": "near", "type": "relation", "collection": "users" },
+    ]);
+    let body = json!({ "name": "shops", "fields": fields, "rules": anyone(), "indexes": [{ "fields": ["place"] }] });
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    for (title, lat, lon) in [("far", 48.85, 2.35), ("here", 52.520008, 13.404954), ("next", 52.5201, 13.405)] {
+        let shop = json!({ "title": title, "place": { "lat": lat, "lon": lon } });
+        let made = app.ask(Method::POST, &path("shops")).json(&shop).send().await;
+        assert_eq!((made.status, &made.body["place"]), (201, &shop["place"]), "{made:?}");
+    }
+    make(&app, "shops", json!({ "title": "nowhere" })).await;
+    let titles = async |query: &[(&str, &str)]| {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let reply = app.ask(Method::GET, &format!("{}?{query}", path("shops"))).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let data = reply.body["data"].as_array().expect("data").clone();
+        data.iter().map(|it| it["title"].as_str().expect("a title").to_owned()).collect::<Vec<_>>()
+    };
+
+    let near = titles(&[
+        ("filter", "place.distance(52.520008, 13.404954) < 1000"),
+        ("sort", "-distance(place,52.520008,13.404954)"),
+    ]);
+    assert_eq!(near.await, ["next", "here"]);
+    assert_eq!(titles(&[("filter", "place.distance(52.520008, 13.404954) <= 0")]).await, ["here"]);
+    assert_eq!(titles(&[("sort", "distance(place, 48, 2),title")]).await, ["nowhere", "far", "here", "next"]);
+    assert_eq!(titles(&[("where[place][isNull]", "true")]).await, ["nowhere"]);
+    let paged = app.ask(Method::GET, &format!("{}?sort=-distance(place,48,2)&limit=2", path("shops"))).send().await;
+    let cursor = paged.body["meta"]["nextCursor"].as_str().expect("a cursor").to_owned();
+    assert_eq!(
+        titles(&[("sort", "-distance(place,48,2)"), ("limit", "2"), ("cursor", &cursor)]).await,
+        ["far", "nowhere"]
+    );
+    for (place, code) in [
+        (json!({ "lat": 91, "lon": 0 }), "out-of-range"),
+        (json!({ "lat": 1 }), "type"),
+        (json!({ "lat": "1", "lon": 0 }), "type"),
+        (json!({ "lat": 1, "lon": 1, "alt": 1 }), "type"),
+        (json!([1, 2]), "type"),
+        (json!("here"), "type"),
+    ] {
+        let refused = app.ask(Method::POST, &path("shops")).json(&json!({ "place": place })).send().await;
+        assert_eq!(faults(&refused), [("/place", code)], "{place}");
+    }
+    for sort in [
+        "place",
+        "distance(title,1,1)",
+        "distance(place,91,1)",
+        "distance(place,1)",
+        "distance(id,1,1)",
+        "distance(near.name,1,1)",
+    ] {
+        let refused = app.ask(Method::GET, &format!("{}?sort={sort}", path("shops"))).send().await;
+        assert_eq!(faults(&refused)[0].0, "?sort", "{sort}");
+    }
+    let csv = app.ask(Method::GET, &format!("{}/export?format=csv", path("shops"))).send().await.text;
+    let ask = app
+        .operator(Method::POST, &format!("{}/import?format=csv&dryRun=true", path("shops")))
+        .raw(csv.replace("0190", "0191"));
+    let again = ask.send().await;
+    assert_eq!(
+        again.body["errors"].as_array().map(|it| it.iter().filter(|it| it.to_string().contains("place")).count()),
+        Some(0),
+        "{again:?}"
+    );
+}

@@ -25,6 +25,8 @@ pub enum Shape {
     Number,
     Bool,
     Moment,
+    /// A place, as one number.
+    Place,
     /// JSON already.
     Json,
 }
@@ -45,6 +47,7 @@ impl Member {
             FieldType::Integer | FieldType::Number => Shape::Number,
             FieldType::Bool => Shape::Bool,
             FieldType::Datetime | FieldType::Autodate => Shape::Moment,
+            FieldType::Geo => Shape::Place,
             FieldType::Json => Shape::Json,
             FieldType::Select | FieldType::Relation if field.is_multiple() => Shape::Json,
             _ => Shape::Text,

@@ -32,6 +32,8 @@ pub enum FieldType {
     Autodate,
     /// One of `values`, or several with `multiple`.
     Select,
+    /// A place: `{"lat": 52.52, "lon": 13.405}`, in degrees, kept to seven decimals.
+    Geo,
     /// Any JSON.
     Json,
     /// An e-mail address.
@@ -302,6 +304,11 @@ impl Field {
             on_delete: None,
             renamed_from: None,
         }
+    }
+
+    /// Whether its values can be sorted by.
+    pub fn has_order(&self) -> bool {
+        !matches!(self.field_type, FieldType::Json | FieldType::Geo) && !self.is_multiple()
     }
 
     /// Whether nobody sends its values.

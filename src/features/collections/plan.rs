@@ -447,7 +447,9 @@ fn retype(before: &Field, after: &Field) -> Result<bool, String> {
 fn column(judge: &Judge, with_default: bool) -> Column {
     let field = &judge.field;
     let column_type = match field.field_type {
-        FieldType::Integer | FieldType::Bool | FieldType::Datetime | FieldType::Autodate => ColumnType::BigInt,
+        FieldType::Integer | FieldType::Bool | FieldType::Datetime | FieldType::Autodate | FieldType::Geo => {
+            ColumnType::BigInt
+        }
         FieldType::Number => ColumnType::Double,
         _ => ColumnType::Text,
     };

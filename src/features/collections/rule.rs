@@ -67,6 +67,7 @@ fn kind(field: &super::Field, collection: &Collection) -> Kind {
         FieldType::Number => Kind::Number,
         FieldType::Bool => Kind::Bool,
         FieldType::Datetime | FieldType::Autodate => Kind::Moment,
+        FieldType::Geo => Kind::Place,
         FieldType::Json => Kind::Json,
         FieldType::Select if field.is_multiple() => Kind::List,
         FieldType::Relation if field.is_multiple() => Kind::References {

@@ -9,6 +9,7 @@ use super::bound;
 use super::member::Member;
 use super::model::{Field, FieldType};
 use super::sight::Access;
+use crate::base::geo::Place;
 use crate::base::text::normalize_email;
 use crate::base::{Id, Timestamp};
 use crate::db;
@@ -116,6 +117,7 @@ impl Judge {
             }
             FieldType::Select if self.field.is_multiple() => self.several(value),
             FieldType::Select => self.one_of(string(value)?),
+            FieldType::Geo => place(value),
             FieldType::Json => Ok(Stored::Text(value.to_string())),
             FieldType::Email => self.text(&normalize_email(string(value)?).map_err(|detail| unfit("format", detail))?),
             FieldType::Url => self.url(string(value)?),
@@ -233,6 +235,16 @@ fn whole(number: &Number) -> Option<i64> {
 fn compile(pattern: &str) -> Result<Regex, Unfit> {
     let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
     built.map_err(|_| unfit("pattern", "`pattern` must be a regular expression without look-around or back-references"))
+}
+
+/// A place, as one number.
+fn place(value: &Json) -> Result<Stored, Unfit> {
+    let wrong = || wrong_type("a place such as {\"lat\": 52.52, \"lon\": 13.405}, and nothing else in it");
+    let members = value.as_object().filter(|it| it.len() == 2).ok_or_else(wrong)?;
+    let degrees = |name: &str| members.get(name).and_then(Json::as_f64).ok_or_else(wrong);
+    let place = Place::at(degrees("lat")?, degrees("lon")?);
+    let place = place.ok_or_else(|| unfit("out-of-range", "`lat` is -90 to 90, and `lon` -180 to 180"))?;
+    Ok(Stored::Integer(place.packed()))
 }
 
 fn id(value: &Json) -> Result<&str, Unfit> {

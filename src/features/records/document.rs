@@ -136,6 +136,13 @@ fn value(field: &Field) -> Value {
             json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } })
         }
         FieldType::Select => json!({ "type": "string", "enum": field.values }),
+        FieldType::Geo => json!({
+            "type": "object", "required": ["lat", "lon"], "additionalProperties": false,
+            "properties": {
+                "lat": { "type": "number", "minimum": -90, "maximum": 90 },
+                "lon": { "type": "number", "minimum": -180, "maximum": 180 },
+            },
+        }),
         FieldType::Json => json!({ "description": "Any JSON." }),
         FieldType::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
         FieldType::Url => json!({ "type": "string", "format": "uri", "maxLength": 2_000 }),
@@ -242,6 +249,7 @@ fn example(field: &Field) -> Option<Value> {
         FieldType::Datetime | FieldType::Autodate => json!("2026-01-02T03:04:05.678Z"),
         FieldType::Select if field.is_multiple() => json!([values.first()?]),
         FieldType::Select => json!(values.first()?),
+        FieldType::Geo => json!({ "lat": 52.52, "lon": 13.405 }),
         FieldType::Json => json!({ "any": ["JSON"] }),
         FieldType::Email => json!("ada@example.com"),
         FieldType::Url => json!("https://example.com/page"),
@@ -454,7 +462,7 @@ fn conditions(field: &Field) -> Vec<Value> {
         parameter(&format!("where[{name}]{suffix}"), &description, &schema)
     };
     match field.field_type {
-        FieldType::Json => Vec::new(),
+        FieldType::Json | FieldType::Geo => Vec::new(),
         FieldType::Select if field.is_multiple() => {
             let one = json!({ "type": "string", "enum": field.values });
             vec![parameter(&format!("where[{name}]"), &format!("A value that `{name}` has."), &one)]
@@ -494,7 +502,7 @@ fn is_for(operator: &str, field: &Field) -> bool {
 }
 
 fn sortable(entry: &Entry) -> String {
-    let fields = visible(entry).filter(|it| it.field_type != FieldType::Json && !it.is_multiple());
+    let fields = visible(entry).filter(|it| it.has_order());
     let names = ["id", "createdAt", "updatedAt"].into_iter().chain(fields.map(|it| it.name.as_str()));
     names.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
 }

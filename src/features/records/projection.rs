@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::lists::Gap;
 use crate::base::Timestamp;
+use crate::base::geo::Place;
 use crate::base::text::write_json;
 use crate::db::{self, Row, Value};
 use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape, Sight};
@@ -165,6 +166,10 @@ fn write_cell(cell: Value<'_>, shape: Shape, column: usize, out: &mut Vec<u8>) -
             out.extend_from_slice(if flag == 0 { b"false" as &[u8] } else { b"true" });
         }
         (Value::Integer(millis), Shape::Moment) => Timestamp::from_millis(millis).write_json(out),
+        (Value::Integer(number), Shape::Place) => {
+            let place = Place::unpacked(number);
+            let _ = write!(out, "{{\"lat\":{},\"lon\":{}}}", place.latitude(), place.longitude());
+        }
         (Value::Integer(number), Shape::Number) => {
             let _ = write!(out, "{number}");
         }

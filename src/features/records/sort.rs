@@ -4,7 +4,9 @@ use serde_json::{Value as Json, json};
 use super::access::Asker;
 use super::statement::Statement;
 use super::store::ALIAS;
+use crate::base::geo::Place;
 use crate::base::text::nearest;
+use crate::db::dialect;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Row, Value};
 use crate::features::collections::{Catalogue, Entry, FieldType, target_table};
@@ -63,14 +65,14 @@ impl Order {
         let mut faults = Vec::new();
         let mut fault = |code, detail: String| faults.push(Fault::new("?sort", code, detail));
         // One more than may be, so that too many are told as such.
-        for part in sort.into_iter().flat_map(|it| it.split(',')).map(str::trim).take(KEYS_MAX + 1) {
+        for part in sort.into_iter().flat_map(parts).map(str::trim).take(KEYS_MAX + 1) {
             let (name, descending) = part.strip_prefix('-').map_or((part, false), |it| (it, true));
             let name = name.strip_prefix('+').unwrap_or(name);
             if keys.iter().any(|it| it.name == name) {
                 fault("duplicate", format!("`{name}` is given more than once"));
                 continue;
             }
-            match paths.end(entry, name) {
+            match paths.key(entry, name) {
                 Ok((column, nullable)) => keys.push(Key { name: name.to_owned(), column, descending, nullable }),
                 Err((code, detail)) => fault(code, detail),
             }
@@ -235,6 +237,21 @@ fn value(json: &Json) -> Option<Value<'static>> {
     })
 }
 
+type Wrong = (&'static str, String);
+
+/// The parts of `sort`: a comma within brackets is none between keys.
+fn parts(sort: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    sort.split(move |letter| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    })
+}
+
 /// Paths of keys, and what they join.
 struct Paths<'a> {
     catalogue: &'a Catalogue,
@@ -245,8 +262,22 @@ struct Paths<'a> {
 }
 
 impl Paths<'_> {
+    /// What a key sorts by: a field, or how far away a place is, as `distance(place,52.52,13.405)`.
+    fn key(&mut self, entry: &Entry, name: &str) -> Result<(String, bool), Wrong> {
+        let Some(inner) = name.strip_prefix("distance(").and_then(|it| it.strip_suffix(')')) else {
+            return self.end(entry, name, false);
+        };
+        let parts: Vec<_> = inner.split(',').map(str::trim).collect();
+        let wrong = || ("type", "is written `distance(place,lat,lon)`, with degrees".to_owned());
+        let [path, latitude, longitude] = parts.as_slice() else { return Err(wrong()) };
+        let degrees = |it: &str| it.parse::<f64>().map_err(|_| wrong());
+        let from = Place::at(degrees(latitude)?, degrees(longitude)?).ok_or_else(wrong)?;
+        let (column, nullable) = self.end(entry, path, true)?;
+        Ok((dialect::distance(&column, &from.packed().to_string()), nullable))
+    }
+
     /// The column at the end of a path, and whether null may be there. What the caller may not view has no values.
-    fn end(&mut self, entry: &Entry, path: &str) -> Result<(String, bool), (&'static str, String)> {
+    fn end(&mut self, entry: &Entry, path: &str, is_place: bool) -> Result<(String, bool), Wrong> {
         let (relations, name) = path.rsplit_once('.').map_or((None, path), |(before, last)| (Some(before), last));
         let (mut at, mut alias, mut so_far) = (Some(entry), ALIAS.to_owned(), String::new());
         for (depth, relation) in relations.into_iter().flat_map(|it| it.split('.')).enumerate() {
@@ -279,12 +310,20 @@ impl Paths<'_> {
         let column = format!("{alias}.{}", quoted(name));
         let is_far = relations.is_some();
         match (at, name) {
+            (None, _) | (_, "id" | "createdAt" | "updatedAt") if is_place => {
+                Err(("type", format!("`{}` is no place", shortened(name))))
+            }
             (Some(_), "id" | "createdAt" | "updatedAt") => Ok((column, is_far)),
             (None, "id" | "name" | "role") => Ok((column, true)),
             (None, _) => Err(("unknown", format!("`{}` is no field", shortened(name)))),
             (Some(entry), _) => match entry.field(name).filter(|(_, it)| self.asker.sight.sees(it)) {
-                Some((_, judge)) if judge.field.field_type == FieldType::Json || judge.field.is_multiple() => {
+                Some((_, judge))
+                    if !(judge.field.has_order() || is_place && judge.field.field_type == FieldType::Geo) =>
+                {
                     Err(("type", format!("`{name}` has no order")))
+                }
+                Some((_, judge)) if is_place && judge.field.field_type != FieldType::Geo => {
+                    Err(("type", format!("`{name}` is no place")))
                 }
                 Some((_, judge)) => Ok((column, is_far || !judge.field.required)),
                 None => Err(("unknown", unknown(name, entry, self.asker))),
