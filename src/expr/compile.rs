@@ -31,6 +31,8 @@ pub enum Purpose {
     CreateRule,
     /// A rule about the record that is, and what would change.
     UpdateRule,
+    /// What must be true of a record, whoever writes it.
+    Validator,
 }
 
 /// A condition, with its holes.
@@ -60,6 +62,26 @@ impl Compiled {
 pub fn compile(schema: &Schema, table: &str, expression: &Expression, purpose: Purpose) -> Result<Compiled, Error> {
     let mut spent = Spent::default();
     let sql = Compiler::new(schema, table, expression, purpose, &mut spent)?.condition(expression.tree())?;
+    spent.add_part(&sql).map_err(|it| it.at(expression.position(expression.tree().id)))?;
+    Ok(Compiled { sql, binds: spent.binds })
+}
+
+/// Compiles what must be true of the records of a table because of a field, which it may call `value`. Null is not
+/// judged: whether it may be there is another question.
+pub fn compile_validator(
+    schema: &Schema,
+    table: &str,
+    field: &str,
+    expression: &Expression,
+) -> Result<Compiled, Error> {
+    let mut spent = Spent::default();
+    let mut compiler = Compiler::new(schema, table, expression, Purpose::Validator, &mut spent)?;
+    compiler.value = Some(field);
+    let mut sql = compiler.condition(expression.tree())?;
+    let field = schema.table(table).and_then(|it| it.field(field));
+    if let Some(field) = field.filter(|it| !matches!(it.kind, Kind::References { .. })) {
+        sql = format!("({ROOT}.{} IS NULL OR ({sql}))", quoted(&field.name));
+    }
     spent.add_part(&sql).map_err(|it| it.at(expression.position(expression.tree().id)))?;
     Ok(Compiled { sql, binds: spent.binds })
 }
@@ -104,6 +126,8 @@ pub(super) struct Compiler<'a> {
     pub(super) schema: &'a Schema,
     pub(super) expression: &'a Expression,
     pub(super) purpose: Purpose,
+    /// The field that is called `value`.
+    pub(super) value: Option<&'a str>,
     /// What names mean: the table first, then the variables of what surrounds.
     pub(super) scopes: Vec<Scope<'a>>,
     pub(super) spent: &'a mut Spent,
@@ -121,7 +145,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Self, Error> {
         let table = schema.table(table).ok_or_else(|| Error::unknown(format!("there is no collection `{table}`")))?;
         let scopes = vec![Scope { variable: None, alias: ROOT.to_owned(), table }];
-        Ok(Self { schema, expression, purpose, scopes, spent, asked_of_caller: 0 })
+        Ok(Self { schema, expression, purpose, value: None, scopes, spent, asked_of_caller: 0 })
     }
 
     pub(super) fn bind(&mut self, bind: Bind) -> String {
@@ -158,7 +182,8 @@ impl<'a> Compiler<'a> {
             View::When(rule) => {
                 let scopes = vec![Scope { variable: None, alias: alias.to_owned(), table }];
                 let (expression, purpose, spent) = (rule, Purpose::Rule, &mut *self.spent);
-                let mut inner = Compiler { schema, expression, purpose, scopes, spent, asked_of_caller: 0 };
+                let mut inner =
+                    Compiler { schema, expression, purpose, value: None, scopes, spent, asked_of_caller: 0 };
                 let sql = inner.condition(rule.tree()).map_err(|it| Error { position: None, ..it })?;
                 Ok(format!(" AND ({sql})"))
             }

@@ -37,7 +37,7 @@ mod text;
 
 pub use bind::{Bind, Constant, Facts};
 pub use caller::CallerCondition;
-pub use compile::{Compiled, Purpose, compile, compile_conditions};
+pub use compile::{Compiled, Purpose, compile, compile_conditions, compile_validator};
 pub use condition::{Condition, OPERATORS};
 pub use error::Error;
 pub use parse::{Expression, parse};

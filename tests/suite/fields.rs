@@ -267,3 +267,62 @@ async fn places_are_found_and_sorted_by_how_far_away_they_are() {
         "{again:?}"
     );
 }
+
+#[tokio::test]
+async fn what_must_be_true_of_a_record_is_true_whoever_writes_it() {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "title", "type": "text", "validate": "value.size() % 2 == 0" },
+        { "name": "from", "type": "integer", "validate": "value < to || value == secret" },
+        { "name": "to", "type": "integer" },
+        { "name": "friends", "type": "relation", "collection": "users", "multiple": true,
+          "validate": "size(value) != 1 && value.exists(it, true) == (size(value) > 0)" },
+        { "name": "secret", "type": "integer", "hidden": true, "validate": "value > 0" },
+    ]);
+    let made = make_collection(&app, "spans", fields).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let me = app.as_role("user", Method::GET, "/api/v1/auth/profile").send().await.str("id");
+    let other = app.as_role("admin", Method::GET, "/api/v1/auth/profile").send().await.str("id");
+    let id = make(&app, "spans", json!({ "title": "even", "from": 1, "to": 2, "friends": [me, other] })).await;
+    make(&app, "spans", json!({})).await;
+
+    for (role, record, told) in [
+        ("", json!({ "title": "odd" }), ("/title", "validate")),
+        ("admin", json!({ "from": 2, "to": 1 }), ("/from", "validate")),
+        ("", json!({ "friends": [me] }), ("/friends", "validate")),
+        ("admin", json!({ "secret": 0 }), ("/secret", "validate")),
+    ] {
+        let refused = app.as_role(role, Method::POST, &path("spans")).json(&record).send().await;
+        assert_eq!(faults(&refused), [told], "{record}");
+        assert_eq!(refused.text.contains("must be such that"), role == "admin", "{refused:?}");
+        assert_eq!(refused.text.contains("secret"), role == "admin", "{refused:?}");
+    }
+    // A change of one field can make another one wrong.
+    let change = |body: Value| {
+        let ask = app.ask(Method::PATCH, &format!("{}/{id}", path("spans"))).json(&body);
+        async { ask.send().await }
+    };
+    assert_eq!(faults(&change(json!({ "to": 1 })).await), [("/from", "validate")]);
+    assert_eq!(faults(&change(json!({ "friends": { "$remove": [me] } })).await), [("/friends", "validate")]);
+    let shown = app.ask(Method::GET, &format!("{}/{id}", path("spans"))).send().await;
+    assert_eq!((&shown.body["to"], shown.version()), (&json!(2), Some(1)), "nothing was half done");
+    assert_eq!(change(json!({ "to": 1, "from": 0 })).await.status, 200);
+    let lines = ["{\"title\":\"even\"}", "{\"title\":\"odd\"}", "{\"from\":2,\"to\":1}"].join("\n");
+    let ask = app.operator(Method::POST, &format!("{}/import?format=ndjson", path("spans"))).raw(lines);
+    let report = ask.send().await.body;
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(1), &json!(2)), "{report}");
+    let counted = app.ask(Method::GET, &format!("{}?count=exact", path("spans"))).send().await;
+    assert_eq!(counted.body["meta"]["total"], 3);
+    for (text, code) in [
+        ("auth.id == 'x'", "expression-not-supported"),
+        ("request.method == 'GET'", "expression-not-supported"),
+        ("changed('title')", "expression-not-supported"),
+        ("nothing == 1", "expression-unknown-field"),
+        ("value.matches('a')", "expression-not-supported"),
+        ("value > 'a' &&", "expression-malformed"),
+    ] {
+        let refused =
+            make_collection(&app, "odd", json!([{ "name": "title", "type": "text", "validate": text }])).await;
+        assert_eq!(faults(&refused), [("/fields/0/validate", code)], "{text}");
+    }
+}

@@ -14,7 +14,7 @@ use super::value::{Judge, Unfit};
 use super::{check, rule};
 use crate::base::TenantId;
 use crate::db::{Db, Tx};
-use crate::expr::Schema;
+use crate::expr::{Compiled, Schema};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
 
@@ -35,6 +35,8 @@ pub struct Entry {
     /// In the order of its fields.
     pub judges: Vec<Judge>,
     pub rules: CompiledRules,
+    /// What must be true of each record, by the position of the field that says so.
+    pub validators: Vec<(usize, Compiled)>,
     by_name: HashMap<String, usize>,
 }
 
@@ -200,8 +202,9 @@ impl Entry {
             judge.member = judge.member.joined(join_table(collection.id, &judge.field.name));
         }
         let rules = CompiledRules::compile(&collection, schema)?;
+        let validators = rule::validators(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
-        Ok(Self { table: table(&collection.name), collection, judges, rules, by_name })
+        Ok(Self { table: table(&collection.name), collection, judges, rules, validators, by_name })
     }
 }
 

@@ -84,6 +84,10 @@ pub struct Field {
     /// Who may set it, as a condition about `auth`. Absent: those for whom it is there. Admins always may.
     #[oai(validator(max_length = 2000))]
     pub writable_by: Option<String>,
+    /// What must be true of a value other than null, or of the whole record because of it, whoever writes it:
+    /// `value.size() % 2 == 0`, `value < endsAt`. Records that are there already are judged when they are changed.
+    #[oai(validator(max_length = 2000))]
+    pub validate: Option<String>,
     /// Of `autodate`: whether it is set when a record is made.
     pub on_create: Option<bool>,
     /// Of `autodate`: whether it is set whenever somebody changes the record.
@@ -292,6 +296,7 @@ impl Field {
             write_only: false,
             readable_by: None,
             writable_by: None,
+            validate: None,
             on_create: None,
             on_update: None,
             default: None,

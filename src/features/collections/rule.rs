@@ -109,6 +109,21 @@ impl CompiledRules {
     }
 }
 
+/// What fields say must be true of each record.
+pub(super) fn validators(collection: &Collection, schema: &Schema) -> Result<Vec<(usize, Compiled)>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut validators = Vec::new();
+    for (position, field) in collection.fields.iter().enumerate() {
+        let Some(text) = &field.validate else { continue };
+        let parsed = expr::parse(text);
+        match parsed.and_then(|it| expr::compile_validator(schema, &collection.name, &field.name, &it)) {
+            Ok(compiled) => validators.push((position, compiled)),
+            Err(error) => faults.push(fault(format!("/fields/{position}/validate"), &error)),
+        }
+    }
+    if faults.is_empty() { Ok(validators) } else { Err(faults) }
+}
+
 /// What is wrong with an expression that stands at `pointer`.
 pub fn fault(pointer: String, error: &expr::Error) -> Fault {
     let place = error.position.map(|it| format!(" (at character {})", it + 1)).unwrap_or_default();

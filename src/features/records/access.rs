@@ -165,7 +165,7 @@ fn facts(caller: &Caller, circumstances: Circumstances) -> Facts {
     }
 }
 
-fn resolved(compiled: &Compiled, alias: &str, facts: &Facts) -> Statement {
+pub(super) fn resolved(compiled: &Compiled, alias: &str, facts: &Facts) -> Statement {
     let values = compiled.binds().iter().map(|it| it.resolve(facts).into()).collect();
     Statement { sql: compiled.sql(alias), values }
 }

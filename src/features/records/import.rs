@@ -258,7 +258,7 @@ impl RecordsApi {
                     if !accounts::still_stands(tx, &importer, now)? {
                         return Err(Problem::not_signed_in().into());
                     }
-                    Ok::<_, Error>(store::import(tx, &entry, &batch[from..])?)
+                    Ok::<_, Error>(store::import(tx, &entry, &batch[from..], now)?)
                 };
                 self.db.write_bulk(caller.tenant(), write).await
             };

@@ -29,6 +29,7 @@ mod split;
 mod statement;
 mod store;
 mod terms;
+mod validate;
 mod write;
 
 pub use api::RecordsApi;

@@ -10,8 +10,10 @@ use super::list;
 use super::projection::Projection;
 use super::statement::Statement;
 use super::store::{self, ALIAS, Found};
+use super::validate;
+use crate::base::Timestamp;
 use crate::db::Tx;
-use crate::features::collections::{self, Catalogue, Entry, Stored};
+use crate::features::collections::{self, Catalogue, Entry, Sight, Stored};
 use crate::http::etag::IfMatch;
 use crate::http::{Caller, Problem};
 
@@ -45,6 +47,7 @@ impl RecordsApi {
         let lists = store::lists(&entry, &values);
         let insertion = store::insertion(&entry, id, now, values, &answer.returned);
 
+        let sight = asker.sight.clone();
         let (target, catalogue, id) = (Arc::clone(&entry), Arc::clone(&known), id.to_owned());
         let outcome = self
             .db
@@ -57,6 +60,7 @@ impl RecordsApi {
                 }
                 let made = store::write(tx, &target, &insertion, &answer.returned)?.ok_or(Error::NotFound)?;
                 store::write_lists(tx, &id, &lists, true)?;
+                must_be_valid(tx, &target, &id, now, &sight)?;
                 answer.about(tx, made)
             })
             .await;
@@ -83,7 +87,7 @@ impl RecordsApi {
         let sent = Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?);
         let now = self.clock.now();
         let answer = Answer::new(asker, &entry, &change.id);
-        let judge = asker.detached();
+        let (judge, sight) = (asker.detached(), asker.sight.clone());
 
         let (target, catalogue, writes) = (Arc::clone(&entry), Arc::clone(&known), Arc::clone(&sent));
         let outcome = self
@@ -108,7 +112,7 @@ impl RecordsApi {
                 if !values.is_empty() {
                     body::stamp(&mut values, &target, now, false);
                 }
-                let lists = store::lists(&target, &values);
+                let (lists, is_written) = (store::lists(&target, &values), !values.is_empty());
                 let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
                 let update = store::change(&target, &change.id, now, values, rule, &answer.returned);
                 match store::write(tx, &target, &update, &answer.returned)? {
@@ -117,6 +121,9 @@ impl RecordsApi {
                             store::must_not_be_too_large(tx, &target, &change.id)?;
                         }
                         store::write_lists(tx, &change.id, &lists, false)?;
+                        if is_written {
+                            must_be_valid(tx, &target, &change.id, now, &sight)?;
+                        }
                         answer.about(tx, changed)
                     }
                     None => Err(refusal(tx, &judge, &target, &change.id, "update")),
@@ -184,6 +191,12 @@ impl RecordsApi {
             faults => Error::Invalid(faults),
         })
     }
+}
+
+/// Refuses a record of which something is not true that must be.
+fn must_be_valid(tx: &mut Tx<'_>, entry: &Entry, id: &str, now: Timestamp, sight: &Sight) -> Result<(), Error> {
+    let faults = validate::faults(tx, entry, id, now, sight)?;
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
 
 /// Why a record was not found to be written: only whoever may view it is told that a rule stands before it.
