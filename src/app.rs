@@ -18,7 +18,7 @@ use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
-use crate::features::records::{self, RecordsApi};
+use crate::features::records::{self, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -108,7 +108,8 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             exports: records::Running::default(),
         };
-        let apis = (accounts.clone(), collections.clone(), records.clone());
+        let writing = WritingApi { records: records.clone() };
+        let apis = (accounts.clone(), collections.clone(), records.clone(), writing);
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         let stopping = CancellationToken::new();
@@ -164,7 +165,12 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service = service((self.accounts.clone(), self.collections.clone(), self.records.clone()));
+        let service = service((
+            self.accounts.clone(),
+            self.collections.clone(),
+            self.records.clone(),
+            WritingApi { records: self.records.clone() },
+        ));
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
@@ -223,7 +229,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi, WritingApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

@@ -12,6 +12,7 @@ pub mod secret;
 pub mod text;
 pub mod time;
 pub mod web;
+pub mod words;
 
 pub use clock::Clock;
 pub use id::{Id, SessionId, TenantId, UserId};

@@ -10,6 +10,7 @@ pub mod dialect;
 pub mod join_tables;
 pub mod migrate;
 pub mod record_tables;
+pub mod search_tables;
 mod reserve;
 mod sqlite;
 mod tenants;
@@ -175,6 +176,19 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         write(self.tenants.get(tenant)?, Class::Bulk, Box::new(work)).await
+    }
+
+    /// As [`Db::write_bulk`], and also when the disk is nearly full.
+    pub async fn free_bulk<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(self.tenants.get(tenant)?, Class::BulkFreeing, Box::new(work)).await
     }
 
     /// As [`Db::write`], in a transaction that nothing else shares. For changes of the schema.

@@ -16,8 +16,24 @@ pub struct Tx<'a> {
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
     saw_full_disk: bool,
-    /// Whether others wait for this transaction to end.
-    others_wait: &'a dyn Fn() -> bool,
+    /// What the writer lends to it; a reader lends nothing.
+    lent: Option<&'a dyn Lent>,
+}
+
+/// What the writer lends to the transactions that it runs.
+pub(super) trait Lent {
+    /// Whether others wait for the transaction to end.
+    fn others_wait(&self) -> bool;
+    /// Runs one of the writer's own statements, which a task may not.
+    fn control(&self, step: Step) -> Result<(), Error>;
+}
+
+/// The steps of an attempt within a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Begin,
+    Undo,
+    End,
 }
 
 /// The engine behind a transaction. PostgreSQL will be the second variant.
@@ -48,19 +64,36 @@ impl<'a> Tx<'a> {
             has_begun,
             saw_damage: false,
             saw_full_disk: false,
-            others_wait: &|| false,
+            lent: None,
         }
     }
 
-    /// The same, told whether others wait.
-    pub(super) fn beside(self, others_wait: &'a dyn Fn() -> bool) -> Self {
-        Self { others_wait, ..self }
+    /// The same, in the hands of the writer.
+    pub(super) fn lent(self, lent: &'a dyn Lent) -> Self {
+        Self { lent: Some(lent), ..self }
     }
 
     /// Whether others wait to write until this transaction ends: the word for bulk work to end it, and go on in
     /// another.
     pub fn others_wait(&self) -> bool {
-        (self.others_wait)()
+        self.lent.is_some_and(Lent::others_wait)
+    }
+
+    /// Runs `work` so that what it changed is undone if it fails, and what was changed before stays. A failure that
+    /// ended the whole transaction is told by the next statement, if there is one.
+    pub fn attempt<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        // Nothing that a reader does has to be undone.
+        let Some(lent) = self.lent else { return work(self) };
+        self.watched(|_| lent.control(Step::Begin))?;
+        let outcome = work(self);
+        if self.engine.is_autocommit() {
+            return outcome.and_then(|_| Err(Error::EndedTransaction.into()));
+        }
+        if outcome.is_err() {
+            lent.control(Step::Undo)?;
+        }
+        lent.control(Step::End)?;
+        outcome
     }
 
     pub(super) fn saw_damage(&self) -> bool {

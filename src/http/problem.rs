@@ -138,11 +138,13 @@ pub struct Problem {
     pub detail: String,
     pub errors: Vec<Fault>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// A member of its own sort (RFC 9457 section 3.2): its name, and its value as JSON.
+    member: Option<(&'static str, String)>,
 }
 
 impl Problem {
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), member: None }
     }
 
     /// A failure that is ours. The cause is logged here, once and whole; the client sees the request id only.
@@ -179,6 +181,22 @@ impl Problem {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// With a member that only this sort of problem has. `json` is a value in JSON.
+    pub fn with_member(self, name: &'static str, json: String) -> Self {
+        Self { member: Some((name, json)), ..self }
+    }
+
+    /// The whole problem as JSON, about the request with that id: what stands in the body of its answer.
+    pub fn to_json(mut self, request_id: &str) -> String {
+        let member = self.member.take();
+        let mut json = self.document(request_id.to_owned()).to_json_string();
+        if let (Some((name, value)), Some(b'}')) = (member, json.as_bytes().last()) {
+            json.truncate(json.len() - 1);
+            json.push_str(&format!(",\"{name}\":{value}}}"));
+        }
+        json
     }
 
     /// Tells the client when another try makes sense, in whole seconds and at least one.
@@ -265,7 +283,7 @@ impl Problem {
 /// Writes the body of a problem, if the response carries one. Called once, outermost, when the id is known.
 pub fn finish(response: &mut Response, request_id: &str) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return };
-    response.set_body(problem.document(request_id.to_owned()).to_json_string());
+    response.set_body(problem.to_json(request_id));
 }
 
 /// A problem on its way through code that only passes errors on, such as the reading of a body.

@@ -14,9 +14,11 @@ mod records;
 mod relations;
 mod roles;
 mod rules;
+mod search;
 #[path = "../server.rs"]
 mod server;
 mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod writing;

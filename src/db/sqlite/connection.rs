@@ -7,7 +7,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ffi};
 
-use crate::base::geo;
+use super::functions;
 use crate::db::{Error, Value};
 
 /// Oldest SQLite without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -130,14 +130,17 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     })?;
     connection.create_scalar_function("geo_distance", 2, flags, |context| {
         let number = |index| context.get_raw(index).as_i64_or_null();
-        Ok(number(0)?.zip(number(1)?).map(|(one, two)| geo::Place::unpacked(one).distance(geo::Place::unpacked(two))))
+        Ok(number(0)?
+            .zip(number(1)?)
+            .map(|(one, two)| crate::base::geo::Place::unpacked(one).distance(crate::base::geo::Place::unpacked(two))))
     })?;
     // The engine's own `instr` takes the product of both lengths.
     connection.create_scalar_function("text_has", 2, flags, |context| {
         let text = context.get_raw(0).as_str_or_null()?;
         let part = context.get_raw(1).as_str_or_null()?;
         Ok(text.zip(part).map(|(text, part)| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()))
-    })
+    })?;
+    functions::add(connection)
 }
 
 /// Writes a consistent copy of the database behind `connection` into a new file, and checks the copy.

@@ -3,10 +3,13 @@
 //! The promise is that an acknowledged write survives a power cut: WAL with
 //! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
 //! never wait for the writer nor it for them ([`readers`]).
+mod class;
 mod connection;
+mod functions;
 mod readers;
 mod writer;
 
+pub(super) use class::Class;
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::{ReadTask, Readers};
-pub(super) use writer::{Class, Task, Writer};
+pub(super) use writer::{Task, Writer};

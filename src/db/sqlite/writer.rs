@@ -16,8 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ErrorCode};
 
+use super::class::Class;
 use super::connection::{Place, error, is_io_failure, wal_bytes};
 use crate::db::reserve::Reserve;
+use crate::db::tx::{Lent, Step};
 use crate::db::{Error, Options, Tx, folder};
 
 /// Once a group has run this long it commits, however many still wait, so that one
@@ -43,21 +45,9 @@ const ROLLBACK: &str = "ROLLBACK /* writer */";
 const SAVEPOINT: &str = "SAVEPOINT task /* writer */";
 const UNDO: &str = "ROLLBACK TO task /* writer */";
 const RELEASE: &str = "RELEASE task /* writer */";
-
-/// How a task shares the writer with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Class {
-    /// In a group with others.
-    Shared,
-    /// As `Shared`, and also when the disk is nearly full: it frees room, or lets someone sign out.
-    Freeing,
-    /// A batch of many rows, in a transaction of its own: in one with others, whose writes can each be undone, the
-    /// former state of all the pages that it changes would have to be kept too. Between two of them comes a group of
-    /// small writes, so that these are not held up.
-    Bulk,
-    /// In a transaction of its own, where it may change the schema.
-    Alone,
-}
+const ATTEMPT: &str = "SAVEPOINT attempt /* writer */";
+const UNDO_ATTEMPT: &str = "ROLLBACK TO attempt /* writer */";
+const END_ATTEMPT: &str = "RELEASE attempt /* writer */";
 
 /// A closure on its way through the writer, with whoever waits for its answer.
 pub(in crate::db) trait Task: Send {
@@ -236,7 +226,7 @@ impl Inner {
                     self.connection.flush_prepared_statement_cache();
                 }
             }
-            Some(Class::Bulk) => {
+            Some(Class::Bulk | Class::BulkFreeing) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.pending = pending.len();
                     self.run_singly(vec![envelope], Scope::Group);
@@ -259,7 +249,7 @@ impl Inner {
                 finish(envelope.task, Err(Error::Closed));
             } else if damaged {
                 finish(envelope.task, Err(Error::Damaged));
-            } else if full && envelope.class != Class::Freeing {
+            } else if full && !envelope.class.frees_room() {
                 finish(envelope.task, Err(Error::StorageFull));
             } else {
                 pending.push_back(envelope);
@@ -268,7 +258,7 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
-        if !pending.iter().any(|it| it.class != Class::Bulk) {
+        if !pending.iter().any(|it| !it.class.is_bulk()) {
             return;
         }
         if let Err(cause) = self.control(BEGIN) {
@@ -283,7 +273,7 @@ impl Inner {
                 left.push_back(envelope);
                 break;
             }
-            if envelope.class == Class::Bulk {
+            if envelope.class.is_bulk() {
                 left.push_back(envelope);
                 continue;
             }
@@ -331,7 +321,7 @@ impl Inner {
         let culprit = ran.pop();
         self.run_singly(ran.into_iter().map(|(it, _)| it).collect(), Scope::Group);
         match culprit {
-            Some((it, _)) if met_full_disk && it.class == Class::Freeing => self.run_singly(vec![it], Scope::Group),
+            Some((it, _)) if met_full_disk && it.class.frees_room() => self.run_singly(vec![it], Scope::Group),
             Some((it, _)) if met_full_disk => finish(it.task, Err(Error::StorageFull)),
             Some((it, ran)) => answer(it.task, ran),
             None => {}
@@ -343,7 +333,7 @@ impl Inner {
         for Envelope { class, mut task } in envelopes {
             let mut outcome = self.run_by_itself(task.as_mut(), scope);
             let mut has_more = true;
-            while self.met_full_disk && class == Class::Freeing && has_more {
+            while self.met_full_disk && class.frees_room() && has_more {
                 // Once more when there is none left: another database may have given it back, so that there is room.
                 has_more = self.reserve.give_back();
                 outcome = self.run_by_itself(task.as_mut(), scope);
@@ -396,13 +386,14 @@ impl Inner {
 
     fn run(&mut self, task: &mut dyn Task, scope: Scope) -> Ran {
         let budget = if matches!(scope, Scope::Alone) { self.budget.max(ALONE_BUDGET) } else { self.budget };
-        let others_wait = || 0 < self.pending || !self.waiting.is_empty();
-        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).beside(&others_wait);
+        let hands = Hands { inner: self, scope };
+        let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget).lent(&hands);
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
-        self.met_full_disk = tx.saw_full_disk();
-        if tx.saw_damage() {
+        let (saw_damage, saw_full_disk) = (tx.saw_damage(), tx.saw_full_disk());
+        self.met_full_disk = saw_full_disk;
+        if saw_damage {
             announce_damage(&self.damaged, &self.place);
         }
         match outcome {
@@ -467,6 +458,30 @@ impl Inner {
         if mode == "TRUNCATE" && wal_bytes(&self.place) == 0 {
             self.wal_pages.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+/// What a task's transaction may have the writer do.
+struct Hands<'a> {
+    inner: &'a Inner,
+    scope: Scope,
+}
+
+impl Lent for Hands<'_> {
+    fn others_wait(&self) -> bool {
+        0 < self.inner.pending || !self.inner.waiting.is_empty()
+    }
+
+    fn control(&self, step: Step) -> Result<(), Error> {
+        let sql = match step {
+            Step::Begin => ATTEMPT,
+            Step::Undo => UNDO_ATTEMPT,
+            Step::End => END_ATTEMPT,
+        };
+        self.inner.scope.store(Scope::Outside as u8, Ordering::Relaxed);
+        let outcome = self.inner.control(sql);
+        self.inner.scope.store(self.scope as u8, Ordering::Relaxed);
+        outcome.map_err(error)
     }
 }
 

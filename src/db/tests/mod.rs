@@ -223,6 +223,30 @@ async fn bulk_work_is_told_when_others_wait() {
     assert!(bulk.expect("written"));
 }
 
+/// Within a transaction that goes on, and within another attempt.
+#[tokio::test]
+async fn an_attempt_that_fails_undoes_what_it_did_and_nothing_else() {
+    let it = fixture(Options::default()).await;
+    let outcome = it.db.write(&it.main, |tx| {
+        insert(tx, 1)?;
+        let taken = tx.attempt(|tx| {
+            insert(tx, 2)?;
+            let inner: Result<(), Error> = tx.attempt(|tx| insert(tx, 3).and_then(|()| insert(tx, 3)));
+            assert!(matches!(inner, Err(Error::Conflict { .. })), "{inner:?}");
+            insert(tx, 4)?;
+            insert(tx, 1)
+        });
+        assert!(matches!(taken, Err(Error::Conflict { .. })), "{taken:?}");
+        tx.attempt(|tx| insert(tx, 5))?;
+        let own = tx.attempt::<(), _>(|tx| tx.batch("SAVEPOINT mine"));
+        assert!(own.is_err(), "only the writer has savepoints");
+        insert(tx, 6)
+    });
+
+    assert!(outcome.await.is_ok());
+    assert_eq!(it.notes().await, [1, 5, 6]);
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_loses_nothing_that_waits() {
     let it = fixture(Options { write_queue_max: 4, group_max: 1, ..Options::default() }).await;

@@ -88,13 +88,14 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, fields, indexes, rules } = body.read()?;
+        let NewCollection { name, fields, indexes, search, rules } = body.read()?;
         let now = self.clock.now();
         let new = Collection {
             id: self.random.id(&self.clock),
             name,
             fields,
             indexes,
+            search,
             rules,
             created_at: now,
             updated_at: now,
@@ -358,14 +359,16 @@ fn planned(
 ) -> Result<(Collection, Vec<Collection>, Vec<Step>), Error> {
     let old = &known.find(name).ok_or(Error::NotFound)?.collection;
     let mut new = old.clone();
-    let CollectionPatch { name: new_name, fields, indexes, rules } = patch;
+    let CollectionPatch { name: new_name, fields, indexes, search, rules } = patch;
     new.name = new_name.unwrap_or(new.name);
     new.fields = fields.unwrap_or(new.fields);
+    let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
+    let follow = |(name, weight)| (renamed(&name).map_or(name, |it| it.name.clone()), weight);
+    new.search = search.unwrap_or_else(|| new.search.into_iter().map(follow).collect());
     match indexes {
         Some(indexes) => new.indexes = indexes,
-        // Indexes go with the fields that they are over.
+        // Indexes go with the fields that they are over, and so does search.
         None => {
-            let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
             for name in new.indexes.iter_mut().flat_map(|it| &mut it.fields) {
                 if let Some(field) = renamed(name) {
                     name.clone_from(&field.name);
@@ -427,6 +430,7 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
         Vec::new()
     });
     faults.extend(check::indexes(&itself.indexes, &itself.fields));
+    faults.extend(check::search(&itself.search, &itself.fields));
     if may_be_compiled {
         match whole(all, &itself.name) {
             Err(Error::Invalid(wrong)) => faults.extend(wrong),

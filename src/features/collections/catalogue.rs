@@ -7,7 +7,8 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use tokio::sync::Mutex as Turn;
 
 use super::error::Error;
-use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules};
+use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
+use super::searched::Searched;
 use super::sight::{Sight, Who};
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
@@ -37,6 +38,8 @@ pub struct Entry {
     pub rules: CompiledRules,
     /// What must be true of each record, by the position of the field that says so.
     pub validators: Vec<(usize, Compiled)>,
+    /// What `search` looks in, if there is anything.
+    pub searched: Option<Searched>,
     by_name: HashMap<String, usize>,
 }
 
@@ -84,6 +87,8 @@ type Listener = dyn Fn(&TenantId, &Arc<Catalogue>) + Send + Sync;
 struct Definition {
     fields: Vec<Field>,
     indexes: Vec<Index>,
+    #[oai(default)]
+    search: Weights,
     rules: Rules,
 }
 
@@ -204,7 +209,8 @@ impl Entry {
         let rules = CompiledRules::compile(&collection, schema)?;
         let validators = rule::validators(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
-        Ok(Self { table: table(&collection.name), collection, judges, rules, validators, by_name })
+        let searched = Searched::of(&collection);
+        Ok(Self { table: table(&collection.name), collection, judges, rules, validators, searched, by_name })
     }
 }
 
@@ -328,9 +334,9 @@ pub fn target_table(name: &str) -> String {
 
 /// A collection in the form in which it is kept.
 pub(super) fn pack(collection: &Collection) -> Kept {
-    let Collection { id, name, fields, indexes, rules, created_at, updated_at, version } = collection.clone();
+    let Collection { id, name, fields, indexes, search, rules, created_at, updated_at, version } = collection.clone();
     let fields = fields.into_iter().map(|it| Field { renamed_from: None, ..it }).collect();
-    let definition = Definition { fields, indexes, rules }.to_json_string();
+    let definition = Definition { fields, indexes, search, rules }.to_json_string();
     Kept { id, name, definition, version, created_at, updated_at }
 }
 
@@ -338,9 +344,9 @@ fn unpack(kept: Kept) -> Result<Collection, Error> {
     let unreadable = |reason: String| Error::Unreadable { reason: format!("`{}`: {reason}", kept.name) };
     let json = serde_json::from_str(&kept.definition).map_err(|cause| unreadable(cause.to_string()))?;
     let definition = Definition::parse_from_json(Some(json)).map_err(|cause| unreadable(cause.into_message()))?;
-    let Definition { fields, indexes, rules } = definition;
+    let Definition { fields, indexes, search, rules } = definition;
     let Kept { id, name, version, created_at, updated_at, .. } = kept;
-    Ok(Collection { id, name, fields, indexes, rules, created_at, updated_at, version })
+    Ok(Collection { id, name, fields, indexes, search, rules, created_at, updated_at, version })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whether a collection can be as it is asked for: everything that is wrong with it, each with a pointer.
 use std::collections::HashSet;
 
-use super::model::{Field, FieldType, Index, OnDelete};
+use super::model::{Field, FieldType, Index, OnDelete, Weights};
 use super::names;
 use super::value::{ENTRIES_MAX, Judge};
 use crate::expr;
@@ -11,6 +11,8 @@ use crate::http::Fault;
 pub const USERS: &str = "users";
 /// What a record has besides its fields, and can be indexed.
 pub(super) const TIMES: [&str; 2] = ["createdAt", "updatedAt"];
+/// Most fields that are searched: each is one more place to look for every word.
+const SEARCHED_MAX: usize = 16;
 /// Longest value that can be selected, in bytes.
 const SELECT_VALUE_BYTES_MAX: usize = 200;
 
@@ -67,6 +69,26 @@ pub(super) fn indexes(indexes: &[Index], fields: &[Field]) -> Vec<Fault> {
             } else if field.is_some_and(|it| it.field_type == FieldType::Json || it.is_multiple()) {
                 faults.push(Fault::new(at, "type", "holds values that an index does not help to find"));
             }
+        }
+    }
+    faults
+}
+
+/// What is wrong with the fields that shall be searched.
+pub(super) fn search(weights: &Weights, fields: &[Field]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if SEARCHED_MAX < weights.len() {
+        faults.push(Fault::new("/search", "too-many", format!("at most {SEARCHED_MAX} fields")));
+    }
+    for (name, weight) in weights.iter().take(SEARCHED_MAX) {
+        let at = format!("/search/{}", name.replace('~', "~0").replace('/', "~1"));
+        match fields.iter().find(|it| it.name == *name) {
+            None => faults.push(Fault::new(at, "unknown", "is no field of the collection")),
+            Some(field) if !field.has_words() => faults.push(Fault::new(at, "type", "has no words to search")),
+            Some(_) if !(0.01..=1_000.0).contains(&weight.0) => {
+                faults.push(Fault::new(at, "out-of-range", "must be from 0.01 to 1,000"));
+            }
+            Some(_) => {}
         }
     }
     faults
@@ -237,6 +259,25 @@ mod tests {
         let faults = fields(&twice, &[]).expect_err("refused");
 
         assert_eq!(faults[0].pointer, "/fields/1/name");
+    }
+
+    #[test]
+    fn what_is_searched_has_words_and_a_weight() {
+        let all = [Field::new("a", FieldType::Text), Field::new("n", FieldType::Integer)];
+        let codes = |name: &str, weight| {
+            let faults = search(&Weights::from([(name.to_owned(), Bound(weight))]), &all);
+            faults.into_iter().map(|it| (it.pointer, it.code)).collect::<Vec<_>>()
+        };
+        let told = |pointer: &str, code: &str| vec![(pointer.to_owned(), code.to_owned())];
+
+        assert_eq!((codes("a", 0.01), codes("a", 1_000.0)), (vec![], vec![]));
+        for wrong in [0.0, -1.0, 1_000.1, f64::NAN] {
+            assert_eq!(codes("a", wrong), told("/search/a", "out-of-range"));
+        }
+        assert_eq!(codes("n", 1.0), told("/search/n", "type"));
+        assert_eq!(codes("x/y", 1.0), told("/search/x~1y", "unknown"));
+        let many = (0..17).map(|it| (it.to_string(), Bound(1.0))).collect();
+        assert_eq!(search(&many, &[])[0].code, "too-many");
     }
 
     #[test]

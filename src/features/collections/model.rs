@@ -1,10 +1,13 @@
 //! The things: collections, their fields, indexes and rules, as clients see and send them.
+use std::collections::BTreeMap;
+
 use poem_openapi::types::{Any, Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
 use super::bound::Bound;
 use crate::base::{Id, Timestamp};
+use crate::db::search_tables::Content;
 use crate::http::Permission;
 
 pub const COLLECTIONS_READ: Permission = Permission("collections:read");
@@ -156,6 +159,9 @@ pub struct RulesPatch {
     pub delete: MaybeUndefined<String>,
 }
 
+/// How much it says of a record that a word is in one of these fields.
+pub type Weights = BTreeMap<String, Bound>;
+
 /// A kind of record.
 #[derive(Clone, Debug, PartialEq, Object)]
 #[oai(example, rename_all = "camelCase")]
@@ -164,6 +170,9 @@ pub struct Collection {
     pub name: String,
     pub fields: Vec<Field>,
     pub indexes: Vec<Index>,
+    /// The fields that `?search=` looks in, each with its weight.
+    #[oai(default)]
+    pub search: Weights,
     pub rules: Rules,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -183,6 +192,9 @@ pub struct NewCollection {
     pub fields: Vec<Field>,
     #[oai(default, validator(max_items = 20))]
     pub indexes: Vec<Index>,
+    /// The fields that `?search=` looks in, at most 16, each with its weight (from 0.01 to 1,000): `{"title": 3, "body": 1}`.
+    #[oai(default)]
+    pub search: Weights,
     /// Absent: admins only.
     #[oai(default)]
     pub rules: Rules,
@@ -200,6 +212,8 @@ pub struct CollectionPatch {
     /// All indexes as they shall be.
     #[oai(validator(max_items = 20))]
     pub indexes: Option<Vec<Index>>,
+    /// All fields to search, as they shall be, each with its weight; `{}` for none.
+    pub search: Option<Weights>,
     pub rules: Option<RulesPatch>,
 }
 
@@ -321,6 +335,17 @@ impl Field {
         self.field_type == FieldType::Autodate
     }
 
+    /// Whether there are words in it that can be searched.
+    pub fn has_words(&self) -> bool {
+        use FieldType::{Email, Json, Select, Text, Url};
+        matches!(self.field_type, Text | Email | Url | Select | Json)
+    }
+
+    /// What its words are in.
+    pub(super) fn content(&self) -> Content {
+        if self.field_type == FieldType::Json || self.is_multiple() { Content::Json } else { Content::Text }
+    }
+
     /// Whether it refers to several records, in a table of its own.
     pub fn refers_to_many(&self) -> bool {
         self.field_type == FieldType::Relation && self.is_multiple()
@@ -345,6 +370,7 @@ impl Example for NewCollection {
             name: "posts".to_owned(),
             fields: vec![title, Field::new("published", FieldType::Bool), author],
             indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()], unique: false }],
+            search: Weights::from([("title".to_owned(), Bound(1.0))]),
             rules: Rules {
                 list: Some("published || author == auth.id".to_owned()),
                 view: Some("published || author == auth.id".to_owned()),
@@ -360,15 +386,15 @@ impl Example for CollectionPatch {
     fn example() -> Self {
         let delete = MaybeUndefined::Value("author == auth.id".to_owned());
         let rules = Some(RulesPatch { delete, ..RulesPatch::default() });
-        Self { name: None, fields: None, indexes: None, rules }
+        Self { name: None, fields: None, indexes: None, search: None, rules }
     }
 }
 
 impl Example for Collection {
     fn example() -> Self {
-        let NewCollection { name, fields, indexes, rules } = NewCollection::example();
+        let NewCollection { name, fields, indexes, search, rules } = NewCollection::example();
         let (id, moment) = (Id::example(), Timestamp::example());
-        Self { id, name, fields, indexes, rules, created_at: moment, updated_at: moment, version: 1 }
+        Self { id, name, fields, indexes, search, rules, created_at: moment, updated_at: moment, version: 1 }
     }
 }
 

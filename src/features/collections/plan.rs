@@ -10,6 +10,7 @@ use super::model::{Change, Collection, Field, FieldType, OnDelete};
 use super::value::{Judge, Stored};
 use crate::db::join_tables::{self, Join};
 use crate::db::record_tables::{self, Column, ColumnType, Literal, Reference, quoted};
+use crate::db::search_tables::{self, Content};
 use crate::db::{self, Tx};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
@@ -39,6 +40,9 @@ enum Deed {
         from: String,
         to: String,
     },
+    /// The words of these columns, from now on.
+    CreateSearch(Vec<(String, Content)>),
+    DropSearch,
     /// The table of the entries of a relation to several records.
     CreateJoin(Join),
     /// The same entries with another idea of what becomes of their owners.
@@ -83,12 +87,14 @@ pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
         steps.push(step(what, false, Deed::CreateJoin(join(new, field))));
     }
     steps.extend(indexes(new).into_iter().map(create_index));
+    steps.extend(create_search(new));
     steps
 }
 
 /// The steps that remove a collection.
 pub(super) fn drop(old: &Collection) -> Vec<Step> {
-    vec![step(format!("drop the collection `{}` with all its records", old.name), true, Deed::DropTable)]
+    let dropped = step(format!("drop the collection `{}` with all its records", old.name), true, Deed::DropTable);
+    drop_search(old).into_iter().chain([dropped]).collect()
 }
 
 /// The steps from one form of a collection to another, or what cannot be done.
@@ -101,6 +107,8 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         .into_iter()
         .partition(|it| shall_have.contains(it) && !it.columns.iter().any(|it| is_touched(it, old, new)));
     steps.extend(dropped.into_iter().map(drop_index));
+    let is_searched_anew = is_searched_anew(old, new);
+    steps.extend(drop_search(old).filter(|_| is_searched_anew));
     for field in old.fields.iter().filter(|old| !new.fields.iter().any(|it| was(it) == old.name)) {
         let what = format!("drop the field `{}` with its values", field.name);
         steps.push(step(
@@ -168,6 +176,11 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     steps.extend(renamed(renames, old, new));
     steps.extend(rest);
     steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
+    if is_searched_anew {
+        steps.extend(create_search(new));
+    } else if old.search != new.search {
+        steps.push(step("change the weights of search".to_owned(), false, Deed::Note));
+    }
     for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
         if before != after {
             steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
@@ -262,6 +275,8 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
             Deed::RemakeColumn(column) => remake(tx, &old_table, &now(column)),
             Deed::DropColumn(column) => record_tables::drop_column(tx, &old_table, column),
             Deed::RenameColumn { from, to } => record_tables::rename_column(tx, &old_table, from, to),
+            Deed::CreateSearch(columns) => search_tables::create(tx, &old_table, columns, &id),
+            Deed::DropSearch => search_tables::drop(tx, &id),
             Deed::CreateJoin(join) => join_tables::create(tx, &now_join(join)),
             Deed::RemakeJoin(join) => join_tables::remake(tx, &now_join(join), PASSING),
             Deed::DropJoin(name) => join_tables::drop(tx, name),
@@ -514,6 +529,34 @@ impl IndexSpec {
         let columns: Vec<_> = self.columns.iter().filter(|it| *it != "id").map(|it| format!("`{it}`")).collect();
         format!("{kind} over {}", columns.join(", "))
     }
+}
+
+/// Whether the index of words has to be made anew: its columns are in the order of the names of the fields.
+fn is_searched_anew(old: &Collection, new: &Collection) -> bool {
+    let columns = |it: &Collection| searched(it).collect::<Vec<_>>();
+    let is_another = |name: &String| {
+        let field = new.fields.iter().find(|it| it.name == *name);
+        field.is_some_and(|field| was(field) != name || !old.fields.iter().any(|it| it.name == *name))
+    };
+    columns(old) != columns(new) || new.search.keys().any(is_another)
+}
+
+/// The columns that are searched, in the order of their names.
+fn searched(collection: &Collection) -> impl Iterator<Item = (String, Content)> {
+    let field = |name: &String| collection.fields.iter().find(|it| it.name == *name);
+    collection.search.keys().filter_map(move |name| Some((name.clone(), field(name)?.content())))
+}
+
+fn create_search(new: &Collection) -> Option<Step> {
+    let columns: Vec<_> = searched(new).collect();
+    let names: Vec<_> = columns.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let what = format!("index the words of {} in all records, for search", names.join(", "));
+    (!columns.is_empty()).then(|| step(what, false, Deed::CreateSearch(columns)))
+}
+
+fn drop_search(old: &Collection) -> Option<Step> {
+    let what = "drop the index of words that search has".to_owned();
+    (!old.search.is_empty()).then(|| step(what, false, Deed::DropSearch))
 }
 
 fn create_index(spec: IndexSpec) -> Step {

@@ -41,26 +41,29 @@ impl<'a> Asker<'a> {
 
     fn with(caller: &'a Caller, circumstances: Circumstances, permission: Permission) -> Result<Self, Problem> {
         caller.must(permission)?;
+        Ok(Self::to_batch(caller, circumstances))
+    }
+
+    /// For operations each of which has a permission of its own.
+    pub fn to_batch(caller: &'a Caller, circumstances: Circumstances) -> Self {
         let is_admin = caller.may(RECORDS_ADMIN);
         let facts = Arc::new(facts(caller, circumstances));
-        Ok(Self { caller, is_admin, sight: Sight::new(is_admin, Arc::clone(&facts)), circumstances, facts })
+        Self { caller, is_admin, sight: Sight::new(is_admin, Arc::clone(&facts)), circumstances, facts }
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
     pub fn detached(&self) -> Judge {
-        Judge { is_admin: self.is_admin, facts: Arc::clone(&self.facts) }
+        Judge {
+            is_admin: self.is_admin,
+            sight: self.sight.clone(),
+            is_stranger: self.caller.is_stranger(),
+            facts: Arc::clone(&self.facts),
+        }
     }
 
     /// Refuses what only admins may, before anything else is looked at.
     pub fn must_be_let(&self, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
-        if self.is_admin || *rule != Rule::Admins {
-            return Ok(());
-        }
-        if self.caller.is_stranger() {
-            return Err(Problem::not_signed_in());
-        }
-        let detail = format!("only admins may {deed} records of `{}`", entry.name());
-        Err(Problem::new(&problem::NOT_ALLOWED, detail))
+        must_be_let(self.is_admin, self.caller.is_stranger(), entry, rule, deed)
     }
 
     /// The condition that a rule sets for this caller, about the table that the statement calls `alias`.
@@ -110,10 +113,23 @@ impl<'a> Asker<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     is_admin: bool,
+    pub sight: Sight,
+    is_stranger: bool,
     facts: Arc<Facts>,
 }
 
 impl Judge {
+    /// The same for a request that would have come alone, by this method.
+    pub fn by(&self, method: &'static str) -> Self {
+        let facts = Facts { method: method.to_owned(), ..Facts::clone(&self.facts) };
+        Self { facts: Arc::new(facts), ..self.clone() }
+    }
+
+    /// As [`Asker::must_be_let`].
+    pub fn must_be_let(&self, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
+        must_be_let(self.is_admin, self.is_stranger, entry, rule, deed)
+    }
+
     pub fn rule(&self, rule: &Rule) -> Option<Statement> {
         condition(self.is_admin, &self.facts, rule, ALIAS)
     }
@@ -121,6 +137,17 @@ impl Judge {
     pub fn rule_about(&self, entry: &Entry, rule: &Rule, new: &[(usize, Stored)]) -> Option<Statement> {
         condition_about(self.is_admin, &self.facts, entry, rule, new)
     }
+}
+
+fn must_be_let(is_admin: bool, is_stranger: bool, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
+    if is_admin || *rule != Rule::Admins {
+        return Ok(());
+    }
+    if is_stranger {
+        return Err(Problem::not_signed_in());
+    }
+    let detail = format!("only admins may {deed} records of `{}`", entry.name());
+    Err(Problem::new(&problem::NOT_ALLOWED, detail))
 }
 
 fn condition_about(

@@ -12,12 +12,14 @@ use serde_json::Value;
 
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
+use super::bulk::{Bulk, BulkReport, Deed};
 use super::files::{FileAnswer, FileBody};
 use super::import::ImportReport;
-use super::payload::{RecordJson, RecordListJson};
+use super::payload::{RecordJson, RecordListJson, RecordOrReport};
 use super::query::Asked;
 use super::running::Running;
 use super::split::Format;
+use super::upsert::{Upserted, Wanted};
 use super::write::Change;
 use crate::base::{Clock, Random};
 use crate::db::Db;
@@ -40,6 +42,8 @@ pub struct RecordsApi {
     pub exports: Running,
 }
 
+/// What is said of an export that is asked for in parts.
+const WHOLE: &str = "an export has every record whole, in the order of the ids: `filter` and `where` narrow it";
 /// An export takes as long as its client takes to read it.
 const RETRY_WHEN_EXPORTING: Duration = Duration::from_secs(10);
 
@@ -62,6 +66,26 @@ enum Made {
     /// The record was made.
     #[oai(status = 201)]
     Record(RecordJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+}
+
+#[derive(ApiResponse)]
+enum Put {
+    /// The record as it is now.
+    #[oai(status = 200)]
+    Changed(RecordJson, #[oai(header = "ETag")] String),
+    /// The record was made.
+    #[oai(status = 201)]
+    Made(RecordJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+}
+
+#[derive(ApiResponse)]
+enum Patched {
+    /// With `by`, the record as it is now; with `filter`, what became of the records.
+    #[oai(status = 200)]
+    Changed(RecordOrReport, #[oai(header = "ETag")] Option<String>),
+    /// The record was made.
+    #[oai(status = 201)]
+    Made(RecordJson, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
 }
 
 #[derive(ApiResponse)]
@@ -116,6 +140,13 @@ impl RecordsApi {
         /// stands under `expand`; of those that refer to a record the first 100, and `_more` names what has more.
         #[oai(name = "expand")]
         _expand: Query<Option<String>>,
+        /// Words to look for in the fields that the collection searches: the last one may be the beginning of one,
+        /// `"several words"` stand in a row, and `-word` is not there. By relevance, unless `sort` says otherwise.
+        #[oai(name = "search")]
+        _search: Query<Option<String>>,
+        /// `true` shows under `_search` how relevant each record is, and where the words are.
+        #[oai(name = "highlight")]
+        _highlight: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let caller = visitor.0;
         let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
@@ -152,7 +183,7 @@ impl RecordsApi {
         let write = |known| self.make(&caller, &asker, known, &collection.0, &bytes, &id);
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
-        let location = format!("/api/v1/collections/{}/records/{id}", collection.0);
+        let location = location(&collection.0, &id);
         Ok(Made::Record(RecordJson(found.json), etag::of_version(found.version), location))
     }
 
@@ -273,6 +304,133 @@ impl RecordsApi {
         Ok(Gone::Gone)
     }
 
+    /// Make or replace a record
+    ///
+    /// Finds the record by a value that no two records share, `by=slug`, or by those of a unique index, `by=shop,number`:
+    /// they are in the body. If it is there it is replaced, and the rule `update` is asked; otherwise it is made, and the
+    /// rule `create` is asked.
+    #[oai(path = "/collections/:collection/records", method = "put", operation_id = "put_record", tag = "Tag::Records")]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
+    async fn put(
+        &self,
+        visitor: Visitor,
+        address: ClientAddress,
+        collection: Path<String>,
+        /// The field that is unique, or the fields of a unique index, with commas between.
+        #[oai(name = "by")]
+        by: Query<Option<String>>,
+        /// The `ETag` of the record that shall be replaced; none is made then.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        request: &Request,
+        body: Input<Any<Value>>,
+    ) -> Result<Put, Problem> {
+        let caller = visitor.0;
+        let asker = Asker::to_write(&caller, self.circumstances("PUT", address))?;
+
+        must_be_among(request, &["by"])?;
+        let wanted = self.wanted(by.0, body, if_match.0.as_deref(), Meant::Whole)?;
+        let (judge, name) = (asker.detached(), &collection.0);
+        let write = |known| self.upsert(&caller, &judge, known, name, Arc::clone(&wanted));
+        let Upserted { id, found, is_new } = self.catalogues.with(caller.tenant(), write).await?;
+
+        let (record, tag) = (RecordJson(found.json), etag::of_version(found.version));
+        Ok(if is_new { Put::Made(record, tag, location(name, &id)) } else { Put::Changed(record, tag) })
+    }
+
+    /// Change many records, or make or change one
+    ///
+    /// With `filter` or `where[…]` all records are changed that it selects of those that the rule `list` shows the
+    /// caller and the rule `update` lets them change, in batches that others can come between; the answer says how
+    /// many. With `by` the one record that has a unique value of the body is changed, or made if it is not there. The
+    /// body is a change as for one record.
+    #[oai(
+        path = "/collections/:collection/records",
+        method = "patch",
+        operation_id = "patch_records",
+        tag = "Tag::Records"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
+    async fn patch(
+        &self,
+        visitor: Visitor,
+        address: ClientAddress,
+        collection: Path<String>,
+        /// The field that is unique, or the fields of a unique index, with commas between.
+        #[oai(name = "by")]
+        by: Query<Option<String>>,
+        /// An expression that is true for the records to change; `true` for all of them.
+        #[oai(name = "filter")]
+        _filter: Query<Option<String>>,
+        /// Refuse if more records match. Absent: 1,000.
+        #[oai(name = "max")]
+        _max: Query<Option<String>>,
+        /// Only says how many match.
+        #[oai(name = "dryRun")]
+        _dry_run: Query<Option<String>>,
+        /// With `by`: the `ETag` of the record that shall be changed; none is made then.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        request: &Request,
+        body: Input<Any<Value>>,
+    ) -> Result<Patched, Problem> {
+        let caller = visitor.0;
+        let asker = Asker::to_write(&caller, self.circumstances("PATCH", address))?;
+
+        if by.0.is_none() {
+            let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Change(body.bytes()))?;
+            let report = self.bulk(&caller, &asker, &collection.0, &bulk).await?;
+            return Ok(Patched::Changed(RecordOrReport::Report(report), None));
+        }
+        must_be_among(request, &["by"])?;
+        let wanted = self.wanted(by.0, body, if_match.0.as_deref(), Meant::Change)?;
+        let (judge, name) = (asker.detached(), &collection.0);
+        let write = |known| self.upsert(&caller, &judge, known, name, Arc::clone(&wanted));
+        let Upserted { id, found, is_new } = self.catalogues.with(caller.tenant(), write).await?;
+
+        let (record, tag) = (RecordJson(found.json), etag::of_version(found.version));
+        Ok(match is_new {
+            true => Patched::Made(record, tag, location(name, &id)),
+            false => Patched::Changed(RecordOrReport::Record(record), Some(tag)),
+        })
+    }
+
+    /// Delete many records
+    ///
+    /// All that `filter` or `where[…]` selects of those that the rule `list` shows the caller and the rule `delete`
+    /// lets them delete, in batches that others can come between; the answer says how many.
+    #[oai(
+        path = "/collections/:collection/records",
+        method = "delete",
+        operation_id = "delete_many_records",
+        tag = "Tag::Records"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document; the query is read as a whole")]
+    async fn delete_many(
+        &self,
+        visitor: Visitor,
+        address: ClientAddress,
+        collection: Path<String>,
+        /// An expression that is true for the records to delete; `true` for all of them.
+        #[oai(name = "filter")]
+        _filter: Query<Option<String>>,
+        /// Refuse if more records match. Absent: 1,000.
+        #[oai(name = "max")]
+        _max: Query<Option<String>>,
+        /// Only says how many match.
+        #[oai(name = "dryRun")]
+        _dry_run: Query<Option<String>>,
+        request: &Request,
+    ) -> Result<Json<BulkReport>, Problem> {
+        let caller = visitor.0;
+        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
+
+        let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Remove)?;
+        let report = self.bulk(&caller, &asker, &collection.0, &bulk).await?;
+
+        Ok(Json(report))
+    }
+
     /// Import records
     ///
     /// NDJSON (`application/x-ndjson`), a JSON array (`application/json`) or CSV with a first row of names
@@ -338,7 +496,8 @@ impl RecordsApi {
         let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
 
         let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
-        let asked = Arc::new(Asked::read_without(request.uri().query().unwrap_or_default(), "format")?);
+        let asked = request.uri().query().unwrap_or_default();
+        let asked = Arc::new(Asked::read_without(asked, &["format"], WHOLE)?);
         let running = self.exports.begin(address).ok_or_else(|| {
             let detail = "as many exports are running as may; try again when one of them is done";
             Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_EXPORTING)
@@ -351,8 +510,24 @@ impl RecordsApi {
 }
 
 impl RecordsApi {
-    fn circumstances(&self, method: &'static str, address: ClientAddress) -> Circumstances {
+    pub(super) fn circumstances(&self, method: &'static str, address: ClientAddress) -> Circumstances {
         Circumstances { now: self.clock.now(), method, address }
+    }
+
+    /// A record that is to be there, as it is sent.
+    fn wanted(
+        &self,
+        by: Option<String>,
+        body: Input<Any<Value>>,
+        if_match: Option<&str>,
+        meant: Meant,
+    ) -> Result<Arc<Wanted>, Problem> {
+        let by = by.ok_or_else(|| {
+            let detail = "must be given: the field that finds the record, which must be unique";
+            Problem::invalid(vec![Fault::new("?by", "required", detail)])
+        })?;
+        let id = self.random.uuid_v7(&self.clock).to_string();
+        Ok(Arc::new(Wanted { id, by, bytes: body.bytes(), expected: IfMatch::parse(if_match)?, meant }))
     }
 
     #[expect(clippy::too_many_arguments, reason = "those of the two endpoints that it is the body of")]
@@ -376,6 +551,11 @@ impl RecordsApi {
 
         Ok(Shown::Record(RecordJson(found.json), etag::of_version(found.version)))
     }
+}
+
+/// The path of a record.
+pub(super) fn location(collection: &str, id: &str) -> String {
+    format!("/api/v1/collections/{collection}/records/{id}")
 }
 
 fn named(format: &str) -> Result<Format, Problem> {

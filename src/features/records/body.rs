@@ -220,7 +220,8 @@ fn merged(old: Json, patch: &Json) -> Json {
 pub(super) fn stamp(values: &mut Vec<(usize, Stored)>, entry: &Entry, now: Timestamp, is_new: bool) {
     for (position, judge) in entry.judges.iter().enumerate().filter(|(_, it)| it.field.is_set_by_server()) {
         let is_due = if is_new { judge.field.on_create } else { judge.field.on_update };
-        if is_due == Some(true) && values.iter().all(|(it, _)| *it != position) {
+        if is_due == Some(true) {
+            values.retain(|(it, _)| *it != position);
             values.push((position, Stored::Integer(now.millis())));
         }
     }

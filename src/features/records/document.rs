@@ -17,7 +17,11 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
-        paths.insert(all.clone(), json!({ "get": list(&back, entry), "post": create(entry) }));
+        let many = json!({
+            "get": list(&back, entry), "post": create(entry), "put": put(entry), "patch": patch(entry),
+            "delete": delete_many(entry),
+        });
+        paths.insert(all.clone(), many);
         paths.insert(
             one,
             json!({ "get": show(&back, entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
@@ -297,8 +301,7 @@ fn list(back: &Back, entry: &Entry) -> Value {
 }
 
 fn create(entry: &Entry) -> Value {
-    let name = entry.name();
-    let answer = json!({ "description": "The record was made.", "headers": { "ETag": {}, "Location": {} }, "content": content(&format!("Record_{name}")) });
+    let (name, answer) = (entry.name(), made(entry));
     let body = body(&format!("NewRecord_{name}"));
     operation(
         entry,
@@ -343,6 +346,71 @@ fn delete(entry: &Entry) -> Value {
     let summary = format!("Delete a record of `{}`", entry.name());
     let answers = json!({ "204": { "description": "It is gone." } });
     operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), if_match()]), None, &answers)
+}
+
+fn put(entry: &Entry) -> Value {
+    let summary = format!("Make or replace a record of `{}`", entry.name());
+    let answers = json!({ "200": record(entry, "The record as it is now."), "201": made(entry) });
+    let body = body(&format!("NewRecord_{}", entry.name()));
+    operation(entry, "put", &summary, &entry.rules.update, &json!([by(entry), if_match()]), Some(body), &answers)
+}
+
+fn patch(entry: &Entry) -> Value {
+    let summary = format!("Change many records of `{}`, or make or change one", entry.name());
+    let mut changed = record(entry, "With `by`, the record as it is now; with `filter`, what became of the records.");
+    let (report, one) = ("#/components/schemas/BulkReport", format!("#/components/schemas/Record_{}", entry.name()));
+    changed["headers"]["ETag"] = json!({ "required": false });
+    changed["content"]["application/json"]["schema"] = json!({ "anyOf": [{ "$ref": report }, { "$ref": one }] });
+    changed["content"]["application/json"]["example"] =
+        json!({ "matched": 412, "done": 412, "refused": 0, "errors": [] });
+    let mut parameters = selecting(entry, "change");
+    parameters.extend([by(entry), if_match()]);
+    let body = body(&format!("RecordPatch_{}", entry.name()));
+    let answers = json!({ "200": changed, "201": made(entry) });
+    operation(entry, "patch", &summary, &entry.rules.update, &json!(parameters), Some(body), &answers)
+}
+
+fn delete_many(entry: &Entry) -> Value {
+    let report = json!({ "schema": { "$ref": "#/components/schemas/BulkReport" } });
+    let answer = json!({ "description": "What became of the records.", "content": { "application/json": report } });
+    let (summary, parameters) = (format!("Delete many records of `{}`", entry.name()), selecting(entry, "delete"));
+    let answers = json!({ "200": answer });
+    operation(entry, "delete_many", &summary, &entry.rules.delete, &json!(parameters), None, &answers)
+}
+
+/// Which records are written, and how many at most.
+fn selecting(entry: &Entry, deed: &str) -> Vec<Value> {
+    let mut parameters = vec![
+        filter(&format!("An expression that is true for the records to {deed}; `true` for all of them.")),
+        parameter(
+            "max",
+            "Refuse if more records match. Absent: 1,000.",
+            &json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 }),
+        ),
+        parameter("dryRun", "Only says how many match.", &json!({ "type": "boolean" })),
+    ];
+    for field in visible(entry) {
+        parameters.extend(conditions(field));
+    }
+    parameters
+}
+
+fn by(entry: &Entry) -> Value {
+    let is_seen = |fields: &Vec<String>| visible(entry).filter(|it| fields.contains(&it.name)).count() == fields.len();
+    let keys: Vec<_> = entry.collection.unique_fields().into_iter().filter(is_seen).map(|it| it.join(",")).collect();
+    let listed: Vec<_> = keys.iter().map(|it| format!("`{it}`")).collect();
+    let description = match listed.as_slice() {
+        [] => "A field that is unique; this collection has none yet.".to_owned(),
+        keys => format!("What finds the record: {}.", keys.join(" or ")),
+    };
+    parameter("by", &description, &json!({ "type": "string" }))
+}
+
+fn made(entry: &Entry) -> Value {
+    let location = json!({ "description": "The path of the record.", "schema": { "type": "string" } });
+    let mut answer = record(entry, "The record was made.");
+    answer["headers"]["Location"] = location;
+    answer
 }
 
 /// Every format of a file, as what it holds.
@@ -394,7 +462,7 @@ fn operation(
     answers: &Value,
 ) -> Value {
     let name = entry.name();
-    let plural = if ["list", "import", "export"].contains(&verb) { "s" } else { "" };
+    let plural = if ["list", "import", "export", "patch", "delete_many"].contains(&verb) { "s" } else { "" };
     let mut operation = json!({
         "operationId": format!("{verb}_{name}_record{plural}"),
         "tags": [name],

@@ -9,8 +9,14 @@ pub(super) const VALUE_TAKEN: Kind =
 pub(super) const IN_USE: Kind = Kind { status: 409, code: "record-in-use", title: "Other records refer to it" };
 pub(super) const RULE_DENIED: Kind = Kind { status: 403, code: "rule-denied", title: "The rule does not allow it" };
 
+pub(super) const TOO_MANY_MATCH: Kind =
+    Kind { status: 409, code: "too-many-match", title: "More records match than may be written" };
+pub(super) const BATCH_FAILED: Kind =
+    Kind { status: 409, code: "batch-failed", title: "One operation failed, so none was done" };
+pub(super) const NOT_DONE: Kind = Kind { status: 424, code: "not-done", title: "Another operation failed" };
+
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED];
+pub const PROBLEMS: &[&Kind] = &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED, &TOO_MANY_MATCH, &BATCH_FAILED, &NOT_DONE];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -5,6 +5,7 @@ use super::error::Error;
 use super::lists::{Gap, Lists};
 use super::projection::Projection;
 use super::query::Asked;
+use super::search::{self, Hits, Search};
 use super::sort::{Order, Position};
 use super::statement::Statement;
 use super::store::{self, ALIAS};
@@ -21,19 +22,25 @@ const PAGE_BYTES_MAX: usize = 2 << 20;
 /// A page that is about to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    page: Statement,
+    pub page: Statement,
     /// Where the page begins.
     after: Option<Position>,
     total: Option<Statement>,
-    projection: Projection,
+    pub projection: Projection,
     /// What stands in the gaps of the records.
     lists: Lists,
     order: Order,
-    limit: usize,
+    pub limit: usize,
     bytes_max: usize,
     /// What stands behind the conditions.
     tail: Statement,
     is_restricted: bool,
+    search: Option<Search>,
+    /// Whether relevance is the order; then a page begins after this position, or that many further on.
+    pub is_ranked: bool,
+    pub after_text: Option<String>,
+    pub skip: usize,
+    pub with_total: bool,
 }
 
 /// A page as it was read.
@@ -42,7 +49,7 @@ pub(super) struct Listed {
     /// The records in JSON, separated by commas.
     pub json: Vec<u8>,
     /// Where lists of other records belong.
-    gaps: Vec<Gap>,
+    pub gaps: Vec<Gap>,
     /// Where each of them ends.
     pub ends: Vec<usize>,
     /// The position of the last one, if there are more.
@@ -62,15 +69,24 @@ pub(super) fn plan(
     let mut projection = Projection::whole(entry, &caller.sight);
     let mut joins = Statement::default();
     let lists = expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults);
-    let order = Order::read(asked.sort.as_deref(), catalogue, entry, caller).unwrap_or_else(|wrong| {
-        faults.extend(wrong);
-        Order::none()
-    });
+    let search = Search::plan(entry, caller, asked, &mut faults);
+    let is_ranked = search.is_some() && asked.sort.is_none();
+    let order = match Order::read(asked.sort.as_deref(), catalogue, entry, caller) {
+        Ok(order) if !is_ranked => order,
+        Ok(_) => Order::none(),
+        Err(wrong) => {
+            faults.extend(wrong);
+            Order::none()
+        }
+    };
 
     // The holes of a statement are numbered, so the parts come in the order in which they stand.
     let mut columns = String::new();
     projection.select(ALIAS, &mut columns);
     order.select(&mut columns);
+    if let Some(search) = search.as_ref().filter(|it| it.shows_marks) {
+        search.select_texts(&mut columns);
+    }
     let from = format!(" FROM {} AS {ALIAS}", quoted(&entry.table));
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
     statement.append(order.joins()).append(joins);
@@ -79,10 +95,11 @@ pub(super) fn plan(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    if let Some(matching) = &matching {
+    let search = search.map(|it| it.among(matching.clone()));
+    let is_restricted = matching.is_some() && !is_ranked;
+    if let Some(matching) = matching.as_ref().filter(|_| is_restricted) {
         statement.push(" WHERE ").append(matching.clone());
     }
-    let is_restricted = matching.is_some();
     let mut tail = Statement::default();
     order.order_by(&mut tail);
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
@@ -95,16 +112,34 @@ pub(super) fn plan(
         let mut total = Statement::default();
         match matching {
             Some(matching) => total.push(&format!("SELECT count(*){from} WHERE ")).append(matching),
+            None if search.is_some() => total.push(&format!("SELECT count(*){from}")),
             // Without a condition nothing has to be counted.
             None => total.push("SELECT count FROM record_counts WHERE collection_id = ").bind(entry.collection.id),
         };
         total
     });
     let bytes_max = PAGE_BYTES_MAX;
-    let plan =
-        Plan { page: statement, after: None, total, projection, lists, order, limit, bytes_max, tail, is_restricted };
+    let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
+    let plan = Plan {
+        page: statement,
+        after: None,
+        total,
+        projection,
+        lists,
+        order,
+        limit,
+        bytes_max,
+        tail,
+        is_restricted,
+        search,
+        is_ranked,
+        after_text: page.after.clone(),
+        skip,
+        with_total: page.with_total,
+    };
     match &page.after {
         None => Ok(plan),
+        Some(_) if is_ranked => Ok(plan),
         Some(after) => plan.from(after).ok_or_else(cursor_refused),
     }
 }
@@ -151,14 +186,33 @@ impl Plan {
         })
     }
 
+    /// The same among the records for which a condition is true.
+    pub fn narrowed(&self, condition: &Statement) -> Self {
+        let mut narrowed = self.clone();
+        for statement in [Some(&mut narrowed.page), narrowed.total.as_mut()].into_iter().flatten() {
+            statement.push(if self.is_restricted { " AND " } else { " WHERE " }).append(condition.clone());
+        }
+        narrowed.is_restricted = true;
+        narrowed
+    }
+
+    pub fn is_full(&self, listed: &Listed) -> bool {
+        listed.ends.len() == self.limit || self.bytes_max <= listed.json.len()
+    }
+
     /// Adds the record of a row to the page. One more than fits tells that there is a next page, which begins after
     /// the position of the last one that did.
-    fn take(&self, row: &Row<'_>, listed: &mut Listed, position: &mut String) -> Result<(), db::Error> {
-        let is_full = |listed: &Listed| listed.ends.len() == self.limit || self.bytes_max <= listed.json.len();
+    fn take(
+        &self,
+        row: &Row<'_>,
+        listed: &mut Listed,
+        position: &mut String,
+        found: Option<(&Search, &Hits)>,
+    ) -> Result<(), db::Error> {
         if listed.next.is_some() {
             return Ok(());
         }
-        if is_full(listed) {
+        if self.is_full(listed) {
             listed.next = Some(std::mem::take(position));
             return Ok(());
         }
@@ -166,8 +220,11 @@ impl Plan {
             listed.json.push(b',');
         }
         self.projection.write_with_gaps(row, 0, &mut listed.json, &mut listed.gaps)?;
+        if let Some((search, hits)) = found.filter(|(it, _)| it.shows_marks) {
+            search.write_found(hits, None, row, self.projection.width() + self.order.width(), &mut listed.json)?;
+        }
         listed.ends.push(listed.json.len());
-        if is_full(listed) {
+        if self.is_full(listed) {
             *position = self.order.position(row, self.projection.width())?;
         }
         Ok(())
@@ -176,21 +233,37 @@ impl Plan {
 
 /// Reads a page, its rows straight into one buffer.
 pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
-    let json = Vec::with_capacity(16 << 10);
-    let mut listed = Listed { json, gaps: Vec::new(), ends: Vec::new(), next: None, total: None };
-    let mut position = String::new();
-    let after = plan.after(tx)?;
-    for statement in plan.statements(&after) {
-        tx.each(&statement.sql, &statement.values, &mut |row| plan.take(row, &mut listed, &mut position))?;
-        if listed.next.is_some() {
-            break;
-        }
-    }
+    let mut listed = match &plan.search {
+        Some(search) => search::run(tx, plan, search)?,
+        None => plan.run(tx, None)?,
+    };
     plan.lists.fill(tx, &mut listed.json, &listed.gaps, &mut listed.ends)?;
-    if let Some(statement) = &plan.total {
-        listed.total = Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0));
-    }
     Ok(listed)
+}
+
+impl Listed {
+    pub fn new() -> Self {
+        Self { json: Vec::with_capacity(16 << 10), gaps: Vec::new(), ends: Vec::new(), next: None, total: None }
+    }
+}
+
+impl Plan {
+    /// Reads the page; with what a search found, if there is one.
+    pub fn run(&self, tx: &mut Tx<'_>, found: Option<(&Search, &Hits)>) -> Result<Listed, Error> {
+        let mut listed = Listed::new();
+        let mut position = String::new();
+        let after = self.after(tx)?;
+        for statement in self.statements(&after) {
+            tx.each(&statement.sql, &statement.values, &mut |row| self.take(row, &mut listed, &mut position, found))?;
+            if listed.next.is_some() {
+                break;
+            }
+        }
+        if let Some(statement) = &self.total {
+            listed.total = Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0));
+        }
+        Ok(listed)
+    }
 }
 
 /// The whole answer: the records, and what is true of the list.

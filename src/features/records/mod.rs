@@ -9,8 +9,11 @@
 //! told at once. Who must not see a field is told that it is not there.
 mod access;
 mod api;
+mod batch;
 mod body;
+mod bulk;
 mod cascade;
+mod deed;
 mod document;
 mod error;
 mod expand;
@@ -24,16 +27,20 @@ mod projection;
 mod query;
 mod read;
 mod running;
+mod search;
 mod sort;
 mod split;
 mod statement;
 mod store;
 mod terms;
+mod upsert;
 mod validate;
 mod write;
+mod writing_api;
 
 pub use api::RecordsApi;
 pub use document::describe;
 pub use error::{Error, PROBLEMS};
 pub use running::Running;
 pub use terms::TERMS;
+pub use writing_api::WritingApi;

@@ -8,6 +8,8 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{Example, ToJSON, Type};
 use serde_json::{Value, json};
 
+use super::batch::BatchReport;
+use super::bulk::BulkReport;
 use crate::base::{Id, Timestamp, UserId};
 use crate::http::paging::ListMeta;
 
@@ -22,6 +24,17 @@ pub struct RecordJson(pub Vec<u8>);
 /// A page of records, written already.
 #[derive(Debug)]
 pub struct RecordListJson(pub Vec<u8>);
+
+/// The record that a request was about, or what became of many.
+#[derive(Debug)]
+pub enum RecordOrReport {
+    Record(RecordJson),
+    Report(BulkReport),
+}
+
+/// The results of a batch, written already.
+#[derive(Debug)]
+pub struct BatchJson(pub Vec<u8>);
 
 /// A record of the collection that is the example for making one.
 pub(super) fn record() -> Value {
@@ -84,6 +97,50 @@ impl Payload for RecordListJson {
             example: Some(json!({ "data": [record()], "meta": ListMeta::example().to_json() })),
             ..MetaSchema::new("object")
         });
+    }
+}
+
+impl Payload for RecordOrReport {
+    const CONTENT_TYPE: &'static str = MEDIA_TYPE;
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            any_of: vec![BulkReport::schema_ref(), reference(RECORD)],
+            example: Some(BulkReport::example().to_json().unwrap_or_default()),
+            ..MetaSchema::ANY
+        }))
+    }
+
+    fn register(registry: &mut Registry) {
+        RecordJson::register(registry);
+        BulkReport::register(registry);
+    }
+}
+
+impl Payload for BatchJson {
+    const CONTENT_TYPE: &'static str = MEDIA_TYPE;
+
+    fn schema_ref() -> MetaSchemaRef {
+        BatchReport::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        BatchReport::register(registry);
+    }
+}
+
+impl IntoResponse for RecordOrReport {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Record(record) => record.into_response(),
+            Self::Report(report) => RecordJson(report.to_json_string().into_bytes()).into_response(),
+        }
+    }
+}
+
+impl IntoResponse for BatchJson {
+    fn into_response(self) -> Response {
+        RecordJson(self.0).into_response()
     }
 }
 

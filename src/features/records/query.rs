@@ -7,7 +7,8 @@ use crate::http::{Fault, Problem};
 /// Most parameters of one request: more is no question but an attack.
 const PARAMETERS_MAX: usize = 200;
 /// What can be asked for by name; `where[…]` besides.
-const KNOWN: [&str; 8] = ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand"];
+const KNOWN: [&str; 10] =
+    ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand", "search", "highlight"];
 
 /// What is said of a name that looks like the rest of a filter.
 const ENCODE: &str = "is no parameter; in a filter, encode & as %26";
@@ -20,6 +21,9 @@ pub(super) struct Asked {
     pub filter: Option<String>,
     pub fields: Option<String>,
     pub expand: Option<String>,
+    pub search: Option<String>,
+    /// Whether what was found is shown with marks.
+    pub highlight: bool,
     pub conditions: Vec<Condition>,
 }
 
@@ -56,6 +60,11 @@ impl Asked {
                 "filter" => asked.filter = Some(value),
                 "fields" => asked.fields = Some(value),
                 "expand" => asked.expand = Some(value),
+                "search" => asked.search = Some(value),
+                "highlight" => match value.parse() {
+                    Ok(flag) => asked.highlight = flag,
+                    Err(_) => fault("type", "must be `true` or `false`"),
+                },
                 _ => match condition(&name, value) {
                     Some(condition) => asked.conditions.push(condition),
                     None if has_gap => fault("unknown", ENCODE),
@@ -66,15 +75,16 @@ impl Asked {
         if faults.is_empty() { Ok(asked) } else { Err(Problem::invalid(faults)) }
     }
 
-    /// As [`Asked::read`], but for one parameter that is read elsewhere, and for those of pages, of which there are none.
-    pub fn read_without(query: &str, name: &str) -> Result<Self, Problem> {
+    /// As [`Asked::read`], but for parameters that are read elsewhere, and for those of pages, of which there are
+    /// none: `detail` says so.
+    pub fn read_without(query: &str, names: &[&str], detail: &str) -> Result<Self, Problem> {
         let mut rest = form_urlencoded::Serializer::new(String::new());
-        rest.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(it, _)| it != name));
+        rest.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(it, _)| !names.contains(&it.as_ref())));
         let asked = Self::read(&rest.finish())?;
         let Paging { limit, cursor, page, count } = &asked.paging;
         let is_paged = limit.is_some() || cursor.is_some() || page.is_some() || count.is_some();
-        if is_paged || asked.sort.is_some() || asked.fields.is_some() || asked.expand.is_some() {
-            let detail = "an export has every record whole, in the order of the ids: `filter` and `where` narrow it";
+        let is_search = asked.search.is_some() || asked.highlight;
+        if is_paged || is_search || asked.sort.is_some() || asked.fields.is_some() || asked.expand.is_some() {
             return Err(Problem::invalid(vec![Fault::new("?", "unknown", detail)]));
         }
         Ok(asked)
@@ -90,6 +100,8 @@ impl Asked {
             ("count", count.is_some()),
             ("sort", self.sort.is_some()),
             ("filter", self.filter.is_some()),
+            ("search", self.search.is_some()),
+            ("highlight", self.highlight),
             ("where", !self.conditions.is_empty()),
         ];
         let fault = |name| Fault::new(format!("?{name}"), "unknown", "is for lists");
@@ -99,7 +111,8 @@ impl Asked {
 
     /// Everything that decides which records are in the list and in which order, but not the page.
     pub fn scope(&self) -> String {
-        let mut parts = vec![self.sort.clone().unwrap_or_default(), self.filter.clone().unwrap_or_default()];
+        let texts = [&self.sort, &self.filter, &self.search];
+        let mut parts: Vec<_> = texts.into_iter().map(|it| it.clone().unwrap_or_default()).collect();
         parts.extend(self.conditions.iter().map(|it| format!("{}={}", it.parameter, it.value)));
         parts.join("\0")
     }
@@ -107,10 +120,18 @@ impl Asked {
     /// The parameters that the links to other pages must repeat, encoded.
     pub fn repeated(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let named =
-            [("sort", &self.sort), ("filter", &self.filter), ("fields", &self.fields), ("expand", &self.expand)];
+        let named = [
+            ("sort", &self.sort),
+            ("filter", &self.filter),
+            ("fields", &self.fields),
+            ("expand", &self.expand),
+            ("search", &self.search),
+        ];
         for (name, value) in named.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query.append_pair(name, value);
+        }
+        if self.highlight {
+            query.append_pair("highlight", "true");
         }
         for condition in &self.conditions {
             query.append_pair(&condition.parameter, &condition.value);

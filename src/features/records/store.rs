@@ -163,6 +163,16 @@ pub(super) fn delete(tx: &mut Tx<'_>, deletion: &Statement) -> Result<(), Error>
     }
 }
 
+/// The id of the record that has these values, which no other has.
+pub(super) fn having(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Option<String>, db::Error> {
+    let mut statement = Statement::new(format!("SELECT id FROM {} WHERE ", quoted(&entry.table)));
+    for (index, (position, value)) in values.iter().enumerate() {
+        statement.push(if index == 0 { "" } else { " AND " });
+        statement.push(&entry.judges[*position].member.column).push(" = ").bind(value.clone());
+    }
+    tx.find(&statement.sql, &statement.values, |row| row.text(0).map(ToOwned::to_owned))
+}
+
 /// The values that a record has in some of its fields.
 pub(super) fn values(tx: &mut Tx<'_>, entry: &Entry, id: &str, positions: &[usize]) -> Result<Vec<Stored>, db::Error> {
     let columns: Vec<_> = positions.iter().map(|it| entry.judges[*it].member.select(ALIAS)).collect();

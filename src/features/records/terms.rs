@@ -1,5 +1,5 @@
 //! On what terms the endpoints of records answer, beside what their signatures say.
-use super::error::{IN_USE, RULE_DENIED, VALUE_TAKEN};
+use super::error::{BATCH_FAILED, IN_USE, RULE_DENIED, TOO_MANY_MATCH, VALUE_TAKEN};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
 use crate::http::openapi::{Terms, Who};
 use crate::http::problem::INVALID;
@@ -28,6 +28,19 @@ pub const TERMS: &[Terms] = &[
         // There is no parameter, and one that is sent is not valid.
         problems: &[&INVALID, &IN_USE, &RULE_DENIED],
     },
+    Terms {
+        operation: "put_record",
+        who: Who::Ruled(RECORDS_WRITE, "update"),
+        problems: &[&VALUE_TAKEN, &RULE_DENIED],
+    },
+    Terms {
+        operation: "patch_records",
+        who: Who::Ruled(RECORDS_WRITE, "update"),
+        problems: &[&VALUE_TAKEN, &RULE_DENIED, &TOO_MANY_MATCH],
+    },
+    Terms { operation: "delete_many_records", who: Who::Ruled(RECORDS_WRITE, "delete"), problems: &[&TOO_MANY_MATCH] },
+    Terms { operation: "batch", who: Who::Each, problems: &[&BATCH_FAILED] },
+    Terms { operation: "truncate_collection", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
     Terms { operation: "import_records", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
     Terms { operation: "export_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[] },
 ];

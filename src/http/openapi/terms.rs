@@ -35,6 +35,8 @@ pub enum Who {
     Visitors(Permission),
     /// As [`Who::Visitors`], as far as that rule of the collection lets them.
     Ruled(Permission, &'static str),
+    /// Anyone, and each part of the request is asked for itself whether this caller may.
+    Each,
 }
 
 /// Everything that the document has to know of the features.
@@ -52,6 +54,7 @@ impl Who {
         match self {
             Self::Anyone => "Anyone may.".to_owned(),
             Self::SignedIn => "Anyone signed in may.".to_owned(),
+            Self::Each => "Each operation needs what it would need alone.\n\nAnyone may.".to_owned(),
             Self::Holders(Permission(name)) => format!("Needs the permission `{name}`."),
             Self::Visitors(Permission(name)) => format!("Needs the permission `{name}`, which strangers have too."),
             Self::Ruled(Permission(name), rule) => format!(
@@ -64,7 +67,7 @@ impl Who {
         match self {
             Self::Anyone => None,
             Self::SignedIn | Self::Holders(_) => Some(json!([{ BEARER: [] }])),
-            Self::Visitors(_) | Self::Ruled(..) => Some(json!([{}, { BEARER: [] }])),
+            Self::Visitors(_) | Self::Ruled(..) | Self::Each => Some(json!([{}, { BEARER: [] }])),
         }
     }
 }
@@ -300,7 +303,11 @@ fn refer_to_headers(answer: &mut Value) {
     let told = answer["headers"].take();
     let told = told.as_object().into_iter().flatten().map(|(name, header)| {
         let shared = known.as_object().into_iter().flat_map(Map::keys).find(|it| it.eq_ignore_ascii_case(name));
-        shared.map_or_else(|| (name.clone(), header.clone()), |it| (it.clone(), refer("headers", it)))
+        match shared {
+            Some(it) if header["required"] == false && known[it]["required"] == true => (it.clone(), optional(it)),
+            Some(it) => (it.clone(), refer("headers", it)),
+            None => (name.clone(), header.clone()),
+        }
     });
     let whole: Map<_, _> = told.chain([("X-Request-Id".to_owned(), refer("headers", "X-Request-Id"))]).collect();
     answer["headers"] = whole.into();

@@ -1,0 +1,248 @@
+//! What is done to one record, inside a transaction and with its rule: the only way in which records are made,
+//! changed and deleted, whether one request, a batch or a bulk change asks for it.
+//!
+//! A deed is put together before its transaction, as far as it can be, and may be run again.
+use std::sync::Arc;
+
+use super::access::Judge;
+use super::body::{self, Sent, Write};
+use super::cascade;
+use super::error::Error;
+use super::list;
+use super::projection::Projection;
+use super::statement::Statement;
+use super::store::{self, Found};
+use super::validate;
+use crate::base::Timestamp;
+use crate::db::Tx;
+use crate::features::collections::{Catalogue, Entry, Sight, Stored};
+use crate::http::Fault;
+use crate::http::etag::IfMatch;
+
+/// A record that is to be made.
+pub(super) struct Making {
+    entry: Arc<Entry>,
+    id: String,
+    now: Timestamp,
+    sight: Sight,
+    judged: Option<Statement>,
+    insertion: Statement,
+    lists: Vec<(String, String)>,
+    answer: Answer,
+}
+
+impl Making {
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, values: Vec<(usize, Stored)>) -> Self {
+        let mut values = values;
+        let answer = Answer::new(judge, entry, id);
+        let rule = judge.rule_about(entry, &entry.rules.create, &values);
+        body::stamp(&mut values, entry, now, true);
+        let judged = rule.map(|it| store::would_be(entry, id, now, &values, it));
+        let lists = store::lists(entry, &values);
+        let insertion = store::insertion(entry, id, now, values, &answer.returned);
+        let sight = judge.sight.clone();
+        Self { entry: Arc::clone(entry), id: id.to_owned(), now, sight, judged, insertion, lists, answer }
+    }
+
+    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
+        // First of all: what else is wrong would tell of records that the caller may not see.
+        if let Some(judged) = &self.judged {
+            tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied { rule: "create" })?;
+        }
+        let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
+        store::write_lists(tx, &self.id, &self.lists, true)?;
+        must_be_valid(tx, &self.entry, &self.id, self.now, &self.sight)?;
+        self.answer.about(tx, made)
+    }
+}
+
+/// A record that is to be changed or replaced.
+pub(super) struct Changing {
+    entry: Arc<Entry>,
+    id: String,
+    now: Timestamp,
+    sent: Arc<Sent>,
+    expected: IfMatch,
+    judge: Judge,
+    answer: Answer,
+}
+
+impl Changing {
+    pub fn new(
+        judge: &Judge,
+        entry: &Arc<Entry>,
+        id: &str,
+        now: Timestamp,
+        sent: Arc<Sent>,
+        expected: IfMatch,
+    ) -> Self {
+        let answer = Answer::new(judge, entry, id);
+        Self { entry: Arc::clone(entry), id: id.to_owned(), now, sent, expected, judge: judge.clone(), answer }
+    }
+
+    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
+        let (entry, id) = (&self.entry, &self.id);
+        // The rule may ask for the new values, and these may depend on the old ones. What is wrong with
+        // them is told only to those whom the rule lets.
+        let values = store::resolved(tx, entry, id, &self.sent.0);
+        let new = values.as_deref().unwrap_or_default();
+        let rule = self.judge.rule_about(entry, &entry.rules.update, new);
+        if values.is_err() || self.expected != IfMatch::Any {
+            let judged = list::sought(&Projection::default(), entry, id, rule.clone());
+            let Some(before) = store::find(tx, &judged, &Projection::default())? else {
+                return Err(refusal(tx, &self.judge, entry, id, "update"));
+            };
+            if !self.expected.allows(before.version) {
+                return Err(Error::Stale);
+            }
+        }
+        let mut values = values?;
+        let is_written = !values.is_empty();
+        if is_written {
+            body::stamp(&mut values, entry, self.now, false);
+        }
+        let lists = store::lists(entry, &values);
+        let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
+        let update = store::change(entry, id, self.now, values, rule, &self.answer.returned);
+        match store::write(tx, entry, &update, &self.answer.returned)? {
+            Some(changed) => {
+                if is_large {
+                    store::must_not_be_too_large(tx, entry, id)?;
+                }
+                store::write_lists(tx, id, &lists, false)?;
+                if is_written {
+                    must_be_valid(tx, entry, id, self.now, &self.judge.sight)?;
+                }
+                self.answer.about(tx, changed)
+            }
+            None => Err(refusal(tx, &self.judge, entry, id, "update")),
+        }
+    }
+}
+
+/// A record that is to go.
+pub(super) struct Removing {
+    entry: Arc<Entry>,
+    id: String,
+    expected: IfMatch,
+    judge: Judge,
+    judged: Statement,
+    deletion: Statement,
+}
+
+impl Removing {
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, expected: IfMatch) -> Self {
+        let rule = judge.rule(&entry.rules.delete);
+        let judged = list::sought(&Projection::default(), entry, id, rule.clone());
+        let deletion = store::deletion(entry, id, rule);
+        let (entry, judge) = (Arc::clone(entry), judge.clone());
+        Self { entry, id: id.to_owned(), expected, judge, judged, deletion }
+    }
+
+    pub fn run(&self, tx: &mut Tx<'_>, catalogue: &Catalogue) -> Result<(), Error> {
+        let is_followed = !catalogue.followers(self.entry.name()).is_empty();
+        if self.expected != IfMatch::Any || is_followed {
+            let Some(before) = store::find(tx, &self.judged, &Projection::default())? else {
+                return Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete"));
+            };
+            if !self.expected.allows(before.version) {
+                return Err(Error::Stale);
+            }
+            cascade::must_not_be_too_large(tx, catalogue, &self.entry, &self.id)?;
+        }
+        match store::delete(tx, &self.deletion) {
+            Err(Error::NotFound) => Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete")),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Refuses a record of which something is not true that must be.
+fn must_be_valid(tx: &mut Tx<'_>, entry: &Entry, id: &str, now: Timestamp, sight: &Sight) -> Result<(), Error> {
+    let faults = validate::faults(tx, entry, id, now, sight)?;
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// Why a record was not found to be written: only whoever may view it is told that a rule stands before it.
+fn refusal(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str, rule: &'static str) -> Error {
+    match is_viewed(tx, judge, entry, id) {
+        Ok(true) => Error::RuleDenied { rule },
+        Ok(false) => Error::NotFound,
+        Err(error) => error,
+    }
+}
+
+/// Whether the rule `view` lets the caller see a record.
+pub(super) fn is_viewed(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str) -> Result<bool, Error> {
+    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(&entry.rules.view));
+    Ok(store::find(tx, &viewed, &Projection::default())?.is_some())
+}
+
+/// What whoever wrote a record is shown of it: all that they may read, or only that it is there.
+struct Answer {
+    /// What the statement that writes returns.
+    returned: Projection,
+    /// What else to ask for, where the rule `view` depends on the record or on who asks, or where the record is more
+    /// than one row.
+    judged: Option<(Statement, Projection)>,
+}
+
+impl Answer {
+    fn new(judge: &Judge, entry: &Entry, id: &str) -> Self {
+        let whole = Projection::whole(entry, &judge.sight);
+        match judge.rule(&entry.rules.view) {
+            None if whole.is_of_one_row() => Self { returned: whole, judged: None },
+            None => {
+                let seen = list::sought(&whole, entry, id, None);
+                Self { returned: Projection::bare(), judged: Some((seen, whole)) }
+            }
+            Some(rule) => {
+                let seen = list::sought(&whole, entry, id, Some(rule));
+                Self { returned: Projection::bare(), judged: Some((seen, whole)) }
+            }
+        }
+    }
+
+    fn about(&self, tx: &mut Tx<'_>, written: Found) -> Result<Found, Error> {
+        let Some((seen, whole)) = &self.judged else { return Ok(written) };
+        Ok(store::find(tx, seen, whole)?.unwrap_or(written))
+    }
+}
+
+/// The values of a record that is to be made: what operators make of the defaults, and defaults for what is absent.
+pub(super) fn completed(entry: &Entry, sent: &Sent) -> Result<Vec<(usize, Stored)>, Error> {
+    let (mut values, mut faults) = (Vec::with_capacity(entry.judges.len()), Vec::new());
+    for (position, judge) in entry.judges.iter().enumerate() {
+        let write = sent.0.iter().find(|(it, _)| *it == position).map(|(_, write)| write);
+        match write {
+            Some(write) => match write.onto(judge, &judge.default) {
+                Ok(value) => values.push((position, value)),
+                Err((code, detail)) => faults.push(Fault::new(body::pointer(&judge.field.name), code, detail)),
+            },
+            None if judge.default == Stored::Null && judge.field.required => {
+                faults.push(Fault::new(body::pointer(&judge.field.name), "required", "must be given"));
+            }
+            None => values.push((position, judge.default.clone())),
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(Error::Invalid(faults)) }
+}
+
+/// The values that are set as they were sent.
+pub(super) fn set(sent: Sent) -> Vec<(usize, Stored)> {
+    let is_set = |(position, write)| match write {
+        Write::Set(value) => Some((position, value)),
+        _ => None,
+    };
+    sent.0.into_iter().filter_map(is_set).collect()
+}
+
+/// The values that relations could refer to nothing by: those that are set, and those that are added to lists.
+pub(super) fn named(sent: &Sent) -> Vec<(usize, Stored)> {
+    let named = |(position, write): &(usize, Write)| match write {
+        Write::Set(value) => Some((*position, value.clone())),
+        Write::Add(items) => Some((*position, Stored::Text(serde_json::Value::from(items.clone()).to_string()))),
+        _ => None,
+    };
+    sent.0.iter().filter_map(named).collect()
+}

@@ -1,0 +1,87 @@
+//! The endpoints that write records of several collections at once, or all of one.
+use poem::Request;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::access::Asker;
+use super::api::RecordsApi;
+use super::batch::Batch;
+use super::bulk::{Bulk, BulkReport, Deed};
+use super::payload::BatchJson;
+use super::query::Asked;
+use crate::features::accounts::RECORDS_ADMIN;
+use crate::http::openapi::Tag;
+use crate::http::query::{NoQuery, must_be_among};
+use crate::http::{Caller, ClientAddress, Input, Problem, RequestId, Visitor};
+
+/// The endpoints that write many records.
+#[derive(Clone, Debug)]
+pub struct WritingApi {
+    pub records: RecordsApi,
+}
+
+#[derive(ApiResponse)]
+enum Batched {
+    /// What became of each operation.
+    #[oai(status = 200)]
+    Results(BatchJson),
+}
+
+#[OpenApi(prefix_path = "/api/v1")]
+impl WritingApi {
+    /// Do several things at once
+    ///
+    /// Up to 200 operations on records of any collections, in one transaction: each under its own rights, one after
+    /// the other, and with a result of its own. With `transaction` all are done or none: if one fails the answer is
+    /// the problem `batch-failed` (409), whose `results` has what became of each.
+    #[oai(path = "/batch", method = "post", operation_id = "batch", tag = "Tag::Records")]
+    async fn batch(
+        &self,
+        visitor: Visitor,
+        _query: NoQuery,
+        address: ClientAddress,
+        request: &Request,
+        body: Input<Batch>,
+    ) -> Result<Batched, Problem> {
+        let caller = visitor.0;
+        let asker = Asker::to_batch(&caller, self.records.circumstances("POST", address));
+
+        let batch = body.read()?;
+        let request_id = request.data::<RequestId>().map(RequestId::as_str).unwrap_or_default();
+        let results = self.records.batch(&caller, &asker.detached(), batch, request_id).await?;
+
+        Ok(Batched::Results(BatchJson(results)))
+    }
+
+    /// Delete all records of a collection
+    ///
+    /// Whatever the rules say, in batches that others can come between. Those that other records refer to with
+    /// `onDelete: restrict` stay, and the answer names them.
+    #[oai(
+        path = "/collections/:collection/truncate",
+        method = "post",
+        operation_id = "truncate_collection",
+        tag = "Tag::Records"
+    )]
+    async fn truncate(
+        &self,
+        caller: Caller,
+        address: ClientAddress,
+        collection: Path<String>,
+        /// Only says how many there are.
+        #[oai(name = "dryRun")]
+        dry_run: Query<Option<bool>>,
+        request: &Request,
+    ) -> Result<Json<BulkReport>, Problem> {
+        caller.must(RECORDS_ADMIN)?;
+
+        must_be_among(request, &["dryRun"])?;
+        let asker = Asker::to_write(&caller, self.records.circumstances("DELETE", address))?;
+        let dry_run = dry_run.0 == Some(true);
+        let bulk = Bulk { deed: Deed::Truncate, asked: Asked::default(), max: None, dry_run };
+        let report = self.records.bulk(&caller, &asker, &collection.0, &bulk).await?;
+
+        Ok(Json(report))
+    }
+}
