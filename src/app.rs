@@ -132,6 +132,7 @@ impl App {
     /// The one list of everything that runs beside requests.
     pub fn start(&self, lifecycle: &Lifecycle) {
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         lifecycle.start(self.flush_worker());
         lifecycle.start(self.policy_worker());
     }

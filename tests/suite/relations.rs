@@ -327,3 +327,40 @@ async fn an_import_takes_lists_and_refuses_what_they_do_not_find() {
     assert_eq!(listed.body["data"][0]["tags"], json!([b, a]));
     assert_eq!(listed.body["data"][1]["tags"], json!([]));
 }
+
+/// What is in the bin is nowhere to be seen, and its entries wait for it.
+#[tokio::test]
+async fn what_is_in_the_bin_is_not_reached_along_lists() {
+    let app = TestApp::with_people().await;
+    let title = json!({ "name": "title", "type": "text" });
+    for (name, fields) in [
+        ("tags", json!([title])),
+        (
+            "posts",
+            json!([title, { "name": "tags", "type": "relation", "collection": "tags", "multiple": true, "onDelete": "setNull" }]),
+        ),
+    ] {
+        let body = json!({ "name": name, "fields": fields, "rules": anyone(), "options": { "softDelete": true } });
+        let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let a = make(&app, "tags", json!({ "title": "a" })).await;
+    let b = make(&app, "tags", json!({ "title": "b" })).await;
+    let one = make(&app, "posts", json!({ "title": "one", "tags": [a, b] })).await;
+    make(&app, "posts", json!({ "title": "two", "tags": [b] })).await;
+
+    assert_eq!(delete(&app, "tags", &a).await.status, 204);
+    assert_eq!(found(&app, "posts", &[("filter", "tags.exists(t, t.title == 'a')")]).await, Vec::<String>::new());
+    assert_eq!(found(&app, "posts", &[("where[tags.title]", "b")]).await, ["one", "two"]);
+    let shown = app.ask(Method::GET, &format!("{}/{one}?expand=tags", path("posts"))).send().await;
+    assert_eq!(shown.body["expand"]["tags"].as_array().map(Vec::len), Some(1), "{shown:?}");
+    assert_eq!(delete(&app, "posts", &one).await.status, 204);
+    let back = app.ask(Method::GET, &format!("{}/{b}?expand=posts_via_tags", path("tags"))).send().await;
+    assert_eq!(back.body["expand"]["posts_via_tags"].as_array().map(Vec::len), Some(1), "{back:?}");
+    assert_eq!(
+        found(&app, "tags", &[("filter", "posts_via_tags.exists(p, p.title == 'one')")]).await,
+        Vec::<String>::new()
+    );
+    let restored = app.ask(Method::POST, &format!("{}/{one}/restore", path("posts"))).send().await;
+    assert_eq!(restored.body["tags"], json!([a, b]), "{restored:?}");
+}

@@ -453,7 +453,7 @@ fn one(
         (Method::Delete, target) => {
             let id = named(target, ids)?;
             judge.must_be_let(entry, &entry.rules.delete, "delete")?;
-            Removing::new(judge, entry, id, step.expected.clone()).run(tx, known)?;
+            Removing::new(judge, entry, id, now, step.expected.clone()).run(tx, known)?;
             Ok(Done { status: 204, id: id.to_owned(), found: None, location: None })
         }
         (method, Target::All) => {

@@ -228,7 +228,8 @@ pub(super) fn stamp(values: &mut Vec<(usize, Stored)>, entry: &Entry, now: Times
 }
 
 fn unknown(name: &str, entry: &Entry, sight: &Sight, with_hint: bool) -> Fault {
-    if ["id", "createdAt", "updatedAt"].contains(&name) {
+    let is_of_deleted = ["isDeleted", "deletedAt"].contains(&name) && entry.collection.keeps_deleted();
+    if ["id", "createdAt", "updatedAt"].contains(&name) || is_of_deleted {
         return Fault::new(pointer(name), "read-only", "is set by the server");
     }
     let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| it.field.name.as_str());

@@ -22,7 +22,7 @@ pub(super) fn must_not_be_too_large(
     entry: &Arc<Entry>,
     id: &str,
 ) -> Result<(), Error> {
-    let mut seen = HashSet::from([(entry.table.clone(), id.to_owned())]);
+    let mut seen = HashSet::from([(entry.rows.clone(), id.to_owned())]);
     let mut waiting = vec![(Arc::clone(entry), vec![id.to_owned()])];
     let (mut count, mut left) = (0, HashMap::new());
     while let Some((target, ids)) = waiting.pop() {
@@ -44,7 +44,7 @@ pub(super) fn must_not_be_too_large(
                     *left <= 0
                 };
                 let going = found.into_iter().filter(|it| is_last(it)).map(|(id, _)| id);
-                let is_new = |id: &String| seen.insert((follower.entry.table.clone(), id.clone()));
+                let is_new = |id: &String| seen.insert((follower.entry.rows.clone(), id.clone()));
                 waiting.push((Arc::clone(&follower.entry), going.filter(is_new).collect()));
             }
         }
@@ -61,7 +61,7 @@ fn referring(
 ) -> Result<Vec<(String, i64)>, db::Error> {
     let mut statement = match &follower.join {
         None => {
-            let (table, column) = (quoted(&follower.entry.table), quoted(&follower.field));
+            let (table, column) = (quoted(&follower.entry.rows), quoted(&follower.field));
             Statement::new(format!("SELECT id, 1 FROM {table} WHERE {column}"))
         }
         Some(join) => {

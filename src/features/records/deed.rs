@@ -124,6 +124,8 @@ impl Changing {
 pub(super) struct Removing {
     entry: Arc<Entry>,
     id: String,
+    /// Whether it goes for good.
+    is_final: bool,
     expected: IfMatch,
     judge: Judge,
     judged: Statement,
@@ -131,16 +133,28 @@ pub(super) struct Removing {
 }
 
 impl Removing {
-    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, expected: IfMatch) -> Self {
+    /// Deletes it, which puts it into the bin if the collection has one.
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
         let rule = judge.rule(&entry.rules.delete);
         let judged = list::sought(&Projection::default(), entry, id, rule.clone());
-        let deletion = store::deletion(entry, id, rule);
+        let is_final = !entry.collection.keeps_deleted();
+        let deletion =
+            if is_final { store::deletion(entry, id, rule) } else { store::discarding(entry, id, now, rule) };
         let (entry, judge) = (Arc::clone(entry), judge.clone());
-        Self { entry, id: id.to_owned(), expected, judge, judged, deletion }
+        Self { entry, id: id.to_owned(), is_final, expected, judge, judged, deletion }
+    }
+
+    /// Deletes it for good, whether it is in the bin or not. No rule is asked.
+    pub fn purging(judge: &Judge, entry: &Arc<Entry>, id: &str, expected: IfMatch) -> Self {
+        let judged = list::sought_among(&entry.rows, &Projection::default(), id, None);
+        let deletion = store::deletion(entry, id, None);
+        let (entry, judge) = (Arc::clone(entry), judge.clone());
+        Self { entry, id: id.to_owned(), is_final: true, expected, judge, judged, deletion }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>, catalogue: &Catalogue) -> Result<(), Error> {
-        let is_followed = !catalogue.followers(self.entry.name()).is_empty();
+        // What is in the bin is still referred to.
+        let is_followed = self.is_final && !catalogue.followers(self.entry.name()).is_empty();
         if self.expected != IfMatch::Any || is_followed {
             let Some(before) = store::find(tx, &self.judged, &Projection::default())? else {
                 return Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete"));
@@ -148,7 +162,9 @@ impl Removing {
             if !self.expected.allows(before.version) {
                 return Err(Error::Stale);
             }
-            cascade::must_not_be_too_large(tx, catalogue, &self.entry, &self.id)?;
+            if is_followed {
+                cascade::must_not_be_too_large(tx, catalogue, &self.entry, &self.id)?;
+            }
         }
         match store::delete(tx, &self.deletion) {
             Err(Error::NotFound) => Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete")),
@@ -161,6 +177,27 @@ impl Removing {
 fn must_be_valid(tx: &mut Tx<'_>, entry: &Entry, id: &str, now: Timestamp, sight: &Sight) -> Result<(), Error> {
     let faults = validate::faults(tx, entry, id, now, sight)?;
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// A record that is to be taken out of the bin, which the rule `delete` lets do.
+pub(super) struct Restoring {
+    entry: Arc<Entry>,
+    restoration: Statement,
+    answer: Answer,
+}
+
+impl Restoring {
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str) -> Self {
+        let answer = Answer::new(judge, entry, id);
+        let restoration = store::restoring(entry, id, judge.rule(&entry.rules.delete), &answer.returned);
+        Self { entry: Arc::clone(entry), restoration, answer }
+    }
+
+    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
+        // Only those whom the rule lets know what is in the bin.
+        let restored = store::write(tx, &self.entry, &self.restoration, &self.answer.returned)?;
+        self.answer.about(tx, restored.ok_or(Error::NotFound)?)
+    }
 }
 
 /// Why a record was not found to be written: only whoever may view it is told that a rule stands before it.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::shapes::{change, examples, value};
 use super::terms::TERMS;
 use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
@@ -26,6 +27,9 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
             one,
             json!({ "get": show(&back, entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
         );
+        if entry.collection.keeps_deleted() {
+            paths.insert(format!("{all}/{{id}}/restore"), json!({ "post": restore(entry) }));
+        }
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
         schemas.extend(schemas_of(&back, entry));
@@ -68,7 +72,16 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
     let own = || {
         let moment = || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
         let id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
-        [("id".to_owned(), id), ("createdAt".to_owned(), moment()), ("updatedAt".to_owned(), moment())]
+        let mut own =
+            vec![("id".to_owned(), id), ("createdAt".to_owned(), moment()), ("updatedAt".to_owned(), moment())];
+        if entry.collection.keeps_deleted() {
+            own.push(("isDeleted".to_owned(), json!({ "type": "boolean", "readOnly": true, "example": false })));
+            let mut deleted_at = moment();
+            deleted_at["nullable"] = true.into();
+            deleted_at["example"] = Value::Null;
+            own.push(("deletedAt".to_owned(), deleted_at));
+        }
+        own
     };
     let shown = visible(entry).map(|it| (it.name.clone(), value(it)));
     let shown: Map<_, _> = own().into_iter().chain(shown).collect();
@@ -128,140 +141,6 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
 const FORMATS: [&str; 3] = ["ndjson", "json", "csv"];
 const ID: &str = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
 
-/// What a field may hold.
-fn value(field: &Field) -> Value {
-    let mut schema = match field.field_type {
-        FieldType::Text => json!({ "type": "string" }),
-        FieldType::Integer => json!({ "type": "integer", "format": "int64" }),
-        FieldType::Number => json!({ "type": "number", "format": "double" }),
-        FieldType::Bool => json!({ "type": "boolean" }),
-        FieldType::Datetime | FieldType::Autodate => json!({ "type": "string", "format": "date-time" }),
-        FieldType::Select if field.is_multiple() => {
-            json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } })
-        }
-        FieldType::Select => json!({ "type": "string", "enum": field.values }),
-        FieldType::Geo => json!({
-            "type": "object", "required": ["lat", "lon"], "additionalProperties": false,
-            "properties": {
-                "lat": { "type": "number", "minimum": -90, "maximum": 90 },
-                "lon": { "type": "number", "minimum": -180, "maximum": 180 },
-            },
-        }),
-        FieldType::Json => json!({ "description": "Any JSON." }),
-        FieldType::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
-        FieldType::Url => json!({ "type": "string", "format": "uri", "maxLength": 2_000 }),
-        FieldType::Relation if field.is_multiple() => ids(field),
-        FieldType::Relation => {
-            let target = field.collection.as_deref().unwrap_or_default();
-            json!({ "type": "string", "format": "uuid", "description": format!("The id of a record of `{target}`.") })
-        }
-    };
-    let (least, most) = match field.field_type {
-        FieldType::Relation => ("minItems", "maxItems"),
-        FieldType::Integer | FieldType::Number => ("minimum", "maximum"),
-        _ => ("minLength", "maxLength"),
-    };
-    for (word, limit) in [(least, field.min), (most, field.max)] {
-        if let Some(limit) = limit {
-            // Lengths are whole numbers in a schema.
-            schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
-                json!(limit.0.max(0.0).ceil() as u64)
-            } else {
-                limit.as_json()
-            };
-        }
-    }
-    if let Some(pattern) = &field.pattern {
-        schema["pattern"] = pattern.as_str().into();
-    }
-    if let Some(default) = &field.default {
-        schema["default"] = default.0.clone();
-    }
-    if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
-        schema["minItems"] = 1.into();
-    }
-    if field.write_only {
-        schema["writeOnly"] = true.into();
-    }
-    if field.is_set_by_server() {
-        schema["readOnly"] = true.into();
-    }
-    if !field.required {
-        schema["nullable"] = true.into();
-        // An enumeration has to name null too.
-        if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-            values.push(Value::Null);
-        }
-    }
-    schema
-}
-
-/// A list of what a field refers to.
-fn ids(field: &Field) -> Value {
-    let target = field.collection.as_deref().unwrap_or_default();
-    json!({
-        "type": "array", "uniqueItems": true, "items": { "type": "string", "format": "uuid" },
-        "description": format!("The ids of records of `{target}`, in an order."),
-    })
-}
-
-/// What a change may send for a field: a value, or what is to be done to the one that is there.
-fn change(field: &Field) -> Value {
-    let mut whole = value(field);
-    if let Some(schema) = whole.as_object_mut() {
-        schema.remove("default");
-    }
-    let only = |operators: Value| json!({ "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "properties": operators });
-    match field.field_type {
-        FieldType::Integer | FieldType::Number => {
-            let operand = if field.field_type == FieldType::Integer {
-                json!({ "type": "integer", "format": "int64" })
-            } else {
-                json!({ "type": "number" })
-            };
-            json!({ "anyOf": [whole, only(json!({ "$increment": operand }))] })
-        }
-        FieldType::Select if field.is_multiple() => {
-            let list =
-                json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } });
-            json!({ "anyOf": [whole, only(json!({ "$add": list, "$remove": list }))] })
-        }
-        FieldType::Relation if field.is_multiple() => {
-            json!({ "anyOf": [whole, only(json!({ "$add": ids(field), "$remove": ids(field) }))] })
-        }
-        _ => whole,
-    }
-}
-
-/// A value of each field that anyone can understand, and the server takes.
-fn examples<'a>(entry: &'a Entry, fields: impl Iterator<Item = &'a Field>) -> impl Iterator<Item = (String, Value)> {
-    fields.filter_map(|field| {
-        let example =
-            field.default.as_ref().map(|it| it.0.clone()).filter(|it| !it.is_null()).or_else(|| example(field));
-        let fits = example.filter(|it| entry.field(&field.name).is_some_and(|(_, judge)| judge.accept(it).is_ok()));
-        fits.map(|it| (field.name.clone(), it))
-    })
-}
-
-fn example(field: &Field) -> Option<Value> {
-    let values = field.values.as_deref().unwrap_or_default();
-    Some(match field.field_type {
-        FieldType::Text => json!(field.name),
-        FieldType::Integer => json!(field.least().unwrap_or(1.0).ceil() as i64),
-        FieldType::Number => json!(field.least().unwrap_or(1.5)),
-        FieldType::Bool => json!(true),
-        FieldType::Datetime | FieldType::Autodate => json!("2026-01-02T03:04:05.678Z"),
-        FieldType::Select if field.is_multiple() => json!([values.first()?]),
-        FieldType::Select => json!(values.first()?),
-        FieldType::Geo => json!({ "lat": 52.52, "lon": 13.405 }),
-        FieldType::Json => json!({ "any": ["JSON"] }),
-        FieldType::Email => json!("ada@example.com"),
-        FieldType::Url => json!("https://example.com/page"),
-        // An id of nothing would be refused.
-        FieldType::Relation => return None,
-    })
-}
-
 fn list(back: &Back, entry: &Entry) -> Value {
     let name = entry.name();
     let mut parameters = vec![
@@ -284,6 +163,7 @@ fn list(back: &Back, entry: &Entry) -> Value {
         ),
         filter("An expression that is true for the records to show."),
     ];
+    parameters.extend(trashed(entry));
     parameters.extend(shaping(back, entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
@@ -315,7 +195,7 @@ fn create(entry: &Entry) -> Value {
 }
 
 fn show(back: &Back, entry: &Entry) -> Value {
-    let parameters: Vec<_> = [id()].into_iter().chain(shaping(back, entry)).collect();
+    let parameters: Vec<_> = [id()].into_iter().chain(shaping(back, entry)).chain(trashed(entry)).collect();
     let summary = format!("Read a record of `{}`", entry.name());
     operation(
         entry,
@@ -345,7 +225,21 @@ fn replace(entry: &Entry) -> Value {
 fn delete(entry: &Entry) -> Value {
     let summary = format!("Delete a record of `{}`", entry.name());
     let answers = json!({ "204": { "description": "It is gone." } });
-    operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), if_match()]), None, &answers)
+    let purge = parameter("purge", "Delete it for good, which only admins may.", &json!({ "type": "boolean" }));
+    operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), purge, if_match()]), None, &answers)
+}
+
+fn restore(entry: &Entry) -> Value {
+    let summary = format!("Restore a record of `{}`", entry.name());
+    let answers = json!({ "200": record(entry, "The record as it is now.") });
+    operation(entry, "restore", &summary, &entry.rules.delete, &json!([id()]), None, &answers)
+}
+
+/// Whether to show what was deleted, where that is kept.
+fn trashed(entry: &Entry) -> Option<Value> {
+    let description = "The deleted records too, or alone, that the rule `delete` lets the caller delete.";
+    let asked = || parameter("trashed", description, &json!({ "type": "string", "enum": ["with", "only"] }));
+    entry.collection.keeps_deleted().then(asked)
 }
 
 fn put(entry: &Entry) -> Value {
@@ -441,6 +335,7 @@ fn export(entry: &Entry) -> Value {
         parameter("format", "Absent: `ndjson`.", &json!({ "type": "string", "enum": FORMATS })),
         filter("An expression that is true for the records to export."),
     ];
+    parameters.extend(trashed(entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }

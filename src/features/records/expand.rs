@@ -10,7 +10,7 @@ use super::statement::Statement;
 use super::store::ALIAS;
 use crate::db::dialect;
 use crate::db::record_tables::quoted;
-use crate::features::collections::{Catalogue, Entry, Member, USERS, target_table};
+use crate::features::collections::{Catalogue, Entry, Member, USERS};
 use crate::http::Fault;
 
 /// Relations that one request follows in all: each is another look-up for every record.
@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
             let there = Place { alias: format!("e{}", self.followed), depth: place.depth + 1 };
             match way {
                 Way::One(target) => {
-                    let (table, column) = (quoted(&target_table(target)), quoted(name));
+                    let (table, column) = (quoted(seen_table(self.catalogue, target)), quoted(name));
                     let Place { alias, .. } = &there;
                     joins.push(&format!(" LEFT JOIN {table} AS {alias} ON {alias}.id = {}.{column}", place.alias));
                     let target = self.catalogue.find(target).map(|it| &**it);
@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
     fn forwards(&mut self, name: &str, wanted: &Wanted<'_>, target: &'a str, join: &str, there: &Place) -> List {
         let entry = self.catalogue.find(target).map(|it| &**it);
         let (projection, columns, joins) = self.listed(entry, wanted, there);
-        let (table, join, alias) = (quoted(&target_table(target)), quoted(join), &there.alias);
+        let (table, join, alias) = (quoted(seen_table(self.catalogue, target)), quoted(join), &there.alias);
         let mut statement = Statement::new(format!(
             "SELECT l.owner{}{columns} FROM {join} AS l JOIN {table} AS {alias} ON {alias}.id = l.target",
             if columns.is_empty() { "" } else { ", " }
@@ -246,6 +246,11 @@ impl<'a> Walk<'a> {
         }
         projection.keep(members);
     }
+}
+
+/// The table of what relations lead to: of records, those that are not in the bin.
+pub(super) fn seen_table<'a>(catalogue: &'a Catalogue, target: &str) -> &'a str {
+    catalogue.find(target).map_or(USERS, |it| it.table.as_str())
 }
 
 /// A hole for a JSON array of ids, as a table called `ids`.

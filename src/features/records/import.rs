@@ -199,6 +199,10 @@ impl RecordsApi {
         let created_at = own(&mut members, "createdAt", &mut faults, str::parse);
         let updated_at = own(&mut members, "updatedAt", &mut faults, str::parse);
         let moments = dated(&mut members, entry, &mut faults);
+        // What is in the bin is in no file, so these say nothing.
+        if entry.collection.keeps_deleted() {
+            members.retain(|name, _| !["isDeleted", "deletedAt"].contains(&name.as_str()));
+        }
         match body::judged(&members, entry, Meant::New, &Sight::new(true, Arc::default())) {
             Ok(sent) if faults.is_empty() => {
                 let mut values = vec![Stored::Null; entry.judges.len()];

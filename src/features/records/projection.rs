@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::base::geo::Place;
 use crate::base::text::write_json;
 use crate::db::{self, Row, Value};
-use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape, Sight};
+use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape, Sight};
 
 /// Columns of a table in the order in which they are selected and written.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,9 @@ impl Projection {
     /// Everything that may be seen of the records of a collection.
     pub fn whole(entry: &Entry, sight: &Sight) -> Self {
         let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.member);
-        Self { members: OWN_MEMBERS.iter().chain(seen).cloned().collect(), expanded: Vec::new(), lists: None }
+        let of_deleted = OWN_OF_DELETED.iter().filter(|_| entry.collection.keeps_deleted());
+        let members = OWN_MEMBERS.iter().chain(of_deleted).chain(seen).cloned().collect();
+        Self { members, expanded: Vec::new(), lists: None }
     }
 
     /// What is shown of a record to whoever wrote it, but must not read it.

@@ -2,6 +2,7 @@
 use serde_json::{Value as Json, json};
 
 use super::access::Asker;
+use super::expand::seen_table;
 use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::geo::Place;
@@ -9,7 +10,7 @@ use crate::base::text::nearest;
 use crate::db::dialect;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Row, Value};
-use crate::features::collections::{Catalogue, Entry, FieldType, target_table};
+use crate::features::collections::{Catalogue, Entry, FieldType};
 use crate::http::Fault;
 
 /// Most keys of one order.
@@ -92,7 +93,8 @@ impl Order {
                 keys.push(Key { name, column, descending, nullable: false });
             }
         }
-        Ok(Self { table: entry.table.clone(), joins: paths.joins, keys })
+        // A cursor may name a record that was deleted since.
+        Ok(Self { table: entry.rows.clone(), joins: paths.joins, keys })
     }
 
     /// What has to be joined to the table, so that the keys mean something.
@@ -299,7 +301,7 @@ impl Paths<'_> {
             }
             let inner = format!("s{}", self.joined.len());
             self.joined.push(so_far.clone());
-            let (table, column) = (quoted(&target_table(target)), &judge.member.column);
+            let (table, column) = (quoted(seen_table(self.catalogue, target)), &judge.member.column);
             self.joins.push(&format!(" LEFT JOIN {table} AS {inner} ON {inner}.id = {alias}.{column}"));
             at = self.catalogue.find(target).map(|it| &**it);
             if let Some(rule) = at.and_then(|it| self.asker.rule(&it.rules.view, &inner)) {
@@ -314,6 +316,7 @@ impl Paths<'_> {
                 Err(("type", format!("`{}` is no place", shortened(name))))
             }
             (Some(_), "id" | "createdAt" | "updatedAt") => Ok((column, is_far)),
+            (Some(entry), "deletedAt") if entry.collection.keeps_deleted() => Ok((column, true)),
             (None, "id" | "name" | "role") => Ok((column, true)),
             (None, _) => Err(("unknown", format!("`{}` is no field", shortened(name)))),
             (Some(entry), _) => match entry.field(name).filter(|(_, it)| self.asker.sight.sees(it)) {
