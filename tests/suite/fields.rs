@@ -3,6 +3,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 
 use crate::relations::{anyone, make, path};
+use crate::support::live::Live;
 use crate::support::{Reply, TestApp};
 
 pub fn faults(reply: &Reply) -> Vec<(&str, &str)> {
@@ -325,4 +326,85 @@ async fn what_must_be_true_of_a_record_is_true_whoever_writes_it() {
             make_collection(&app, "odd", json!([{ "name": "title", "type": "text", "validate": text }])).await;
         assert_eq!(faults(&refused), [("/fields/0/validate", code)], "{text}");
     }
+}
+
+/// Each hears of a record what they may read of it, with what the server adds to it.
+#[tokio::test]
+async fn live_updates_show_each_listener_the_fields_that_are_theirs() {
+    let live = Live::start().await;
+    let fields = json!([
+        { "name": "title", "type": "text" },
+        { "name": "pay", "type": "integer", "readableBy": "auth.role == 'user'" },
+        { "name": "pin", "type": "text", "writeOnly": true },
+        { "name": "people", "type": "relation", "collection": "users", "multiple": true },
+        { "name": "place", "type": "geo" },
+        { "name": "made", "type": "autodate", "onCreate": true },
+        { "name": "touched", "type": "autodate", "onUpdate": true },
+    ]);
+    live.collection(&json!({ "name": "staff", "fields": fields, "rules": { "list": "true", "view": "true" } })).await;
+    let mut sockets = Vec::new();
+    for role in ["user", "readonly", "admin"] {
+        let mut socket = live.socket_of(role).await;
+        socket.subscribe("collections/staff").await;
+        sockets.push(socket);
+    }
+    let me = live.app.as_role("user", Method::GET, "/api/v1/auth/profile").send().await.str("id");
+    let body = json!({ "title": "x", "pay": 10, "pin": "4711", "people": [me], "place": { "lat": 1.5, "lon": -2.5 } });
+    let id = live.make("staff", &body).await;
+
+    for (socket, pay) in sockets.iter_mut().zip([json!(10), Value::Null, json!(10)]) {
+        let told = socket.hear().await;
+        assert_eq!(told["record"].get("pay").cloned().unwrap_or_default(), pay, "{told}");
+        assert_eq!((&told["record"]["people"], &told["record"]["place"]), (&body["people"], &body["place"]), "{told}");
+        assert!(told["record"].get("pin").is_none() && told["record"]["made"] == told["record"]["createdAt"], "{told}");
+        assert_eq!(told["record"]["touched"], Value::Null);
+    }
+    live.change("staff", &id, &json!({ "pay": 11 })).await;
+    for (socket, pay) in sockets.iter_mut().zip([json!(11), Value::Null, json!(11)]) {
+        let told = socket.hear().await;
+        assert_eq!(told["record"].get("pay").cloned().unwrap_or_default(), pay, "{told}");
+        assert_eq!(told["record"]["touched"], told["record"]["updatedAt"], "{told}");
+    }
+}
+
+/// Whatever writes or finds asks who sees a field, and who sets it.
+#[tokio::test]
+async fn no_other_way_leads_to_a_field_that_one_may_not_read_or_set() {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "title", "type": "text", "unique": true },
+        { "name": "pay", "type": "text", "unique": true, "readableBy": "auth.signedIn", "writableBy": "auth.role == 'none'" },
+        { "name": "even", "type": "text", "validate": "value.size() % 2 == 0" },
+        { "name": "made", "type": "autodate", "onCreate": true },
+    ]);
+    let body = json!({ "name": "staff", "fields": fields, "rules": anyone(), "search": { "title": 1, "pay": 1 } });
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let record = json!({ "title": "ada", "pay": "treasure" });
+    assert_eq!(app.operator(Method::POST, &path("staff")).json(&record).send().await.status, 201);
+
+    for (role, count) in [("", 0), ("user", 1), ("admin", 1)] {
+        let found = app.as_role(role, Method::GET, &format!("{}?search=treasure", path("staff"))).send().await;
+        assert_eq!(found.body["data"].as_array().map(Vec::len), Some(count), "{role}: {found:?}");
+    }
+    let put = |role: &'static str, by: &str, body: Value| {
+        let ask = app.as_role(role, Method::PUT, &format!("{}?by={by}", path("staff"))).json(&body);
+        async { ask.send().await }
+    };
+    assert_eq!(put("", "pay", json!({ "pay": "treasure" })).await.status, 422);
+    assert_eq!(faults(&put("user", "title", json!({ "title": "ada", "pay": "x" })).await), [("/pay", "read-only")]);
+    assert_eq!(faults(&put("", "title", json!({ "title": "new", "even": "odd" })).await), [("/even", "validate")]);
+    let upserted = put("", "title", json!({ "title": "new", "even": "even" })).await;
+    assert_eq!((upserted.status, &upserted.body["made"]), (201, &upserted.body["createdAt"]), "{upserted:?}");
+    let batch = json!({ "transaction": true, "operations": [
+        { "method": "POST", "path": "/collections/staff/records", "body": { "title": "one", "even": "even" } },
+        { "method": "POST", "path": "/collections/staff/records", "body": { "title": "two", "even": "odd" } },
+    ] });
+    let undone = app.ask(Method::POST, "/api/v1/batch").json(&batch).send().await;
+    assert!(400 <= undone.status, "{undone:?}");
+    let counted = app.ask(Method::GET, &format!("{}?count=exact", path("staff"))).send().await;
+    assert_eq!(counted.body["meta"]["total"], 2);
+    let bulk = app.operator(Method::PATCH, &format!("{}?filter=true", path("staff"))).json(&json!({ "even": "odd" }));
+    let report = bulk.send().await;
+    assert_eq!((&report.body["done"], &report.body["refused"]), (&json!(0), &json!(2)), "{report:?}");
 }

@@ -11,6 +11,7 @@ mod expand;
 mod fields;
 mod guides;
 mod pages;
+mod realtime;
 mod records;
 mod relations;
 mod roles;

@@ -144,6 +144,17 @@ impl Judge {
         Self { is_admin: true, sight: Sight::new(true, Arc::default()), is_stranger: false, facts: Arc::default() }
     }
 
+    /// The same at another time.
+    pub fn at(&self, now: Timestamp) -> Self {
+        let facts = Facts { now: now.millis(), ..Facts::clone(&self.facts) };
+        Self { facts: Arc::new(facts), ..self.clone() }
+    }
+
+    /// A client's own condition.
+    pub fn filter(&self, compiled: &Compiled) -> Statement {
+        resolved(compiled, ALIAS, &self.facts)
+    }
+
     /// The same for a request that would have come alone, by this method.
     pub fn by(&self, method: &'static str) -> Self {
         let facts = Facts { method: method.to_owned(), ..Facts::clone(&self.facts) };

@@ -220,9 +220,10 @@ fn merged(old: Json, patch: &Json) -> Json {
 pub(super) fn stamp(values: &mut Vec<(usize, Stored)>, entry: &Entry, now: Timestamp, is_new: bool) {
     for (position, judge) in entry.judges.iter().enumerate().filter(|(_, it)| it.field.is_set_by_server()) {
         let is_due = if is_new { judge.field.on_create } else { judge.field.on_update };
-        if is_due == Some(true) {
+        let is_due = is_due == Some(true);
+        if is_due || is_new {
             values.retain(|(it, _)| *it != position);
-            values.push((position, Stored::Integer(now.millis())));
+            values.push((position, if is_due { Stored::Integer(now.millis()) } else { Stored::Null }));
         }
     }
 }
