@@ -1,5 +1,6 @@
 //! The few fragments of SQL that differ between engines, as SQLite has them.
 use super::record_tables::quoted;
+use crate::base::geo::{LATITUDE_OFFSET, LONGITUDE_OFFSET, PARTS};
 
 /// The time in milliseconds since 1970, where no clock of ours can be asked: in a trigger.
 pub const NOW_MILLIS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
@@ -49,4 +50,19 @@ pub fn items(list: &str, alias: &str) -> String {
 /// The values of a group as a JSON array in an order.
 pub fn json_array_of(value: &str, order: &str) -> String {
     format!("json_group_array({value} ORDER BY {order})")
+}
+
+/// Metres between two places, each of them one number.
+pub fn distance(one: &str, two: &str) -> String {
+    format!("geo_distance({one}, {two})")
+}
+
+/// The degrees of latitude of a place.
+pub fn latitude(place: &str) -> String {
+    format!("((({place} >> 32) - {LATITUDE_OFFSET}) / {PARTS:?})")
+}
+
+/// The degrees of longitude of a place.
+pub fn longitude(place: &str) -> String {
+    format!("((({place} & 4294967295) - {LONGITUDE_OFFSET}) / {PARTS:?})")
 }

@@ -31,6 +31,8 @@ pub enum Purpose {
     CreateRule,
     /// A rule about the record that is, and what would change.
     UpdateRule,
+    /// What must be true of a record, whoever writes it.
+    Validator,
     /// As `Filter` and `Rule`, about the columns of a record as an event tells of them.
     FilterOfEvent,
     RuleOfEvent,
@@ -70,6 +72,26 @@ impl Compiled {
 pub fn compile(schema: &Schema, table: &str, expression: &Expression, purpose: Purpose) -> Result<Compiled, Error> {
     let mut spent = Spent::default();
     let sql = Compiler::new(schema, table, expression, purpose, &mut spent)?.condition(expression.tree())?;
+    spent.add_part(&sql).map_err(|it| it.at(expression.position(expression.tree().id)))?;
+    Ok(Compiled { sql, binds: spent.binds })
+}
+
+/// Compiles what must be true of the records of a table because of a field, which it may call `value`. Null is not
+/// judged: whether it may be there is another question.
+pub fn compile_validator(
+    schema: &Schema,
+    table: &str,
+    field: &str,
+    expression: &Expression,
+) -> Result<Compiled, Error> {
+    let mut spent = Spent::default();
+    let mut compiler = Compiler::new(schema, table, expression, Purpose::Validator, &mut spent)?;
+    compiler.value = Some(field);
+    let mut sql = compiler.condition(expression.tree())?;
+    let field = schema.table(table).and_then(|it| it.field(field));
+    if let Some(field) = field.filter(|it| !matches!(it.kind, Kind::References { .. })) {
+        sql = format!("({ROOT}.{} IS NULL OR ({sql}))", quoted(&field.name));
+    }
     spent.add_part(&sql).map_err(|it| it.at(expression.position(expression.tree().id)))?;
     Ok(Compiled { sql, binds: spent.binds })
 }
@@ -114,6 +136,8 @@ pub(super) struct Compiler<'a> {
     pub(super) schema: &'a Schema,
     pub(super) expression: &'a Expression,
     pub(super) purpose: Purpose,
+    /// The field that is called `value`.
+    pub(super) value: Option<&'a str>,
     /// What names mean: the table first, then the variables of what surrounds.
     pub(super) scopes: Vec<Scope<'a>>,
     pub(super) spent: &'a mut Spent,
@@ -131,7 +155,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Self, Error> {
         let table = schema.table(table).ok_or_else(|| Error::unknown(format!("there is no collection `{table}`")))?;
         let scopes = vec![Scope { variable: None, alias: ROOT.to_owned(), table }];
-        Ok(Self { schema, expression, purpose, scopes, spent, asked_of_caller: 0 })
+        Ok(Self { schema, expression, purpose, value: None, scopes, spent, asked_of_caller: 0 })
     }
 
     pub(super) fn bind(&mut self, bind: Bind) -> String {
@@ -168,7 +192,8 @@ impl<'a> Compiler<'a> {
             View::When(rule) => {
                 let scopes = vec![Scope { variable: None, alias: alias.to_owned(), table }];
                 let (expression, purpose, spent) = (rule, Purpose::Rule, &mut *self.spent);
-                let mut inner = Compiler { schema, expression, purpose, scopes, spent, asked_of_caller: 0 };
+                let mut inner =
+                    Compiler { schema, expression, purpose, value: None, scopes, spent, asked_of_caller: 0 };
                 let sql = inner.condition(rule.tree()).map_err(|it| Error { position: None, ..it })?;
                 Ok(format!(" AND ({sql})"))
             }
@@ -300,7 +325,15 @@ impl<'a> Compiler<'a> {
         if left.kind == Type::Json || right.kind == Type::Json {
             return self.json_compared(left, sign, right);
         }
-        if [Type::Bool, Type::List].contains(&left.kind) {
+        if let (Some((place, there)), Some(Constant::Real(metres)), "<" | "<=") = (&left.distance, &right.literal, sign)
+        {
+            // Those in a band of latitudes, which an index finds, and of these the ones that are near enough.
+            let (least, greatest) = there.band(*metres);
+            let least = self.constant(Type::Place, Constant::Integer(least)).sql;
+            let greatest = self.constant(Type::Place, Constant::Integer(greatest)).sql;
+            return Ok(format!("({place} BETWEEN {least} AND {greatest} AND {} {sign} {})", left.sql, right.sql));
+        }
+        if [Type::Bool, Type::List, Type::Place].contains(&left.kind) {
             return Err(Error::wrong_type(format!("{} has no order", left.said())));
         }
         Ok(self.along(&left, &right, |left, right| format!("{left} {sign} {right}")))
@@ -455,18 +488,19 @@ fn turned(sign: &str) -> &str {
 
 /// Whether a function makes something other than true or false.
 fn is_value(name: &str) -> bool {
-    matches!(name, "size" | "timestamp" | "duration") || name.starts_with('_') || name.starts_with('-')
+    matches!(name, "size" | "timestamp" | "duration" | "distance") || name.starts_with('_') || name.starts_with('-')
 }
 
 pub(super) fn unknown_function(name: &str) -> Error {
     const PARTS: [&str; 4] = ["contains", "icontains", "startsWith", "endsWith"];
-    const OTHERS: [(&str, &str); 6] = [
+    const OTHERS: [(&str, &str); 7] = [
         ("size", "size(name)"),
         ("has", "has(author.name)"),
         ("exists", "comments_via_post.exists(c, c.approved)"),
         ("changed", "changed('title')"),
         ("timestamp", "timestamp('2026-01-02T03:04:05Z')"),
         ("duration", "duration('24h')"),
+        ("distance", "place.distance(52.52, 13.405)"),
     ];
     if PARTS.contains(&name) {
         return Error::not_supported(format!("`{name}` is written `name.{name}('part')`"));

@@ -3,7 +3,7 @@
 //! Each becomes the tree that the same condition would have in an expression, so that
 //! there is one compiler, and no second idea of what a field or a comparison is.
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, Expr, ListExpr, LiteralValue, SelectExpr, operators};
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, operators};
 
 use super::error::Error;
 use super::schema::{Kind, Schema};
@@ -29,10 +29,25 @@ pub struct Condition {
 
 pub(super) use Condition as Asked;
 
-/// The tree of a condition.
+/// The tree of a condition. Where its path leads to several records, it is true if it is of one of them.
 pub(super) fn tree(schema: &Schema, table: &str, asked: &Asked) -> Result<IdedExpr, Error> {
-    let path = path(&asked.path)?;
-    let kind = kind(schema, table, &asked.path);
+    let names = names(&asked.path)?;
+    let (mut table, mut start, mut ranges) = (table, 0, Vec::new());
+    while let Some((step, target)) = first_of_several(schema, table, &names[start..]) {
+        ranges.push(path(ranges.len(), &names[start..=start + step]));
+        table = target;
+        start += step + 1;
+    }
+    let kind = kind(schema, table, &names[start..]);
+    let inner = condition(kind, &path(ranges.len(), &names[start..]), asked)?;
+    Ok((0..ranges.len())
+        .rev()
+        .zip(ranges.into_iter().rev())
+        .fold(inner, |inner, (number, range)| exists(&variable(number + 1), range, inner)))
+}
+
+/// The condition on what a path leads to.
+fn condition(kind: Option<&Kind>, path: &IdedExpr, asked: &Asked) -> Result<IdedExpr, Error> {
     let call = |name: &str, value: IdedExpr| node(call(name, None, vec![path.clone(), value]));
     let literal = || literal(kind, &asked.value).map(node);
     Ok(match asked.operator.as_str() {
@@ -88,32 +103,78 @@ fn call_in(item: IdedExpr, list: IdedExpr) -> Expr {
     call(operators::IN, None, vec![item, list])
 }
 
-/// The tree of `author.name`.
-fn path(path: &str) -> Result<IdedExpr, Error> {
-    let mut names = path.split('.');
-    let is_name = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
-    if DOTS_MAX < path.matches('.').count() || !names.clone().all(is_name) {
+/// The names of a path.
+fn names(path: &str) -> Result<Vec<&str>, Error> {
+    let names: Vec<_> = path.split('.').collect();
+    let is_name = |it: &&str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+    // One that begins so is a variable of ours.
+    let is_ours = names[0].starts_with('_');
+    if DOTS_MAX < path.matches('.').count() || !names.iter().all(is_name) || is_ours {
         return Err(Error::unknown("a field is named by letters, digits and `_`, with dots along relations"));
     }
-    let first = names.next().unwrap_or_default();
     // Only fields: what is known of the request is for rules.
-    if ["auth", "request", "now"].contains(&first) {
-        return Err(Error::unknown(format!("no field `{first}`")));
+    if ["auth", "request", "now"].contains(&names[0]) {
+        return Err(Error::unknown(format!("no field `{}`", names[0])));
     }
-    let start = node(Expr::Ident(first.to_owned()));
-    Ok(names.fold(start, |operand, name| {
+    Ok(names)
+}
+
+/// The variable of one of several records. No field begins so.
+fn variable(number: usize) -> String {
+    format!("_{number}")
+}
+
+/// The tree of `author.name`, from the record that the so manieth `exists` is about; from the first one without.
+fn path(within: usize, names: &[&str]) -> IdedExpr {
+    let variable = (0 < within).then(|| variable(within));
+    let mut names = variable.iter().map(String::as_str).chain(names.iter().copied());
+    let start = node(Expr::Ident(names.next().unwrap_or_default().to_owned()));
+    names.fold(start, |operand, name| {
         node(Expr::Select(SelectExpr { operand: Box::new(operand), field: name.to_owned(), test: false }))
-    }))
+    })
+}
+
+/// `range.exists(variable, inner)`, as the parser expands it.
+fn exists(variable: &str, range: IdedExpr, inner: IdedExpr) -> IdedExpr {
+    const FOUND: &str = "_found";
+    let found = || node(Expr::Ident(FOUND.to_owned()));
+    let flag = |it: bool| node(Expr::Literal(LiteralValue::Boolean(it.into())));
+    node(Expr::Comprehension(Box::new(ComprehensionExpr {
+        iter_range: range,
+        iter_var: variable.to_owned(),
+        iter_var2: None,
+        accu_var: FOUND.to_owned(),
+        accu_init: flag(false),
+        loop_cond: flag(true),
+        loop_step: node(call(operators::LOGICAL_OR, None, vec![found(), inner])),
+        result: found(),
+    })))
+}
+
+/// How many steps lead to the first name of a path that means several records of which something more is asked, and
+/// the table of these.
+fn first_of_several<'s>(schema: &'s Schema, table: &str, names: &[&str]) -> Option<(usize, &'s str)> {
+    let mut table = schema.table(table)?;
+    for (step, name) in names.iter().enumerate().take(names.len().saturating_sub(1)) {
+        if let Some((from, field)) = schema.back_relation(&table.name, name) {
+            return (!field.hidden).then_some((step, from.name.as_str()));
+        }
+        match &table.field(name).filter(|it| !it.hidden)?.kind {
+            Kind::References { target, .. } => return Some((step, target)),
+            Kind::Reference(target) => table = schema.table(target)?,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// What the values at the end of a path are; nothing if it leads nowhere, which the compiler says better.
-fn kind<'s>(schema: &'s Schema, table: &str, path: &str) -> Option<&'s Kind> {
+fn kind<'s>(schema: &'s Schema, table: &str, names: &[&str]) -> Option<&'s Kind> {
     let mut table = schema.table(table)?;
-    let mut names = path.split('.').peekable();
-    while let Some(name) = names.next() {
-        let kind = &table.field(name)?.kind;
+    for (step, name) in names.iter().enumerate() {
+        let kind = &table.field(name).filter(|it| !it.hidden)?.kind;
         match kind {
-            _ if names.peek().is_none() => return Some(kind),
+            _ if step + 1 == names.len() => return Some(kind),
             Kind::Reference(target) => table = schema.table(target)?,
             _ => return Some(kind),
         }

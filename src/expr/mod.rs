@@ -22,6 +22,7 @@
 mod bind;
 mod bounds;
 mod budget;
+mod caller;
 mod compile;
 mod condition;
 mod depth;
@@ -35,7 +36,8 @@ mod tests;
 mod text;
 
 pub use bind::{Bind, Constant, Facts};
-pub use compile::{Compiled, Purpose, compile, compile_conditions};
+pub use caller::CallerCondition;
+pub use compile::{Compiled, Purpose, compile, compile_conditions, compile_validator};
 pub use condition::{Condition, OPERATORS};
 pub use error::Error;
 pub use parse::{Expression, parse};

@@ -9,6 +9,7 @@ use super::compile::{Compiler, unknown_function};
 use super::error::Error;
 use super::path::{Entries, Hop};
 use crate::base::Timestamp;
+use crate::base::geo::Place;
 use crate::db::dialect;
 
 /// What an operand is.
@@ -25,6 +26,7 @@ pub(super) enum Type {
     Duration,
     List,
     Json,
+    Place,
 }
 
 impl fmt::Display for Type {
@@ -39,6 +41,7 @@ impl fmt::Display for Type {
             Self::Duration => "a span of time",
             Self::List => "a list",
             Self::Json => "JSON",
+            Self::Place => "a place",
         })
     }
 }
@@ -61,6 +64,8 @@ pub(super) struct Operand {
     pub end: String,
     /// The table of its entries, if it is a relation to several records.
     pub entries: Option<Entries>,
+    /// A place and the one that it is so far away from, of a distance.
+    pub distance: Option<(String, Place)>,
     /// The column and the path within it, of a part of JSON.
     pub json: Option<(String, Vec<String>)>,
     /// The name that was written.
@@ -81,6 +86,7 @@ impl Operand {
             hops: Vec::new(),
             end: String::new(),
             entries: None,
+            distance: None,
             json: None,
             name: None,
             now: None,
@@ -195,6 +201,8 @@ impl Compiler<'_> {
                 let Operand { nullable, is_of_row, is_callers, .. } = of;
                 Ok(Operand { nullable, is_of_row, is_callers, ..Operand::of(Type::Integer, sql) })
             }
+            ("distance", Some(place), to) => self.distance(place, to),
+            ("distance", None, [place, to @ ..]) => self.distance(place, to),
             ("timestamp", None, [text]) => {
                 let text = literal_text(text)
                     .ok_or_else(|| Error::wrong_type("`timestamp` takes a text such as '2026-01-02T03:04:05Z'"))?;
@@ -214,6 +222,39 @@ impl Compiler<'_> {
             }
             (name, ..) => Err(unknown_function(name)),
         }
+    }
+
+    /// `place.distance(52.52, 13.405)` or `place.distance(other)`, in metres.
+    fn distance(&mut self, place: &IdedExpr, to: &[IdedExpr]) -> Result<Operand, Error> {
+        let place = self.operand(place)?;
+        let wrong = || Error::wrong_type("`distance` is written `place.distance(52.52, 13.405)`, with degrees");
+        if place.kind != Type::Place {
+            return Err(wrong());
+        }
+        let (other, there) = match to {
+            [other] => {
+                let other = self.operand(other)?;
+                if other.kind != Type::Place {
+                    return Err(wrong());
+                }
+                (other, None)
+            }
+            [latitude, longitude] => {
+                let degrees = |it: &IdedExpr| match &it.expr {
+                    Expr::Literal(LiteralValue::Int(number)) => Some(**number as f64),
+                    Expr::Literal(LiteralValue::Double(number)) => Some(**number),
+                    _ => None,
+                };
+                let there = degrees(latitude).zip(degrees(longitude)).and_then(|(it, along)| Place::at(it, along));
+                let there = there.ok_or_else(wrong)?;
+                (self.constant(Type::Place, Constant::Integer(there.packed())), Some(there))
+            }
+            _ => return Err(wrong()),
+        };
+        let sql = dialect::distance(&place.sql, &other.sql);
+        let distance = there.map(|it| (place.sql, it));
+        let is_of_row = place.is_of_row || other.is_of_row;
+        Ok(Operand { nullable: true, is_of_row, distance, ..Operand::of(Type::Number, sql) })
     }
 
     /// A condition that is compared or chosen: 0 or 1, and null only for a stranger of whom it asks something.
@@ -282,7 +323,7 @@ fn arithmetic(sign: &str, left: &Operand, right: &Operand) -> Result<Operand, Er
 
 /// What is left of an operand that something was done to.
 fn plain(operand: Operand) -> Operand {
-    Operand { literal: None, hops: Vec::new(), json: None, name: None, now: None, ..operand }
+    Operand { literal: None, hops: Vec::new(), distance: None, json: None, name: None, now: None, ..operand }
 }
 
 fn is_condition(name: &str) -> bool {

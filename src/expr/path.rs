@@ -54,6 +54,9 @@ impl<'a> Compiler<'a> {
     pub(super) fn path(&mut self, node: &IdedExpr) -> Result<Operand, Error> {
         let names = names(node)?;
         let operand = match names.as_slice() {
+            ["auth" | "request", ..] if self.purpose == Purpose::Validator && self.is_free(names[0]) => {
+                return Err(Error::not_supported("what must be true of a record does not depend on who writes it"));
+            }
             ["now"] => self.now(0),
             ["auth", rest @ ..] if self.is_free("auth") => self.of_caller(rest)?,
             ["request", rest @ ..] if self.is_free("request") => self.of_request(rest)?,
@@ -67,6 +70,7 @@ impl<'a> Compiler<'a> {
     pub(super) fn several(&mut self, node: &IdedExpr, alias: &str) -> Result<(&'a Table, String), Error> {
         let only = || Error::not_supported("`exists` is asked of a relation to several records, or of one backwards");
         let names = names(node).map_err(|_| only())?;
+        let names = self.meant(names);
         let (last, before) = names.split_last().ok_or_else(|| Error::malformed("a name is missing"))?;
         let mut walked = self.start(before)?;
         while let Some(name) = walked.rest.first().copied() {
@@ -196,6 +200,11 @@ impl<'a> Compiler<'a> {
                     let json = Some((whole, path));
                     return Ok(Operand { nullable: true, is_of_row: true, json, ..Operand::of(Type::Json, sql) });
                 }
+                Kind::Place if further == ["lat"] || further == ["lon"] => {
+                    let part = if further == ["lat"] { dialect::latitude } else { dialect::longitude };
+                    let sql = part(&scalar(&walked.hops, column));
+                    return Ok(Operand { nullable: true, is_of_row: true, ..Operand::of(Type::Number, sql) });
+                }
                 Kind::Reference(_) if !further.is_empty() => self.hop(&mut walked, name)?,
                 Kind::References { .. } if !further.is_empty() => {
                     let detail = format!(
@@ -232,14 +241,29 @@ impl<'a> Compiler<'a> {
     }
 
     /// Where a path begins: at a variable, or at the record.
-    fn start<'n>(&self, names: &[&'n str]) -> Result<Walked<'a, 'n>, Error> {
+    fn start<'n>(&self, names: &[&'n str]) -> Result<Walked<'a, 'n>, Error>
+    where
+        'a: 'n,
+    {
         let variable =
             names.first().and_then(|name| self.scopes.iter().rev().find(|it| it.variable.as_deref() == Some(*name)));
         let (scope, rest) = match variable {
             Some(scope) => (scope, names[1..].to_vec()),
             None => (&self.scopes[0], names.to_vec()),
         };
+        let rest = if variable.is_none() { self.meant(rest) } else { rest };
         Ok(Walked { hops: Vec::new(), alias: scope.alias.clone(), table: scope.table, rest })
+    }
+
+    /// The names of a path from the record, with the field that is called `value` by its own name.
+    fn meant<'n>(&self, names: Vec<&'n str>) -> Vec<&'n str>
+    where
+        'a: 'n,
+    {
+        match (self.value, names.as_slice()) {
+            (Some(value), ["value", further @ ..]) if self.is_free("value") => [&[value], further].concat(),
+            _ => names,
+        }
     }
 
     /// Steps along one relation.
@@ -349,5 +373,6 @@ fn type_of(kind: &Kind) -> Type {
         Kind::Moment => Type::Moment,
         Kind::List | Kind::References { .. } => Type::List,
         Kind::Json => Type::Json,
+        Kind::Place => Type::Place,
     }
 }

@@ -15,6 +15,8 @@ pub enum Kind {
     /// Texts, kept as a JSON array.
     List,
     Json,
+    /// A place as one number.
+    Place,
     /// The id of a record of that table.
     Reference(String),
     /// The ids of records of that table, one an entry of the table `join`: `owner`, `target` and `position`.
@@ -72,12 +74,18 @@ impl Schema {
         Self(tables.into_iter().map(|it| (it.name.clone(), it)).collect())
     }
 
-    /// The same without anything hidden, and with every record in sight.
-    pub fn opened(&self) -> Self {
-        let open = |table: &Table| {
-            let fields = table.fields.iter().map(|it| Field { hidden: false, ..it.clone() }).collect();
-            Table { view: View::Anyone, fields, ..table.clone() }
+    /// The same with only those fields in sight of which `sees` is true.
+    pub fn seen_by(&self, sees: &dyn Fn(&Table, &Field) -> bool) -> Self {
+        let seen = |table: &Table| {
+            let fields = table.fields.iter().map(|it| Field { hidden: !sees(table, it), ..it.clone() }).collect();
+            Table { fields, ..table.clone() }
         };
+        Self(self.0.iter().map(|(name, table)| (name.clone(), seen(table))).collect())
+    }
+
+    /// The same with every record in sight.
+    pub fn opened(&self) -> Self {
+        let open = |table: &Table| Table { view: View::Anyone, ..table.clone() };
         Self(self.0.iter().map(|(name, table)| (name.clone(), open(table))).collect())
     }
 

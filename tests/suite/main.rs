@@ -7,6 +7,8 @@ mod ask;
 mod bin;
 mod collections;
 mod contract;
+mod expand;
+mod fields;
 mod guides;
 mod pages;
 mod realtime;

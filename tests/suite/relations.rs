@@ -104,7 +104,8 @@ async fn entries_are_added_and_removed_whoever_changed_the_list_last() {
     );
 
     assert_eq!((one.status, two.status), (200, 200), "{one:?} {two:?}");
-    let mut tags: Vec<String> = serde_json::from_value(show(&app, "posts", &id).await.body["tags"].clone()).unwrap();
+    let mut tags: Vec<String> =
+        serde_json::from_value(show(&app, "posts", &id).await.body["tags"].clone()).expect("one");
     assert_eq!(tags.remove(0), a);
     tags.sort_unstable();
     assert_eq!(tags, [b.clone(), c.clone()]);
@@ -325,4 +326,41 @@ async fn an_import_takes_lists_and_refuses_what_they_do_not_find() {
     let listed = app.ask(Method::GET, &path("posts")).send().await;
     assert_eq!(listed.body["data"][0]["tags"], json!([b, a]));
     assert_eq!(listed.body["data"][1]["tags"], json!([]));
+}
+
+/// What is in the bin is nowhere to be seen, and its entries wait for it.
+#[tokio::test]
+async fn what_is_in_the_bin_is_not_reached_along_lists() {
+    let app = TestApp::with_people().await;
+    let title = json!({ "name": "title", "type": "text" });
+    for (name, fields) in [
+        ("tags", json!([title])),
+        (
+            "posts",
+            json!([title, { "name": "tags", "type": "relation", "collection": "tags", "multiple": true, "onDelete": "setNull" }]),
+        ),
+    ] {
+        let body = json!({ "name": name, "fields": fields, "rules": anyone(), "options": { "softDelete": true } });
+        let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let a = make(&app, "tags", json!({ "title": "a" })).await;
+    let b = make(&app, "tags", json!({ "title": "b" })).await;
+    let one = make(&app, "posts", json!({ "title": "one", "tags": [a, b] })).await;
+    make(&app, "posts", json!({ "title": "two", "tags": [b] })).await;
+
+    assert_eq!(delete(&app, "tags", &a).await.status, 204);
+    assert_eq!(found(&app, "posts", &[("filter", "tags.exists(t, t.title == 'a')")]).await, Vec::<String>::new());
+    assert_eq!(found(&app, "posts", &[("where[tags.title]", "b")]).await, ["one", "two"]);
+    let shown = app.ask(Method::GET, &format!("{}/{one}?expand=tags", path("posts"))).send().await;
+    assert_eq!(shown.body["expand"]["tags"].as_array().map(Vec::len), Some(1), "{shown:?}");
+    assert_eq!(delete(&app, "posts", &one).await.status, 204);
+    let back = app.ask(Method::GET, &format!("{}/{b}?expand=posts_via_tags", path("tags"))).send().await;
+    assert_eq!(back.body["expand"]["posts_via_tags"].as_array().map(Vec::len), Some(1), "{back:?}");
+    assert_eq!(
+        found(&app, "tags", &[("filter", "posts_via_tags.exists(p, p.title == 'one')")]).await,
+        Vec::<String>::new()
+    );
+    let restored = app.ask(Method::POST, &format!("{}/{one}/restore", path("posts"))).send().await;
+    assert_eq!(restored.body["tags"], json!([a, b]), "{restored:?}");
 }

@@ -128,6 +128,12 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         let text = context.get_raw(0).as_str_or_null()?;
         Ok(text.map(lower))
     })?;
+    connection.create_scalar_function("geo_distance", 2, flags, |context| {
+        let number = |index| context.get_raw(index).as_i64_or_null();
+        Ok(number(0)?
+            .zip(number(1)?)
+            .map(|(one, two)| crate::base::geo::Place::unpacked(one).distance(crate::base::geo::Place::unpacked(two))))
+    })?;
     // The engine's own `instr` takes the product of both lengths.
     connection.create_scalar_function("text_has", 2, flags, |context| {
         let text = context.get_raw(0).as_str_or_null()?;

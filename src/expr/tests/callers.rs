@@ -188,3 +188,77 @@ fn what_is_written_is_asked_for_only_where_it_is_known() {
     let asks = |text: &str| world.compile("posts", Purpose::UpdateRule, text).expect("a rule").asks_for_changes();
     assert!(asks("changed('title')") && asks("request.body.title == 'a'") && !asks("title == 'a'"));
 }
+
+/// In memory it means what it means as a rule.
+#[test]
+fn a_condition_about_the_caller_alone_is_answered_alike_without_a_database() {
+    let mut worlds = vec![World::new(), World::new().of(stranger())];
+    let unverified = Facts { auth_verified: false, auth_role: Some("editor".to_owned()), ..facts() };
+    worlds.push(World::new().of(unverified));
+    let parts = [
+        "true",
+        "auth.signedIn",
+        "auth.verified",
+        "!auth.verified",
+        "auth.role == 'user'",
+        "auth.role != 'user'",
+        "'user' == auth.role",
+        "auth.id == null",
+        "auth.id != null",
+        "null != auth.tier",
+        "auth.tier == auth.role",
+        "auth.id != auth.role",
+        "auth.role in ['user', 'editor']",
+        "!(auth.role in [])",
+        "auth.tier in ['gold']",
+        "'user' in [auth.role, auth.id]",
+        "has(auth.id)",
+        "!has(auth.id)",
+        "has(auth.tier)",
+        "auth.verified == true",
+        "auth.verified != auth.signedIn",
+        "auth.email.endsWith('@example.com')",
+        "auth.email.contains('nobody')",
+        "auth.role.startsWith('e')",
+        "'editors'.startsWith(auth.role)",
+        "'a' == 'a'",
+        "null == null",
+        "!(auth.role == 'user')",
+        "!!(auth.role != 'user')",
+        "!(auth.tier == 'gold')",
+    ];
+    let joined = parts.iter().flat_map(|left| {
+        let others = ["auth.role == 'user'", "!auth.signedIn", "!(auth.id == 'ada')"];
+        others.into_iter().flat_map(move |right| [format!("{left} && {right}"), format!("!({left} || {right})")])
+    });
+    for text in parts.iter().map(|it| (*it).to_owned()).chain(joined) {
+        let condition = CallerCondition::new(parse(&text).expect("parsed")).unwrap_or_else(|it| panic!("{text}: {it}"));
+        for world in &worlds {
+            let compiled = world.compile("posts", Purpose::Rule, &text).expect("compiled");
+            let in_sql = world.select("posts", &compiled) == ALL;
+            assert_eq!(condition.holds(&world.facts), in_sql, "{text} for {:?}", world.facts.auth_role);
+        }
+    }
+}
+
+#[test]
+fn a_condition_about_the_caller_asks_about_nothing_else() {
+    for text in [
+        "title == 'a'",
+        "now > timestamp('2026-01-02T03:04:05Z')",
+        "request.method == 'GET'",
+        "auth",
+        "auth.id",
+        "auth.name == 'a'",
+        "auth.role == 1",
+        "auth.role.matches('a')",
+        "auth.role in tags",
+        "changed('a')",
+        "1 == 1",
+        "auth.id.x == 'a'",
+        "'a'",
+    ] {
+        let refused = parse(text).and_then(CallerCondition::new);
+        assert!(refused.is_err(), "{text}");
+    }
+}

@@ -19,6 +19,7 @@ use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::base::geo::Place;
 use crate::base::{TenantId, Timestamp};
 use crate::db::join_tables;
 use crate::db::record_tables::{self, ColumnType};
@@ -47,6 +48,7 @@ fn fields() -> Vec<(&'static str, Vec<(&'static str, Kind)>)> {
                 ("author", to("users")),
                 ("parent", to("posts")),
                 ("letter", to("letters")),
+                ("place", Kind::Place),
                 ("pinned", Kind::References { target: "comments".to_owned(), join: "j_pinned".to_owned() }),
                 ("secret", Kind::Text),
                 ("secretly", to("users")),
@@ -117,6 +119,10 @@ fn stored(kind: &Kind, json: &Json) -> Value<'static> {
         },
         Json::String(text) if *kind == Kind::Moment => Value::Integer(moment(text)),
         Json::String(text) => Value::Text(text.clone().into()),
+        Json::Object(place) if *kind == Kind::Place => {
+            let degrees = |name: &str| place[name].as_f64().expect("degrees");
+            Value::Integer(Place::at(degrees("lat"), degrees("lon")).expect("a place").packed())
+        }
         Json::Array(_) | Json::Object(_) => Value::Text(json.to_string().into()),
     }
 }
@@ -144,7 +150,7 @@ fn make_tables(tx: &mut Tx<'_>) -> Result<(), db::Error> {
         let column = |(name, kind): &(&str, Kind)| record_tables::Column {
             name: (*name).to_owned(),
             column_type: match kind {
-                Kind::Integer | Kind::Bool | Kind::Moment => ColumnType::BigInt,
+                Kind::Integer | Kind::Bool | Kind::Moment | Kind::Place => ColumnType::BigInt,
                 Kind::Number => ColumnType::Double,
                 Kind::Text | Kind::List | Kind::Json | Kind::Reference(_) | Kind::References { .. } => ColumnType::Text,
             },
@@ -193,13 +199,13 @@ impl World {
         let apple = json!({
             "title": "Apple", "views": 1, "score": 0.5, "published": true, "publishedAt": "2026-01-01T00:00:00Z",
             "tags": ["a", "b"], "author": "ada", "letter": "letter", "secret": "s", "secretly": "ada",
-            "pinned": ["second", "first"], "secrets": ["ada"],
+            "pinned": ["second", "first"], "secrets": ["ada"], "place": { "lat": 52.520008, "lon": 13.404954 },
             "extra": { "color": "red", "size": 1, "flag": true, "deep": { "er": "x" }, "nothing": null, "list": [1] },
         });
         let banana = json!({
             "title": "banana", "note": "Apple", "views": 10, "score": -1.5, "published": false,
             "publishedAt": "2026-06-01T00:00:00Z", "tags": [], "author": "bob", "parent": "apple",
-            "pinned": ["third"],
+            "pinned": ["third"], "place": { "lat": 48.856613, "lon": 2.352222 },
             "extra": { "color": "blue", "size": 2.5, "flag": false, "deep": "y" },
         });
         world.add("posts", &[("apple", apple), ("banana", banana), ("empty", json!({}))]);

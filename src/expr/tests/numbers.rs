@@ -176,3 +176,38 @@ fn a_number_that_does_not_fit_is_refused() {
         assert_eq!((error.code, error.position), ("expression-not-supported", Some(9)), "{text}: {error:?}");
     }
 }
+
+#[test]
+fn places_are_as_far_from_each_other_as_they_are() {
+    World::new().finds(&[
+        ("place.distance(52.520008, 13.404954) == 0.0", "apple"),
+        ("place.distance(52.520008, 13.404954) <= 0", "apple"),
+        ("place.distance(52.520008, 13.404954) < 0", ""),
+        ("place.distance(52.52, 13.4) < 1000", "apple"),
+        ("place.distance(52.52, 13.4) < 900000", "apple banana"),
+        ("place.distance(52.52, 13.4) > 1000.0", "banana"),
+        ("distance(place, 52.52, 13.4) < 1000", "apple"),
+        ("1000 > place.distance(52.52, 13.4)", "apple"),
+        ("parent.place.distance(52.52, 13.4) < 1000", "banana"),
+        ("place.distance(parent.place) > 800000.0", "banana"),
+        ("place.distance(place) == 0.0", "apple banana"),
+        ("place == null", "empty"),
+        ("place != null", "apple banana"),
+        ("place.lat == 52.520008 && place.lon == 13.404954", "apple"),
+        ("place.lon < 3.0", "banana"),
+        ("place == parent.place", "empty"),
+    ]);
+    for text in [
+        "place.distance(91, 0) < 1",
+        "place.distance(1) < 1",
+        "place.distance(views, 1) < 1",
+        "title.distance(1, 1) < 1",
+        "place < place",
+        "place == 'x'",
+        "place.x == 1",
+        "place.distance(1, 1)",
+        "place.distance(0, 0, 0) < 1",
+    ] {
+        assert!(World::new().compile("posts", Purpose::Rule, text).is_err(), "{text}");
+    }
+}

@@ -1,21 +1,22 @@
 //! What the server knows of its collections: read once, and again when they change.
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as Turn;
 
 use super::error::Error;
 use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
 use super::options::Options;
 use super::searched::Searched;
+use super::sight::{Sight, Who};
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
 use super::{check, rule};
 use crate::base::TenantId;
 use crate::db::{Db, Tx};
-use crate::expr::Schema;
+use crate::expr::{Compiled, Schema};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
 
@@ -23,6 +24,9 @@ pub use super::rule::{CompiledRules, Rule};
 
 /// How often a request is begun anew because collections changed under it.
 const TRIES_MAX: usize = 5;
+
+/// Schemas that are remembered: one for each way in which the conditions of fields were answered.
+const SCHEMAS_MAX: usize = 64;
 
 /// A collection, ready to serve.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Entry {
     /// In the order of its fields.
     pub judges: Vec<Judge>,
     pub rules: CompiledRules,
+    /// What must be true of each record, by the position of the field that says so.
+    pub validators: Vec<(usize, Compiled)>,
     /// What `search` looks in, if there is anything.
     pub searched: Option<Searched>,
     by_name: HashMap<String, usize>,
@@ -45,8 +51,11 @@ pub struct Entry {
 pub struct Catalogue {
     pub generation: i64,
     schema: Schema,
-    /// The same for admins, to whom nothing is hidden and whose relations lead everywhere.
-    open_schema: Schema,
+    /// For admins, to whom nothing is hidden and whose relations lead everywhere.
+    open_schema: Arc<Schema>,
+    /// For all others, who see what the answers to these conditions let them.
+    schemas: Mutex<HashMap<Vec<bool>, Arc<Schema>>>,
+    conditions: Vec<Who>,
     entries: Vec<Arc<Entry>>,
     by_name: HashMap<String, usize>,
     /// By the collection that is referred to.
@@ -70,7 +79,7 @@ pub struct Catalogues {
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
     listener: Arc<OnceLock<Box<Listener>>>,
     /// Held while a catalogue is read: all who need it wait for one reading.
-    reading: Arc<Mutex<()>>,
+    reading: Arc<Turn<()>>,
 }
 
 /// Hears of every catalogue that was read anew.
@@ -121,7 +130,24 @@ impl Catalogue {
         }
         let by_name = names.into_iter().enumerate().map(|(index, name)| (name, index)).collect();
         let followers = followers(&entries);
-        Ok(Self { generation, open_schema: schema.opened(), schema, entries, by_name, followers })
+        let mut conditions: Vec<Who> = Vec::new();
+        for judge in entries.iter().flat_map(|it| &it.judges) {
+            conditions.extend(
+                judge.access.readable.iter().filter(|it| !conditions.contains(it)).cloned().collect::<Vec<_>>(),
+            );
+        }
+        let mut catalogue = Self {
+            generation,
+            schema,
+            open_schema: Arc::default(),
+            schemas: Mutex::default(),
+            conditions,
+            entries,
+            by_name,
+            followers,
+        };
+        catalogue.open_schema = Arc::new(catalogue.seen(&Sight::new(true, Arc::default())).opened());
+        Ok(catalogue)
     }
 
     /// The relations to a collection that a deletion there is felt through.
@@ -138,8 +164,29 @@ impl Catalogue {
     }
 
     /// What a client's expressions may talk about.
-    pub fn schema(&self, with_hidden: bool) -> &Schema {
-        if with_hidden { &self.open_schema } else { &self.schema }
+    pub fn schema(&self, sight: &Sight) -> Arc<Schema> {
+        if sight.is_admin {
+            return Arc::clone(&self.open_schema);
+        }
+        let answers: Vec<bool> = self.conditions.iter().map(|it| sight.holds(it)).collect();
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = schemas.get(&answers) {
+            return Arc::clone(known);
+        }
+        let schema = Arc::new(self.seen(sight));
+        if SCHEMAS_MAX <= schemas.len() {
+            schemas.clear();
+        }
+        schemas.insert(answers, Arc::clone(&schema));
+        schema
+    }
+
+    /// The schema with the fields that a caller sees.
+    fn seen(&self, sight: &Sight) -> Schema {
+        self.schema.seen_by(&|table, field| {
+            let judge = self.find(&table.name).and_then(|it| it.field(&field.name));
+            judge.is_none_or(|(_, it)| sight.sees(it))
+        })
     }
 
     pub(super) fn collections(&self) -> Vec<Collection> {
@@ -166,10 +213,11 @@ impl Entry {
             judge.member = judge.member.joined(join_table(collection.id, &judge.field.name));
         }
         let rules = CompiledRules::compile(&collection, schema)?;
+        let validators = rule::validators(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
         let searched = Searched::of(&collection);
         let (table, rows) = (live_table(&collection), table(&collection.name));
-        Ok(Self { table, rows, collection, judges, rules, searched, by_name })
+        Ok(Self { table, rows, collection, judges, rules, validators, searched, by_name })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use super::model::{Field, FieldType, Index, OnDelete, Weights};
 use super::names;
 use super::value::{ENTRIES_MAX, Judge};
+use crate::expr;
 use crate::http::Fault;
 
 /// The collection of accounts, which is always there.
@@ -97,7 +98,7 @@ type Wrong = (&'static str, &'static str, String);
 
 /// Members of a field that do not go together.
 fn combination(field: &Field, collections: &[String]) -> Vec<Wrong> {
-    use FieldType::{Email, Integer, Number, Relation, Select, Text, Url};
+    use FieldType::{Autodate, Email, Integer, Number, Relation, Select, Text, Url};
     let mut wrong = Vec::new();
     let mut only_for = |is_there: bool, member, types: &[FieldType], said: &str| {
         if is_there && !types.contains(&field.field_type) {
@@ -115,14 +116,43 @@ fn combination(field: &Field, collections: &[String]) -> Vec<Wrong> {
     only_for(field.multiple.is_some(), "multiple", &[Select, Relation], "`select` and `relation`");
     only_for(field.collection.is_some(), "collection", &[Relation], "`relation`");
     only_for(field.on_delete.is_some(), "onDelete", &[Relation], "`relation`");
+    only_for(field.on_create.is_some(), "onCreate", &[Autodate], "`autodate`");
+    only_for(field.on_update.is_some(), "onUpdate", &[Autodate], "`autodate`");
     if field.unique && (field.field_type == FieldType::Json || field.is_multiple()) {
         wrong.push(("unique", "not-for-type", "is not for JSON and lists".to_owned()));
     }
     if field.unique && field.default.is_some() {
         wrong.push(("default", "conflict", "of a field that is unique could be had by one record only".to_owned()));
     }
-    if field.hidden && field.required && field.default.is_none() {
-        wrong.push(("default", "required", "must be given: those who do not see the field cannot".to_owned()));
+    let is_for_some = field.hidden || field.readable_by.is_some() || field.writable_by.is_some();
+    if is_for_some && field.required && field.default.is_none() {
+        wrong.push(("default", "required", "must be given: those who may not set the field cannot".to_owned()));
+    }
+    for (text, member) in [(&field.readable_by, "readableBy"), (&field.writable_by, "writableBy")] {
+        let outcome = text.as_deref().map(|it| expr::parse(it).and_then(expr::CallerCondition::new));
+        if let Some(Err(error)) = outcome {
+            let fault = super::rule::fault(String::new(), &error);
+            wrong.push((member, error.code, fault.detail));
+        }
+    }
+    if field.write_only && field.readable_by.is_some() {
+        wrong.push(("readableBy", "conflict", "is of no use for a field that nobody reads".to_owned()));
+    }
+    if field.field_type == Autodate {
+        if field.on_create != Some(true) && field.on_update != Some(true) {
+            wrong.push(("onCreate", "required", "must be true, or `onUpdate` must".to_owned()));
+        }
+        for (is_there, member) in [
+            (field.default.is_some(), "default"),
+            (field.required, "required"),
+            (field.unique, "unique"),
+            (field.write_only, "writeOnly"),
+            (field.writable_by.is_some(), "writableBy"),
+        ] {
+            if is_there {
+                wrong.push((member, "not-for-type", "is not for `autodate`, which the server sets".to_owned()));
+            }
+        }
     }
     if let (Some(min), Some(max)) = (field.least(), field.most())
         && max < min

@@ -25,6 +25,8 @@ pub enum Shape {
     Number,
     Bool,
     Moment,
+    /// A place, as one number.
+    Place,
     /// JSON already.
     Json,
 }
@@ -49,7 +51,8 @@ impl Member {
         let shape = match field.field_type {
             FieldType::Integer | FieldType::Number => Shape::Number,
             FieldType::Bool => Shape::Bool,
-            FieldType::Datetime => Shape::Moment,
+            FieldType::Datetime | FieldType::Autodate => Shape::Moment,
+            FieldType::Geo => Shape::Place,
             FieldType::Json => Shape::Json,
             FieldType::Select | FieldType::Relation if field.is_multiple() => Shape::Json,
             _ => Shape::Text,

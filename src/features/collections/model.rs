@@ -32,8 +32,12 @@ pub enum FieldType {
     Bool,
     /// A moment: RFC 3339, kept to the millisecond, shown in UTC.
     Datetime,
+    /// A moment that the server sets.
+    Autodate,
     /// One of `values`, or several with `multiple`.
     Select,
+    /// A place: `{"lat": 52.52, "lon": 13.405}`, in degrees, kept to seven decimals.
+    Geo,
     /// Any JSON.
     Json,
     /// An e-mail address.
@@ -74,6 +78,24 @@ pub struct Field {
     /// Whether only admins see it. Rules may use it.
     #[oai(default)]
     pub hidden: bool,
+    /// Whether it is written and never shown, not to admins either: for tokens and the like. Rules may use it.
+    #[oai(default, skip_serializing_if = "is_false")]
+    pub write_only: bool,
+    /// For whom the field is there, as a condition about `auth`: `auth.role == 'editor'`. Absent: for everyone. For
+    /// admins it always is.
+    #[oai(validator(max_length = 2000))]
+    pub readable_by: Option<String>,
+    /// Who may set it, as a condition about `auth`. Absent: those for whom it is there. Admins always may.
+    #[oai(validator(max_length = 2000))]
+    pub writable_by: Option<String>,
+    /// What must be true of a value other than null, or of the whole record because of it, whoever writes it:
+    /// `value.size() % 2 == 0`, `value < endsAt`. Records that are there already are judged when they are changed.
+    #[oai(validator(max_length = 2000))]
+    pub validate: Option<String>,
+    /// Of `autodate`: whether it is set when a record is made.
+    pub on_create: Option<bool>,
+    /// Of `autodate`: whether it is set whenever somebody changes the record.
+    pub on_update: Option<bool>,
     /// The value of a new record that comes without one.
     pub default: Option<Any<Value>>,
     /// Smallest number (exact up to 2^53), fewest characters of a text, or fewest records that are referred to.
@@ -225,6 +247,11 @@ pub struct CollectionList {
     pub data: Vec<Collection>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the framework asks so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl Rules {
     /// With their names, in the order in which they are listed.
     pub fn each(&self) -> [(&'static str, &Option<String>); 5] {
@@ -290,6 +317,12 @@ impl Field {
             required: false,
             unique: false,
             hidden: false,
+            write_only: false,
+            readable_by: None,
+            writable_by: None,
+            validate: None,
+            on_create: None,
+            on_update: None,
             default: None,
             min: None,
             max: None,
@@ -300,6 +333,16 @@ impl Field {
             on_delete: None,
             renamed_from: None,
         }
+    }
+
+    /// Whether its values can be sorted by.
+    pub fn has_order(&self) -> bool {
+        !matches!(self.field_type, FieldType::Json | FieldType::Geo) && !self.is_multiple()
+    }
+
+    /// Whether nobody sends its values.
+    pub fn is_set_by_server(&self) -> bool {
+        self.field_type == FieldType::Autodate
     }
 
     /// Whether there are words in it that can be searched.

@@ -481,7 +481,7 @@ fn takes_less(before: &Field, after: &Field) -> bool {
 
 /// Whether the column of a field has to be made anew; an error if its values cannot become the new type's.
 fn retype(before: &Field, after: &Field) -> Result<bool, String> {
-    use FieldType::{Email, Integer, Number, Relation, Select, Text, Url};
+    use FieldType::{Autodate, Datetime, Email, Integer, Number, Relation, Select, Text, Url};
     let is_text = |it: &Field| matches!(it.field_type, Text | Email | Url | Select) && !it.is_multiple();
     if before.field_type == Relation && after.field_type == Relation {
         if before.is_multiple() != after.is_multiple() {
@@ -494,6 +494,7 @@ fn retype(before: &Field, after: &Field) -> Result<bool, String> {
     }
     match (before.field_type, after.field_type) {
         (Integer, Number) => Ok(true),
+        (Datetime, Autodate) | (Autodate, Datetime) => Ok(false),
         (Select, Select) if before.is_multiple() != after.is_multiple() => {
             Err("one value cannot become several, nor the other way round; add a new field instead".to_owned())
         }
@@ -506,7 +507,9 @@ fn retype(before: &Field, after: &Field) -> Result<bool, String> {
 fn column(judge: &Judge, with_default: bool) -> Column {
     let field = &judge.field;
     let column_type = match field.field_type {
-        FieldType::Integer | FieldType::Bool | FieldType::Datetime => ColumnType::BigInt,
+        FieldType::Integer | FieldType::Bool | FieldType::Datetime | FieldType::Autodate | FieldType::Geo => {
+            ColumnType::BigInt
+        }
         FieldType::Number => ColumnType::Double,
         _ => ColumnType::Text,
     };

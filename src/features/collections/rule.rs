@@ -72,7 +72,8 @@ fn kind(field: &super::Field, collection: &Collection) -> Kind {
         FieldType::Integer => Kind::Integer,
         FieldType::Number => Kind::Number,
         FieldType::Bool => Kind::Bool,
-        FieldType::Datetime => Kind::Moment,
+        FieldType::Datetime | FieldType::Autodate => Kind::Moment,
+        FieldType::Geo => Kind::Place,
         FieldType::Json => Kind::Json,
         FieldType::Select if field.is_multiple() => Kind::List,
         FieldType::Relation if field.is_multiple() => Kind::References {
@@ -124,6 +125,21 @@ impl CompiledRules {
         };
         if faults.is_empty() { Ok(compiled) } else { Err(faults) }
     }
+}
+
+/// What fields say must be true of each record.
+pub(super) fn validators(collection: &Collection, schema: &Schema) -> Result<Vec<(usize, Compiled)>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut validators = Vec::new();
+    for (position, field) in collection.fields.iter().enumerate() {
+        let Some(text) = &field.validate else { continue };
+        let parsed = expr::parse(text);
+        match parsed.and_then(|it| expr::compile_validator(schema, &collection.name, &field.name, &it)) {
+            Ok(compiled) => validators.push((position, compiled)),
+            Err(error) => faults.push(fault(format!("/fields/{position}/validate"), &error)),
+        }
+    }
+    if faults.is_empty() { Ok(validators) } else { Err(faults) }
 }
 
 /// What is wrong with an expression that stands at `pointer`.

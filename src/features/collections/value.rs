@@ -8,6 +8,8 @@ use serde_json::{Number, Value as Json};
 use super::bound;
 use super::member::Member;
 use super::model::{Field, FieldType};
+use super::sight::Access;
+use crate::base::geo::Place;
 use crate::base::text::normalize_email;
 use crate::base::{Id, Timestamp};
 use crate::db;
@@ -80,6 +82,8 @@ pub struct Unfit {
 pub struct Judge {
     pub field: Field,
     pub member: Arc<Member>,
+    /// Who sees it, and who sets it.
+    pub access: Access,
     pattern: Option<Regex>,
     /// What a new record gets when nothing is sent.
     pub default: Stored,
@@ -89,7 +93,8 @@ impl Judge {
     /// The judge of a field, or why its pattern or default cannot be.
     pub fn new(field: Field) -> Result<Self, Unfit> {
         let pattern = field.pattern.as_deref().map(compile).transpose()?;
-        let mut judge = Self { member: Member::of(&field), field, pattern, default: Stored::Null };
+        let mut judge =
+            Self { member: Member::of(&field), access: Access::of(&field), field, pattern, default: Stored::Null };
         if judge.field.refers_to_many() && !judge.field.required {
             judge.default = Stored::Text("[]".to_owned());
         }
@@ -116,12 +121,13 @@ impl Judge {
             FieldType::Bool => {
                 value.as_bool().map(|it| Stored::Integer(it.into())).ok_or_else(|| wrong_type("true or false"))
             }
-            FieldType::Datetime => {
+            FieldType::Datetime | FieldType::Autodate => {
                 let moment: Timestamp = string(value)?.parse().map_err(|detail: &str| unfit("format", detail))?;
                 Ok(Stored::Integer(moment.millis()))
             }
             FieldType::Select if self.field.is_multiple() => self.several(value),
             FieldType::Select => self.one_of(string(value)?),
+            FieldType::Geo => place(value),
             FieldType::Json => Ok(Stored::Text(value.to_string())),
             FieldType::Email => self.text(&normalize_email(string(value)?).map_err(|detail| unfit("format", detail))?),
             FieldType::Url => self.url(string(value)?),
@@ -239,6 +245,16 @@ fn whole(number: &Number) -> Option<i64> {
 fn compile(pattern: &str) -> Result<Regex, Unfit> {
     let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
     built.map_err(|_| unfit("pattern", "`pattern` must be a regular expression without look-around or back-references"))
+}
+
+/// A place, as one number.
+fn place(value: &Json) -> Result<Stored, Unfit> {
+    let wrong = || wrong_type("a place such as {\"lat\": 52.52, \"lon\": 13.405}, and nothing else in it");
+    let members = value.as_object().filter(|it| it.len() == 2).ok_or_else(wrong)?;
+    let degrees = |name: &str| members.get(name).and_then(Json::as_f64).ok_or_else(wrong);
+    let place = Place::at(degrees("lat")?, degrees("lon")?);
+    let place = place.ok_or_else(|| unfit("out-of-range", "`lat` is -90 to 90, and `lon` -180 to 180"))?;
+    Ok(Stored::Integer(place.packed()))
 }
 
 fn id(value: &Json) -> Result<&str, Unfit> {

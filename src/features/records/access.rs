@@ -1,11 +1,13 @@
 //! What a caller may do with the records of a collection: permission, then rule.
+use std::sync::Arc;
+
 use super::query::{Asked, Trashed};
 use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::Timestamp;
 use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
-use crate::features::collections::{Catalogue, Entry, Rule, Stored, expression_fault};
+use crate::features::collections::{Catalogue, Entry, Rule, Sight, Stored, expression_fault};
 use crate::http::{Caller, ClientAddress, Fault, Permission, Problem, problem};
 
 /// Who asks, and what that means for every collection.
@@ -14,10 +16,10 @@ pub(super) struct Asker<'a> {
     pub caller: &'a Caller,
     /// Whether rules do not count.
     pub is_admin: bool,
-    /// Whether hidden fields are there at all.
-    pub sees_hidden: bool,
+    /// Which fields are there at all.
+    pub sight: Sight,
     pub circumstances: Circumstances,
-    facts: Facts,
+    facts: Arc<Facts>,
 }
 
 /// What rules may know of a request besides its caller.
@@ -45,16 +47,17 @@ impl<'a> Asker<'a> {
     /// For operations each of which has a permission of its own.
     pub fn to_batch(caller: &'a Caller, circumstances: Circumstances) -> Self {
         let is_admin = caller.may(RECORDS_ADMIN);
-        Self { caller, is_admin, sees_hidden: is_admin, circumstances, facts: facts(caller, circumstances) }
+        let facts = Arc::new(facts(caller, circumstances));
+        Self { caller, is_admin, sight: Sight::new(is_admin, Arc::clone(&facts)), circumstances, facts }
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
     pub fn detached(&self) -> Judge {
         Judge {
             is_admin: self.is_admin,
-            sees_hidden: self.sees_hidden,
+            sight: self.sight.clone(),
             is_stranger: self.caller.is_stranger(),
-            facts: self.facts.clone(),
+            facts: Arc::clone(&self.facts),
         }
     }
 
@@ -102,16 +105,16 @@ impl<'a> Asker<'a> {
     ) -> Option<Statement> {
         let mut parts: Vec<Statement> = self.rule(&entry.rules.list, ALIAS).into_iter().collect();
         parts.extend(self.of_bin(entry, asked.trashed, faults));
-        let schema = catalogue.schema(self.sees_hidden);
+        let schema = catalogue.schema(&self.sight);
         if let Some(text) = &asked.filter {
-            let compiled = expr::parse(text).and_then(|it| expr::compile(schema, entry.name(), &it, Purpose::Filter));
+            let compiled = expr::parse(text).and_then(|it| expr::compile(&schema, entry.name(), &it, Purpose::Filter));
             match compiled {
                 Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
                 Err(error) => faults.push(expression_fault("?filter".to_owned(), &error)),
             }
         }
         if !asked.conditions.is_empty() {
-            match expr::compile_conditions(schema, entry.name(), &asked.conditions) {
+            match expr::compile_conditions(&schema, entry.name(), &asked.conditions) {
                 Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
                 Err(errors) => {
                     faults.extend(errors.iter().map(|(name, it)| expression_fault(format!("?{name}"), it)));
@@ -130,20 +133,21 @@ impl<'a> Asker<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     is_admin: bool,
-    pub sees_hidden: bool,
+    pub sight: Sight,
     is_stranger: bool,
-    facts: Facts,
+    facts: Arc<Facts>,
 }
 
 impl Judge {
     /// For what the server does by itself.
     pub fn of_the_server() -> Self {
-        Self { is_admin: true, sees_hidden: true, is_stranger: false, facts: Facts::default() }
+        Self { is_admin: true, sight: Sight::new(true, Arc::default()), is_stranger: false, facts: Arc::default() }
     }
 
     /// The same at another time.
     pub fn at(&self, now: Timestamp) -> Self {
-        Self { facts: Facts { now: now.millis(), ..self.facts.clone() }, ..self.clone() }
+        let facts = Facts { now: now.millis(), ..Facts::clone(&self.facts) };
+        Self { facts: Arc::new(facts), ..self.clone() }
     }
 
     /// A client's own condition.
@@ -153,7 +157,8 @@ impl Judge {
 
     /// The same for a request that would have come alone, by this method.
     pub fn by(&self, method: &'static str) -> Self {
-        Self { facts: Facts { method: method.to_owned(), ..self.facts.clone() }, ..self.clone() }
+        let facts = Facts { method: method.to_owned(), ..Facts::clone(&self.facts) };
+        Self { facts: Arc::new(facts), ..self.clone() }
     }
 
     /// As [`Asker::must_be_let`].
@@ -223,7 +228,7 @@ fn facts(caller: &Caller, circumstances: Circumstances) -> Facts {
     }
 }
 
-fn resolved(compiled: &Compiled, alias: &str, facts: &Facts) -> Statement {
+pub(super) fn resolved(compiled: &Compiled, alias: &str, facts: &Facts) -> Statement {
     let values = compiled.binds().iter().map(|it| it.resolve(facts).into()).collect();
     Statement { sql: compiled.sql(alias), values }
 }

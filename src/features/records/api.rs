@@ -136,7 +136,8 @@ impl RecordsApi {
         /// The members to show: `id,title,author.name`. Absent: all.
         #[oai(name = "fields")]
         _fields: Query<Option<String>>,
-        /// Relations to follow: `author,author.company`. What they refer to stands under `expand`.
+        /// Relations to follow, at most 16 and 4 in a row: `author,tags,comments_via_post.author`. What they refer to
+        /// stands under `expand`; of those that refer to a record the first 100, and `_more` names what has more.
         #[oai(name = "expand")]
         _expand: Query<Option<String>>,
         /// Words to look for in the fields that the collection searches: the last one may be the beginning of one,
@@ -209,7 +210,7 @@ impl RecordsApi {
         /// The members to show: `id,title,author.name`. Absent: all.
         #[oai(name = "fields")]
         _fields: Query<Option<String>>,
-        /// Relations to follow: `author,author.company`.
+        /// Relations to follow, as in a list: `author,tags,comments_via_post.author`.
         #[oai(name = "expand")]
         _expand: Query<Option<String>>,
         /// `with` or `only`, to find it in the bin.

@@ -464,7 +464,7 @@ fn one(
         }
         (method, Target::By(by)) => {
             upsert::must_be_let_somehow(judge, entry)?;
-            let by = upsert::positions(by, entry, judge.sees_hidden)?;
+            let by = upsert::positions(by, entry, &judge.sight)?;
             let sent = Arc::new(sent(step, entry, method.meant(), ids)?);
             let done = Upserting::new(judge, entry, &step.id, now, &by, sent, step.expected.clone())?.run(tx)?;
             match done.is_new {
@@ -480,12 +480,12 @@ fn one(
             Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
         }
     };
-    outcome.map_err(|error: Error| error.without_hidden(entry, judge.sees_hidden))
+    outcome.map_err(|error: Error| error.without_hidden(entry, &judge.sight))
 }
 
 fn read(tx: &mut Tx<'_>, entry: &Entry, judge: &Judge, id: &str) -> Result<Done, Error> {
     judge.must_be_let(entry, &entry.rules.view, "read")?;
-    let whole = Projection::whole(entry, judge.sees_hidden);
+    let whole = Projection::whole(entry, &judge.sight);
     let statement = list::sought(&whole, entry, id, judge.rule(&entry.rules.view));
     let found = store::find(tx, &statement, &whole)?.ok_or(Error::NotFound)?;
     Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
@@ -519,7 +519,7 @@ fn sent(step: &Step, entry: &Entry, meant: Meant, ids: &HashMap<&str, String>) -
             refer(value, ids)?;
         }
     }
-    body::judged(&members, entry, meant, step.judge.sees_hidden).map_err(Error::Invalid)
+    body::judged(&members, entry, meant, &step.judge.sight).map_err(Error::Invalid)
 }
 
 /// Puts ids in the place of the names that a value has, alone, in a list, or in one that is added or removed.

@@ -1,8 +1,9 @@
 //! A record as it is sent: which values, and everything that is wrong with them.
 use serde_json::{Map, Value as Json};
 
+use crate::base::Timestamp;
 use crate::base::text::nearest;
-use crate::features::collections::{Entry, FieldType, Judge, Stored};
+use crate::features::collections::{Entry, FieldType, Judge, Sight, Stored};
 use crate::http::input::Body;
 use crate::http::problem::FAULTS_MAX;
 use crate::http::{Fault, Problem};
@@ -50,13 +51,13 @@ impl Meant {
 }
 
 /// Reads the body of a request, judged as a whole.
-pub(super) fn read(bytes: &[u8], entry: &Entry, meant: Meant, with_hidden: bool) -> Result<Sent, Problem> {
+pub(super) fn read(bytes: &[u8], entry: &Entry, meant: Meant, sight: &Sight) -> Result<Sent, Problem> {
     let Body { value, mut faults } = Body::read(bytes)?;
     let Json::Object(members) = value else {
         faults.push(Fault::new("", "type", "must be an object with the fields of the record"));
         return Err(Problem::invalid(faults));
     };
-    match judged(&members, entry, meant, with_hidden) {
+    match judged(&members, entry, meant, sight) {
         Ok(sent) if faults.is_empty() => Ok(sent),
         outcome => {
             faults.extend(outcome.err().unwrap_or_default());
@@ -70,19 +71,24 @@ pub(super) fn judged(
     members: &Map<String, Json>,
     entry: &Entry,
     meant: Meant,
-    with_hidden: bool,
+    sight: &Sight,
 ) -> Result<Sent, Vec<Fault>> {
     let (mut faults, mut strange) = (Vec::new(), 0);
     let mut writes: Vec<Option<Write>> = entry.judges.iter().map(|_| None).collect();
     for (name, value) in members {
-        match entry.field(name).filter(|(_, judge)| with_hidden || !judge.field.hidden) {
+        match entry.field(name).filter(|(_, judge)| sight.sets(judge) || sight.sees(judge)) {
+            Some((_, judge)) if !sight.sets(judge) => {
+                let detail =
+                    if judge.field.is_set_by_server() { "is set by the server" } else { "is not yours to set" };
+                faults.push(Fault::new(pointer(name), "read-only", detail));
+            }
             Some((position, judge)) => match write(judge, value, meant) {
                 Ok(write) => writes[position] = Some(write),
                 Err((code, detail)) => faults.push(Fault::new(pointer(name), code, detail)),
             },
             None => {
                 strange += 1;
-                faults.push(unknown(name, entry, with_hidden, strange <= HINTS_MAX));
+                faults.push(unknown(name, entry, sight, strange <= HINTS_MAX));
             }
         }
         if FAULTS_MAX < faults.len() {
@@ -91,7 +97,9 @@ pub(super) fn judged(
     }
     if meant != Meant::Change {
         for (judge, write) in entry.judges.iter().zip(&mut writes) {
-            if meant == Meant::Whole && judge.field.hidden && !with_hidden {
+            // What the caller cannot see, or not set, they did not leave out.
+            let is_theirs = sight.sees(judge) && sight.sets(judge);
+            if judge.field.is_set_by_server() || (meant == Meant::Whole && !is_theirs) {
                 continue;
             }
             if write.is_some() || members.contains_key(&judge.field.name) {
@@ -208,12 +216,24 @@ fn merged(old: Json, patch: &Json) -> Json {
     Json::Object(members)
 }
 
-fn unknown(name: &str, entry: &Entry, with_hidden: bool, with_hint: bool) -> Fault {
+/// Sets the fields that hold when a record was made or changed.
+pub(super) fn stamp(values: &mut Vec<(usize, Stored)>, entry: &Entry, now: Timestamp, is_new: bool) {
+    for (position, judge) in entry.judges.iter().enumerate().filter(|(_, it)| it.field.is_set_by_server()) {
+        let is_due = if is_new { judge.field.on_create } else { judge.field.on_update };
+        let is_due = is_due == Some(true);
+        if is_due || is_new {
+            values.retain(|(it, _)| *it != position);
+            values.push((position, if is_due { Stored::Integer(now.millis()) } else { Stored::Null }));
+        }
+    }
+}
+
+fn unknown(name: &str, entry: &Entry, sight: &Sight, with_hint: bool) -> Fault {
     let is_of_deleted = ["isDeleted", "deletedAt"].contains(&name) && entry.collection.keeps_deleted();
     if ["id", "createdAt", "updatedAt"].contains(&name) || is_of_deleted {
         return Fault::new(pointer(name), "read-only", "is set by the server");
     }
-    let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| it.field.name.as_str());
+    let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| it.field.name.as_str());
     let near = if with_hint { nearest(name, seen) } else { None };
     let detail = match near {
         Some(meant) => format!("is no field of this collection; did you mean `{meant}`?"),

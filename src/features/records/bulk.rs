@@ -292,7 +292,7 @@ fn batch(
                 | Error::TooDeep
                 | Error::TooManyFollow),
             ) => {
-                part.refused.push((id.clone(), error.without_hidden(entry, judge.sees_hidden).into()));
+                part.refused.push((id.clone(), error.without_hidden(entry, &judge.sight).into()));
             }
             Err(error) => return Err(error),
         }
@@ -321,7 +321,7 @@ impl<'a> Work<'a> {
         let sent = match &bulk.deed {
             Deed::Change(bytes) => {
                 let bytes = bytes.as_ref().map_err(Problem::clone)?;
-                Some(Arc::new(body::read(bytes, &entry, Meant::Change, asker.sees_hidden)?))
+                Some(Arc::new(body::read(bytes, &entry, Meant::Change, &asker.sight)?))
             }
             Deed::Remove | Deed::Truncate => None,
         };

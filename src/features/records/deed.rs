@@ -13,9 +13,10 @@ use super::log::{self, Creation, Difference, Followers};
 use super::projection::Projection;
 use super::statement::Statement;
 use super::store::{self, Found};
+use super::validate;
 use crate::base::Timestamp;
 use crate::db::Tx;
-use crate::features::collections::{Catalogue, Entry, Stored};
+use crate::features::collections::{Catalogue, Entry, Sight, Stored};
 use crate::http::Fault;
 use crate::http::etag::IfMatch;
 
@@ -23,6 +24,8 @@ use crate::http::etag::IfMatch;
 pub(super) struct Making {
     entry: Arc<Entry>,
     id: String,
+    now: Timestamp,
+    sight: Sight,
     judged: Option<Statement>,
     insertion: Statement,
     lists: Vec<(String, String)>,
@@ -32,13 +35,16 @@ pub(super) struct Making {
 
 impl Making {
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, values: Vec<(usize, Stored)>) -> Self {
+        let mut values = values;
         let answer = Answer::new(judge, entry, id);
         let rule = judge.rule_about(entry, &entry.rules.create, &values);
+        body::stamp(&mut values, entry, now, true);
         let judged = rule.map(|it| store::would_be(entry, id, now, &values, it));
         let lists = store::lists(entry, &values);
         let event = Creation::new(entry, now, &values);
         let insertion = store::insertion(entry, id, now, values, &answer.returned);
-        Self { entry: Arc::clone(entry), id: id.to_owned(), judged, insertion, lists, event, answer }
+        let sight = judge.sight.clone();
+        Self { entry: Arc::clone(entry), id: id.to_owned(), now, sight, judged, insertion, lists, event, answer }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
@@ -48,6 +54,7 @@ impl Making {
         }
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
         store::write_lists(tx, &self.id, &self.lists, true)?;
+        must_be_valid(tx, &self.entry, &self.id, self.now, &self.sight)?;
         self.event.tell(tx, &self.id)?;
         self.answer.about(tx, made)
     }
@@ -93,7 +100,11 @@ impl Changing {
                 return Err(Error::Stale);
             }
         }
-        let values = values?;
+        let mut values = values?;
+        let is_written = !values.is_empty();
+        if is_written {
+            body::stamp(&mut values, entry, self.now, false);
+        }
         let lists = store::lists(entry, &values);
         let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
         let event = Difference::new(tx, entry, id, self.now, &values)?;
@@ -104,6 +115,9 @@ impl Changing {
                     store::must_not_be_too_large(tx, entry, id)?;
                 }
                 store::write_lists(tx, id, &lists, false)?;
+                if is_written {
+                    must_be_valid(tx, entry, id, self.now, &self.judge.sight)?;
+                }
                 if let Some(event) = &event {
                     event.tell(tx, id, changed.version)?;
                 }
@@ -172,6 +186,12 @@ impl Removing {
     }
 }
 
+/// Refuses a record of which something is not true that must be.
+fn must_be_valid(tx: &mut Tx<'_>, entry: &Entry, id: &str, now: Timestamp, sight: &Sight) -> Result<(), Error> {
+    let faults = validate::faults(tx, entry, id, now, sight)?;
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
 /// A record that is to be taken out of the bin, which the rule `delete` lets do.
 pub(super) struct Restoring {
     entry: Arc<Entry>,
@@ -223,7 +243,7 @@ struct Answer {
 
 impl Answer {
     fn new(judge: &Judge, entry: &Entry, id: &str) -> Self {
-        let whole = Projection::whole(entry, judge.sees_hidden);
+        let whole = Projection::whole(entry, &judge.sight);
         match judge.rule(&entry.rules.view) {
             None if whole.is_of_one_row() => Self { returned: whole, judged: None },
             None => {

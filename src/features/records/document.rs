@@ -1,7 +1,10 @@
 //! The collections in the words of OpenAPI: paths and schemas of their own for each, so that Swagger UI and
 //! generated clients know people's own types. What headers hold is said where the document is put together. Hidden fields are not in it: anyone may read the document.
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
+use super::shapes::{change, examples, value};
 use super::terms::TERMS;
 use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
@@ -10,35 +13,61 @@ use crate::http::openapi::Who;
 
 /// Paths and schemas of all collections, in the words of OpenAPI 3.0.
 pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    let (mut paths, mut schemas, back) = (Map::new(), Map::new(), backwards(catalogue));
     for entry in catalogue.entries() {
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
         let many = json!({
-            "get": list(entry), "post": create(entry), "put": put(entry), "patch": patch(entry),
+            "get": list(&back, entry), "post": create(entry), "put": put(entry), "patch": patch(entry),
             "delete": delete_many(entry),
         });
         paths.insert(all.clone(), many);
         paths.insert(
             one,
-            json!({ "get": show(entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
+            json!({ "get": show(&back, entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
         );
         if entry.collection.keeps_deleted() {
             paths.insert(format!("{all}/{{id}}/restore"), json!({ "post": restore(entry) }));
         }
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
-        schemas.extend(schemas_of(entry));
+        schemas.extend(schemas_of(&back, entry));
     }
     (paths, schemas)
 }
 
 fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
-    entry.judges.iter().map(|it| &it.field).filter(|it| !it.hidden)
+    entry.judges.iter().filter(|it| it.access.is_public()).map(|it| &it.field)
 }
 
-fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
+/// What anyone may send.
+fn open(entry: &Entry) -> impl Iterator<Item = &Field> {
+    entry.judges.iter().filter(|it| it.access.is_open()).map(|it| &it.field)
+}
+
+/// The relations that lead to a collection, by their names backwards.
+type Back = HashMap<String, Vec<String>>;
+
+fn backwards(catalogue: &Catalogue) -> Back {
+    let mut back = Back::new();
+    for from in catalogue.entries() {
+        for field in visible(from) {
+            if let Some(target) = &field.collection {
+                back.entry(target.clone()).or_default().push(format!("{}_via_{}", from.name(), field.name));
+            }
+        }
+    }
+    back
+}
+
+/// What `expand` follows: the relations of a collection, and those that lead there.
+fn relations(back: &Back, entry: &Entry) -> Vec<String> {
+    let own = visible(entry).filter(|it| it.field_type == FieldType::Relation).map(|it| it.name.clone());
+    own.chain(back.get(entry.name()).into_iter().flatten().cloned()).collect()
+}
+
+fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
     let name = entry.name();
     let own = || {
         let moment = || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
@@ -54,28 +83,32 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
         }
         own
     };
-    let fields = || visible(entry).map(|it| (it.name.clone(), value(it)));
-    let shown: Map<_, _> = own().into_iter().chain(fields()).collect();
-    let example: Map<_, _> =
-        own().into_iter().map(|(name, it)| (name, it["example"].clone())).chain(examples(entry)).collect();
+    let shown = visible(entry).map(|it| (it.name.clone(), value(it)));
+    let shown: Map<_, _> = own().into_iter().chain(shown).collect();
+    let example: Map<_, _> = own()
+        .into_iter()
+        .map(|(name, it)| (name, it["example"].clone()))
+        .chain(examples(entry, visible(entry)))
+        .collect();
     let mut with_expanded = shown.clone();
-    if visible(entry).any(|it| it.field_type == FieldType::Relation) {
-        let description = "What relations refer to, where `expand` or `fields` asked for it.";
+    if !relations(back, entry).is_empty() {
+        let description =
+            "What relations refer to, where `expand` or `fields` asked for it; `_more` names the lists that have more.";
         with_expanded.insert(
             "expand".to_owned(),
             json!({ "type": "object", "description": description, "additionalProperties": true }),
         );
     }
-    let required: Vec<_> = visible(entry).filter(|it| it.required && it.default.is_none()).map(|it| &it.name).collect();
+    let required: Vec<_> = open(entry).filter(|it| it.required && it.default.is_none()).map(|it| &it.name).collect();
     let mut new = json!({
-        "type": "object", "additionalProperties": false, "properties": Map::from_iter(fields()),
-        "example": Map::from_iter(examples(entry)),
+        "type": "object", "additionalProperties": false, "properties": open(entry).map(|it| (it.name.clone(), value(it))).collect::<Map<_, _>>(),
+        "example": Map::from_iter(examples(entry, open(entry))),
     });
     if !required.is_empty() {
         new["required"] = json!(required);
     }
-    let changes: Map<_, _> = visible(entry).map(|it| (it.name.clone(), change(it))).collect();
-    let first_example: Map<_, _> = examples(entry).take(1).collect();
+    let changes: Map<_, _> = open(entry).map(|it| (it.name.clone(), change(it))).collect();
+    let first_example: Map<_, _> = examples(entry, open(entry)).take(1).collect();
     vec![
         (
             format!("Record_{name}"),
@@ -108,127 +141,7 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
 const FORMATS: [&str; 3] = ["ndjson", "json", "csv"];
 const ID: &str = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
 
-/// What a field may hold.
-fn value(field: &Field) -> Value {
-    let mut schema = match field.field_type {
-        FieldType::Text => json!({ "type": "string" }),
-        FieldType::Integer => json!({ "type": "integer", "format": "int64" }),
-        FieldType::Number => json!({ "type": "number", "format": "double" }),
-        FieldType::Bool => json!({ "type": "boolean" }),
-        FieldType::Datetime => json!({ "type": "string", "format": "date-time" }),
-        FieldType::Select if field.is_multiple() => {
-            json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } })
-        }
-        FieldType::Select => json!({ "type": "string", "enum": field.values }),
-        FieldType::Json => json!({ "description": "Any JSON." }),
-        FieldType::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
-        FieldType::Url => json!({ "type": "string", "format": "uri", "maxLength": 2_000 }),
-        FieldType::Relation if field.is_multiple() => ids(field),
-        FieldType::Relation => {
-            let target = field.collection.as_deref().unwrap_or_default();
-            json!({ "type": "string", "format": "uuid", "description": format!("The id of a record of `{target}`.") })
-        }
-    };
-    let (least, most) = match field.field_type {
-        FieldType::Relation => ("minItems", "maxItems"),
-        FieldType::Integer | FieldType::Number => ("minimum", "maximum"),
-        _ => ("minLength", "maxLength"),
-    };
-    for (word, limit) in [(least, field.min), (most, field.max)] {
-        if let Some(limit) = limit {
-            // Lengths are whole numbers in a schema.
-            schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
-                json!(limit.0.max(0.0).ceil() as u64)
-            } else {
-                limit.as_json()
-            };
-        }
-    }
-    if let Some(pattern) = &field.pattern {
-        schema["pattern"] = pattern.as_str().into();
-    }
-    if let Some(default) = &field.default {
-        schema["default"] = default.0.clone();
-    }
-    if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
-        schema["minItems"] = 1.into();
-    }
-    if !field.required {
-        schema["nullable"] = true.into();
-        // An enumeration has to name null too.
-        if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-            values.push(Value::Null);
-        }
-    }
-    schema
-}
-
-/// A list of what a field refers to.
-fn ids(field: &Field) -> Value {
-    let target = field.collection.as_deref().unwrap_or_default();
-    json!({
-        "type": "array", "uniqueItems": true, "items": { "type": "string", "format": "uuid" },
-        "description": format!("The ids of records of `{target}`, in an order."),
-    })
-}
-
-/// What a change may send for a field: a value, or what is to be done to the one that is there.
-fn change(field: &Field) -> Value {
-    let mut whole = value(field);
-    if let Some(schema) = whole.as_object_mut() {
-        schema.remove("default");
-    }
-    let only = |operators: Value| json!({ "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "properties": operators });
-    match field.field_type {
-        FieldType::Integer | FieldType::Number => {
-            let operand = if field.field_type == FieldType::Integer {
-                json!({ "type": "integer", "format": "int64" })
-            } else {
-                json!({ "type": "number" })
-            };
-            json!({ "anyOf": [whole, only(json!({ "$increment": operand }))] })
-        }
-        FieldType::Select if field.is_multiple() => {
-            let list =
-                json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } });
-            json!({ "anyOf": [whole, only(json!({ "$add": list, "$remove": list }))] })
-        }
-        FieldType::Relation if field.is_multiple() => {
-            json!({ "anyOf": [whole, only(json!({ "$add": ids(field), "$remove": ids(field) }))] })
-        }
-        _ => whole,
-    }
-}
-
-/// A value of each field that anyone can understand, and the server takes.
-fn examples(entry: &Entry) -> impl Iterator<Item = (String, Value)> {
-    visible(entry).filter_map(|field| {
-        let example =
-            field.default.as_ref().map(|it| it.0.clone()).filter(|it| !it.is_null()).or_else(|| example(field));
-        let fits = example.filter(|it| entry.field(&field.name).is_some_and(|(_, judge)| judge.accept(it).is_ok()));
-        fits.map(|it| (field.name.clone(), it))
-    })
-}
-
-fn example(field: &Field) -> Option<Value> {
-    let values = field.values.as_deref().unwrap_or_default();
-    Some(match field.field_type {
-        FieldType::Text => json!(field.name),
-        FieldType::Integer => json!(field.least().unwrap_or(1.0).ceil() as i64),
-        FieldType::Number => json!(field.least().unwrap_or(1.5)),
-        FieldType::Bool => json!(true),
-        FieldType::Datetime => json!("2026-01-02T03:04:05.678Z"),
-        FieldType::Select if field.is_multiple() => json!([values.first()?]),
-        FieldType::Select => json!(values.first()?),
-        FieldType::Json => json!({ "any": ["JSON"] }),
-        FieldType::Email => json!("ada@example.com"),
-        FieldType::Url => json!("https://example.com/page"),
-        // An id of nothing would be refused.
-        FieldType::Relation => return None,
-    })
-}
-
-fn list(entry: &Entry) -> Value {
+fn list(back: &Back, entry: &Entry) -> Value {
     let name = entry.name();
     let mut parameters = vec![
         parameter(
@@ -251,7 +164,7 @@ fn list(entry: &Entry) -> Value {
         filter("An expression that is true for the records to show."),
     ];
     parameters.extend(trashed(entry));
-    parameters.extend(shaping(entry));
+    parameters.extend(shaping(back, entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }
@@ -281,8 +194,8 @@ fn create(entry: &Entry) -> Value {
     )
 }
 
-fn show(entry: &Entry) -> Value {
-    let parameters: Vec<_> = [id()].into_iter().chain(shaping(entry)).chain(trashed(entry)).collect();
+fn show(back: &Back, entry: &Entry) -> Value {
+    let parameters: Vec<_> = [id()].into_iter().chain(shaping(back, entry)).chain(trashed(entry)).collect();
     let summary = format!("Read a record of `{}`", entry.name());
     operation(
         entry,
@@ -397,7 +310,7 @@ fn made(entry: &Entry) -> Value {
 /// Every format of a file, as what it holds.
 fn files(entry: &Entry, prefix: &str) -> Value {
     let record = json!({ "$ref": format!("#/components/schemas/{prefix}_{}", entry.name()) });
-    let example = [Map::from_iter(examples(entry))];
+    let example = [Map::from_iter(examples(entry, open(entry).filter(|it| !it.write_only)))];
     json!({
         "application/x-ndjson": { "schema": { "type": "string", "description": "One record a line, as JSON." } },
         "application/json": { "schema": { "type": "array", "items": record, "example": example } },
@@ -476,14 +389,13 @@ fn filter(description: &str) -> Value {
 }
 
 /// Which members are shown, and which relations are followed.
-fn shaping(entry: &Entry) -> Vec<Value> {
+fn shaping(back: &Back, entry: &Entry) -> Vec<Value> {
     let mut parameters = vec![parameter(
         "fields",
         "The members to show, with commas between. Absent: all.",
         &json!({ "type": "string" }),
     )];
-    let relations: Vec<_> =
-        visible(entry).filter(|it| it.field_type == FieldType::Relation).map(|it| format!("`{}`", it.name)).collect();
+    let relations: Vec<_> = relations(back, entry).iter().map(|it| format!("`{it}`")).collect();
     if !relations.is_empty() {
         let description = format!("Relations to follow, with commas between: {}.", relations.join(", "));
         parameters.push(parameter("expand", &description, &json!({ "type": "string" })));
@@ -494,7 +406,9 @@ fn shaping(entry: &Entry) -> Vec<Value> {
 /// The conditions on a field that are asked for most; all operators are taken.
 fn conditions(field: &Field) -> Vec<Value> {
     let mut schema = value(field);
-    for word in ["nullable", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"] {
+    for word in
+        ["nullable", "readOnly", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"]
+    {
         if let Some(schema) = schema.as_object_mut() {
             schema.remove(word);
         }
@@ -511,7 +425,7 @@ fn conditions(field: &Field) -> Vec<Value> {
         parameter(&format!("where[{name}]{suffix}"), &description, &schema)
     };
     match field.field_type {
-        FieldType::Json => Vec::new(),
+        FieldType::Json | FieldType::Geo => Vec::new(),
         FieldType::Select if field.is_multiple() => {
             let one = json!({ "type": "string", "enum": field.values });
             vec![parameter(&format!("where[{name}]"), &format!("A value that `{name}` has."), &one)]
@@ -520,7 +434,9 @@ fn conditions(field: &Field) -> Vec<Value> {
             let one = json!({ "type": "string", "format": "uuid" });
             vec![parameter(&format!("where[{name}]"), &format!("The id of a record that `{name}` refers to."), &one)]
         }
-        FieldType::Integer | FieldType::Number | FieldType::Datetime => ["eq", "gte", "lte"].map(asked).into(),
+        FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate => {
+            ["eq", "gte", "lte"].map(asked).into()
+        }
         FieldType::Text | FieldType::Email | FieldType::Url => ["eq", "icontains", "startsWith"]
             .map(|operator| {
                 let mut parameter = asked(operator);
@@ -538,14 +454,18 @@ fn is_for(operator: &str, field: &Field) -> bool {
     match operator {
         "contains" | "icontains" | "startsWith" => is_text,
         "gt" | "gte" | "lt" | "lte" => {
-            is_text || matches!(field.field_type, FieldType::Integer | FieldType::Number | FieldType::Datetime)
+            is_text
+                || matches!(
+                    field.field_type,
+                    FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate
+                )
         }
         _ => true,
     }
 }
 
 fn sortable(entry: &Entry) -> String {
-    let fields = visible(entry).filter(|it| it.field_type != FieldType::Json && !it.is_multiple());
+    let fields = visible(entry).filter(|it| it.has_order());
     let names = ["id", "createdAt", "updatedAt"].into_iter().chain(fields.map(|it| it.name.as_str()));
     names.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with records, in words fit for the client.
 use super::body;
 use crate::db;
-use crate::features::collections::{self, Entry, IsOutdated};
+use crate::features::collections::{self, Entry, IsOutdated, Sight};
 use crate::http::problem::{self, Fault, Kind, Problem};
 
 pub(super) const VALUE_TAKEN: Kind =
@@ -93,9 +93,9 @@ impl From<Error> for Problem {
 
 impl Error {
     /// The same without the names of fields that the caller does not see.
-    pub(super) fn without_hidden(self, entry: &Entry, sees_hidden: bool) -> Self {
+    pub(super) fn without_hidden(self, entry: &Entry, sight: &Sight) -> Self {
         let Self::ValueTaken { mut fields } = self else { return self };
-        fields.retain(|it| sees_hidden || entry.field(it).is_none_or(|(_, judge)| !judge.field.hidden));
+        fields.retain(|it| entry.field(it).is_none_or(|(_, judge)| sight.sees(judge)));
         Self::ValueTaken { fields }
     }
 }

@@ -1,14 +1,17 @@
 //! Which members are shown, and which relations are followed: `fields` and `expand`.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::access::Asker;
+use super::lists::{BACKWARDS_MAX, List, Lists};
 use super::projection::{Expanded, Projection};
 use super::query::Asked;
 use super::statement::Statement;
 use super::store::ALIAS;
+use crate::db::dialect;
 use crate::db::record_tables::quoted;
-use crate::features::collections::{Catalogue, Entry, FieldType, USERS};
-use crate::http::{Fault, Problem};
+use crate::features::collections::{Catalogue, Entry, Member, USERS};
+use crate::http::Fault;
 
 /// Relations that one request follows in all: each is another look-up for every record.
 const RELATIONS_MAX: usize = 16;
@@ -27,7 +30,8 @@ struct Wanted<'a> {
     relations: BTreeMap<&'a str, Wanted<'a>>,
 }
 
-/// Narrows a projection to the members that are asked for, and joins what is to be expanded.
+/// Narrows a projection to the members that are asked for, joins what is to be expanded, and says how the lists
+/// behind it are read.
 pub(super) fn apply(
     catalogue: &Catalogue,
     entry: &Entry,
@@ -36,7 +40,7 @@ pub(super) fn apply(
     projection: &mut Projection,
     joins: &mut Statement,
     faults: &mut Vec<Fault>,
-) -> Result<(), Problem> {
+) -> Lists {
     let mut wanted = Wanted::default();
     for path in parts(asked.fields.as_deref()) {
         let (relations, member) = path.rsplit_once('.').map_or((None, path), |(before, last)| (Some(before), last));
@@ -50,10 +54,9 @@ pub(super) fn apply(
     for path in parts(asked.expand.as_deref()) {
         path.split('.').fold(&mut wanted, |at, it| at.relations.entry(it).or_default());
     }
-    let mut joined = 0;
-    let walk = Walk { catalogue, asker };
-    walk.narrow(entry, &wanted, projection, ALIAS, 0, &mut joined, joins, faults);
-    Ok(())
+    let mut walk = Walk { catalogue, asker, followed: 0, lists: Lists::default(), faults };
+    walk.narrow(Some(entry), &wanted, projection, &Place { alias: ALIAS.to_owned(), depth: 0 }, joins);
+    walk.lists
 }
 
 fn parts(list: Option<&str>) -> impl Iterator<Item = &str> {
@@ -63,72 +66,173 @@ fn parts(list: Option<&str>) -> impl Iterator<Item = &str> {
 struct Walk<'a> {
     catalogue: &'a Catalogue,
     asker: &'a Asker<'a>,
+    /// Relations so far.
+    followed: usize,
+    lists: Lists,
+    faults: &'a mut Vec<Fault>,
 }
 
-impl Walk<'_> {
-    #[expect(clippy::too_many_arguments, reason = "each step of the walk changes all of them")]
+/// Where a walk stands.
+struct Place {
+    alias: String,
+    depth: usize,
+}
+
+/// A relation that leads on.
+enum Way<'a> {
+    /// To one record, of a collection or of accounts.
+    One(&'a str),
+    /// To several, by a table of entries.
+    Several { target: &'a str, join: String },
+    /// To those that refer here by one of their fields.
+    Back { from: &'a Arc<Entry>, member: &'a Member },
+}
+
+impl<'a> Walk<'a> {
+    /// What a name leads to from the records of a collection, or from accounts.
+    fn way(&self, entry: Option<&'a Entry>, name: &str) -> Option<Way<'a>> {
+        if let Some((collection, field)) = name.split_once("_via_") {
+            let from = self.catalogue.find(collection)?;
+            let (_, judge) = from.field(field).filter(|(_, it)| self.asker.sight.sees(it))?;
+            let leads_here = judge.field.collection.as_deref() == Some(entry.map_or(USERS, Entry::name));
+            return leads_here.then_some(Way::Back { from, member: &judge.member });
+        }
+        let (_, judge) = entry?.field(name).filter(|(_, it)| self.asker.sight.sees(it))?;
+        let target = judge.field.collection.as_deref()?;
+        Some(match &judge.member.join {
+            Some(join) => Way::Several { target, join: join.clone() },
+            None => Way::One(target),
+        })
+    }
+
     fn narrow(
-        &self,
-        entry: &Entry,
+        &mut self,
+        entry: Option<&'a Entry>,
         wanted: &Wanted<'_>,
         projection: &mut Projection,
-        alias: &str,
-        depth: usize,
-        joined: &mut usize,
+        place: &Place,
         joins: &mut Statement,
-        faults: &mut Vec<Fault>,
     ) {
         let parameter = if wanted.is_of_fields { "?fields" } else { "?expand" };
-        self.keep(&wanted.members, projection, faults);
+        self.keep(&wanted.members, projection);
+        let mut lists = Vec::new();
         for (name, wanted) in &wanted.relations {
-            let relation = entry.field(name).filter(|(_, it)| {
-                it.field.field_type == FieldType::Relation && (self.asker.sees_hidden || !it.field.hidden)
-            });
-            let Some(target) = relation.and_then(|(_, it)| it.field.collection.as_deref()) else {
+            let Some(way) = self.way(entry, name) else {
                 let name: String = name.chars().take(100).collect();
-                faults.push(Fault::new(parameter, "unknown", format!("`{name}` is no relation")));
+                self.faults.push(Fault::new(parameter, "unknown", format!("`{name}` is no relation")));
+                if FAULTS_TOLD_MAX < self.faults.len() {
+                    return;
+                }
                 continue;
             };
-            *joined += 1;
-            if RELATIONS_MAX < *joined || DEPTH_MAX <= depth {
+            self.followed += 1;
+            if RELATIONS_MAX < self.followed || DEPTH_MAX <= place.depth {
                 let detail = format!("at most {RELATIONS_MAX} relations, and {DEPTH_MAX} in a row");
-                faults.push(Fault::new(parameter, "too-many", detail));
+                self.faults.push(Fault::new(parameter, "too-many", detail));
                 return;
             }
-            let inner_alias = format!("e{joined}");
-            let on = |joins: &mut Statement, table: &str| {
-                let column = quoted(name);
-                joins.push(&format!(
-                    " LEFT JOIN {} AS {inner_alias} ON {inner_alias}.id = {alias}.{column}",
-                    quoted(table)
-                ));
-            };
-            let mut inner;
-            match self.catalogue.find(target) {
-                Some(target) => {
-                    inner = Projection::whole(target, self.asker.sees_hidden);
-                    on(joins, &target.table);
-                    if let Some(rule) = self.asker.rule(&target.rules.view, &inner_alias) {
+            let there = Place { alias: format!("e{}", self.followed), depth: place.depth + 1 };
+            match way {
+                Way::One(target) => {
+                    let (table, column) = (quoted(seen_table(self.catalogue, target)), quoted(name));
+                    let Place { alias, .. } = &there;
+                    joins.push(&format!(" LEFT JOIN {table} AS {alias} ON {alias}.id = {}.{column}", place.alias));
+                    let target = self.catalogue.find(target).map(|it| &**it);
+                    if let Some(rule) = self.viewed(target, alias) {
                         joins.push(" AND (").append(rule).push(")");
                     }
-                    self.narrow(target, wanted, &mut inner, &inner_alias, depth + 1, joined, joins, faults);
+                    let mut inner = self.whole(target);
+                    self.narrow(target, wanted, &mut inner, &there, joins);
+                    let expanded = Expanded { name: (*name).to_owned(), alias: there.alias, projection: inner };
+                    projection.expanded.push(expanded);
                 }
-                None => {
-                    inner = Projection::of_users();
-                    on(joins, USERS);
-                    self.keep(&wanted.members, &mut inner, faults);
-                    if let Some(name) = wanted.relations.keys().next() {
-                        let name: String = name.chars().take(100).collect();
-                        faults.push(Fault::new(parameter, "unknown", format!("`{name}` is no relation")));
-                    }
-                }
+                Way::Several { target, join } => lists.push(self.forwards(name, wanted, target, &join, &there)),
+                Way::Back { from, member } => lists.push(self.backwards(name, wanted, from, member, &there)),
             }
-            let expanded = Expanded { name: (*name).to_owned(), alias: inner_alias, projection: inner };
-            projection.expanded.push(expanded);
+        }
+        if !lists.is_empty() {
+            projection.lists = Some(self.lists.0.len());
+            self.lists.0.push(lists);
         }
     }
 
-    fn keep(&self, members: &[&str], projection: &mut Projection, faults: &mut Vec<Fault>) {
+    /// The condition that lets the caller see a record that a relation leads to.
+    fn viewed(&self, target: Option<&Entry>, alias: &str) -> Option<Statement> {
+        target.and_then(|it| self.asker.rule(&it.rules.view, alias))
+    }
+
+    fn whole(&self, target: Option<&Entry>) -> Projection {
+        target.map_or_else(Projection::of_users, |it| Projection::whole(it, &self.asker.sight))
+    }
+
+    /// What a list shows: the columns, and the joins of what is expanded in it.
+    fn listed(
+        &mut self,
+        target: Option<&'a Entry>,
+        wanted: &Wanted<'_>,
+        there: &Place,
+    ) -> (Projection, String, Statement) {
+        let (mut projection, mut joins) = (self.whole(target), Statement::default());
+        self.narrow(target, wanted, &mut projection, there, &mut joins);
+        let mut columns = String::new();
+        projection.select(&there.alias, &mut columns);
+        (projection, columns, joins)
+    }
+
+    /// The list of those that the entries of a relation name, in their order.
+    fn forwards(&mut self, name: &str, wanted: &Wanted<'_>, target: &'a str, join: &str, there: &Place) -> List {
+        let entry = self.catalogue.find(target).map(|it| &**it);
+        let (projection, columns, joins) = self.listed(entry, wanted, there);
+        let (table, join, alias) = (quoted(seen_table(self.catalogue, target)), quoted(join), &there.alias);
+        let mut statement = Statement::new(format!(
+            "SELECT l.owner{}{columns} FROM {join} AS l JOIN {table} AS {alias} ON {alias}.id = l.target",
+            if columns.is_empty() { "" } else { ", " }
+        ));
+        if let Some(rule) = self.viewed(entry, alias) {
+            statement.push(" AND (").append(rule).push(")");
+        }
+        statement.append(joins).push(" WHERE l.owner IN (SELECT ids.value FROM ");
+        let ids_at = hole(&mut statement);
+        statement.push(") ORDER BY l.owner, l.position");
+        List { name: name.to_owned(), statement, ids_at, projection, most: None }
+    }
+
+    /// The list of those that refer to a record, the first of them.
+    fn backwards(
+        &mut self,
+        name: &str,
+        wanted: &Wanted<'_>,
+        from: &'a Arc<Entry>,
+        member: &Member,
+        there: &Place,
+    ) -> List {
+        let (projection, columns, joins) = self.listed(Some(from), wanted, there);
+        let (table, alias) = (quoted(&from.table), &there.alias);
+        let mut statement =
+            Statement::new(format!("SELECT ids.value{}{columns} FROM ", if columns.is_empty() { "" } else { ", " }));
+        let ids_at = hole(&mut statement);
+        // Each id is asked for its first records by an index, whatever else there is.
+        statement.push(&format!(" CROSS JOIN {table} AS {alias}")).append(joins);
+        statement.push(&format!(" WHERE {alias}._row IN (SELECT o._row FROM "));
+        let by = match &member.join {
+            Some(join) => {
+                let join = quoted(join);
+                statement.push(&format!("{join} AS l JOIN {table} AS o ON o.id = l.owner WHERE l.target = ids.value"));
+                "l.owner"
+            }
+            None => {
+                statement.push(&format!("{table} AS o WHERE o.{} = ids.value", member.column));
+                "o.id"
+            }
+        };
+        if let Some(rule) = self.viewed(Some(from), "o") {
+            statement.push(" AND (").append(rule).push(")");
+        }
+        statement.push(&format!(" ORDER BY {by} LIMIT {}) ORDER BY ids.key, {alias}.id", BACKWARDS_MAX + 1));
+        List { name: name.to_owned(), statement, ids_at, projection, most: Some(BACKWARDS_MAX) }
+    }
+
+    fn keep(&mut self, members: &[&str], projection: &mut Projection) {
         if members.is_empty() || members.contains(&"*") {
             return;
         }
@@ -138,8 +242,23 @@ impl Walk<'_> {
                 Some(meant) => format!("`{name}` is no field; did you mean `{meant}`?"),
                 None => format!("`{name}` is no field"),
             };
-            faults.push(Fault::new("?fields", "unknown", detail));
+            self.faults.push(Fault::new("?fields", "unknown", detail));
         }
         projection.keep(members);
     }
+}
+
+/// The table of what relations lead to: of records, those that are not in the bin.
+pub(super) fn seen_table<'a>(catalogue: &'a Catalogue, target: &str) -> &'a str {
+    catalogue.find(target).map_or(USERS, |it| it.table.as_str())
+}
+
+/// A hole for a JSON array of ids, as a table called `ids`.
+fn hole(statement: &mut Statement) -> usize {
+    let number = statement.values.len();
+    let mut ids = Statement::default();
+    ids.bind(String::new());
+    ids.sql = dialect::items(&ids.sql, "ids");
+    statement.append(ids);
+    number
 }

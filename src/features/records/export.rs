@@ -21,7 +21,7 @@ use super::running::Place;
 use super::split::{FORMULA, Format};
 use crate::db::Tx;
 use crate::features::accounts;
-use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated};
+use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated, Sight};
 use crate::http::paging::Page;
 use crate::http::{Caller, Problem};
 
@@ -68,7 +68,7 @@ impl RecordsApi {
             api: self.clone(),
             caller: asker.caller.clone(),
             circumstances: asker.circumstances,
-            columns: columns(&entry, asker.sees_hidden),
+            columns: columns(&entry, &asker.sight),
             entry,
             known,
             asked,
@@ -202,9 +202,9 @@ fn lines(mut json: Vec<u8>, ends: &[usize]) -> Vec<u8> {
     json
 }
 
-fn columns(entry: &Entry, with_hidden: bool) -> Vec<(String, bool)> {
+fn columns(entry: &Entry, sight: &Sight) -> Vec<(String, bool)> {
     let own = ["id", "createdAt", "updatedAt"].map(|it| (it.to_owned(), false));
-    let fields = entry.judges.iter().map(|it| &it.field).filter(|it| with_hidden || !it.hidden);
+    let fields = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.field);
     own.into_iter().chain(fields.map(|it| (it.name.clone(), it.field_type == FieldType::Json))).collect()
 }
 

@@ -21,7 +21,7 @@ use super::store;
 use crate::base::{Id, Timestamp};
 use crate::db;
 use crate::features::accounts;
-use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Stored};
+use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Sight, Stored};
 use crate::http::input::Body as Document;
 use crate::http::{BodyCap, Caller, Fault, Problem};
 
@@ -199,13 +199,21 @@ impl RecordsApi {
         let id = own(&mut members, "id", &mut faults, |it| it.parse::<Id<()>>().map(|it| it.to_string()));
         let created_at = own(&mut members, "createdAt", &mut faults, str::parse);
         let updated_at = own(&mut members, "updatedAt", &mut faults, str::parse);
+        let moments = dated(&mut members, entry, &mut faults);
         // What is in the bin is in no file, so these say nothing.
         if entry.collection.keeps_deleted() {
             members.retain(|name, _| !["isDeleted", "deletedAt"].contains(&name.as_str()));
         }
-        match body::judged(&members, entry, Meant::New, true) {
+        match body::judged(&members, entry, Meant::New, &Sight::new(true, Arc::default())) {
             Ok(sent) if faults.is_empty() => {
                 let mut values = vec![Stored::Null; entry.judges.len()];
+                for (position, judge) in entry.judges.iter().enumerate() {
+                    let given = moments.iter().find(|(it, _)| *it == position).map(|(_, it)| *it);
+                    let is_made_now = judge.field.on_create == Some(true);
+                    if let Some(moment) = given.or_else(|| is_made_now.then(|| created_at.unwrap_or(now))) {
+                        values[position] = Stored::Integer(moment.millis());
+                    }
+                }
                 for (position, write) in sent.0 {
                     if let body::Write::Set(value) = write {
                         values[position] = value;
@@ -256,7 +264,7 @@ impl RecordsApi {
                         return Err(Problem::not_signed_in().into());
                     }
                     let before = log::last_row(tx, &entry)?;
-                    let part = store::import(tx, &entry, &batch[from..])?;
+                    let part = store::import(tx, &entry, &batch[from..], now)?;
                     log::imported(tx, &entry, before, now, part.imported)?;
                     Ok::<_, Error>(part)
                 };
@@ -340,6 +348,12 @@ impl<S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin> File<S> {
             outcome.map_err(Stop::Unreadable)?;
         }
     }
+}
+
+/// Takes the moments of fields that the server sets otherwise, by their position.
+fn dated(members: &mut Map<String, Json>, entry: &Entry, faults: &mut Vec<Fault>) -> Vec<(usize, Timestamp)> {
+    let fields = entry.judges.iter().enumerate().filter(|(_, it)| it.field.is_set_by_server());
+    fields.filter_map(|(at, it)| Some((at, own(members, &it.field.name, faults, str::parse)?))).collect()
 }
 
 /// Takes a member that the server sets otherwise, if it is given.

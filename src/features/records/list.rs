@@ -2,6 +2,7 @@
 use std::io::Write as _;
 
 use super::error::Error;
+use super::lists::{Gap, Lists};
 use super::projection::Projection;
 use super::query::Asked;
 use super::search::{self, Hits, Search};
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     after: Option<Position>,
     total: Option<Statement>,
     pub projection: Projection,
+    /// What stands in the gaps of the records.
+    lists: Lists,
     order: Order,
     pub limit: usize,
     bytes_max: usize,
@@ -45,6 +48,8 @@ pub(super) struct Plan {
 pub(super) struct Listed {
     /// The records in JSON, separated by commas.
     pub json: Vec<u8>,
+    /// Where lists of other records belong.
+    pub gaps: Vec<Gap>,
     /// Where each of them ends.
     pub ends: Vec<usize>,
     /// The position of the last one, if there are more.
@@ -61,12 +66,12 @@ pub(super) fn plan(
     page: &Page,
 ) -> Result<Plan, Problem> {
     let mut faults = Vec::new();
-    let mut projection = Projection::whole(entry, caller.sees_hidden);
+    let mut projection = Projection::whole(entry, &caller.sight);
     let mut joins = Statement::default();
-    expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults)?;
+    let lists = expand::apply(catalogue, entry, caller, asked, &mut projection, &mut joins, &mut faults);
     let search = Search::plan(entry, caller, asked, &mut faults);
     let is_ranked = search.is_some() && asked.sort.is_none();
-    let order = match Order::read(asked.sort.as_deref(), entry, caller.sees_hidden) {
+    let order = match Order::read(asked.sort.as_deref(), catalogue, entry, caller) {
         Ok(order) if !is_ranked => order,
         Ok(_) => Order::none(),
         Err(wrong) => {
@@ -84,7 +89,7 @@ pub(super) fn plan(
     }
     let from = format!(" FROM {} AS {ALIAS}", quoted(asked.table(entry)));
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
-    statement.append(joins);
+    statement.append(order.joins()).append(joins);
     caller.must_be_let(entry, &entry.rules.list, "list")?;
     if asked.trashed.is_some() {
         caller.must_be_let(entry, &entry.rules.delete, "see deleted")?;
@@ -127,6 +132,7 @@ pub(super) fn plan(
         after: None,
         total,
         projection,
+        lists,
         order,
         limit,
         bytes_max,
@@ -220,7 +226,7 @@ impl Plan {
         if !listed.ends.is_empty() {
             listed.json.push(b',');
         }
-        self.projection.write(row, 0, &mut listed.json)?;
+        self.projection.write_with_gaps(row, 0, &mut listed.json, &mut listed.gaps)?;
         if let Some((search, hits)) = found.filter(|(it, _)| it.shows_marks) {
             search.write_found(hits, None, row, self.projection.width() + self.order.width(), &mut listed.json)?;
         }
@@ -234,15 +240,17 @@ impl Plan {
 
 /// Reads a page, its rows straight into one buffer.
 pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
-    match &plan.search {
-        Some(search) => search::run(tx, plan, search),
-        None => plan.run(tx, None),
-    }
+    let mut listed = match &plan.search {
+        Some(search) => search::run(tx, plan, search)?,
+        None => plan.run(tx, None)?,
+    };
+    plan.lists.fill(tx, &mut listed.json, &listed.gaps, &mut listed.ends)?;
+    Ok(listed)
 }
 
 impl Listed {
     pub fn new() -> Self {
-        Self { json: Vec::with_capacity(16 << 10), ends: Vec::new(), next: None, total: None }
+        Self { json: Vec::with_capacity(16 << 10), gaps: Vec::new(), ends: Vec::new(), next: None, total: None }
     }
 }
 

@@ -3,10 +3,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use super::lists::Gap;
 use crate::base::Timestamp;
+use crate::base::geo::Place;
 use crate::base::text::write_json;
 use crate::db::{self, Row, Value};
-use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};
+use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape, Sight};
 
 /// Columns of a table in the order in which they are selected and written.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,8 @@ pub(super) struct Projection {
     members: Vec<Arc<Member>>,
     /// Records that this one refers to, shown under `expand`.
     pub expanded: Vec<Expanded>,
+    /// Which lists of records are shown there too, by their place in [`super::lists::Lists`].
+    pub lists: Option<usize>,
 }
 
 /// A relation that is followed.
@@ -27,20 +31,21 @@ pub(super) struct Expanded {
 
 impl Projection {
     /// Everything that may be seen of the records of a collection.
-    pub fn whole(entry: &Entry, with_hidden: bool) -> Self {
-        let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| &it.member);
+    pub fn whole(entry: &Entry, sight: &Sight) -> Self {
+        let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.member);
         let of_deleted = OWN_OF_DELETED.iter().filter(|_| entry.collection.keeps_deleted());
-        Self { members: OWN_MEMBERS.iter().chain(of_deleted).chain(seen).cloned().collect(), expanded: Vec::new() }
+        let members = OWN_MEMBERS.iter().chain(of_deleted).chain(seen).cloned().collect();
+        Self { members, expanded: Vec::new(), lists: None }
     }
 
     /// What is shown of a record to whoever wrote it, but must not read it.
     pub fn bare() -> Self {
-        Self { members: OWN_MEMBERS.to_vec(), expanded: Vec::new() }
+        Self { members: OWN_MEMBERS.to_vec(), expanded: Vec::new(), lists: None }
     }
 
     /// Everything that is shown of an account.
     pub fn of_users() -> Self {
-        Self { members: MEMBERS_OF_USERS.to_vec(), expanded: Vec::new() }
+        Self { members: MEMBERS_OF_USERS.to_vec(), expanded: Vec::new(), lists: None }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -58,7 +63,8 @@ impl Projection {
 
     /// How many columns [`Projection::select`] names.
     pub fn width(&self) -> usize {
-        self.members.len() + self.expanded.iter().map(|it| 1 + it.projection.width()).sum::<usize>()
+        let own = self.members.len() + usize::from(self.lists.is_some());
+        own + self.expanded.iter().map(|it| 1 + it.projection.width()).sum::<usize>()
     }
 
     /// The columns, those of what is expanded last; each of these begins with its id, to tell whether it is there.
@@ -71,8 +77,13 @@ impl Projection {
         }
         for expanded in &self.expanded {
             // Writing to a string cannot fail.
-            let _ = write!(sql, ", {}.id", expanded.alias);
+            let comma = if sql.is_empty() || sql.ends_with(' ') { "" } else { ", " };
+            let _ = write!(sql, "{comma}{}.id", expanded.alias);
             expanded.projection.select(&expanded.alias, sql);
+        }
+        if self.lists.is_some() {
+            let comma = if sql.is_empty() || sql.ends_with(' ') { "" } else { ", " };
+            let _ = write!(sql, "{comma}{alias}.id");
         }
     }
 
@@ -90,8 +101,19 @@ impl Projection {
         }
     }
 
-    /// Writes the record of a row whose columns begin at `from`.
+    /// Writes the record of a row whose columns begin at `from`; of one that has no lists.
     pub fn write(&self, row: &Row<'_>, from: usize, out: &mut Vec<u8>) -> Result<(), db::Error> {
+        self.write_with_gaps(row, from, out, &mut Vec::new())
+    }
+
+    /// Writes the record of a row whose columns begin at `from`, with gaps for its lists.
+    pub fn write_with_gaps(
+        &self,
+        row: &Row<'_>,
+        from: usize,
+        out: &mut Vec<u8>,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<(), db::Error> {
         out.push(b'{');
         for (position, member) in self.members.iter().enumerate() {
             if 0 < position {
@@ -100,9 +122,9 @@ impl Projection {
             out.extend_from_slice(member.key.as_bytes());
             write_cell(row.cell(from + position)?, member.shape, from + position, out)?;
         }
-        if !self.expanded.is_empty() {
+        if !self.expanded.is_empty() || self.lists.is_some() {
             out.extend_from_slice(if self.members.is_empty() { b"\"expand\":{" } else { b",\"expand\":{" });
-            self.write_expanded(row, from + self.members.len(), out)?;
+            self.write_expanded(row, from + self.members.len(), out, gaps)?;
             out.push(b'}');
         }
         out.push(b'}');
@@ -123,7 +145,13 @@ impl Projection {
         Ok(())
     }
 
-    fn write_expanded(&self, row: &Row<'_>, mut from: usize, out: &mut Vec<u8>) -> Result<(), db::Error> {
+    fn write_expanded(
+        &self,
+        row: &Row<'_>,
+        mut from: usize,
+        out: &mut Vec<u8>,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<(), db::Error> {
         let mut is_first = true;
         for expanded in &self.expanded {
             // What is not there, or must not be seen, is left out.
@@ -133,9 +161,12 @@ impl Projection {
                 }
                 is_first = false;
                 let _ = write!(out, "{}:", serde_json::Value::from(expanded.name.as_str()));
-                expanded.projection.write(row, from + 1, out)?;
+                expanded.projection.write_with_gaps(row, from + 1, out, gaps)?;
             }
             from += 1 + expanded.projection.width();
+        }
+        if let Some(lists) = self.lists {
+            gaps.push(Gap { at: out.len(), lists, id: row.text(from)?.to_owned(), follows: !is_first });
         }
         Ok(())
     }
@@ -151,6 +182,10 @@ fn write_cell(cell: Value<'_>, shape: Shape, column: usize, out: &mut Vec<u8>) -
             out.extend_from_slice(if flag == 0 { b"false" as &[u8] } else { b"true" });
         }
         (Value::Integer(millis), Shape::Moment) => Timestamp::from_millis(millis).write_json(out),
+        (Value::Integer(number), Shape::Place) => {
+            let place = Place::unpacked(number);
+            let _ = write!(out, "{{\"lat\":{},\"lon\":{}}}", place.latitude(), place.longitude());
+        }
         (Value::Integer(number), Shape::Number) => {
             let _ = write!(out, "{number}");
         }

@@ -55,9 +55,9 @@ impl RecordsApi {
         let entry = known.find(collection).ok_or(Error::NotFound)?;
         asker.must_be_let(entry, &entry.rules.view, "read")?;
         let mut faults = Vec::new();
-        let mut projection = Projection::whole(entry, asker.sees_hidden);
+        let mut projection = Projection::whole(entry, &asker.sight);
         let mut joins = Statement::default();
-        expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults)?;
+        let lists = expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults);
         let of_bin = asker.of_bin(entry, asked.trashed, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
@@ -65,7 +65,7 @@ impl RecordsApi {
         if of_bin.is_some() {
             asker.must_be_let(entry, &entry.rules.delete, "see deleted")?;
         }
-        let follows = !projection.expanded.is_empty();
+        let follows = !projection.expanded.is_empty() || !lists.is_empty();
         let mut statement = list::one(&projection, asked.table(entry), joins, true);
         list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
         if let Some(of_bin) = of_bin {
@@ -73,7 +73,14 @@ impl RecordsApi {
         }
 
         let catalogue = Arc::clone(&known);
-        let read = move |tx: &mut Tx<'_>| store::find_current(tx, &catalogue, &statement, &projection);
+        let read = move |tx: &mut Tx<'_>| {
+            let mut gaps = Vec::new();
+            let mut found = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
+            if let Some(found) = &mut found {
+                lists.fill(tx, &mut found.json, &gaps, &mut [])?;
+            }
+            Ok(found)
+        };
         let tenant = caller.tenant();
         // A read in place sees each of its statements alone, so it has only one.
         let found = if follows { self.db.read(tenant, read).await } else { self.db.get(tenant, read).await };

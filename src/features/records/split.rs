@@ -287,7 +287,7 @@ impl Rows {
             let cell = match it.field.field_type {
                 FieldType::Integer | FieldType::Number => Cell::Number,
                 FieldType::Bool => Cell::Bool,
-                FieldType::Json => Cell::Json,
+                FieldType::Json | FieldType::Geo => Cell::Json,
                 FieldType::Select | FieldType::Relation if it.field.is_multiple() => Cell::Json,
                 _ => Cell::Text,
             };

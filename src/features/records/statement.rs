@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use crate::db::Value;
 
 /// SQL with holes `$1` … `$n`, and what goes into them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Statement {
     pub sql: String,
     pub values: Vec<Value<'static>>,

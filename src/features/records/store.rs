@@ -1,18 +1,21 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::body::{self, Write};
 use super::error::{self, Error};
 use super::import::{RefusedRecord, Row};
 use super::list;
+use super::lists::Gap;
 use super::projection::Projection;
 use super::statement::Statement;
+use super::validate;
 use crate::base::Timestamp;
 use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx, Value};
-use crate::features::collections::{Catalogue, Entry, FieldType, Stored, target_table};
+use crate::features::collections::{Catalogue, Entry, FieldType, Sight, Stored, target_table};
 use crate::http::{Fault, problem};
 
 /// Largest record. One that is sent whole is bounded by the body; one can also grow, change by change.
@@ -292,12 +295,13 @@ pub(super) fn find_current(
     catalogue: &Catalogue,
     statement: &Statement,
     projection: &Projection,
+    gaps: &mut Vec<Gap>,
 ) -> Result<Option<Found>, Error> {
     let mut found = None;
     tx.each(&statement.sql, &statement.values, &mut |row| {
         if row.integer(0)? == catalogue.generation {
             let mut json = Vec::with_capacity(512);
-            projection.write(row, 2, &mut json)?;
+            projection.write_with_gaps(row, 2, &mut json, gaps)?;
             found = Some(Found { json, version: row.integer(1)? });
         }
         Ok(())
@@ -374,7 +378,7 @@ impl Imported {
 
 /// Adds the records of a batch, each of which is taken or refused alone, as many as others leave it time for. No
 /// statement fails here, since one that did would be the end of the transaction on other engines.
-pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imported, db::Error> {
+pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row], now: Timestamp) -> Result<Imported, db::Error> {
     let is_column = |position: &usize| entry.judges[*position].member.join.is_none();
     let positions: Vec<usize> = (0..entry.judges.len()).filter(is_column).collect();
     let columns: String = positions.iter().map(|it| format!(", {}", entry.judges[*it].member.column)).collect();
@@ -423,7 +427,13 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
                     join_tables::write(tx, join, &row.id, ids, true)?;
                 }
             }
-            done.imported += 1;
+            let errors = validate::faults(tx, entry, &row.id, now, &Sight::new(true, Arc::default()))?;
+            if errors.is_empty() {
+                done.imported += 1;
+            } else {
+                tx.execute(&format!("DELETE FROM {} WHERE id = $1", quoted(&entry.rows)), &[(&row.id).into()])?;
+                done.refused.push(RefusedRecord { record: row.record, line: row.line, errors });
+            }
         } else {
             done.refused.push(RefusedRecord { record: row.record, line: row.line, errors: taken(tx, entry, row)? });
         }

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::store::{self, Found};
 use crate::base::Timestamp;
 use crate::db::Tx;
-use crate::features::collections::{Catalogue, Entry, Rule, Stored};
+use crate::features::collections::{Catalogue, Entry, Rule, Sight, Stored};
 use crate::http::etag::IfMatch;
 use crate::http::{Caller, Fault, Problem};
 
@@ -61,8 +61,8 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         must_be_let_somehow(judge, &entry)?;
         let bytes = wanted.bytes.as_ref().map_err(Problem::clone)?;
-        let by = positions(&wanted.by, &entry, judge.sees_hidden)?;
-        let sent = Arc::new(body::read(bytes, &entry, wanted.meant, judge.sees_hidden)?);
+        let by = positions(&wanted.by, &entry, &judge.sight)?;
+        let sent = Arc::new(body::read(bytes, &entry, wanted.meant, &judge.sight)?);
         let (now, expected) = (self.clock.now(), wanted.expected.clone());
         let upserting = Upserting::new(judge, &entry, &wanted.id, now, &by, Arc::clone(&sent), expected)?;
 
@@ -76,7 +76,7 @@ impl RecordsApi {
             .await;
         match outcome {
             Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, judge.sees_hidden)),
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, &judge.sight)),
         }
     }
 }
@@ -88,9 +88,9 @@ pub(super) fn must_be_let_somehow(judge: &Judge, entry: &Entry) -> Result<(), Pr
 }
 
 /// The fields that `by` names, which no two records have the same values of.
-pub(super) fn positions(by: &str, entry: &Entry, with_hidden: bool) -> Result<Vec<usize>, Error> {
+pub(super) fn positions(by: &str, entry: &Entry, sight: &Sight) -> Result<Vec<usize>, Error> {
     let names: Vec<&str> = by.split(',').map(str::trim).collect();
-    let seen = |name: &str| entry.field(name).filter(|(_, it)| with_hidden || !it.field.hidden);
+    let seen = |name: &str| entry.field(name).filter(|(_, it)| sight.sees(it));
     let refuse = |code, detail: String| Err(Error::Invalid(vec![Fault::new("?by", code, detail)]));
     let mut found = Vec::new();
     for name in &names {

@@ -21,7 +21,7 @@ use crate::base::Timestamp;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx, Value};
 use crate::expr::{self, Compiled, Purpose};
-use crate::features::collections::{Catalogue, Entry, Rule, Stored, expression_fault};
+use crate::features::collections::{Catalogue, Entry, Rule, Sight, Stored, expression_fault};
 use crate::features::events::{Epoch, Event, EventKind};
 use crate::http::{Caller, ClientAddress, Fault, Problem};
 
@@ -47,7 +47,9 @@ pub struct Watch {
     pub key: String,
     entry: Arc<Entry>,
     record: Option<String>,
-    sees_hidden: bool,
+    sight: Sight,
+    /// Which fields of the collection are seen.
+    seen: Vec<bool>,
     /// Of the collections under which it was made.
     pub generation: i64,
     judge: Judge,
@@ -114,7 +116,8 @@ impl Watch {
             filter: filter.map(ToOwned::to_owned),
             key: String::new(),
             entry: Arc::clone(entry),
-            sees_hidden: asker.sees_hidden,
+            seen: entry.judges.iter().map(|it| asker.sight.sees(it)).collect(),
+            sight: asker.sight.clone(),
             generation: catalogue.generation,
             judge: asker.detached(),
             compiled: None,
@@ -123,17 +126,17 @@ impl Watch {
         };
         asker.must_be_let(entry, watch.rule(About::Record), if watch.record.is_some() { "read" } else { "list" })?;
         if let Some(filter) = filter {
-            let schema = catalogue.schema(asker.sees_hidden);
+            let schema = catalogue.schema(&asker.sight);
             let compile = |purpose| {
-                let compiled = expr::parse(filter).and_then(|it| expr::compile(schema, entry.name(), &it, purpose));
+                let compiled = expr::parse(filter).and_then(|it| expr::compile(&schema, entry.name(), &it, purpose));
                 compiled.map_err(|error| Problem::invalid(vec![expression_fault("/filter".to_owned(), &error)]))
             };
             watch.compiled = Some([compile(Purpose::Filter)?, compile(Purpose::FilterOfEvent)?]);
         }
         let condition = watch.condition(circumstances.now, About::Event);
         let Statement { sql, values } = condition.clone().unwrap_or_default();
-        let (id, record, sees_hidden) = (entry.collection.id, &watch.record, watch.sees_hidden);
-        watch.key = format!("{id} {record:?} {sees_hidden} {sql} {values:?}");
+        let (id, record, seen) = (entry.collection.id, &watch.record, &watch.seen);
+        watch.key = format!("{id} {record:?} {seen:?} {sql} {values:?}");
         watch.question = condition.map(|it| question(entry, &Columns::whole(entry), it).sql);
         Ok(watch)
     }
@@ -243,9 +246,9 @@ struct Telling<'a> {
     event: &'a Event,
     after: Columns,
     before: Columns,
-    /// By whether hidden fields are seen.
-    records: [Option<Bytes>; 2],
-    said: Vec<(String, Said, bool, Bytes)>,
+    /// By which fields are seen.
+    records: Vec<(Vec<bool>, Bytes)>,
+    said: Vec<(String, Said, Vec<bool>, Bytes)>,
 }
 
 /// What becomes of a record, as it is told.
@@ -270,7 +273,7 @@ impl<'a> Telling<'a> {
             before = after.clone();
             before.read(entry, event.before.as_deref())?;
         }
-        Ok(Self { entry, epoch, event, after, before, records: [None, None], said: Vec::new() })
+        Ok(Self { entry, epoch, event, after, before, records: Vec::new(), said: Vec::new() })
     }
 
     /// What one watch is told, if it is told anything.
@@ -285,13 +288,13 @@ impl<'a> Telling<'a> {
         if self.event.kind != EventKind::Deleted {
             if !self.after.is_whole() {
                 // Too large for the log: as it is now, if it still is.
-                let projection = Projection::whole(self.entry, watch.sees_hidden);
+                let projection = Projection::whole(self.entry, &watch.sight);
                 let current = list::sought(&projection, self.entry, id, watch.condition(now, About::Record));
                 if let Some(found) = store::find(tx, &current, &projection)? {
                     return Ok(Some(self.say(watch, Said::Is, &found.json)));
                 }
             } else if self.after.are_in_view(tx, id, watch, now)? {
-                let record = self.record(id, watch.sees_hidden)?;
+                let record = self.record(id, watch)?;
                 return Ok(Some(self.say(watch, Said::Is, &record)));
             }
         }
@@ -302,22 +305,22 @@ impl<'a> Telling<'a> {
         Ok(None)
     }
 
-    fn record(&mut self, id: &str, sees_hidden: bool) -> Result<Bytes, Error> {
-        if let Some(record) = &self.records[usize::from(sees_hidden)] {
+    fn record(&mut self, id: &str, watch: &Watch) -> Result<Bytes, Error> {
+        if let Some((_, record)) = self.records.iter().find(|(seen, _)| *seen == watch.seen) {
             return Ok(record.clone());
         }
         let mut out = Vec::with_capacity(512);
         let value = |name: &str| self.after.value(self.entry, id, name);
-        Projection::whole(self.entry, sees_hidden).write_values(&value, &mut out)?;
+        Projection::whole(self.entry, &watch.sight).write_values(&value, &mut out)?;
         let record = Bytes::from(out);
-        self.records[usize::from(sees_hidden)] = Some(record.clone());
+        self.records.push((watch.seen.clone(), record.clone()));
         Ok(record)
     }
 
     /// The members of the message.
     fn say(&mut self, watch: &Watch, said: Said, record: &[u8]) -> Bytes {
-        let is_known = |it: &&(String, Said, bool, Bytes)| {
-            it.0 == watch.topic && it.1 == said && (said != Said::Is || it.2 == watch.sees_hidden)
+        let is_known = |it: &&(String, Said, Vec<bool>, Bytes)| {
+            it.0 == watch.topic && it.1 == said && (said != Said::Is || it.2 == watch.seen)
         };
         if let Some((.., members)) = self.said.iter().find(is_known) {
             return members.clone();
@@ -333,7 +336,7 @@ impl<'a> Telling<'a> {
             out.extend_from_slice(record);
         }
         let members = Bytes::from(out);
-        self.said.push((watch.topic.clone(), said, watch.sees_hidden, members.clone()));
+        self.said.push((watch.topic.clone(), said, watch.seen.clone(), members.clone()));
         members
     }
 }

@@ -33,7 +33,7 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.create, "make")?;
         let bytes = bytes.as_ref().map_err(Problem::clone)?;
-        let values = deed::set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+        let values = deed::set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
         let making = Making::new(&asker.detached(), &entry, id, self.clock.now(), values);
 
         let catalogue = Arc::clone(&known);
@@ -46,10 +46,10 @@ impl RecordsApi {
             .await;
         match outcome {
             Err(Error::RefersToNothing) => {
-                let values = deed::set(body::read(bytes, &entry, Meant::New, asker.sees_hidden)?);
+                let values = deed::set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
                 Err(self.explained(caller, known, entry, values).await?)
             }
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, &asker.sight)),
         }
     }
 
@@ -64,7 +64,7 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.update, "change")?;
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
-        let sent = Arc::new(body::read(bytes, &entry, change.meant, asker.sees_hidden)?);
+        let sent = Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?);
         let (judge, now, expected) = (asker.detached(), self.clock.now(), change.expected.clone());
         let changing = Changing::new(&judge, &entry, &change.id, now, Arc::clone(&sent), expected);
 
@@ -78,7 +78,7 @@ impl RecordsApi {
             .await;
         match outcome {
             Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, asker.sees_hidden)),
+            outcome => outcome.map_err(|it| it.without_hidden(&entry, &asker.sight)),
         }
     }
 

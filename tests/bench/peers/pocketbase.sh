@@ -59,6 +59,21 @@ make_collection() { # name, who may view: everyone or owner
   }' >/dev/null
 }
 
+make_chain() { # shelves, books on them, notes in these
+  local name up id='' index fields='{"name": "title", "type": "text"}, {"name": "mark", "type": "number", "onlyInt": true}'
+  for name in shelves books notes; do
+    [ -z "$id" ] && up='' index='' || {
+      up=", {\"name\": \"up\", \"type\": \"relation\", \"collectionId\": \"$id\", \"maxSelect\": 1}"
+      index="\"CREATE INDEX idx_${name}_up ON $name (up)\""
+    }
+    id=$(call POST /api/collections "$(admin_token)" "{\"name\": \"$name\", \"type\": \"base\", \"fields\": [$fields$up],
+      \"indexes\": [$index], \"listRule\": \"\", \"viewRule\": \"\"}" | grep -o '"id":"pbc_[0-9]*"' | head -1 | cut -d'"' -f4) || return 1
+  done
+}
+chain_id() { printf '%015d\n' "$1"; }
+hops_query() { echo "filter=(up.up.title='shelf%207')&skipTotal=1"; }
+back_query() { echo 'filter=(books_via_up.notes_via_up.mark?=7)&skipTotal=1'; }
+
 # The same fields, limits, values and indexes as packaging/examples/dictionary has.
 make_dictionary() {
   local topics
@@ -137,6 +152,7 @@ goal() {
     create | owned | update) echo 6 ;;
     read) echo 5 ;;
     filter) echo 8 ;;
-    page | total | import) echo 10 ;;
+    back) echo 20 ;;
+    hops | page | total | import) echo 10 ;;
   esac
 }

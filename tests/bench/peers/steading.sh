@@ -44,6 +44,18 @@ make_collection() { # name, who may view: everyone or owner
   }' >/dev/null
 }
 
+make_chain() { # shelves, books on them, notes in these
+  local name up rules='"rules": {"list": "true", "view": "true"}' fields='{"name": "title", "type": "text"}, {"name": "mark", "type": "integer"}'
+  for name in shelves:- books:shelves notes:books; do
+    up=${name#*:}
+    [ "$up" = - ] && up='' || up=", {\"name\": \"up\", \"type\": \"relation\", \"collection\": \"$up\"}"
+    call POST /api/v1/collections "$(admin_token)" "{\"name\": \"${name%:*}\", \"fields\": [$fields$up], $rules}" >/dev/null || return 1
+  done
+}
+chain_id() { printf '01900000-0000-7000-8000-%012d\n' "$1"; }
+hops_query() { echo "limit=30&filter=up.up.title%20%3D%3D%20'shelf%207'"; }
+back_query() { echo 'limit=30&filter=books_via_up.exists(b,b.notes_via_up.exists(n,n.mark%3D%3D7))'; }
+
 make_dictionary() { call POST /api/v1/collections "$(admin_token)" "@$root/packaging/examples/dictionary/collection.json" >/dev/null; }
 
 pack() { admin_token >"$folder/token"; } # the rows are sent as they are

@@ -230,7 +230,7 @@ fn searched(entry: &Entry, asker: &Asker<'_>) -> Vec<Column> {
         let judge = entry.judges.get(column.field)?;
         let name = judge.member.column.clone();
         let key = judge.member.key.clone();
-        let is_seen = asker.sees_hidden || !judge.field.hidden;
+        let is_seen = asker.sight.sees(judge);
         is_seen.then_some(Column { position, name, key, weight: column.weight, content: column.content })
     });
     seen.collect()

@@ -126,7 +126,7 @@ impl Page<'_> {
             listed.json.push(b',');
         }
         tx.each(&statement.sql, &statement.values, &mut |row| {
-            self.plan.projection.write(row, 0, &mut listed.json)?;
+            self.plan.projection.write_with_gaps(row, 0, &mut listed.json, &mut listed.gaps)?;
             if self.search.shows_marks {
                 let from = self.plan.projection.width();
                 self.search.write_found(self.hits, it.score, row, from, &mut listed.json)?;

@@ -1,0 +1,141 @@
+//! What fields hold and take, in the words of OpenAPI, with examples.
+use serde_json::{Value, json};
+
+use crate::features::collections::{Entry, Field, FieldType};
+
+/// What a field may hold.
+pub(super) fn value(field: &Field) -> Value {
+    let mut schema = match field.field_type {
+        FieldType::Text => json!({ "type": "string" }),
+        FieldType::Integer => json!({ "type": "integer", "format": "int64" }),
+        FieldType::Number => json!({ "type": "number", "format": "double" }),
+        FieldType::Bool => json!({ "type": "boolean" }),
+        FieldType::Datetime | FieldType::Autodate => json!({ "type": "string", "format": "date-time" }),
+        FieldType::Select if field.is_multiple() => {
+            json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } })
+        }
+        FieldType::Select => json!({ "type": "string", "enum": field.values }),
+        FieldType::Geo => json!({
+            "type": "object", "required": ["lat", "lon"], "additionalProperties": false,
+            "properties": {
+                "lat": { "type": "number", "minimum": -90, "maximum": 90 },
+                "lon": { "type": "number", "minimum": -180, "maximum": 180 },
+            },
+        }),
+        FieldType::Json => json!({ "description": "Any JSON." }),
+        FieldType::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
+        FieldType::Url => json!({ "type": "string", "format": "uri", "maxLength": 2_000 }),
+        FieldType::Relation if field.is_multiple() => ids(field),
+        FieldType::Relation => {
+            let target = field.collection.as_deref().unwrap_or_default();
+            json!({ "type": "string", "format": "uuid", "description": format!("The id of a record of `{target}`.") })
+        }
+    };
+    let (least, most) = match field.field_type {
+        FieldType::Relation => ("minItems", "maxItems"),
+        FieldType::Integer | FieldType::Number => ("minimum", "maximum"),
+        _ => ("minLength", "maxLength"),
+    };
+    for (word, limit) in [(least, field.min), (most, field.max)] {
+        if let Some(limit) = limit {
+            // Lengths are whole numbers in a schema.
+            schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
+                json!(limit.0.max(0.0).ceil() as u64)
+            } else {
+                limit.as_json()
+            };
+        }
+    }
+    if let Some(pattern) = &field.pattern {
+        schema["pattern"] = pattern.as_str().into();
+    }
+    if let Some(default) = &field.default {
+        schema["default"] = default.0.clone();
+    }
+    if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
+        schema["minItems"] = 1.into();
+    }
+    if field.write_only {
+        schema["writeOnly"] = true.into();
+    }
+    if field.is_set_by_server() {
+        schema["readOnly"] = true.into();
+    }
+    if !field.required {
+        schema["nullable"] = true.into();
+        // An enumeration has to name null too.
+        if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+            values.push(Value::Null);
+        }
+    }
+    schema
+}
+
+/// A list of what a field refers to.
+fn ids(field: &Field) -> Value {
+    let target = field.collection.as_deref().unwrap_or_default();
+    json!({
+        "type": "array", "uniqueItems": true, "items": { "type": "string", "format": "uuid" },
+        "description": format!("The ids of records of `{target}`, in an order."),
+    })
+}
+
+/// What a change may send for a field: a value, or what is to be done to the one that is there.
+pub(super) fn change(field: &Field) -> Value {
+    let mut whole = value(field);
+    if let Some(schema) = whole.as_object_mut() {
+        schema.remove("default");
+    }
+    let only = |operators: Value| json!({ "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "properties": operators });
+    match field.field_type {
+        FieldType::Integer | FieldType::Number => {
+            let operand = if field.field_type == FieldType::Integer {
+                json!({ "type": "integer", "format": "int64" })
+            } else {
+                json!({ "type": "number" })
+            };
+            json!({ "anyOf": [whole, only(json!({ "$increment": operand }))] })
+        }
+        FieldType::Select if field.is_multiple() => {
+            let list =
+                json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": field.values } });
+            json!({ "anyOf": [whole, only(json!({ "$add": list, "$remove": list }))] })
+        }
+        FieldType::Relation if field.is_multiple() => {
+            json!({ "anyOf": [whole, only(json!({ "$add": ids(field), "$remove": ids(field) }))] })
+        }
+        _ => whole,
+    }
+}
+
+/// A value of each field that anyone can understand, and the server takes.
+pub(super) fn examples<'a>(
+    entry: &'a Entry,
+    fields: impl Iterator<Item = &'a Field>,
+) -> impl Iterator<Item = (String, Value)> {
+    fields.filter_map(|field| {
+        let example =
+            field.default.as_ref().map(|it| it.0.clone()).filter(|it| !it.is_null()).or_else(|| example(field));
+        let fits = example.filter(|it| entry.field(&field.name).is_some_and(|(_, judge)| judge.accept(it).is_ok()));
+        fits.map(|it| (field.name.clone(), it))
+    })
+}
+
+fn example(field: &Field) -> Option<Value> {
+    let values = field.values.as_deref().unwrap_or_default();
+    Some(match field.field_type {
+        FieldType::Text => json!(field.name),
+        FieldType::Integer => json!(field.least().unwrap_or(1.0).ceil() as i64),
+        FieldType::Number => json!(field.least().unwrap_or(1.5)),
+        FieldType::Bool => json!(true),
+        FieldType::Datetime | FieldType::Autodate => json!("2026-01-02T03:04:05.678Z"),
+        FieldType::Select if field.is_multiple() => json!([values.first()?]),
+        FieldType::Select => json!(values.first()?),
+        FieldType::Geo => json!({ "lat": 52.52, "lon": 13.405 }),
+        FieldType::Json => json!({ "any": ["JSON"] }),
+        FieldType::Email => json!("ada@example.com"),
+        FieldType::Url => json!("https://example.com/page"),
+        // An id of nothing would be refused.
+        FieldType::Relation => return None,
+    })
+}
