@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Arrival, Connection, End, Item, Registry};
-use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, EVENTS_BYTES_MAX, EVENTS_MAX};
+use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, CROWD_MIN, EVENTS_BYTES_MAX, EVENTS_MAX, GATHER_TIME};
 use super::message;
 use crate::base::{Clock, SessionId, Timestamp};
 use crate::config::{RealtimeConfig, View};
@@ -193,7 +193,13 @@ impl Desk {
                     Some(command) => self.obey(command).await,
                     None => break,
                 },
-                () = news.heard(), if self.position.is_some() => self.deliver().await,
+                () = news.heard(), if self.position.is_some() => {
+                    if CROWD_MIN <= self.by_connection.len() {
+                        // Whoever wrote is answered first; telling many takes both cores of a small machine.
+                        tokio::time::sleep(GATHER_TIME).await;
+                    }
+                    self.deliver().await;
+                }
                 _ = checks.tick() => {
                     self.check_callers().await;
                     // What failed is tried again.
