@@ -150,6 +150,7 @@ impl App {
     /// The one list of everything that runs beside requests.
     pub fn start(&self, lifecycle: &Lifecycle) {
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
         let keep = move || {
             let settings = settings.get();

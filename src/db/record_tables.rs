@@ -6,6 +6,11 @@ use std::fmt::Write as _;
 
 use super::{Error, Tx, dialect};
 
+/// Whether a row was deleted and is kept: 0 or 1.
+pub const IS_DELETED: &str = "isDeleted";
+/// When it was; null if it was not.
+pub const DELETED_AT: &str = "deletedAt";
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
@@ -113,6 +118,41 @@ pub fn create_index(tx: &mut Tx<'_>, name: &str, table: &str, columns: &[String]
 
 pub fn drop_index(tx: &mut Tx<'_>, name: &str) -> Result<(), Error> {
     tx.batch(&format!("DROP INDEX IF EXISTS {}", quoted(name)))
+}
+
+/// The columns of a table whose rows are kept when they are deleted.
+pub fn columns_of_bin() -> [Column; 2] {
+    let column = |name: &str, default| Column {
+        name: name.to_owned(),
+        column_type: ColumnType::BigInt,
+        reference: None,
+        default,
+    };
+    [column(IS_DELETED, Some(Literal::Integer(0))), column(DELETED_AT, None)]
+}
+
+/// Makes what finds the rows that were deleted.
+pub fn create_bin(tx: &mut Tx<'_>, table: &str, id: &str) -> Result<(), Error> {
+    let (bin, table) = (quoted(&bin_of(id)), quoted(table));
+    tx.batch(&format!("CREATE INDEX {bin} ON {table} (\"{DELETED_AT}\", id) WHERE \"{IS_DELETED}\" = 1"))
+}
+
+pub fn drop_bin(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
+    tx.batch(&format!("DROP INDEX IF EXISTS {}", quoted(&bin_of(id))))
+}
+
+/// Makes a view of the rows that are not deleted.
+pub fn create_live_view(tx: &mut Tx<'_>, view: &str, table: &str) -> Result<(), Error> {
+    let (view, table) = (quoted(view), quoted(table));
+    tx.batch(&format!("CREATE VIEW {view} AS SELECT * FROM {table} WHERE \"{IS_DELETED}\" = 0"))
+}
+
+pub fn drop_live_view(tx: &mut Tx<'_>, view: &str) -> Result<(), Error> {
+    tx.batch(&format!("DROP VIEW IF EXISTS {}", quoted(view)))
+}
+
+fn bin_of(id: &str) -> String {
+    format!("bin_{id}")
 }
 
 fn definition(column: &Column) -> String {

@@ -23,6 +23,7 @@ const BY_RULE: &[&str] = &[
     "put_record",
     "patch_records",
     "delete_many_records",
+    "restore_record",
     "batch",
 ];
 /// Of these, what `readonly` may not even try.
@@ -34,6 +35,7 @@ const WRITING: &[&str] = &[
     "put_record",
     "patch_records",
     "delete_many_records",
+    "restore_record",
 ];
 /// Operations that need a permission which only admins have.
 const ADMINS_ONLY: &[&str] = &[

@@ -4,6 +4,7 @@
 mod accounts;
 #[path = "../ask.rs"]
 mod ask;
+mod bin;
 mod collections;
 mod contract;
 mod guides;

@@ -491,3 +491,90 @@ async fn truncating_empties_a_collection_for_admins_only() {
         "{done:?}"
     );
 }
+
+#[tokio::test]
+async fn two_clients_that_patch_different_fields_both_stay() {
+    let app = app().await;
+    for round in 0..20 {
+        let id = post(&app, json!({ "title": "a" })).await.str("id");
+        let path = format!("{POSTS}/{id}");
+        let patch = |body: Value| app.ask(Method::PATCH, &path).json(&body).send();
+
+        let replies = futures_util::join!(patch(json!({ "title": "b" })), patch(json!({ "shop": "c" })));
+
+        assert_eq!((replies.0.status, replies.1.status), (200, 200));
+        let kept = app.ask(Method::GET, &path).send().await;
+        assert_eq!((&kept.body["title"], &kept.body["shop"]), (&json!("b"), &json!("c")), "round {round}");
+        assert_eq!(kept.version(), Some(3));
+    }
+}
+
+#[tokio::test]
+async fn fifty_clients_that_increment_lose_nothing_in_batches_neither() {
+    let app = app().await;
+    let id = post(&app, json!({ "title": "a", "views": 0 })).await.str("id");
+    let path = format!("{POSTS}/{id}");
+    let patch = json!({ "views": { "$increment": 1 } });
+    let operation = json!({ "method": "PATCH", "path": format!("/collections/posts/records/{id}"), "body": patch });
+
+    let alone = join_all((0..50).map(|_| app.ask(Method::PATCH, &path).json(&patch).send()));
+    let together = join_all((0..10).map(|_| batch(&app, "", true, json!(vec![&operation; 5]))));
+    let by_filter =
+        join_all((0..10).map(|_| app.ask(Method::PATCH, &format!("{POSTS}?filter=true")).json(&patch).send()));
+    let (alone, together, by_filter) = futures_util::join!(alone, together, by_filter);
+
+    assert!(alone.iter().chain(&together).chain(&by_filter).all(|it| it.status == 200));
+    assert_eq!(app.ask(Method::GET, &path).send().await.body["views"], 110);
+}
+
+/// A rule that lets each owner have one record only: whoever is faster has it, however they ask.
+#[tokio::test]
+async fn a_quota_that_fifty_creates_race_for_is_never_exceeded() {
+    let app = app().await;
+    let shelves = json!({ "name": "shelves", "fields": [{ "name": "label", "type": "text" }], "rules": rules("true") });
+    collection(&app, shelves).await;
+    let books = json!({
+        "name": "books",
+        "fields": [
+            { "name": "shelf", "type": "relation", "collection": "shelves", "required": true },
+            { "name": "text", "type": "text" },
+        ],
+        "rules": { "list": "true", "view": "true", "create": "!shelf.books_via_shelf.exists(b, true)" },
+    });
+    collection(&app, books).await;
+    let shelf = app.ask(Method::POST, "/api/v1/collections/shelves/records").json(&json!({ "label": "a" }));
+    let shelf = shelf.send().await.str("id");
+    let path = "/api/v1/collections/books/records";
+    let book = json!({ "shelf": shelf });
+    let operation = json!({ "method": "POST", "path": "/collections/books/records", "body": book });
+
+    let alone = join_all((0..50).map(|_| app.ask(Method::POST, path).json(&book).send()));
+    let together = join_all((0..10).map(|_| batch(&app, "", false, json!(vec![&operation; 5]))));
+    let (alone, together) = futures_util::join!(alone, together);
+
+    let made = alone.iter().filter(|it| it.status == 201).count()
+        + together.iter().flat_map(statuses).filter(|it| *it == 201).count();
+    assert_eq!((made, count(&app, path).await), (1, 1));
+    assert!(alone.iter().all(|it| it.status == 201 || it.refusal() == (403, "rule-denied")));
+}
+
+#[tokio::test]
+async fn a_relation_to_a_record_that_goes_at_the_same_moment_never_dangles() {
+    let app = app().await;
+    for round in 0..20 {
+        let id = post(&app, json!({ "title": "a" })).await.str("id");
+        let child = json!({ "title": "b", "parent": id });
+
+        let (gone, made) = futures_util::join!(
+            app.ask(Method::DELETE, &format!("{POSTS}/{id}")).send(),
+            join_all((0..4).map(|_| app.ask(Method::POST, POSTS).json(&child).send())),
+        );
+
+        let stays = gone.status != 204;
+        assert!(made.iter().all(|it| it.status == 201 || it.status == 422), "round {round}: {made:?}");
+        let children = app.ask(Method::GET, &format!("{POSTS}?where[parent]={id}&expand=parent")).send().await;
+        let children = children.body["data"].as_array().expect("data").clone();
+        assert!(children.is_empty() || stays, "round {round}");
+        assert!(children.iter().all(|it| it["expand"]["parent"]["id"] == json!(id)));
+    }
+}

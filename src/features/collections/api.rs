@@ -88,7 +88,7 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, fields, indexes, search, rules } = body.read()?;
+        let NewCollection { name, fields, indexes, search, rules, options } = body.read()?;
         let now = self.clock.now();
         let new = Collection {
             id: self.random.id(&self.clock),
@@ -97,6 +97,7 @@ impl CollectionsApi {
             indexes,
             search,
             rules,
+            options,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -364,7 +365,7 @@ fn planned(
 ) -> Result<(Collection, Vec<Collection>, Vec<Step>), Error> {
     let old = &known.find(name).ok_or(Error::NotFound)?.collection;
     let mut new = old.clone();
-    let CollectionPatch { name: new_name, fields, indexes, search, rules } = patch;
+    let CollectionPatch { name: new_name, fields, indexes, search, rules, options } = patch;
     new.name = new_name.unwrap_or(new.name);
     new.fields = fields.unwrap_or(new.fields);
     let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
@@ -383,6 +384,9 @@ fn planned(
     }
     if let Some(rules) = rules {
         rules.apply(&mut new.rules);
+    }
+    if let Some(options) = options {
+        options.apply(&mut new.options);
     }
     if new.name != old.name {
         if let Some(fault) = name_fault(&new.name) {
@@ -435,6 +439,7 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
         Vec::new()
     });
     faults.extend(check::indexes(&itself.indexes, &itself.fields));
+    faults.extend(itself.options.faults());
     faults.extend(check::search(&itself.search, &itself.fields));
     if may_be_compiled {
         match whole(all, &itself.name) {

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
+use super::options::Options;
 use super::searched::Searched;
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
@@ -27,8 +28,10 @@ const TRIES_MAX: usize = 5;
 #[derive(Debug)]
 pub struct Entry {
     pub collection: Collection,
-    /// The table of its records, not quoted.
+    /// What its records are read from, not quoted: of those that are kept in a bin nothing is in it.
     pub table: String,
+    /// The table that all of them are in, which is written.
+    pub rows: String,
     /// In the order of its fields.
     pub judges: Vec<Judge>,
     pub rules: CompiledRules,
@@ -81,6 +84,8 @@ struct Definition {
     #[oai(default)]
     search: Weights,
     rules: Rules,
+    #[oai(default)]
+    options: Options,
 }
 
 impl Entry {
@@ -98,7 +103,8 @@ impl Entry {
 impl Entry {
     /// Whether this is the collection that `other` was, with records of the same form; its name and rules may differ.
     pub fn is_as(&self, other: &Self) -> bool {
-        self.collection.id == other.collection.id && self.collection.fields == other.collection.fields
+        let is_same = self.collection.id == other.collection.id && self.collection.fields == other.collection.fields;
+        is_same && self.collection.keeps_deleted() == other.collection.keeps_deleted()
     }
 }
 
@@ -162,7 +168,8 @@ impl Entry {
         let rules = CompiledRules::compile(&collection, schema)?;
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
         let searched = Searched::of(&collection);
-        Ok(Self { table: table(&collection.name), collection, judges, rules, searched, by_name })
+        let (table, rows) = (live_table(&collection), table(&collection.name));
+        Ok(Self { table, rows, collection, judges, rules, searched, by_name })
     }
 }
 
@@ -274,6 +281,16 @@ pub(super) fn table(name: &str) -> String {
     format!("c_{name}")
 }
 
+/// What the records of a collection that are not deleted are read from: their table, or a view of it.
+pub(super) fn live_table(collection: &Collection) -> String {
+    if collection.keeps_deleted() { live_view(&collection.name) } else { table(&collection.name) }
+}
+
+/// The view of the records of a collection that are not deleted.
+pub(super) fn live_view(name: &str) -> String {
+    format!("live_{name}")
+}
+
 /// The table of the entries of a relation to several records. Its name stays when the collection gets another one.
 pub(super) fn join_table(collection: CollectionId, field: &str) -> String {
     format!("j_{}", short_digest(format!("{collection} {field}").as_bytes()))
@@ -286,9 +303,10 @@ pub fn target_table(name: &str) -> String {
 
 /// A collection in the form in which it is kept.
 pub(super) fn pack(collection: &Collection) -> Kept {
-    let Collection { id, name, fields, indexes, search, rules, created_at, updated_at, version } = collection.clone();
+    let Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version } =
+        collection.clone();
     let fields = fields.into_iter().map(|it| Field { renamed_from: None, ..it }).collect();
-    let definition = Definition { fields, indexes, search, rules }.to_json_string();
+    let definition = Definition { fields, indexes, search, rules, options }.to_json_string();
     Kept { id, name, definition, version, created_at, updated_at }
 }
 
@@ -296,9 +314,9 @@ fn unpack(kept: Kept) -> Result<Collection, Error> {
     let unreadable = |reason: String| Error::Unreadable { reason: format!("`{}`: {reason}", kept.name) };
     let json = serde_json::from_str(&kept.definition).map_err(|cause| unreadable(cause.to_string()))?;
     let definition = Definition::parse_from_json(Some(json)).map_err(|cause| unreadable(cause.into_message()))?;
-    let Definition { fields, indexes, search, rules } = definition;
+    let Definition { fields, indexes, search, rules, options } = definition;
     let Kept { id, name, version, created_at, updated_at, .. } = kept;
-    Ok(Collection { id, name, fields, indexes, search, rules, created_at, updated_at, version })
+    Ok(Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version })
 }
 
 #[cfg(test)]

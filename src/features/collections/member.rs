@@ -35,6 +35,11 @@ pub static OWN_MEMBERS: LazyLock<[Arc<Member>; 3]> = LazyLock::new(|| {
         .map(|(name, shape)| member(name, shape))
 });
 
+/// What a record has besides where those that are deleted are kept.
+pub static OWN_OF_DELETED: LazyLock<[Arc<Member>; 2]> = LazyLock::new(|| {
+    [("isDeleted", Shape::Bool), ("deletedAt", Shape::Moment)].map(|(name, shape)| member(name, shape))
+});
+
 /// What is shown of an account.
 pub static MEMBERS_OF_USERS: LazyLock<[Arc<Member>; 3]> =
     LazyLock::new(|| ["id", "name", "role"].map(|name| member(name, Shape::Text)));

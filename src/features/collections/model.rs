@@ -6,6 +6,7 @@ use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
 use super::bound::Bound;
+use super::options::{Options, OptionsPatch};
 use crate::base::{Id, Timestamp};
 use crate::db::search_tables::Content;
 use crate::http::Permission;
@@ -152,6 +153,7 @@ pub struct Collection {
     #[oai(default)]
     pub search: Weights,
     pub rules: Rules,
+    pub options: Options,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     // Counts changes, for the ETag.
@@ -176,6 +178,8 @@ pub struct NewCollection {
     /// Absent: admins only.
     #[oai(default)]
     pub rules: Rules,
+    #[oai(default)]
+    pub options: Options,
 }
 
 /// What an admin sends to change a collection. What is absent stays.
@@ -193,6 +197,7 @@ pub struct CollectionPatch {
     /// All fields to search, as they shall be, each with its weight; `{}` for none.
     pub search: Option<Weights>,
     pub rules: Option<RulesPatch>,
+    pub options: Option<OptionsPatch>,
 }
 
 /// One step of a change of a collection.
@@ -253,6 +258,11 @@ impl RulesPatch {
 }
 
 impl Collection {
+    /// Whether records that are deleted are kept in a bin.
+    pub fn keeps_deleted(&self) -> bool {
+        self.options.soft_delete
+    }
+
     /// The fields whose values, or whose values together, no two records share.
     pub fn unique_fields(&self) -> Vec<Vec<String>> {
         let alone = self.fields.iter().filter(|it| it.unique).map(|it| vec![it.name.clone()]);
@@ -335,6 +345,7 @@ impl Example for NewCollection {
                 update: Some("author == auth.id".to_owned()),
                 delete: None,
             },
+            options: Options::default(),
         }
     }
 }
@@ -343,15 +354,15 @@ impl Example for CollectionPatch {
     fn example() -> Self {
         let delete = MaybeUndefined::Value("author == auth.id".to_owned());
         let rules = Some(RulesPatch { delete, ..RulesPatch::default() });
-        Self { name: None, fields: None, indexes: None, search: None, rules }
+        Self { name: None, fields: None, indexes: None, search: None, rules, options: None }
     }
 }
 
 impl Example for Collection {
     fn example() -> Self {
-        let NewCollection { name, fields, indexes, search, rules } = NewCollection::example();
+        let NewCollection { name, fields, indexes, search, rules, options } = NewCollection::example();
         let (id, moment) = (Id::example(), Timestamp::example());
-        Self { id, name, fields, indexes, search, rules, created_at: moment, updated_at: moment, version: 1 }
+        Self { id, name, fields, indexes, search, rules, options, created_at: moment, updated_at: moment, version: 1 }
     }
 }
 

@@ -1,19 +1,17 @@
 //! What has to be done to the tables so that a collection becomes what it shall be.
-use std::collections::HashSet;
-
 use serde_json::Value as Json;
 
 use super::bound::EXACT_MAX;
-use super::catalogue::{join_table, table, target_table};
+use super::catalogue::{join_table, live_view, table, target_table};
 use super::error::Error;
+use super::indexes::{IndexSpec, indexes};
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
 use super::value::{Judge, Stored};
 use crate::db::join_tables::{self, Join};
-use crate::db::record_tables::{self, Column, ColumnType, Literal, Reference, quoted};
+use crate::db::record_tables::{self, Column, ColumnType, IS_DELETED, Literal, Reference, quoted};
 use crate::db::search_tables::{self, Content};
 use crate::db::{self, Tx};
 use crate::http::Fault;
-use crate::http::asset::short_digest;
 
 /// Where values stand while their column is made anew. No field can have this name.
 const PASSING: &str = "_passing";
@@ -66,25 +64,28 @@ enum Deed {
     RefuseInexact {
         field: String,
     },
+    /// What finds the records in the bin.
+    CreateBin,
+    DropBin,
+    /// Deletes for good what is in the bin.
+    EmptyBin,
     /// Only what the catalogue says changes.
     Note,
 }
 
-/// An index as SQL has it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct IndexSpec {
-    columns: Vec<String>,
-    unique: bool,
-}
-
 /// The steps that make a new collection.
 pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
-    let columns = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false)).collect();
+    let own = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false));
+    let of_bin = record_tables::columns_of_bin().into_iter().filter(|_| new.keeps_deleted());
+    let columns = of_bin.chain(own).collect();
     let what = format!("make the collection `{}` with {} fields", new.name, new.fields.len());
     let mut steps = vec![step(what, false, Deed::CreateTable(columns))];
     for field in new.fields.iter().filter(|it| it.refers_to_many()) {
         let what = format!("make the table of what `{}` refers to", field.name);
         steps.push(step(what, false, Deed::CreateJoin(join(new, field))));
+    }
+    if new.keeps_deleted() {
+        steps.push(step("make a bin for records that are deleted".to_owned(), false, Deed::CreateBin));
     }
     steps.extend(indexes(new).into_iter().map(create_index));
     steps.extend(create_search(new));
@@ -176,6 +177,7 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     steps.extend(renamed(renames, old, new));
     steps.extend(rest);
     steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
+    steps.extend(bin(old, new));
     if is_searched_anew {
         steps.extend(create_search(new));
     } else if old.search != new.search {
@@ -191,6 +193,28 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
     }
     if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// The steps to having a bin, or to having none.
+fn bin(old: &Collection, new: &Collection) -> Vec<Step> {
+    let [is_deleted, deleted_at] = record_tables::columns_of_bin();
+    match (old.keeps_deleted(), new.keeps_deleted()) {
+        (false, true) => vec![
+            step("keep records that are deleted in a bin".to_owned(), false, Deed::AddColumn(is_deleted)),
+            step("remember when they were deleted".to_owned(), false, Deed::AddColumn(deleted_at)),
+            step("make the bin".to_owned(), false, Deed::CreateBin),
+        ],
+        (true, false) => vec![
+            step("purge the records in the bin".to_owned(), true, Deed::EmptyBin),
+            step("drop the bin".to_owned(), false, Deed::DropBin),
+            step("forget when records were deleted".to_owned(), false, Deed::DropColumn(deleted_at.name)),
+            step("delete records for good from now on".to_owned(), false, Deed::DropColumn(is_deleted.name)),
+        ],
+        _ if old.options != new.options => {
+            vec![step("change when records in the bin are purged".to_owned(), false, Deed::Note)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The name that a field had.
@@ -263,6 +287,8 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
         }
         join
     };
+    // A view would stand in the way of changes of its table.
+    record_tables::drop_live_view(tx, &live_view(name))?;
     for step in steps {
         let done = match &step.deed {
             Deed::CreateTable(columns) => record_tables::create(tx, &old_table, columns, &id),
@@ -305,6 +331,12 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 refuse_if_found(tx, &sql, &[], field, "has whole numbers beyond 2^53 in some records")?;
                 Ok(())
             }
+            Deed::CreateBin => record_tables::create_bin(tx, &old_table, &id),
+            Deed::DropBin => record_tables::drop_bin(tx, &id),
+            Deed::EmptyBin => {
+                let sql = format!("DELETE FROM {} WHERE \"{IS_DELETED}\" = 1", quoted(&old_table));
+                tx.execute(&sql, &[]).map(|_| ())
+            }
             Deed::Note => Ok(()),
         };
         done.map_err(|error| match (&step.deed, error) {
@@ -312,8 +344,16 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 field: spec.columns.join(", "),
                 what: "has values that occur more than once".to_owned(),
             },
+            (Deed::EmptyBin, db::Error::Conflict { .. }) => Error::DataInTheWay {
+                field: "options.softDelete".to_owned(),
+                what: "has records in its bin that others refer to; change those first".to_owned(),
+            },
             (_, error) => error.into(),
         })?;
+    }
+    let is_dropped = steps.iter().any(|it| matches!(it.deed, Deed::DropTable));
+    if collection.keeps_deleted() && !is_dropped {
+        record_tables::create_live_view(tx, &live_view(&collection.name), &table(&collection.name))?;
     }
     Ok(())
 }
@@ -484,47 +524,6 @@ fn reference(target: &str, on_delete: Option<OnDelete>) -> Reference {
             Some(OnDelete::Cascade) => record_tables::OnDelete::Cascade,
             Some(OnDelete::SetNull) => record_tables::OnDelete::SetNull,
         },
-    }
-}
-
-/// The indexes of a collection: those asked for, and those that uniqueness and relations need.
-fn indexes(collection: &Collection) -> Vec<IndexSpec> {
-    let mut specs: Vec<IndexSpec> =
-        collection.unique_fields().into_iter().map(|columns| IndexSpec { columns, unique: true }).collect();
-    for index in collection.indexes.iter().filter(|it| !it.unique) {
-        // The id breaks ties in every list, so with it in the index no list has to be sorted.
-        let columns = index.fields.iter().cloned().chain(["id".to_owned()]).collect();
-        specs.push(IndexSpec { columns, unique: false });
-    }
-    // A field may be unique, and an index over it alone too.
-    let mut seen = HashSet::new();
-    specs.retain(|it| seen.insert(it.clone()));
-    // A list that nobody sorts is in the order of the ids, and so is what one field selects of it: with only the
-    // indexes that were asked for, all of that would have to be sorted for each page.
-    let first = collection.indexes.iter().filter_map(|it| it.fields.first());
-    // Deleting what is referred to looks for those who refer.
-    let relations = collection.fields.iter().filter(|it| it.refers_to_one()).map(|it| &it.name);
-    for name in first.chain(relations) {
-        let spec = IndexSpec { columns: vec![name.clone(), "id".to_owned()], unique: false };
-        let is_unique = collection.fields.iter().any(|it| it.name == *name && it.unique);
-        if !is_unique && !specs.contains(&spec) {
-            specs.push(spec);
-        }
-    }
-    specs
-}
-
-impl IndexSpec {
-    /// Indexes share one space of names, and PostgreSQL keeps 63 bytes of one.
-    fn name(&self, collection: &str) -> String {
-        let what = format!("{collection} {} {}", self.unique, self.columns.join(" "));
-        format!("x_{}", short_digest(what.as_bytes()))
-    }
-
-    fn words(&self) -> String {
-        let kind = if self.unique { "unique index" } else { "index" };
-        let columns: Vec<_> = self.columns.iter().filter(|it| *it != "id").map(|it| format!("`{it}`")).collect();
-        format!("{kind} over {}", columns.join(", "))
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) fn schema(collections: &[Collection]) -> Schema {
 
 fn table(collection: &Collection) -> Table {
     let times = TIMES.map(|it| Field { name: it.to_owned(), kind: Kind::Moment, hidden: false });
+    let of_deleted = [("isDeleted", Kind::Bool), ("deletedAt", Kind::Moment)];
+    let of_deleted = of_deleted.map(|(name, kind)| Field { name: name.to_owned(), kind, hidden: false });
+    let deleted = of_deleted.into_iter().filter(|_| collection.keeps_deleted());
     let id = Field { name: "id".to_owned(), kind: Kind::Text, hidden: false };
     let own = collection.fields.iter().map(|it| Field {
         name: it.name.clone(),
@@ -54,8 +57,8 @@ fn table(collection: &Collection) -> Table {
     });
     Table {
         name: collection.name.clone(),
-        sql_name: super::catalogue::table(&collection.name),
-        fields: [id].into_iter().chain(times).chain(own).collect(),
+        sql_name: super::catalogue::live_table(collection),
+        fields: [id].into_iter().chain(times).chain(deleted).chain(own).collect(),
         view: match collection.rules.view.as_deref().map(str::trim) {
             None => View::Nobody,
             Some("true") => View::Anyone,

@@ -1,5 +1,5 @@
 //! What a caller may do with the records of a collection: permission, then rule.
-use super::query::Asked;
+use super::query::{Asked, Trashed};
 use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::Timestamp;
@@ -73,6 +73,25 @@ impl<'a> Asker<'a> {
         condition_about(self.is_admin, &self.facts, entry, rule, new)
     }
 
+    /// Which of the records in the bin a reader is shown: those that the rule `delete` lets them delete.
+    pub fn of_bin(&self, entry: &Entry, trashed: Option<Trashed>, faults: &mut Vec<Fault>) -> Option<Statement> {
+        let trashed = trashed?;
+        if !entry.collection.keeps_deleted() {
+            let detail = "is for collections that keep deleted records, and this one does not";
+            faults.push(Fault::new("?trashed", "unknown", detail));
+        }
+        let is_deleted = |is| Statement::new(format!("{ALIAS}.\"isDeleted\" = {is}"));
+        let mut shown = is_deleted(1);
+        if let Some(rule) = self.rule(&entry.rules.delete, ALIAS) {
+            shown.push(" AND (").append(rule).push(")");
+        }
+        if trashed == Trashed::With {
+            let bin = std::mem::replace(&mut shown, is_deleted(0));
+            shown.push(" OR (").append(bin).push(")");
+        }
+        Some(shown)
+    }
+
     /// Rule, filter and conditions of a list, joined; nothing if there is none of them.
     pub fn restriction(
         &self,
@@ -82,6 +101,7 @@ impl<'a> Asker<'a> {
         faults: &mut Vec<Fault>,
     ) -> Option<Statement> {
         let mut parts: Vec<Statement> = self.rule(&entry.rules.list, ALIAS).into_iter().collect();
+        parts.extend(self.of_bin(entry, asked.trashed, faults));
         let schema = catalogue.schema(self.sees_hidden);
         if let Some(text) = &asked.filter {
             let compiled = expr::parse(text).and_then(|it| expr::compile(schema, entry.name(), &it, Purpose::Filter));
@@ -116,6 +136,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
+    /// For what the server does by itself.
+    pub fn of_the_server() -> Self {
+        Self { is_admin: true, sees_hidden: true, is_stranger: false, facts: Facts::default() }
+    }
+
     /// The same at another time.
     pub fn at(&self, now: Timestamp) -> Self {
         Self { facts: Facts { now: now.millis(), ..self.facts.clone() }, ..self.clone() }

@@ -146,6 +146,9 @@ impl RecordsApi {
         /// `true` shows under `_search` how relevant each record is, and where the words are.
         #[oai(name = "highlight")]
         _highlight: Query<Option<String>>,
+        /// `with` or `only` the deleted records that the rule `delete` lets the caller delete. Absent: none of them.
+        #[oai(name = "trashed")]
+        _trashed: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let caller = visitor.0;
         let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
@@ -209,6 +212,9 @@ impl RecordsApi {
         /// Relations to follow: `author,author.company`.
         #[oai(name = "expand")]
         _expand: Query<Option<String>>,
+        /// `with` or `only`, to find it in the bin.
+        #[oai(name = "trashed")]
+        _trashed: Query<Option<String>>,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
         let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
@@ -275,29 +281,40 @@ impl RecordsApi {
 
     /// Delete a record
     ///
-    /// With what refers to it, where relations say so. The rule `delete` is judged on the record as it was.
+    /// With what refers to it, where relations say so. The rule `delete` is judged on the record as it was. Where the
+    /// collection has `softDelete` the record is kept in a bin, and nothing else changes; with `purge=true`, which needs
+    /// the permission `records:admin`, it goes for good.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "delete",
         operation_id = "delete_record",
         tag = "Tag::Records"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
     async fn delete(
         &self,
         visitor: Visitor,
-        _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
+        /// Delete it for good, in the bin or not.
+        #[oai(name = "purge")]
+        purge: Query<Option<bool>>,
         /// The `ETag` of the record that shall go.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        request: &Request,
     ) -> Result<Gone, Problem> {
         let caller = visitor.0;
         let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
 
+        must_be_among(request, &["purge"])?;
+        let is_final = purge.0 == Some(true);
+        if is_final {
+            caller.must(RECORDS_ADMIN)?;
+        }
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let drop = |known| self.remove(&caller, &asker, known, &collection.0, &id.0, &expected);
+        let drop = |known| self.remove(&asker, known, &collection.0, &id.0, &expected, is_final);
         self.catalogues.with(caller.tenant(), drop).await?;
 
         Ok(Gone::Gone)
@@ -479,6 +496,7 @@ impl RecordsApi {
         operation_id = "export_records",
         tag = "Tag::Records"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document; the query is read as a whole")]
     async fn export(
         &self,
         visitor: Visitor,
@@ -489,6 +507,9 @@ impl RecordsApi {
         /// An expression that is true for the records to export.
         #[oai(name = "filter")]
         _filter: Query<Option<String>>,
+        /// `with` or `only` the deleted records that the rule `delete` lets the caller delete. Absent: none of them.
+        #[oai(name = "trashed")]
+        _trashed: Query<Option<String>>,
         request: &Request,
     ) -> Result<FileAnswer, Problem> {
         let caller = visitor.0;

@@ -209,7 +209,8 @@ fn merged(old: Json, patch: &Json) -> Json {
 }
 
 fn unknown(name: &str, entry: &Entry, with_hidden: bool, with_hint: bool) -> Fault {
-    if ["id", "createdAt", "updatedAt"].contains(&name) {
+    let is_of_deleted = ["isDeleted", "deletedAt"].contains(&name) && entry.collection.keeps_deleted();
+    if ["id", "createdAt", "updatedAt"].contains(&name) || is_of_deleted {
         return Fault::new(pointer(name), "read-only", "is set by the server");
     }
     let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| it.field.name.as_str());

@@ -74,7 +74,7 @@ impl Example for BulkReport {
 pub(super) enum Deed {
     Change(Result<Vec<u8>, Problem>),
     Remove,
-    /// As `Remove`, of every record there is, whatever the rules.
+    /// Every record there is goes for good, those in the bin too.
     Truncate,
 }
 
@@ -96,6 +96,13 @@ struct Work<'a> {
     sent: Option<Arc<Sent>>,
     /// Which records.
     matching: Option<Statement>,
+}
+
+/// What is done to each record.
+enum What {
+    Change(Arc<Sent>),
+    Remove,
+    Purge,
 }
 
 /// What became of a batch.
@@ -137,6 +144,10 @@ impl Bulk {
         if asked.filter.is_none() && asked.conditions.is_empty() {
             let detail = "must be given: which records, `true` for all of them";
             return Err(Problem::invalid(vec![Fault::new("?filter", "required", detail)]));
+        }
+        if asked.trashed.is_some() {
+            let detail = "is for reading: what is in the bin is not written by a filter";
+            return Err(Problem::invalid(vec![Fault::new("?trashed", "unknown", detail)]));
         }
         Ok(Self { deed, asked, max, dry_run })
     }
@@ -214,7 +225,7 @@ impl RecordsApi {
         let mut attempt = 1;
         loop {
             let next = work.next(after, last);
-            let (known, entry, sent) = (Arc::clone(&work.known), Arc::clone(&work.entry), work.sent.clone());
+            let (known, entry, what) = (Arc::clone(&work.known), Arc::clone(&work.entry), work.what());
             let (judge, writer, now) = (work.asker.detached(), caller.clone(), self.clock.now());
             let write = move |tx: &mut Tx<'_>| {
                 known.must_be_current(tx)?;
@@ -223,7 +234,7 @@ impl RecordsApi {
                     return Err(Problem::not_signed_in().into());
                 }
                 let ids = tx.query(&next.sql, &next.values, |row| row.text(0).map(ToOwned::to_owned))?;
-                batch(tx, &known, &entry, &judge, now, sent.as_ref(), &ids)
+                batch(tx, &known, &entry, &judge, now, &what, &ids)
             };
             let outcome = if work.sent.is_some() {
                 self.db.write_bulk(caller.tenant(), write).await
@@ -253,14 +264,17 @@ fn batch(
     entry: &Arc<Entry>,
     judge: &Judge,
     now: Timestamp,
-    sent: Option<&Arc<Sent>>,
+    what: &What,
     ids: &[String],
 ) -> Result<Part, Error> {
     let mut part = Part { last: ids.last().cloned(), ..Part::default() };
     for id in ids {
-        let written = tx.attempt(|tx| match sent {
-            Some(sent) => Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any).run(tx).map(drop),
-            None => Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known),
+        let written = tx.attempt(|tx| match what {
+            What::Change(sent) => {
+                Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any).run(tx).map(drop)
+            }
+            What::Remove => Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known),
+            What::Purge => Removing::purging(judge, entry, id, now, IfMatch::Any).run(tx, known),
         });
         match written {
             Ok(()) => part.done += 1,
@@ -268,6 +282,7 @@ fn batch(
             Err(Error::NotFound | Error::RuleDenied { .. }) => {}
             // What is sent is the same for all.
             Err(Error::RefersToNothing) => {
+                let sent = if let What::Change(sent) = what { Some(sent) } else { None };
                 return Err(dangling(tx, entry, &sent.map(|it| named(it)).unwrap_or_default())?);
             }
             Err(
@@ -325,6 +340,14 @@ impl<'a> Work<'a> {
         Ok(Self { asker, bulk, known, entry, sent, matching })
     }
 
+    fn what(&self) -> What {
+        match (&self.sent, &self.bulk.deed) {
+            (Some(sent), _) => What::Change(Arc::clone(sent)),
+            (None, Deed::Truncate) => What::Purge,
+            (None, _) => What::Remove,
+        }
+    }
+
     /// The statement that counts the records, up to one more than may be, and finds the last one.
     fn counting(&self, limit: u64) -> Statement {
         let mut statement = Statement::new("SELECT count(*), max(id) FROM (SELECT r.id AS id");
@@ -347,7 +370,9 @@ impl<'a> Work<'a> {
     }
 
     fn from(&self) -> Statement {
-        let mut statement = Statement::new(format!(" FROM {} AS {ALIAS} WHERE ", quoted(&self.entry.table)));
+        let is_final = matches!(self.bulk.deed, Deed::Truncate);
+        let table = if is_final { &self.entry.rows } else { &self.entry.table };
+        let mut statement = Statement::new(format!(" FROM {} AS {ALIAS} WHERE ", quoted(table)));
         match self.matching.clone() {
             Some(matching) => statement.append(matching),
             None => statement.push("1 = 1"),

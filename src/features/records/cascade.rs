@@ -26,7 +26,7 @@ pub(super) fn followers(
     entry: &Arc<Entry>,
     id: &str,
 ) -> Result<Vec<Found>, Error> {
-    let mut seen = HashSet::from([(entry.table.clone(), id.to_owned())]);
+    let mut seen = HashSet::from([(entry.rows.clone(), id.to_owned())]);
     let mut told = seen.clone();
     let mut all: Vec<Found> = Vec::new();
     let mut waiting = vec![(Arc::clone(entry), vec![id.to_owned()])];
@@ -39,7 +39,7 @@ pub(super) fn followers(
                 if FOLLOWERS_MAX < count {
                     return Err(Error::TooManyFollow);
                 }
-                let mut is_untold = |id: &String| told.insert((follower.entry.table.clone(), id.clone()));
+                let mut is_untold = |id: &String| told.insert((follower.entry.rows.clone(), id.clone()));
                 let new: Vec<String> = found.iter().map(|(id, _)| id).filter(|it| is_untold(it)).cloned().collect();
                 if !new.is_empty() {
                     all.push((Arc::clone(&follower.entry), new));
@@ -55,7 +55,7 @@ pub(super) fn followers(
                     *left <= 0
                 };
                 let going = found.into_iter().filter(|it| is_last(it)).map(|(id, _)| id);
-                let is_new = |id: &String| seen.insert((follower.entry.table.clone(), id.clone()));
+                let is_new = |id: &String| seen.insert((follower.entry.rows.clone(), id.clone()));
                 waiting.push((Arc::clone(&follower.entry), going.filter(is_new).collect()));
             }
         }
@@ -72,7 +72,7 @@ fn referring(
 ) -> Result<Vec<(String, i64)>, db::Error> {
     let mut statement = match &follower.join {
         None => {
-            let (table, column) = (quoted(&follower.entry.table), quoted(&follower.field));
+            let (table, column) = (quoted(&follower.entry.rows), quoted(&follower.field));
             Statement::new(format!("SELECT id, 1 FROM {table} WHERE {column}"))
         }
         Some(join) => {

@@ -118,6 +118,8 @@ impl Changing {
 pub(super) struct Removing {
     entry: Arc<Entry>,
     id: String,
+    /// Whether it goes for good.
+    is_final: bool,
     now: Timestamp,
     expected: IfMatch,
     judge: Judge,
@@ -126,16 +128,28 @@ pub(super) struct Removing {
 }
 
 impl Removing {
+    /// Deletes it, which puts it into the bin if the collection has one.
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
         let rule = judge.rule(&entry.rules.delete);
         let judged = list::sought(&Projection::default(), entry, id, rule.clone());
-        let deletion = store::deletion(entry, id, rule);
+        let is_final = !entry.collection.keeps_deleted();
+        let deletion =
+            if is_final { store::deletion(entry, id, rule) } else { store::discarding(entry, id, now, rule) };
         let (entry, judge) = (Arc::clone(entry), judge.clone());
-        Self { entry, id: id.to_owned(), now, expected, judge, judged, deletion }
+        Self { entry, id: id.to_owned(), is_final, now, expected, judge, judged, deletion }
+    }
+
+    /// Deletes it for good, whether it is in the bin or not. No rule is asked.
+    pub fn purging(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
+        let judged = list::sought_among(&entry.rows, &Projection::default(), id, None);
+        let deletion = store::deletion(entry, id, None);
+        let (entry, judge) = (Arc::clone(entry), judge.clone());
+        Self { entry, id: id.to_owned(), is_final: true, now, expected, judge, judged, deletion }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>, catalogue: &Catalogue) -> Result<(), Error> {
-        let is_followed = !catalogue.followers(self.entry.name()).is_empty();
+        // What is in the bin is still referred to.
+        let is_followed = self.is_final && !catalogue.followers(self.entry.name()).is_empty();
         if self.expected != IfMatch::Any || is_followed {
             let Some(before) = store::find(tx, &self.judged, &Projection::default())? else {
                 return Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete"));
@@ -155,6 +169,31 @@ impl Removing {
             log::removed(tx, &self.entry, &self.id, &was, self.now)?;
         }
         Ok(followers.tell(tx, self.now)?)
+    }
+}
+
+/// A record that is to be taken out of the bin, which the rule `delete` lets do.
+pub(super) struct Restoring {
+    entry: Arc<Entry>,
+    id: String,
+    now: Timestamp,
+    restoration: Statement,
+    answer: Answer,
+}
+
+impl Restoring {
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp) -> Self {
+        let answer = Answer::new(judge, entry, id);
+        let restoration = store::restoring(entry, id, judge.rule(&entry.rules.delete), &answer.returned);
+        Self { entry: Arc::clone(entry), id: id.to_owned(), now, restoration, answer }
+    }
+
+    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
+        // Only those whom the rule lets know what is in the bin.
+        let restored = store::write(tx, &self.entry, &self.restoration, &self.answer.returned)?;
+        let restored = restored.ok_or(Error::NotFound)?;
+        log::restored(tx, &self.entry, &self.id, self.now)?;
+        self.answer.about(tx, restored)
     }
 }
 

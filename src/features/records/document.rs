@@ -24,6 +24,9 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
             one,
             json!({ "get": show(entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
         );
+        if entry.collection.keeps_deleted() {
+            paths.insert(format!("{all}/{{id}}/restore"), json!({ "post": restore(entry) }));
+        }
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
         schemas.extend(schemas_of(entry));
@@ -40,7 +43,16 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
     let own = || {
         let moment = || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
         let id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
-        [("id".to_owned(), id), ("createdAt".to_owned(), moment()), ("updatedAt".to_owned(), moment())]
+        let mut own =
+            vec![("id".to_owned(), id), ("createdAt".to_owned(), moment()), ("updatedAt".to_owned(), moment())];
+        if entry.collection.keeps_deleted() {
+            own.push(("isDeleted".to_owned(), json!({ "type": "boolean", "readOnly": true, "example": false })));
+            let mut deleted_at = moment();
+            deleted_at["nullable"] = true.into();
+            deleted_at["example"] = Value::Null;
+            own.push(("deletedAt".to_owned(), deleted_at));
+        }
+        own
     };
     let fields = || visible(entry).map(|it| (it.name.clone(), value(it)));
     let shown: Map<_, _> = own().into_iter().chain(fields()).collect();
@@ -238,6 +250,7 @@ fn list(entry: &Entry) -> Value {
         ),
         filter("An expression that is true for the records to show."),
     ];
+    parameters.extend(trashed(entry));
     parameters.extend(shaping(entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
@@ -269,7 +282,7 @@ fn create(entry: &Entry) -> Value {
 }
 
 fn show(entry: &Entry) -> Value {
-    let parameters: Vec<_> = [id()].into_iter().chain(shaping(entry)).collect();
+    let parameters: Vec<_> = [id()].into_iter().chain(shaping(entry)).chain(trashed(entry)).collect();
     let summary = format!("Read a record of `{}`", entry.name());
     operation(
         entry,
@@ -299,7 +312,21 @@ fn replace(entry: &Entry) -> Value {
 fn delete(entry: &Entry) -> Value {
     let summary = format!("Delete a record of `{}`", entry.name());
     let answers = json!({ "204": { "description": "It is gone." } });
-    operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), if_match()]), None, &answers)
+    let purge = parameter("purge", "Delete it for good, which only admins may.", &json!({ "type": "boolean" }));
+    operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), purge, if_match()]), None, &answers)
+}
+
+fn restore(entry: &Entry) -> Value {
+    let summary = format!("Restore a record of `{}`", entry.name());
+    let answers = json!({ "200": record(entry, "The record as it is now.") });
+    operation(entry, "restore", &summary, &entry.rules.delete, &json!([id()]), None, &answers)
+}
+
+/// Whether to show what was deleted, where that is kept.
+fn trashed(entry: &Entry) -> Option<Value> {
+    let description = "The deleted records too, or alone, that the rule `delete` lets the caller delete.";
+    let asked = || parameter("trashed", description, &json!({ "type": "string", "enum": ["with", "only"] }));
+    entry.collection.keeps_deleted().then(asked)
 }
 
 fn put(entry: &Entry) -> Value {
@@ -395,6 +422,7 @@ fn export(entry: &Entry) -> Value {
         parameter("format", "Absent: `ndjson`.", &json!({ "type": "string", "enum": FORMATS })),
         filter("An expression that is true for the records to export."),
     ];
+    parameters.extend(trashed(entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
     }

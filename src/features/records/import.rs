@@ -199,6 +199,10 @@ impl RecordsApi {
         let id = own(&mut members, "id", &mut faults, |it| it.parse::<Id<()>>().map(|it| it.to_string()));
         let created_at = own(&mut members, "createdAt", &mut faults, str::parse);
         let updated_at = own(&mut members, "updatedAt", &mut faults, str::parse);
+        // What is in the bin is in no file, so these say nothing.
+        if entry.collection.keeps_deleted() {
+            members.retain(|name, _| !["isDeleted", "deletedAt"].contains(&name.as_str()));
+        }
         match body::judged(&members, entry, Meant::New, true) {
             Ok(sent) if faults.is_empty() => {
                 let mut values = vec![Stored::Null; entry.judges.len()];

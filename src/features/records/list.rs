@@ -82,10 +82,13 @@ pub(super) fn plan(
     if let Some(search) = search.as_ref().filter(|it| it.shows_marks) {
         search.select_texts(&mut columns);
     }
-    let from = format!(" FROM {} AS {ALIAS}", quoted(&entry.table));
+    let from = format!(" FROM {} AS {ALIAS}", quoted(asked.table(entry)));
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
     statement.append(joins);
     caller.must_be_let(entry, &entry.rules.list, "list")?;
+    if asked.trashed.is_some() {
+        caller.must_be_let(entry, &entry.rules.delete, "see deleted")?;
+    }
     let matching = caller.restriction(catalogue, entry, asked, &mut faults);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
@@ -111,6 +114,10 @@ pub(super) fn plan(
             // Without a condition nothing has to be counted.
             None => total.push("SELECT count FROM record_counts WHERE collection_id = ").bind(entry.collection.id),
         };
+        if !is_restricted && entry.collection.keeps_deleted() && asked.trashed.is_none() {
+            let bin = format!("(SELECT count(*) FROM {} WHERE \"isDeleted\" = 1)", quoted(&entry.rows));
+            total.sql = total.sql.replacen("SELECT count ", &format!("SELECT count - {bin} "), 1);
+        }
         total
     });
     let bytes_max = PAGE_BYTES_MAX;
@@ -279,20 +286,25 @@ pub(super) fn answer(listed: &Listed, page: &Page, next_cursor: Option<&str>) ->
 }
 
 /// The statement that reads one record, with its version first.
-pub(super) fn one(projection: &Projection, entry: &Entry, joins: Statement, with_generation: bool) -> Statement {
+pub(super) fn one(projection: &Projection, table: &str, joins: Statement, with_generation: bool) -> Statement {
     let mut columns = format!("SELECT {ALIAS}._version");
     if with_generation {
         columns = format!("SELECT (SELECT generation FROM catalogue WHERE id = 1), {ALIAS}._version");
     }
     projection.select(ALIAS, &mut columns);
-    let mut statement = Statement::new(format!("{columns} FROM {} AS {ALIAS}", quoted(&entry.table)));
+    let mut statement = Statement::new(format!("{columns} FROM {} AS {ALIAS}", quoted(table)));
     statement.append(joins);
     statement
 }
 
 /// The statement that reads one record, if the rule lets the caller reach it.
 pub(super) fn sought(projection: &Projection, entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
-    let mut statement = one(projection, entry, Statement::default(), false);
+    sought_among(&entry.table, projection, id, rule)
+}
+
+/// The same of another table than that of the records that are there.
+pub(super) fn sought_among(table: &str, projection: &Projection, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = one(projection, table, Statement::default(), false);
     seek(&mut statement, id, rule);
     statement
 }

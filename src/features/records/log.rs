@@ -183,6 +183,16 @@ pub(super) fn removed(tx: &mut Tx<'_>, entry: &Entry, id: &str, was: &Kept, now:
     events::append(tx, &NewEvent { kind, collection, record, version, after: None, before, at: now })
 }
 
+/// Tells that a record is there again.
+pub(super) fn restored(tx: &mut Tx<'_>, entry: &Entry, id: &str, now: Timestamp) -> Result<(), db::Error> {
+    let Some(kept) = look(tx, entry, id)? else { return Ok(()) };
+    let collection = &entry.collection.id.to_string();
+    let after = kept.columns(entry);
+    let (record, after) = (Some(id), after.as_deref());
+    let (kind, version) = (EventKind::Created, kept.version);
+    events::append(tx, &NewEvent { kind, collection, record, version, after, before: None, at: now })
+}
+
 /// The records that may go or change with one that is deleted, as they are before it is.
 pub(super) struct Followers {
     records: Vec<(Arc<Entry>, String, Kept)>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 use crate::base::text::write_json;
 use crate::db::{self, Row, Value};
-use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, Shape};
+use crate::features::collections::{Entry, MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};
 
 /// Columns of a table in the order in which they are selected and written.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,8 @@ impl Projection {
     /// Everything that may be seen of the records of a collection.
     pub fn whole(entry: &Entry, with_hidden: bool) -> Self {
         let seen = entry.judges.iter().filter(|it| with_hidden || !it.field.hidden).map(|it| &it.member);
-        Self { members: OWN_MEMBERS.iter().chain(seen).cloned().collect(), expanded: Vec::new() }
+        let of_deleted = OWN_OF_DELETED.iter().filter(|_| entry.collection.keeps_deleted());
+        Self { members: OWN_MEMBERS.iter().chain(of_deleted).chain(seen).cloned().collect(), expanded: Vec::new() }
     }
 
     /// What is shown of a record to whoever wrote it, but must not read it.

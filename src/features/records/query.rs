@@ -1,14 +1,15 @@
 //! What a list is asked for, as it stands in the query.
 use crate::base::text::nearest;
 use crate::expr::Condition;
+use crate::features::collections::Entry;
 use crate::http::paging::Paging;
 use crate::http::{Fault, Problem};
 
 /// Most parameters of one request: more is no question but an attack.
 const PARAMETERS_MAX: usize = 200;
 /// What can be asked for by name; `where[…]` besides.
-const KNOWN: [&str; 10] =
-    ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand", "search", "highlight"];
+const KNOWN: [&str; 11] =
+    ["limit", "cursor", "page", "count", "sort", "filter", "fields", "expand", "search", "highlight", "trashed"];
 
 /// What is said of a name that looks like the rest of a filter.
 const ENCODE: &str = "is no parameter; in a filter, encode & as %26";
@@ -25,6 +26,26 @@ pub(super) struct Asked {
     /// Whether what was found is shown with marks.
     pub highlight: bool,
     pub conditions: Vec<Condition>,
+    /// Which of those that were deleted; absent: none.
+    pub trashed: Option<Trashed>,
+}
+
+/// Which records, where those that are deleted are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trashed {
+    /// Those in the bin among the others.
+    With,
+    /// Those in the bin alone.
+    Only,
+}
+
+impl Trashed {
+    fn name(self) -> &'static str {
+        match self {
+            Self::With => "with",
+            Self::Only => "only",
+        }
+    }
 }
 
 impl Asked {
@@ -60,6 +81,11 @@ impl Asked {
                 "filter" => asked.filter = Some(value),
                 "fields" => asked.fields = Some(value),
                 "expand" => asked.expand = Some(value),
+                "trashed" => match value.as_str() {
+                    "with" => asked.trashed = Some(Trashed::With),
+                    "only" => asked.trashed = Some(Trashed::Only),
+                    _ => fault("not-one-of", "must be `with` or `only`"),
+                },
                 "search" => asked.search = Some(value),
                 "highlight" => match value.parse() {
                     Ok(flag) => asked.highlight = flag,
@@ -90,6 +116,11 @@ impl Asked {
         Ok(asked)
     }
 
+    /// What the records are read from.
+    pub fn table<'a>(&self, entry: &'a Entry) -> &'a str {
+        if self.trashed.is_some() { &entry.rows } else { &entry.table }
+    }
+
     /// Refuses what only makes sense for a list.
     pub fn must_be_about_one(&self) -> Result<(), Problem> {
         let Paging { limit, cursor, page, count } = &self.paging;
@@ -114,6 +145,7 @@ impl Asked {
         let texts = [&self.sort, &self.filter, &self.search];
         let mut parts: Vec<_> = texts.into_iter().map(|it| it.clone().unwrap_or_default()).collect();
         parts.extend(self.conditions.iter().map(|it| format!("{}={}", it.parameter, it.value)));
+        parts.extend(self.trashed.map(|it| it.name().to_owned()));
         parts.join("\0")
     }
 
@@ -129,6 +161,9 @@ impl Asked {
         ];
         for (name, value) in named.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query.append_pair(name, value);
+        }
+        if let Some(trashed) = self.trashed {
+            query.append_pair("trashed", trashed.name());
         }
         if self.highlight {
             query.append_pair("highlight", "true");

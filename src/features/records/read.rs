@@ -58,12 +58,19 @@ impl RecordsApi {
         let mut projection = Projection::whole(entry, asker.sees_hidden);
         let mut joins = Statement::default();
         expand::apply(&known, entry, asker, asked, &mut projection, &mut joins, &mut faults)?;
+        let of_bin = asker.of_bin(entry, asked.trashed, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
+        if of_bin.is_some() {
+            asker.must_be_let(entry, &entry.rules.delete, "see deleted")?;
+        }
         let follows = !projection.expanded.is_empty();
-        let mut statement = list::one(&projection, entry, joins, true);
+        let mut statement = list::one(&projection, asked.table(entry), joins, true);
         list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
+        if let Some(of_bin) = of_bin {
+            statement.push(" AND (").append(of_bin).push(")");
+        }
 
         let catalogue = Arc::clone(&known);
         let read = move |tx: &mut Tx<'_>| store::find_current(tx, &catalogue, &statement, &projection);

@@ -53,6 +53,7 @@ impl Order {
             let name = name.strip_prefix('+').unwrap_or(name);
             let nullable = match name {
                 "id" | "createdAt" | "updatedAt" => false,
+                "deletedAt" if entry.collection.keeps_deleted() => true,
                 _ => match entry.field(name).filter(|(_, it)| with_hidden || !it.field.hidden) {
                     Some((_, judge)) if judge.field.field_type == FieldType::Json || judge.field.is_multiple() => {
                         fault("type", format!("`{name}` has no order"));
@@ -85,7 +86,8 @@ impl Order {
                 keys.push(Key { column: "id".to_owned(), descending, nullable: false });
             }
         }
-        Ok(Self { table: entry.table.clone(), keys })
+        // A cursor may name a record that was deleted since.
+        Ok(Self { table: entry.rows.clone(), keys })
     }
 
     /// Appends the keys as columns, so that the position of a row can be read from it.

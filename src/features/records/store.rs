@@ -39,7 +39,7 @@ pub(super) fn insertion(
     returned: &Projection,
 ) -> Statement {
     let mut statement = Statement::new("INSERT INTO ");
-    statement.push(&quoted(&entry.table)).push(" (id, _version, \"createdAt\", \"updatedAt\"");
+    statement.push(&quoted(&entry.rows)).push(" (id, _version, \"createdAt\", \"updatedAt\"");
     let values: Vec<_> = values.into_iter().filter(|(it, _)| entry.judges[*it].member.join.is_none()).collect();
     for (position, _) in &values {
         statement.push(", ").push(&entry.judges[*position].member.column);
@@ -64,6 +64,9 @@ pub(super) fn would_be(
     let mut statement = Statement::new("SELECT 1 FROM (SELECT ");
     statement.bind(id.to_owned()).push(" AS id, ").bind(now).push(" AS \"createdAt\", ");
     statement.bind(now).push(" AS \"updatedAt\"");
+    if entry.collection.keeps_deleted() {
+        statement.push(", 0 AS \"isDeleted\", NULL AS \"deletedAt\"");
+    }
     for (position, judge) in entry.judges.iter().enumerate() {
         let value = values.iter().find(|(it, _)| *it == position).map_or(Value::Null, |(_, it)| it.clone().into());
         statement.push(", ").bind(value).push(" AS ").push(&judge.member.column);
@@ -86,14 +89,22 @@ pub(super) fn change(
         return list::sought(returned, entry, id, rule);
     }
     let mut statement = Statement::new("UPDATE ");
-    statement.push(&quoted(&entry.table)).push(" AS ").push(ALIAS);
+    statement.push(&quoted(&entry.rows)).push(" AS ").push(ALIAS);
     statement.push(" SET _version = _version + 1, \"updatedAt\" = ").bind(now);
     for (position, value) in values.into_iter().filter(|(it, _)| entry.judges[*it].member.join.is_none()) {
         statement.push(", ").push(&entry.judges[position].member.column).push(" = ").bind(value);
     }
-    list::seek(&mut statement, id, rule);
+    seek(&mut statement, entry, id, rule, false);
     returned.returning(&mut statement.sql);
     statement
+}
+
+/// Narrows a statement that writes to one record, in the bin or not, if the rule lets the caller reach it.
+fn seek(statement: &mut Statement, entry: &Entry, id: &str, rule: Option<Statement>, in_bin: bool) {
+    list::seek(statement, id, rule);
+    if entry.collection.keeps_deleted() {
+        statement.push(&format!(" AND {ALIAS}.\"isDeleted\" = {}", i64::from(in_bin)));
+    }
 }
 
 /// Runs a statement that writes one record and returns it. Nothing if there is no such record, or none that the rule
@@ -142,11 +153,45 @@ pub(super) fn must_not_be_too_large(tx: &mut Tx<'_>, entry: &Entry, id: &str) ->
     }
 }
 
-/// The statement that removes a record, if the rule lets the caller.
+/// The statement that removes a record for good, in the bin or not, if the rule lets the caller.
 pub(super) fn deletion(entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
-    let mut statement = Statement::new(format!("DELETE FROM {} AS {ALIAS}", quoted(&entry.table)));
+    let mut statement = Statement::new(format!("DELETE FROM {} AS {ALIAS}", quoted(&entry.rows)));
     list::seek(&mut statement, id, rule);
     statement
+}
+
+/// The statement that puts a record into the bin, if the rule lets the caller. When it was changed stays.
+pub(super) fn discarding(entry: &Entry, id: &str, now: Timestamp, rule: Option<Statement>) -> Statement {
+    let mut statement =
+        Statement::new(format!("UPDATE {} AS {ALIAS} SET _version = _version + 1", quoted(&entry.rows)));
+    statement.push(", \"isDeleted\" = 1, \"deletedAt\" = ").bind(now);
+    seek(&mut statement, entry, id, rule, false);
+    statement
+}
+
+/// The statement that takes a record out of the bin, if the rule lets the caller, and returns it.
+pub(super) fn restoring(entry: &Entry, id: &str, rule: Option<Statement>, returned: &Projection) -> Statement {
+    let mut statement =
+        Statement::new(format!("UPDATE {} AS {ALIAS} SET _version = _version + 1", quoted(&entry.rows)));
+    statement.push(", \"isDeleted\" = 0, \"deletedAt\" = NULL");
+    seek(&mut statement, entry, id, rule, true);
+    returned.returning(&mut statement.sql);
+    statement
+}
+
+/// The ids of records that were deleted before some moment, after one of them.
+pub(super) fn deleted_before(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    before: Timestamp,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>, db::Error> {
+    let sql = format!(
+        "SELECT id FROM {} WHERE \"isDeleted\" = 1 AND \"deletedAt\" < $1 AND id > $2 ORDER BY id LIMIT $3",
+        quoted(&entry.rows)
+    );
+    tx.query(&sql, &[before.into(), after.into(), limit.into()], |row| row.text(0).map(ToOwned::to_owned))
 }
 
 /// Removes the one record that a statement is about.
@@ -263,7 +308,7 @@ pub(super) fn find_current(
 /// Says what a constraint refused: fields whose values are taken, or relations.
 fn refused(entry: &Entry, error: db::Error) -> Error {
     let db::Error::Conflict { constraint } = &error else { return error.into() };
-    let prefix = format!("{}.", entry.table);
+    let prefix = format!("{}.", entry.rows);
     let fields: Vec<String> =
         constraint.split(", ").filter_map(|it| it.strip_prefix(&prefix)).map(ToOwned::to_owned).collect();
     if fields.is_empty() { Error::RefersToNothing } else { Error::ValueTaken { fields } }
@@ -337,7 +382,7 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Result<Imp
     let sql = format!(
         "INSERT INTO {} (id, \"createdAt\", \"updatedAt\", _version{columns}) VALUES ($1, $2, $3, 1{holes})
          ON CONFLICT DO NOTHING",
-        quoted(&entry.table)
+        quoted(&entry.rows)
     );
     let relations = entry.judges.iter().enumerate().filter(|(_, it)| it.field.field_type == FieldType::Relation);
     let relations: Vec<usize> = relations.map(|(position, _)| position).collect();
@@ -408,7 +453,7 @@ fn taken(tx: &mut Tx<'_>, entry: &Entry, row: &Row) -> Result<Vec<Fault>, db::Er
     let mut faults = Vec::new();
     for fields in [vec!["id".to_owned()]].into_iter().chain(entry.collection.unique_fields()) {
         let tests: Vec<_> = fields.iter().zip(1..).map(|(it, hole)| format!("{} = ${hole}", quoted(it))).collect();
-        let sql = format!("SELECT 1 FROM {} WHERE {}", quoted(&entry.table), tests.join(" AND "));
+        let sql = format!("SELECT 1 FROM {} WHERE {}", quoted(&entry.rows), tests.join(" AND "));
         let values: Vec<_> = fields.iter().map(|it| value_of(entry, row, it)).collect();
         if tx.find(&sql, &values, |row| row.integer(0))?.is_some() {
             faults.extend(fields.iter().map(|it| error::not_unique(it)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::access::Asker;
 use super::api::RecordsApi;
 use super::body::{self, Meant};
-use super::deed::{self, Changing, Making, Removing};
+use super::deed::{self, Changing, Making, Removing, Restoring};
 use super::error::Error;
 use super::store::{self, Found};
 use crate::db::Tx;
@@ -84,21 +84,51 @@ impl RecordsApi {
 
     pub(super) async fn remove(
         &self,
-        caller: &Caller,
         asker: &Asker<'_>,
         known: Arc<Catalogue>,
         collection: &str,
         id: &str,
         expected: &IfMatch,
+        is_final: bool,
     ) -> Result<(), Error> {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
-        let removing = Removing::new(&asker.detached(), &entry, id, self.clock.now(), expected.clone());
+        let (judge, expected) = (asker.detached(), expected.clone());
+        let now = self.clock.now();
+        let removing = if is_final {
+            Removing::purging(&judge, &entry, id, now, expected)
+        } else {
+            Removing::new(&judge, &entry, id, now, expected)
+        };
 
         self.db
-            .free(caller.tenant(), move |tx| {
+            .free(asker.caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
                 removing.run(tx, &known)
+            })
+            .await
+    }
+
+    /// Takes a record out of the bin.
+    pub(super) async fn restore(
+        &self,
+        caller: &Caller,
+        asker: &Asker<'_>,
+        known: Arc<Catalogue>,
+        collection: &str,
+        id: &str,
+    ) -> Result<Found, Error> {
+        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        asker.must_be_let(&entry, &entry.rules.delete, "restore")?;
+        if !entry.collection.keeps_deleted() {
+            return Err(Error::NotFound);
+        }
+        let restoring = Restoring::new(&asker.detached(), &entry, id, self.clock.now());
+
+        self.db
+            .write(caller.tenant(), move |tx| {
+                known.must_be_current(tx)?;
+                restoring.run(tx)
             })
             .await
     }

@@ -8,9 +8,10 @@ use super::access::Asker;
 use super::api::RecordsApi;
 use super::batch::Batch;
 use super::bulk::{Bulk, BulkReport, Deed};
-use super::payload::BatchJson;
+use super::payload::{BatchJson, RecordJson};
 use super::query::Asked;
 use crate::features::accounts::RECORDS_ADMIN;
+use crate::http::etag;
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{Caller, ClientAddress, Input, Problem, RequestId, Visitor};
@@ -26,6 +27,13 @@ enum Batched {
     /// What became of each operation.
     #[oai(status = 200)]
     Results(BatchJson),
+}
+
+#[derive(ApiResponse)]
+enum Restored {
+    /// The record as it is now.
+    #[oai(status = 200)]
+    Record(RecordJson, #[oai(header = "ETag")] String),
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -54,9 +62,36 @@ impl WritingApi {
         Ok(Batched::Results(BatchJson(results)))
     }
 
+    /// Restore a record
+    ///
+    /// Takes it out of the bin, as it was when it was deleted. The rule `delete` decides: who may delete a record may
+    /// restore it.
+    #[oai(
+        path = "/collections/:collection/records/:id/restore",
+        method = "post",
+        operation_id = "restore_record",
+        tag = "Tag::Records"
+    )]
+    async fn restore(
+        &self,
+        visitor: Visitor,
+        _query: NoQuery,
+        address: ClientAddress,
+        collection: Path<String>,
+        id: Path<String>,
+    ) -> Result<Restored, Problem> {
+        let caller = visitor.0;
+        let asker = Asker::to_write(&caller, self.records.circumstances("POST", address))?;
+
+        let restore = |known| self.records.restore(&caller, &asker, known, &collection.0, &id.0);
+        let found = self.records.catalogues.with(caller.tenant(), restore).await?;
+
+        Ok(Restored::Record(RecordJson(found.json), etag::of_version(found.version)))
+    }
+
     /// Delete all records of a collection
     ///
-    /// Whatever the rules say, in batches that others can come between. Those that other records refer to with
+    /// For good, those in the bin too, whatever the rules say, in batches that others can come between. Those that other records refer to with
     /// `onDelete: restrict` stay, and the answer names them.
     #[oai(
         path = "/collections/:collection/truncate",

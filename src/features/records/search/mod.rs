@@ -94,7 +94,7 @@ impl Search {
                 sought,
                 index: quoted(&searched.index),
                 words: searched.words.clone(),
-                table: quoted(&entry.table),
+                table: quoted(asked.table(entry)),
                 columns,
                 restriction: None,
                 shows_marks: asked.highlight,

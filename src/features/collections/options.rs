@@ -1,0 +1,52 @@
+//! What a collection does beside keeping records.
+use poem_openapi::Object;
+use poem_openapi::types::MaybeUndefined;
+
+use crate::http::Fault;
+
+/// Longest time that a bin keeps records: ten years.
+const PURGE_AFTER_DAYS_MAX: u32 = 3_650;
+
+/// What a collection does beside keeping records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct Options {
+    /// Whether records that are deleted are kept in a bin, hidden, until they are restored or purged. They have
+    /// `isDeleted` and `deletedAt`; what is unique stays taken.
+    #[oai(default)]
+    pub soft_delete: bool,
+    /// Days after which a record in the bin is purged: 1 to 3,650. Absent: never.
+    pub purge_after_days: Option<u32>,
+}
+
+/// The options that change. What is absent stays.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OptionsPatch {
+    pub soft_delete: Option<bool>,
+    pub purge_after_days: MaybeUndefined<u32>,
+}
+
+impl Options {
+    /// What is wrong with them.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let fault = |code, detail: &str| vec![Fault::new("/options/purgeAfterDays", code, detail)];
+        match self.purge_after_days {
+            Some(_) if !self.soft_delete => fault("conflict", "is for a collection with `softDelete`"),
+            Some(days) if !(1..=PURGE_AFTER_DAYS_MAX).contains(&days) => fault("range", "must be from 1 to 3,650"),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl OptionsPatch {
+    pub(super) fn apply(self, to: &mut Options) {
+        to.soft_delete = self.soft_delete.unwrap_or(to.soft_delete);
+        match self.purge_after_days {
+            MaybeUndefined::Undefined if to.soft_delete => {}
+            // Without a bin there is nothing to purge.
+            MaybeUndefined::Undefined | MaybeUndefined::Null => to.purge_after_days = None,
+            MaybeUndefined::Value(days) => to.purge_after_days = Some(days),
+        }
+    }
+}
