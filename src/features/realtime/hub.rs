@@ -375,7 +375,9 @@ impl Desk {
     fn watches(&mut self) -> (Arc<Watches>, Arc<Vec<u64>>) {
         let groups = &self.groups;
         let made = self.watches.get_or_insert_with(|| {
-            let ids: Vec<u64> = groups.keys().copied().collect();
+            // In the order in which they were made, so that a client hears of one event in the order of its subscriptions.
+            let mut ids: Vec<u64> = groups.keys().copied().collect();
+            ids.sort_unstable();
             let all = ids.iter().filter_map(|it| groups.get(it)).map(|it| Arc::clone(&it.watch)).collect();
             (Arc::new(Watches::new(all)), Arc::new(ids))
         });

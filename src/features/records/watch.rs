@@ -411,8 +411,11 @@ impl Columns {
     }
 
     fn value<'a>(&'a self, entry: &Entry, id: &'a str, name: &str) -> Value<'a> {
-        if name == "id" {
-            return id.into();
+        match name {
+            "id" => return id.into(),
+            // What is in the bin is told as gone.
+            "isDeleted" => return false.into(),
+            _ => {}
         }
         if let Some(time) = TIMES.iter().position(|it| *it == name) {
             return self.times[time].into();
@@ -458,6 +461,9 @@ fn question(entry: &Entry, columns: &Columns, condition: Statement) -> Statement
             let _ = write!(statement.sql, "(SELECT {current} FROM {} AS it WHERE it.id = $1)", quoted(&entry.table));
         }
         statement.push(" AS ").push(&name);
+    }
+    if entry.collection.keeps_deleted() {
+        statement.push(", 0 AS \"isDeleted\", NULL AS \"deletedAt\"");
     }
     statement.push(&format!(") AS {ALIAS} WHERE (")).append(condition).push(")");
     statement
