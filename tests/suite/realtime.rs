@@ -650,3 +650,42 @@ async fn batches_and_writing_many_are_told_record_by_record() {
     assert_eq!(gone.status, 200, "{gone:?}");
     assert_eq!((socket.event().await.0, socket.event().await.0), ("deleted".to_owned(), "deleted".to_owned()));
 }
+
+/// Its answer is not waited for by anyone but who asks it.
+#[tokio::test]
+async fn a_filter_that_follows_relations_hears_the_same_and_delays_nobody() {
+    let live = Live::start().await;
+    let open = open();
+    live.collection(&posts(&open)).await;
+    let to = json!({ "name": "post", "type": "relation", "collection": "posts", "onDelete": "cascade" });
+    let mut comments = posts(&open);
+    comments["name"] = json!("comments");
+    comments["fields"].as_array_mut().expect("fields").push(to);
+    live.collection(&comments).await;
+    let (mut socket, mut plain) = (live.socket().await, live.socket().await);
+    let filter = "post.title == 'a' && size(title) > 0";
+    socket.subscribe_where("collections/comments", filter).await;
+    plain.subscribe("collections/comments").await;
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("subscribe", "collections/comments")
+        .append_pair("filter", filter)
+        .finish();
+    let mut events = live.events(&query, "").await;
+    let (a, b) =
+        (live.make("posts", &json!({ "title": "a" })).await, live.make("posts", &json!({ "title": "b" })).await);
+
+    live.make("comments", &json!({ "title": "of b", "post": b })).await;
+    let of_a = live.make("comments", &json!({ "title": "of a", "post": a })).await;
+    live.change("comments", &of_a, &json!({ "title": "again" })).await;
+    live.change("comments", &of_a, &json!({ "post": b })).await;
+
+    let titles = [socket.event().await, socket.event().await, socket.event().await];
+    let event = |kind: &str, title: &str| (kind.to_owned(), title.to_owned());
+    assert_eq!(titles, [event("created", "of a"), event("updated", "again"), event("deleted", "")]);
+    for title in ["of b", "of a", "again"] {
+        assert_eq!(plain.event().await.1, title);
+    }
+    let told = events.hear(4).await;
+    let told: Vec<_> = told[1..].iter().map(|it| it.1["type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(told, ["created", "updated", "deleted"]);
+}

@@ -1,5 +1,5 @@
 //! The one who reads the log and lays what is told into the queues of those who listen.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -379,7 +379,7 @@ impl Desk {
             let mut ids: Vec<u64> = groups.keys().copied().collect();
             ids.sort_unstable();
             let all = ids.iter().filter_map(|it| groups.get(it)).map(|it| Arc::clone(&it.watch)).collect();
-            (Arc::new(Watches::new(all)), Arc::new(ids))
+            (Arc::new(Watches::of_all(all)), Arc::new(ids))
         });
         (Arc::clone(&made.0), Arc::clone(&made.1))
     }
@@ -454,13 +454,21 @@ impl Desk {
 
     fn tell(&self, batch: &Batch) {
         let now = self.hub.0.clock.now();
+        let mut looks = HashSet::new();
         for Told { watch, seq, members } in &batch.told {
             let Some(group) = batch.groups.get(*watch).and_then(|it| self.groups.get(it)) else { continue };
+            // One look is for all of the batch.
+            if members.is_none() && !looks.insert(*watch) {
+                continue;
+            }
             for ((_, number), member) in &group.members {
+                let number = *number;
                 let is_over = member.connection.caller().principal().until.is_some_and(|it| it <= now);
                 if member.connection.ending().is_none() && !is_over {
-                    let item = Item::Event { number: *number, seq: *seq, members: members.clone() };
-                    member.connection.push(item);
+                    member.connection.push(match members {
+                        Some(members) => Item::Event { number, seq: *seq, members: members.clone() },
+                        None => Item::Look { number, after: batch.first - 1, seq: batch.last },
+                    });
                 }
             }
         }
