@@ -173,6 +173,63 @@ fn shell(command: &str) -> String {
     format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
 }
 
+/// With the very lines that the guide shows.
+#[tokio::test]
+async fn two_pages_see_each_others_changes_while_they_happen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    steading(folder.path(), &["admin", "create", "--email", "ada@example.com", "--password", PASSWORD]);
+    let browser = Browser::start().await;
+    let page = &browser.client;
+    let guide = include_str!("../../assets/docs/realtime.md");
+    let lines = guide.split("```js\nexport ").nth(1).and_then(|it| it.split("```").next()).expect("the program");
+    let begin = format!(
+        "window.heard = []; window.listen = {lines};
+         window.ask = (method, path, body) => fetch('/api/v1' + path, {{
+             method, body: JSON.stringify(body),
+             headers: {{ 'content-type': 'application/json', authorization: 'Bearer ' + (window.token ?? '') }},
+         }}).then((it) => it.status === 204 ? null : it.json());"
+    );
+    let sign_in = format!(
+        "ask('POST', '/auth/login', {{ email: 'ada@example.com', password: '{PASSWORD}' }})
+             .then((it) => {{ window.token = it.accessToken; }})"
+    );
+    let open = async || {
+        page.goto(&format!("{}/api-docs", server.url)).await.expect("opened");
+        browser.find(".operation-filter-input").await;
+        page.execute(&begin, vec![]).await.expect("begun");
+        page.execute(&sign_in, vec![]).await.expect("signed in");
+        browser.wait_until("window.token").await;
+    };
+    open().await;
+    let make = "ask('POST', '/collections', { name: 'notes', fields: [{ name: 'title', type: 'text' }] })";
+    page.execute(&format!("{make}.then(() => {{ window.made = true; }})"), vec![]).await.expect("made");
+    browser.wait_until("window.made").await;
+    let listen = "listen(token, ['collections/notes'], (it) => heard.push(it))";
+    page.execute(listen, vec![]).await.expect("listening");
+    let first = page.window().await.expect("a window");
+    let second = page.new_window(true).await.expect("another window").handle;
+    page.switch_to_window(second.clone()).await.expect("there");
+    open().await;
+    page.execute(listen, vec![]).await.expect("listening");
+    // It listens once the server has answered, so it is tried again until then.
+    let note = "heard.length || ask('POST', '/collections/notes/records', { title: 'from here' })";
+    let heard = |title: &str| format!("heard.some((it) => it.record?.title === '{title}')");
+    browser.wait_until(&format!("({note}, {})", heard("from here"))).await;
+
+    page.switch_to_window(first.clone()).await.expect("back");
+    browser.wait_until(&heard("from here")).await;
+    page.execute("ask('POST', '/collections/notes/records', { title: 'from there' })", vec![]).await.expect("made");
+    page.switch_to_window(second).await.expect("there");
+    browser.wait_until(&heard("from there")).await;
+
+    let id = browser.ask("heard.find((it) => it.record.title === 'from there').record.id").await;
+    let id = id.as_str().expect("an id").to_owned();
+    page.execute(&format!("ask('DELETE', '/collections/notes/records/{id}')"), vec![]).await.expect("deleted");
+    page.switch_to_window(first).await.expect("back");
+    browser.wait_until(&format!("heard.some((it) => it.type === 'deleted' && it.record.id === '{id}')")).await;
+}
+
 /// Nothing is wider than a phone, and nothing needs a mouse.
 #[tokio::test]
 async fn pages_fit_a_phone() {
@@ -186,6 +243,7 @@ async fn pages_fit_a_phone() {
         "/docs/start",
         "/docs/rules",
         "/docs/records",
+        "/docs/realtime",
         "/docs/configuration",
         "/problems",
         "/problems/busy",

@@ -4,6 +4,8 @@
 //!   whose answer is not shown succeeds. In an answer `…` stands for what is left out, and all else must be there.
 //! - `$ADA` is an admin's token, `$GRACE` and `$ALAN` are those of users, `$ADA_ID` and so on their ids. Another such
 //!   name is given a value by the first answer that has it.
+//! - A `websocket` fence is a conversation over one WebSocket that stays open: `>` is said, `<` is heard. One that is
+//!   marked `again` has a new one.
 //! - A `cel` fence says what it is for: `cel posts update`, or `cel posts filter`.
 //! - In a table, each code under a heading that ends in "for `posts`" is an expression that `posts` takes. Under one
 //!   that ends in "of `posts`" it is asked of the only record there is, and the next column says what comes out.
@@ -15,7 +17,9 @@ use poem::http::{Method, StatusCode};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 
+use crate::support::live::{Socket, serve_app};
 use crate::support::{PASSWORD, Reply, TestApp};
+use steading::work::Lifecycle;
 
 /// Something in a guide that can be tried.
 #[derive(Debug)]
@@ -90,6 +94,9 @@ struct Reader {
     /// The last request whose answer was not looked at yet.
     last: Option<(usize, Reply)>,
     tried: usize,
+    /// Where the app listens, if it had to.
+    server: Option<(String, Lifecycle)>,
+    socket: Option<Socket>,
 }
 
 impl Reader {
@@ -105,7 +112,7 @@ impl Reader {
             let id = reply.body["user"]["id"].as_str().expect("an id").to_owned();
             names.insert(format!("{}_ID", name.to_uppercase()), id);
         }
-        Self { app, names, last: None, tried: 0 }
+        Self { app, names, last: None, tried: 0, server: None, socket: None }
     }
 
     async fn read(&mut self, guide: &str) -> Result<(), Lie> {
@@ -115,6 +122,10 @@ impl Reader {
                     ["http"] if text.starts_with(|it: char| it.is_ascii_digit()) => self.answer(text),
                     ["http"] => match self.nothing_is_left() {
                         Ok(()) => self.request(line, text).await,
+                        lie => lie,
+                    },
+                    ["websocket", again @ ..] => match self.nothing_is_left() {
+                        Ok(()) => self.converse(text, again == ["again"]).await,
                         lie => lie,
                     },
                     ["cel", collection, "filter"] => self.filter(collection, text).await.map(drop),
@@ -167,6 +178,33 @@ impl Reader {
         }
         self.last = Some((line, ask.raw(body).send().await));
         self.tried += 1;
+        Ok(())
+    }
+
+    /// Says what stands after `>` over one WebSocket, and holds what stands after `<` against what is heard.
+    async fn converse(&mut self, text: &str, again: bool) -> Result<(), Lie> {
+        let server = self.server.get_or_insert_with(|| serve_app(&self.app));
+        let mut socket = match self.socket.take().filter(|_| !again) {
+            Some(socket) => socket,
+            None => Socket::open(&server.0, None).await.map_err(|it| it.to_string())?,
+        };
+        for line in text.lines().filter(|it| !it.is_empty()) {
+            self.tried += 1;
+            match line.split_at_checked(2) {
+                Some(("> ", said)) => {
+                    let said = self.filled(said)?;
+                    let said = serde_json::from_str(&said).map_err(|it| format!("{it} in {said}"))?;
+                    socket.say(&said).await;
+                }
+                Some(("< ", shown)) => {
+                    let came = socket.hear().await;
+                    let shown = relaxed(shown).map_err(|it| format!("{it} in {shown}"))?;
+                    self.is(&shown, &came, "").map_err(|lie| format!("{lie}; it is {came}"))?;
+                }
+                _ => return Err(format!("a line begins with `> ` or `< `: {line}")),
+            }
+        }
+        self.socket = Some(socket);
         Ok(())
     }
 
@@ -401,6 +439,11 @@ async fn the_guide_to_rules_is_true() {
 #[tokio::test]
 async fn the_guide_to_records_is_true() {
     work_through("records", 35).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_live_updates_is_true() {
+    work_through("realtime", 20).await;
 }
 
 #[tokio::test]

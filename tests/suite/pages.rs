@@ -13,6 +13,7 @@ const PAGES: &[&str] = &[
     "/docs/collections",
     "/docs/rules",
     "/docs/records",
+    "/docs/realtime",
     "/docs/configuration",
     "/docs/architecture",
     "/problems",

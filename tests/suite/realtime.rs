@@ -567,3 +567,125 @@ async fn a_write_that_is_refused_leaves_no_event() {
     assert_eq!((&first["record"]["title"], &second["record"]["title"]), (&json!("a"), &json!("b")));
     assert_eq!(second["seq"].as_i64(), first["seq"].as_i64().map(|it| it + 1));
 }
+
+/// What is in the bin is gone for those who listen, and that it is thrown away later is told to nobody.
+#[tokio::test]
+async fn the_bin_is_told_as_deleting_and_making() {
+    let live = Live::start().await;
+    let mut definition = posts(&published());
+    definition["options"] = json!({ "softDelete": true });
+    live.collection(&definition).await;
+    let mut socket = live.socket().await;
+    socket.subscribe_where("collections/posts", "!isDeleted").await;
+
+    let id = live.make("posts", &json!({ "title": "a", "published": true })).await;
+    let shown = live.app.ask(Method::GET, &format!("/api/v1/collections/posts/records/{id}")).send().await;
+    assert_eq!(socket.hear().await["record"].to_string(), shown.body.to_string());
+    live.remove("posts", &id).await;
+    assert_eq!(socket.hear().await["type"], "deleted");
+    let path = format!("/api/v1/collections/posts/records/{id}/restore");
+    assert_eq!(live.app.as_role("admin", Method::POST, &path).send().await.status, 200);
+    let restored = socket.hear().await;
+    assert_eq!((&restored["type"], &restored["record"]["title"]), (&json!("created"), &json!("a")));
+    live.remove("posts", &id).await;
+    assert_eq!(socket.hear().await["type"], "deleted");
+
+    live.remove("posts", &format!("{id}?purge=true")).await;
+    let import = "/api/v1/collections/posts/records/import";
+    let ask = live.app.as_role("admin", Method::POST, import).header("content-type", "application/x-ndjson");
+    assert_eq!(ask.raw(r#"{"title":"b","published":true}"#).send().await.status, 200);
+    assert_eq!(socket.hear().await["type"], "gap");
+}
+
+#[tokio::test]
+async fn relations_to_several_are_told_and_asked_of_as_they_were() {
+    let live = Live::start().await;
+    let open = open();
+    let title = json!({ "name": "title", "type": "text" });
+    live.collection(&json!({ "name": "tags", "fields": [title], "rules": open })).await;
+    let tags =
+        json!({ "name": "tags", "type": "relation", "collection": "tags", "multiple": true, "onDelete": "setNull" });
+    let rules = json!({ "list": "tags.exists(t, t.title == 'public')", "view": "true" });
+    live.collection(&json!({ "name": "notes", "fields": [title, tags], "rules": rules })).await;
+    let (public, other) =
+        (live.make("tags", &json!({ "title": "public" })).await, live.make("tags", &json!({ "title": "x" })).await);
+    let mut socket = live.socket().await;
+    socket.subscribe("collections/notes").await;
+    socket.subscribe_where("collections/notes", &format!("'{other}' in tags && size(tags) == 2")).await;
+
+    let note = live.make("notes", &json!({ "title": "a", "tags": [other, public] })).await;
+    let made = socket.hear().await;
+    assert_eq!(made["record"]["tags"], json!([other, public]), "{made}");
+    assert_eq!(socket.hear().await["subscription"], 2);
+    live.change("notes", &note, &json!({ "tags": { "$remove": [other] } })).await;
+    assert_eq!(socket.hear().await["record"]["tags"], json!([public]));
+    let left = socket.hear().await;
+    assert_eq!((&left["subscription"], &left["type"]), (&json!(2), &json!("deleted")));
+    live.remove("notes", &note).await;
+    assert_eq!(socket.hear().await["type"], "deleted", "although nothing in the database says what it had");
+}
+
+/// Each is told as if it were written alone, and what is undone is not.
+#[tokio::test]
+async fn batches_and_writing_many_are_told_record_by_record() {
+    let live = Live::start().await;
+    live.collection(&posts(&open())).await;
+    let mut socket = live.socket().await;
+    socket.subscribe("collections/posts").await;
+    let batch = async |transaction: bool, second: Value| {
+        let make = |body: Value| json!({ "method": "POST", "path": "/collections/posts/records", "body": body });
+        let operations = [make(json!({ "title": "a" })), make(second), make(json!({ "title": "c" }))];
+        let body = json!({ "transaction": transaction, "operations": operations });
+        live.app.as_role("admin", Method::POST, "/api/v1/batch").json(&body).send().await.status
+    };
+
+    batch(true, json!({ "title": 1 })).await;
+    batch(false, json!({ "title": 2 })).await;
+    assert_eq!((socket.event().await.1, socket.event().await.1), ("a".to_owned(), "c".to_owned()));
+    let path = "/api/v1/collections/posts/records?filter=true";
+    let many = live.app.as_role("admin", Method::PATCH, path).json(&json!({ "title": "all" })).send().await;
+    assert_eq!(many.body["done"], 2, "{many:?}");
+    assert_eq!((socket.event().await.1, socket.event().await.1), ("all".to_owned(), "all".to_owned()));
+    let gone = live.app.as_role("admin", Method::POST, "/api/v1/collections/posts/truncate").send().await;
+    assert_eq!(gone.status, 200, "{gone:?}");
+    assert_eq!((socket.event().await.0, socket.event().await.0), ("deleted".to_owned(), "deleted".to_owned()));
+}
+
+/// Its answer is not waited for by anyone but who asks it.
+#[tokio::test]
+async fn a_filter_that_follows_relations_hears_the_same_and_delays_nobody() {
+    let live = Live::start().await;
+    let open = open();
+    live.collection(&posts(&open)).await;
+    let to = json!({ "name": "post", "type": "relation", "collection": "posts", "onDelete": "cascade" });
+    let mut comments = posts(&open);
+    comments["name"] = json!("comments");
+    comments["fields"].as_array_mut().expect("fields").push(to);
+    live.collection(&comments).await;
+    let (mut socket, mut plain) = (live.socket().await, live.socket().await);
+    let filter = "post.title == 'a' && size(title) > 0";
+    socket.subscribe_where("collections/comments", filter).await;
+    plain.subscribe("collections/comments").await;
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("subscribe", "collections/comments")
+        .append_pair("filter", filter)
+        .finish();
+    let mut events = live.events(&query, "").await;
+    let (a, b) =
+        (live.make("posts", &json!({ "title": "a" })).await, live.make("posts", &json!({ "title": "b" })).await);
+
+    live.make("comments", &json!({ "title": "of b", "post": b })).await;
+    let of_a = live.make("comments", &json!({ "title": "of a", "post": a })).await;
+    live.change("comments", &of_a, &json!({ "title": "again" })).await;
+    live.change("comments", &of_a, &json!({ "post": b })).await;
+
+    let titles = [socket.event().await, socket.event().await, socket.event().await];
+    let event = |kind: &str, title: &str| (kind.to_owned(), title.to_owned());
+    assert_eq!(titles, [event("created", "of a"), event("updated", "again"), event("deleted", "")]);
+    for title in ["of b", "of a", "again"] {
+        assert_eq!(plain.event().await.1, title);
+    }
+    let told = events.hear(4).await;
+    let told: Vec<_> = told[1..].iter().map(|it| it.1["type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(told, ["created", "updated", "deleted"]);
+}

@@ -58,6 +58,12 @@ pub(super) enum Item {
     Gap {
         seq: i64,
     },
+    /// There is something for a subscription after one event up to another, perhaps: its filter was not waited for.
+    Look {
+        number: u32,
+        after: i64,
+        seq: i64,
+    },
     Text(String),
 }
 
@@ -72,7 +78,7 @@ impl Item {
         ITEM_BYTES
             + match self {
                 Self::Event { members, .. } => members.len(),
-                Self::Gap { .. } => 0,
+                Self::Gap { .. } | Self::Look { .. } => 0,
                 Self::Text(text) => text.len(),
             }
     }
@@ -80,7 +86,7 @@ impl Item {
     /// The number of the event that it is about.
     pub fn seq(&self) -> Option<i64> {
         match self {
-            Self::Event { seq, .. } | Self::Gap { seq } => Some(*seq),
+            Self::Event { seq, .. } | Self::Gap { seq } | Self::Look { seq, .. } => Some(*seq),
             Self::Text(_) => None,
         }
     }
@@ -90,6 +96,7 @@ impl Item {
             Self::Event { number, members, .. } => message::event(number, &members),
             Self::Gap { seq } => message::gap(epoch, seq).to_string().into_bytes(),
             Self::Text(text) => text.into_bytes(),
+            Self::Look { .. } => Vec::new(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The one who reads the log and lays what is told into the queues of those who listen.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Arrival, Connection, End, Item, Registry};
-use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, EVENTS_BYTES_MAX, EVENTS_MAX};
+use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, CROWD_MIN, EVENTS_BYTES_MAX, EVENTS_MAX, GATHER_TIME};
 use super::message;
 use crate::base::{Clock, SessionId, Timestamp};
 use crate::config::{RealtimeConfig, View};
@@ -193,7 +193,13 @@ impl Desk {
                     Some(command) => self.obey(command).await,
                     None => break,
                 },
-                () = news.heard(), if self.position.is_some() => self.deliver().await,
+                () = news.heard(), if self.position.is_some() => {
+                    if CROWD_MIN <= self.by_connection.len() {
+                        // Whoever wrote is answered first; telling many takes both cores of a small machine.
+                        tokio::time::sleep(GATHER_TIME).await;
+                    }
+                    self.deliver().await;
+                }
                 _ = checks.tick() => {
                     self.check_callers().await;
                     // What failed is tried again.
@@ -369,9 +375,11 @@ impl Desk {
     fn watches(&mut self) -> (Arc<Watches>, Arc<Vec<u64>>) {
         let groups = &self.groups;
         let made = self.watches.get_or_insert_with(|| {
-            let ids: Vec<u64> = groups.keys().copied().collect();
+            // In the order in which they were made, so that a client hears of one event in the order of its subscriptions.
+            let mut ids: Vec<u64> = groups.keys().copied().collect();
+            ids.sort_unstable();
             let all = ids.iter().filter_map(|it| groups.get(it)).map(|it| Arc::clone(&it.watch)).collect();
-            (Arc::new(Watches::new(all)), Arc::new(ids))
+            (Arc::new(Watches::of_all(all)), Arc::new(ids))
         });
         (Arc::clone(&made.0), Arc::clone(&made.1))
     }
@@ -446,13 +454,21 @@ impl Desk {
 
     fn tell(&self, batch: &Batch) {
         let now = self.hub.0.clock.now();
+        let mut looks = HashSet::new();
         for Told { watch, seq, members } in &batch.told {
             let Some(group) = batch.groups.get(*watch).and_then(|it| self.groups.get(it)) else { continue };
+            // One look is for all of the batch.
+            if members.is_none() && !looks.insert(*watch) {
+                continue;
+            }
             for ((_, number), member) in &group.members {
+                let number = *number;
                 let is_over = member.connection.caller().principal().until.is_some_and(|it| it <= now);
                 if member.connection.ending().is_none() && !is_over {
-                    let item = Item::Event { number: *number, seq: *seq, members: members.clone() };
-                    member.connection.push(item);
+                    member.connection.push(match members {
+                        Some(members) => Item::Event { number, seq: *seq, members: members.clone() },
+                        None => Item::Look { number, after: batch.first - 1, seq: batch.last },
+                    });
                 }
             }
         }

@@ -26,5 +26,8 @@ pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(4);
 /// Events that are looked at in one transaction, and their bytes.
 pub(super) const EVENTS_MAX: usize = 200;
 pub(super) const EVENTS_BYTES_MAX: usize = 1 << 20;
+/// From so many connections on, news are gathered for a moment before they are told.
+pub(super) const CROWD_MIN: usize = 64;
+pub(super) const GATHER_TIME: Duration = Duration::from_millis(1);
 /// How long a connection waits for the hub.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

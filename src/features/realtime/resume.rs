@@ -33,7 +33,7 @@ impl Replay {
         let subscriptions = seat.hub.ask(|reply| Command::List { connection, reply }).await?;
         let last = subscriptions.iter().map(|it| it.since).max();
         let replay = Self {
-            watches: Arc::new(Watches::new(subscriptions.iter().map(|it| Arc::clone(&it.watch)).collect())),
+            watches: Arc::new(watches(&subscriptions)),
             subscriptions,
             cuts: None,
             position: id.seq,
@@ -42,6 +42,26 @@ impl Replay {
             is_done: last.is_none(),
         };
         Ok((id, replay))
+    }
+
+    /// What comes after one event up to another of one subscription.
+    pub async fn look(seat: &Seat, number: u32, after: i64, last: i64) -> Result<Self, Problem> {
+        let connection = Arc::clone(&seat.connection);
+        let all = seat.hub.ask(|reply| Command::List { connection, reply }).await?;
+        // It is told of all that comes after it was made.
+        let subscriptions: Vec<_> = (all.into_iter())
+            .filter(|it| it.number == number)
+            .map(|it| Subscription { since: i64::MAX, ..it })
+            .collect();
+        Ok(Self {
+            watches: Arc::new(watches(&subscriptions)),
+            is_done: subscriptions.is_empty(),
+            subscriptions,
+            cuts: None,
+            position: after,
+            last,
+            is_lost: false,
+        })
     }
 
     /// The next part of it; nothing after the last.
@@ -83,8 +103,13 @@ impl Replay {
         let items = told.into_iter().filter_map(|told| {
             let subscription = self.subscriptions.get(told.watch)?;
             let is_due = told.seq <= subscription.since;
-            is_due.then(|| Item::Event { number: subscription.number, seq: told.seq, members: told.members })
+            let members = told.members.filter(|_| is_due)?;
+            Some(Item::Event { number: subscription.number, seq: told.seq, members })
         });
         Some(items.collect())
     }
+}
+
+fn watches(subscriptions: &[Subscription]) -> Watches {
+    Watches::of_one(subscriptions.iter().map(|it| Arc::clone(&it.watch)).collect())
 }

@@ -251,11 +251,35 @@ impl Served {
             if items.is_empty() {
                 return Ok(());
             }
-            self.say(items).await?;
+            let mut ready = Vec::with_capacity(items.len());
+            for item in items {
+                match item {
+                    Item::Look { number, after, seq } => {
+                        self.say(std::mem::take(&mut ready)).await?;
+                        self.look(number, after, seq).await?;
+                    }
+                    item => ready.push(item),
+                }
+            }
+            self.say(ready).await?;
         }
     }
 
+    /// Asks for itself what the hub did not wait for.
+    async fn look(&mut self, number: u32, after: i64, seq: i64) -> Result<(), Over> {
+        let Ok(mut found) = Replay::look(&self.seat, number, after, seq).await else {
+            return self.say(vec![Item::Gap { seq }]).await;
+        };
+        while let Some(items) = found.next(&self.seat).await {
+            self.say(items).await?;
+        }
+        Ok(())
+    }
+
     async fn say(&mut self, items: Vec<Item>) -> Result<(), Over> {
+        if items.is_empty() {
+            return Ok(());
+        }
         let count = items.len();
         let epoch = &self.seat.hub.0.log.epoch;
         let socket = &mut self.socket;

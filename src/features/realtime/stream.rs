@@ -1,4 +1,5 @@
 //! The same as server-sent events (WHATWG HTML, section 9.2): one way, over plain HTTP.
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const PING: &str = ": ping\n\n";
 
 /// The events, made while they are sent.
 pub(super) fn body(seat: Seat, replay: Option<Replay>) -> Body {
-    let streamed = Streamed { seat, replay, began: false };
+    let streamed = Streamed { seat, replay, waiting: VecDeque::new(), began: false };
     Body::from_bytes_stream(stream::unfold(streamed, |mut streamed| async move {
         let lane = lane(&streamed.seat);
         let part = lanes::on_behalf_of(lane, streamed.next()).await?;
@@ -32,6 +33,8 @@ pub(super) fn body(seat: Seat, replay: Option<Replay>) -> Body {
 struct Streamed {
     seat: Seat,
     replay: Option<Replay>,
+    /// What was taken out of the queue and comes after the replay.
+    waiting: VecDeque<Item>,
     began: bool,
 }
 
@@ -61,8 +64,21 @@ impl Streamed {
                 }
                 continue;
             }
-            let items = self.seat.connection.take();
-            if !items.is_empty() {
+            if self.waiting.is_empty() {
+                self.waiting.extend(self.seat.connection.take());
+            }
+            if let Some(Item::Look { number, after, seq }) = self.waiting.front() {
+                let (number, after, seq) = (*number, *after, *seq);
+                self.waiting.pop_front();
+                match Replay::look(&self.seat, number, after, seq).await {
+                    Ok(found) => self.replay = Some(found),
+                    Err(_) => self.waiting.push_front(Item::Gap { seq }),
+                }
+                continue;
+            }
+            let ready = self.waiting.iter().take_while(|it| !matches!(it, Item::Look { .. })).count();
+            if 0 < ready {
+                let items = self.waiting.drain(..ready).collect();
                 let mut out = Vec::new();
                 self.write(items, &mut out);
                 return Some(out);

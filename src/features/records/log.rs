@@ -236,7 +236,7 @@ impl Followers {
 
 /// Where the records of an import begin in their table: what is there before it.
 pub(super) fn last_row(tx: &mut Tx<'_>, entry: &Entry) -> Result<i64, db::Error> {
-    let sql = format!("SELECT coalesce(max(_row), 0) FROM {}", quoted(&entry.table));
+    let sql = format!("SELECT coalesce(max(_row), 0) FROM {}", quoted(&entry.rows));
     Ok(tx.find(&sql, &[], |row| row.integer(0))?.unwrap_or(0))
 }
 

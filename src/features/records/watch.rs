@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
@@ -57,14 +59,25 @@ pub struct Watch {
     compiled: Option<[Compiled; 2]>,
     /// Whether an event is in view, asked with its columns and then with what the condition needs.
     question: Option<String>,
+    /// Whether the filter asks for more than the event, or took long before: then whoever delivers to all does not
+    /// wait for the answer.
+    is_costly: AtomicBool,
 }
 
 /// Watches, by what they are about.
 #[derive(Debug, Default)]
 pub struct Watches {
-    all: Vec<Arc<Watch>>,
+    /// With whether its answer is waited for.
+    all: Vec<(Arc<Watch>, bool)>,
+    waits_for_all: bool,
     by_collection: HashMap<String, Watchers>,
 }
+
+/// Filters of clients whose answers are waited for by whoever delivers to all: so many are quick. Each connection asks
+/// the others for itself.
+const FILTERS_MAX: usize = 512;
+/// A filter that takes longer than this for one event is not waited for again.
+const FILTER_TIME_MAX: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Default)]
 struct Watchers {
@@ -79,8 +92,8 @@ pub struct Told {
     /// The position of the watch.
     pub watch: usize,
     pub seq: i64,
-    /// The members of the message, without the braces around them.
-    pub members: Bytes,
+    /// The members of the message, without the braces around them; nothing if it was not waited for.
+    pub members: Option<Bytes>,
 }
 
 impl Topic {
@@ -122,6 +135,7 @@ impl Watch {
             judge: asker.detached(),
             compiled: None,
             question: None,
+            is_costly: AtomicBool::new(false),
             record: read.record,
         };
         asker.must_be_let(entry, watch.rule(About::Record), if watch.record.is_some() { "read" } else { "list" })?;
@@ -131,7 +145,9 @@ impl Watch {
                 let compiled = expr::parse(filter).and_then(|it| expr::compile(&schema, entry.name(), &it, purpose));
                 compiled.map_err(|error| Problem::invalid(vec![expression_fault("/filter".to_owned(), &error)]))
             };
-            watch.compiled = Some([compile(Purpose::Filter)?, compile(Purpose::FilterOfEvent)?]);
+            let compiled = [compile(Purpose::Filter)?, compile(Purpose::FilterOfEvent)?];
+            watch.is_costly = compiled[1].sql(ALIAS).contains("SELECT").into();
+            watch.compiled = Some(compiled);
         }
         let condition = watch.condition(circumstances.now, About::Event);
         let Statement { sql, values } = condition.clone().unwrap_or_default();
@@ -189,9 +205,30 @@ enum About {
 }
 
 impl Watches {
-    pub fn new(all: Vec<Arc<Watch>>) -> Self {
+    /// For whoever delivers to all: what takes long is left to each connection.
+    pub fn of_all(all: Vec<Arc<Watch>>) -> Self {
+        let mut filters = 0;
+        let judged = all.into_iter().map(|watch| {
+            filters += usize::from(watch.compiled.is_some());
+            let is_quick = watch.compiled.is_none() || filters <= FILTERS_MAX;
+            (watch, is_quick)
+        });
+        Self::new(judged.collect())
+    }
+
+    /// For one connection, which waits for all of its own.
+    pub fn of_one(all: Vec<Arc<Watch>>) -> Self {
+        Self::new(all.into_iter().map(|it| (it, true)).collect()).waiting()
+    }
+
+    fn waiting(mut self) -> Self {
+        self.waits_for_all = true;
+        self
+    }
+
+    fn new(all: Vec<(Arc<Watch>, bool)>) -> Self {
         let mut by_collection: HashMap<String, Watchers> = HashMap::new();
-        for (position, watch) in all.iter().enumerate() {
+        for (position, (watch, _)) in all.iter().enumerate() {
             let watchers = by_collection.entry(watch.collection()).or_default();
             watchers.entry = Some(Arc::clone(&watch.entry));
             match &watch.record {
@@ -199,7 +236,7 @@ impl Watches {
                 Some(record) => watchers.by_record.entry(record.clone()).or_default().push(position),
             }
         }
-        Self { all, by_collection }
+        Self { all, by_collection, waits_for_all: false }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -230,8 +267,18 @@ impl Watches {
             let concerned = watchers.whole.iter().chain(of_record.into_iter().flatten()).chain(of_all);
             let mut telling = Telling::new(entry, epoch, event)?;
             for position in concerned {
-                if let Some(members) = telling.tell(tx, &self.all[*position], now)? {
-                    told.push(Told { watch: *position, seq: event.seq, members });
+                let (watch, is_quick) = &self.all[*position];
+                let (watch_at, seq) = (*position, event.seq);
+                if !self.waits_for_all && (!is_quick || watch.is_costly.load(Ordering::Relaxed)) {
+                    told.push(Told { watch: watch_at, seq, members: None });
+                    continue;
+                }
+                let began = watch.compiled.is_some().then(Instant::now);
+                if let Some(members) = telling.tell(tx, watch, now)? {
+                    told.push(Told { watch: watch_at, seq, members: Some(members) });
+                }
+                if began.is_some_and(|it| FILTER_TIME_MAX < it.elapsed()) {
+                    watch.is_costly.store(true, Ordering::Relaxed);
                 }
             }
         }
@@ -414,8 +461,11 @@ impl Columns {
     }
 
     fn value<'a>(&'a self, entry: &Entry, id: &'a str, name: &str) -> Value<'a> {
-        if name == "id" {
-            return id.into();
+        match name {
+            "id" => return id.into(),
+            // What is in the bin is told as gone.
+            "isDeleted" => return false.into(),
+            _ => {}
         }
         if let Some(time) = TIMES.iter().position(|it| *it == name) {
             return self.times[time].into();
@@ -461,6 +511,9 @@ fn question(entry: &Entry, columns: &Columns, condition: Statement) -> Statement
             let _ = write!(statement.sql, "(SELECT {current} FROM {} AS it WHERE it.id = $1)", quoted(&entry.table));
         }
         statement.push(" AS ").push(&name);
+    }
+    if entry.collection.keeps_deleted() {
+        statement.push(", 0 AS \"isDeleted\", NULL AS \"deletedAt\"");
     }
     statement.push(&format!(") AS {ALIAS} WHERE (")).append(condition).push(")");
     statement

@@ -24,21 +24,27 @@ pub struct Live {
     lifecycle: Lifecycle,
 }
 
+/// Has an app listen on a port, with everything that runs beside requests.
+#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+pub fn serve_app(app: &TestApp) -> (String, Lifecycle) {
+    let listener = Door::open_tcp("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let lifecycle = Lifecycle::new();
+    app.app.start(&lifecycle);
+    let shell = Arc::new(app.app.shell(app.app.routes().expect("routes")));
+    let stop = lifecycle.stop_token();
+    tokio::spawn(serve(vec![Door::Tcp(listener)], shell, stop, Duration::from_secs(5)));
+    (address, lifecycle)
+}
+
 impl Live {
     /// With `admin@`, `user@` and `readonly@example.com`.
     pub async fn start() -> Self {
         Self::around(TestApp::with_people().await).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     pub async fn around(app: TestApp) -> Self {
-        let listener = Door::open_tcp("127.0.0.1:0".parse().expect("an address")).expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let lifecycle = Lifecycle::new();
-        app.app.start(&lifecycle);
-        let shell = Arc::new(app.app.shell(app.app.routes().expect("routes")));
-        let stop = lifecycle.stop_token();
-        tokio::spawn(serve(vec![Door::Tcp(listener)], shell, stop, Duration::from_secs(5)));
+        let (address, lifecycle) = serve_app(&app);
         Self { app, address, lifecycle }
     }
 
@@ -80,12 +86,7 @@ impl Live {
     }
 
     pub async fn try_socket(&self, token: Option<&str>) -> Result<Socket, Error> {
-        let stream = TcpStream::connect(&self.address).await.expect("connected");
-        let mut request = format!("ws://{}/api/v1/realtime", self.address).into_client_request().expect("a request");
-        if let Some(token) = token {
-            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
-        }
-        Ok(Socket(tokio_tungstenite::client_async(request, stream).await?.0))
+        Socket::open(&self.address, token).await
     }
 
     /// As a stranger.
@@ -116,6 +117,15 @@ impl Live {
 pub struct Socket(pub WebSocketStream<TcpStream>);
 
 impl Socket {
+    pub async fn open(address: &str, token: Option<&str>) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let mut request = format!("ws://{address}/api/v1/realtime").into_client_request().expect("a request");
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+        }
+        Ok(Self(tokio_tungstenite::client_async(request, stream).await?.0))
+    }
+
     pub async fn say(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).await.expect("sent");
     }
