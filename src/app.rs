@@ -14,10 +14,13 @@ use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Random, TenantId, lanes};
+use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
+use crate::features::events::{self, EventLog};
+use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
@@ -45,6 +48,7 @@ pub struct App {
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
     pub records: RecordsApi,
+    pub realtime: RealtimeApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
     documents: Documents,
@@ -69,6 +73,9 @@ impl App {
 
     async fn wire(config: Live, db: Db, kv: Kv, clock: Clock, random: Random) -> anyhow::Result<Self> {
         let settings = config.get();
+        let bus = Bus::default();
+        let told = bus.clone();
+        db.after_commit(Box::new(move |tenant| told.tell(tenant)));
         db.open_tenant(&TenantId::main(), clock.now()).await?;
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
@@ -108,11 +115,21 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             exports: records::Running::default(),
         };
+        let stopping = CancellationToken::new();
+        let log = EventLog::open(&db, &TenantId::main(), &bus, &clock).await?;
+        let hub = Hub::new(
+            log,
+            catalogues.clone(),
+            accounts.gate.clone(),
+            clock.clone(),
+            config.view(|it| &it.realtime),
+            stopping.clone(),
+        );
+        let realtime = RealtimeApi { hub };
         let writing = WritingApi { records: records.clone() };
-        let apis = (accounts.clone(), collections.clone(), records.clone(), writing);
+        let apis = (accounts.clone(), collections.clone(), records.clone(), writing, realtime.clone());
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
-        let stopping = CancellationToken::new();
         Ok(Self {
             config,
             db,
@@ -122,6 +139,7 @@ impl App {
             accounts,
             collections,
             records,
+            realtime,
             stopping,
             documents,
             policy,
@@ -133,6 +151,13 @@ impl App {
     pub fn start(&self, lifecycle: &Lifecycle) {
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
+        let settings = self.config.view(|it| &it.realtime);
+        let keep = move || {
+            let settings = settings.get();
+            events::Keep { time: settings.keep_time(), bytes: settings.keep_bytes_max }
+        };
+        lifecycle.start(events::worker(self.db.clone(), self.clock.clone(), TenantId::main(), keep));
+        lifecycle.task("realtime.deliver", self.realtime.hub.clone().run(lifecycle.stop_token()));
         lifecycle.start(self.flush_worker());
         lifecycle.start(self.policy_worker());
     }
@@ -171,6 +196,7 @@ impl App {
             self.collections.clone(),
             self.records.clone(),
             WritingApi { records: self.records.clone() },
+            self.realtime.clone(),
         ));
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
@@ -230,7 +256,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, WritingApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi, WritingApi, RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

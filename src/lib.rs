@@ -17,6 +17,7 @@ pub mod base;
 pub mod config;
 pub mod db;
 pub mod expr;
+pub mod bus;
 pub mod kv;
 pub mod work;
 pub mod http;

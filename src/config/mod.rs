@@ -13,6 +13,7 @@ mod load;
 mod log;
 mod merge;
 mod read;
+mod realtime;
 mod server;
 mod setup;
 mod storage;
@@ -32,6 +33,7 @@ pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
 pub use self::load::{Sources, environment};
 pub use self::log::{LogConfig, LogFormat};
+pub use self::realtime::RealtimeConfig;
 pub use self::server::ServerConfig;
 pub use self::setup::SetupConfig;
 pub use self::storage::StorageConfig;
@@ -49,6 +51,7 @@ pub struct Config {
     pub cors: Arc<CorsConfig>,
     pub storage: Arc<StorageConfig>,
     pub accounts: Arc<AccountsConfig>,
+    pub realtime: Arc<RealtimeConfig>,
     pub log: Arc<LogConfig>,
     pub setup: Arc<SetupConfig>,
 }
@@ -71,6 +74,7 @@ impl Config {
             ("cors", self.cors.check()),
             ("storage", self.storage.check()),
             ("accounts", self.accounts.check()),
+            ("realtime", self.realtime.check()),
             ("log", self.log.check()),
             ("setup", self.setup.check()),
         ]

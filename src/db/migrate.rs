@@ -36,8 +36,11 @@ macro_rules! migration {
 /// What `system.db` has been through.
 pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system")];
 /// What each tenant's `records.db` has been through.
-pub const TENANT: &[Migration] =
-    &[migration!("tenant", 1, "0001_accounts"), migration!("tenant", 2, "0002_collections")];
+pub const TENANT: &[Migration] = &[
+    migration!("tenant", 1, "0001_accounts"),
+    migration!("tenant", 2, "0002_collections"),
+    migration!("tenant", 3, "0003_events"),
+];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     number     BIGINT NOT NULL PRIMARY KEY,

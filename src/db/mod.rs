@@ -106,6 +106,12 @@ impl Db {
         Ok(Self { system, tenants: Arc::new(tenants), _folder: folder })
     }
 
+    /// Has `listener`, the only one there is, told of every commit that holds something announced ([`Tx::announce`]).
+    /// It is told on the thread that writes, so it only passes the word on.
+    pub fn after_commit(&self, listener: Box<dyn Fn(&TenantId) + Send + Sync>) {
+        let _ = self.tenants.listener.0.set(listener); // whoever was there first stays
+    }
+
     /// Makes a tenant's database, if it is not there yet.
     pub fn create_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
         self.tenants.create(tenant)

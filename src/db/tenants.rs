@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::migrate::{self, Migration};
 use super::reserve::Reserve;
-use super::sqlite::{self, Place, Readers, Writer};
+use super::sqlite::{self, News, Place, Readers, Writer};
 use super::{Error, Options, folder};
 use crate::base::{Clock, TenantId};
 
@@ -29,9 +29,10 @@ impl Database {
         options: &Options,
         clock: &Clock,
         reserve: Arc<Reserve>,
+        news: News,
     ) -> Result<Self, Error> {
         let file = place.path().map(Path::to_owned);
-        Self::open_file(place, migrations, options, clock, reserve).map_err(|cause| cause.about(file.as_deref()))
+        Self::open_file(place, migrations, options, clock, reserve, news).map_err(|cause| cause.about(file.as_deref()))
     }
 
     fn open_file(
@@ -40,12 +41,13 @@ impl Database {
         options: &Options,
         clock: &Clock,
         reserve: Arc<Reserve>,
+        news: News,
     ) -> Result<Self, Error> {
         let connection = sqlite::open_writer(&place)?;
         migrate::migrate(&connection, &place, migrations, clock)?;
         let damaged = Arc::new(AtomicBool::new(false));
         let readers = Readers::start(&place, options, Arc::clone(&damaged))?;
-        let writer = Writer::start(place, connection, options, reserve, Arc::clone(&damaged))?;
+        let writer = Writer::start(place, connection, options, reserve, Arc::clone(&damaged), news)?;
         Ok(Self { writer, readers, damaged, last_asked: AtomicU64::new(0) })
     }
 }
@@ -59,6 +61,19 @@ pub(super) struct Tenants {
     options: Options,
     clock: Clock,
     reserve: OnceLock<Arc<Reserve>>,
+    pub(super) listener: Arc<Listener>,
+}
+
+/// Hears that something was committed for a tenant which its transaction announced.
+#[derive(Default)]
+pub(super) struct Listener(pub(super) OnceLock<Box<Told>>);
+
+pub(super) type Told = dyn Fn(&TenantId) + Send + Sync;
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Listener")
+    }
 }
 
 #[derive(Debug)]
@@ -106,7 +121,15 @@ fn has_data(file: &Path) -> bool {
 
 impl Tenants {
     pub(super) fn new(home: Home, options: Options, clock: Clock) -> Self {
-        Self { home, open: RwLock::default(), asked: AtomicU64::new(0), options, clock, reserve: OnceLock::new() }
+        Self {
+            home,
+            open: RwLock::default(),
+            asked: AtomicU64::new(0),
+            options,
+            clock,
+            reserve: OnceLock::new(),
+            listener: Arc::default(),
+        }
     }
 
     pub(super) fn open_system(&self) -> Result<Database, Error> {
@@ -117,7 +140,7 @@ impl Tenants {
                 return Err(Error::Missing { file });
             }
         }
-        Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock, self.reserve())
+        Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock, self.reserve(), Box::new(|| ()))
     }
 
     /// Refuses a tenant that was there, and whose database is not any more: an empty one in its place would look like
@@ -162,8 +185,20 @@ impl Tenants {
         if self.options.tenants_open_max <= open.len() {
             close_one(&mut open)?;
         }
-        let database =
-            Database::open(self.home.tenant(tenant), migrate::TENANT, &self.options, &self.clock, self.reserve())?;
+        let (listener, id) = (Arc::clone(&self.listener), tenant.clone());
+        let news = Box::new(move || {
+            if let Some(told) = listener.0.get() {
+                told(&id);
+            }
+        });
+        let database = Database::open(
+            self.home.tenant(tenant),
+            migrate::TENANT,
+            &self.options,
+            &self.clock,
+            self.reserve(),
+            news,
+        )?;
         database.last_asked.store(asked, Ordering::Relaxed);
         let database = Arc::new(database);
         open.insert(tenant.clone(), Arc::clone(&database));

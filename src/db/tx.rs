@@ -16,6 +16,8 @@ pub struct Tx<'a> {
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
     saw_full_disk: bool,
+    /// Whether it holds something that others wait to hear of.
+    has_news: bool,
     /// What the writer lends to it; a reader lends nothing.
     lent: Option<&'a dyn Lent>,
 }
@@ -63,6 +65,7 @@ impl<'a> Tx<'a> {
             deadline,
             has_begun,
             saw_damage: false,
+            has_news: false,
             saw_full_disk: false,
             lent: None,
         }
@@ -94,6 +97,15 @@ impl<'a> Tx<'a> {
         }
         lent.control(Step::End)?;
         outcome
+    }
+
+    /// Has those told who listen ([`super::Db::after_commit`]), once what is written here is on the disk.
+    pub fn announce(&mut self) {
+        self.has_news = true;
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news
     }
 
     pub(super) fn saw_damage(&self) -> bool {

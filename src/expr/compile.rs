@@ -31,6 +31,16 @@ pub enum Purpose {
     CreateRule,
     /// A rule about the record that is, and what would change.
     UpdateRule,
+    /// As `Filter` and `Rule`, about the columns of a record as an event tells of them.
+    FilterOfEvent,
+    RuleOfEvent,
+}
+
+impl Purpose {
+    /// Whether the columns of the record stand for all of it, with what is in tables of its own otherwise.
+    pub(super) fn is_of_columns(self) -> bool {
+        matches!(self, Self::CreateRule | Self::FilterOfEvent | Self::RuleOfEvent)
+    }
 }
 
 /// A condition, with its holes.
@@ -145,7 +155,7 @@ impl<'a> Compiler<'a> {
 
     /// Whether the expression is a client's, who sees less than an admin.
     pub(super) fn is_clients(&self) -> bool {
-        self.purpose == Purpose::Filter
+        matches!(self.purpose, Purpose::Filter | Purpose::FilterOfEvent)
     }
 
     /// The condition that lets a client's expression reach a record, with ` AND ` before it.

@@ -119,12 +119,12 @@ impl<'a> Compiler<'a> {
 
     /// Whether a path ends at the record that is not there yet: its entries stand in a column of their own then.
     fn would_be(&self, walked: &Walked<'_, '_>) -> bool {
-        self.purpose == Purpose::CreateRule && walked.alias == ROOT
+        self.purpose.is_of_columns() && walked.alias == ROOT
     }
 
     /// The list of those that a record refers to, in the words of SQL.
     pub(super) fn entries(&self, alias: &str, field: &Field, join: &str) -> String {
-        if self.purpose == Purpose::CreateRule && alias == ROOT {
+        if self.purpose.is_of_columns() && alias == ROOT {
             format!("{alias}.{}", quoted(&field.name))
         } else {
             join_tables::list(join, &format!("{alias}.id"))

@@ -1,11 +1,15 @@
 //! The features. In reading order, each using only those before it, through their `mod.rs`:
 //!
 //! - [`server_keys`]: the secrets that the server signs with
+//! - [`events`]: what happened to records, in one order
 //! - [`accounts`]: people: registering, signing in, sessions, roles
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
+//! - [`realtime`]: telling those who want to know while it happens
 pub mod accounts;
 pub mod collections;
+pub mod events;
+pub mod realtime;
 pub mod records;
 pub mod server_keys;
 
@@ -15,7 +19,7 @@ use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
 pub fn problems() -> Vec<&'static Kind> {
-    [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS].concat()
+    [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
 }
 
 /// What the OpenAPI document says of the endpoints beside their signatures.
@@ -23,6 +27,6 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[accounts::TERMS, collections::TERMS, records::TERMS, health::TERMS],
+        terms: &[accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
     }
 }

@@ -12,7 +12,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::log::Who;
 use super::problem::{self, Problem};
-use crate::base::{SessionId, TenantId, UserId};
+use crate::base::{SessionId, TenantId, Timestamp, UserId};
 
 /// The name of the security scheme in the OpenAPI document.
 pub const BEARER: &str = "bearer";
@@ -47,6 +47,8 @@ pub struct Principal {
     pub email: String,
     pub email_verified: bool,
     pub permissions: Permissions,
+    /// When the token ends that says who it is; absent where there is none.
+    pub until: Option<Timestamp>,
 }
 
 /// What a caller may try. Rules on data come on top of it.
@@ -69,6 +71,7 @@ impl Caller {
             email: String::new(),
             email_verified: false,
             permissions: Permissions::All,
+            until: None,
         })
     }
 

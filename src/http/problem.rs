@@ -218,7 +218,7 @@ impl Problem {
     }
 
     /// What the client reads, about the request with that id.
-    pub(in crate::http) fn document(self, request_id: String) -> Document {
+    pub fn document(self, request_id: String) -> Document {
         Document {
             r#type: format!("/problems/{}", self.kind.code),
             title: self.kind.title.to_owned(),

@@ -9,6 +9,7 @@ mod collections;
 mod contract;
 mod guides;
 mod pages;
+mod realtime;
 mod records;
 mod relations;
 mod roles;

@@ -12,4 +12,4 @@ mod writer;
 pub(super) use class::Class;
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::{ReadTask, Readers};
-pub(super) use writer::{Task, Writer};
+pub(super) use writer::{News, Task, Writer};

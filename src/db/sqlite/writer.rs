@@ -64,6 +64,9 @@ struct Envelope {
     task: Box<dyn Task>,
 }
 
+/// Tells those who listen that something was committed.
+pub(in crate::db) type News = Box<dyn Fn() + Send>;
+
 /// The handle to the writer's thread. Dropping it lets the thread finish what waits.
 #[derive(Debug)]
 pub(in crate::db) struct Writer {
@@ -78,9 +81,10 @@ impl Writer {
         options: &Options,
         reserve: Arc<Reserve>,
         damaged: Arc<AtomicBool>,
+        news: News,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner::new(place, connection, waiting, options, reserve, damaged)?;
+        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, reserve, damaged)? };
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
             .spawn(move || inner.work())
@@ -138,6 +142,9 @@ struct Inner {
     waiting: Receiver<Envelope>,
     /// Tasks that were taken from those who wait, and do not run yet.
     pending: usize,
+    news: News,
+    /// Whether the present transaction has something to tell.
+    has_news: bool,
 }
 
 /// What became of one task in a transaction.
@@ -191,6 +198,8 @@ impl Inner {
             budget: options.write_budget,
             waiting,
             pending: 0,
+            news: Box::new(|| ()),
+            has_news: false,
         })
     }
 
@@ -391,7 +400,8 @@ impl Inner {
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
-        let (saw_damage, saw_full_disk) = (tx.saw_damage(), tx.saw_full_disk());
+        let (saw_damage, saw_full_disk, has_news) = (tx.saw_damage(), tx.saw_full_disk(), tx.has_news());
+        self.has_news |= has_news;
         self.met_full_disk = saw_full_disk;
         if saw_damage {
             announce_damage(&self.damaged, &self.place);
@@ -404,7 +414,13 @@ impl Inner {
     }
 
     fn commit(&mut self) -> Committed {
-        let Err(cause) = self.control(COMMIT) else { return Committed::Yes };
+        let has_news = std::mem::take(&mut self.has_news);
+        let Err(cause) = self.control(COMMIT) else {
+            if has_news {
+                (self.news)();
+            }
+            return Committed::Yes;
+        };
         if is_io_failure(&cause) {
             stop_the_process(&self.place, &cause);
         }

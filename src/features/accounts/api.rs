@@ -213,7 +213,7 @@ impl AccountsApi {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
                 store::insert_session(tx, &opened)?;
-                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX)?;
+                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
                 let user = store::find_user(tx, user)?.ok_or(Error::WrongCredentials)?;
                 Ok::<_, Error>((user, ended))
             })
@@ -257,7 +257,8 @@ impl AccountsApi {
     async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
 
-        self.db.free(caller.tenant(), move |tx| store::delete_session(tx, session)).await?;
+        let now = self.clock.now();
+        self.db.free(caller.tenant(), move |tx| store::delete_session(tx, session, now)).await?;
 
         self.gate.forget_session(session);
         Ok(Done::Done)
@@ -270,7 +271,8 @@ impl AccountsApi {
     async fn logout_all(&self, caller: Caller) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
-        self.db.free(caller.tenant(), move |tx| store::delete_sessions_of(tx, user)).await?;
+        let now = self.clock.now();
+        self.db.free(caller.tenant(), move |tx| store::delete_sessions_of(tx, user, now)).await?;
 
         self.gate.forget_user(user);
         Ok(Done::Done)

@@ -93,6 +93,7 @@ impl Gate {
             email: owner.email,
             email_verified: owner.email_verified,
             permissions: owner.role.permissions(),
+            until: Some(access.expires_at),
         });
         self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
         Ok(caller)
@@ -107,7 +108,13 @@ impl Gate {
             email: String::new(),
             email_verified: false,
             permissions: Role::User.permissions(),
+            until: None,
         })
+    }
+
+    /// How often something was forgotten so far: who holds on to callers asks again whether they still stand.
+    pub fn forgotten(&self) -> u64 {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).forgotten
     }
 
     /// What is remembered, and how often something was forgotten so far.

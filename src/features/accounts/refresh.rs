@@ -46,7 +46,7 @@ pub(super) fn rotate(
     if is_one_behind && now <= session.refreshed_at.plus(grace) {
         return Ok(Rotation::Current(session));
     }
-    store::delete_session(tx, session.id)?;
+    store::delete_session(tx, session.id, now)?;
     Ok(Rotation::Ended)
 }
 

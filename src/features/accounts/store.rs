@@ -3,6 +3,7 @@ use super::error::Error;
 use super::model::{Role, Session, User};
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
+use crate::features::events::{self, EventKind, NewEvent};
 
 const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at";
 
@@ -181,26 +182,39 @@ pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), 
     .map(drop)
 }
 
-pub(super) fn delete_session(tx: &mut Tx<'_>, id: SessionId) -> Result<(), db::Error> {
-    tx.execute("DELETE FROM sessions WHERE id = $1", &[id.into()]).map(drop)
+pub(super) fn delete_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM sessions WHERE id = $1", &[id.into()])?;
+    announce_end(tx, now)
 }
 
-pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<(), db::Error> {
-    tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.into()]).map(drop)
+pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.into()])?;
+    announce_end(tx, now)
+}
+
+/// Has those who hold on to callers ask again who still stands, before they tell anyone of what was written after this.
+fn announce_end(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    let (kind, collection) = (EventKind::Account, "users");
+    events::append(tx, &NewEvent { kind, collection, record: None, version: 0, after: None, before: None, at: now })
 }
 
 /// Most sessions that one call of [`end_surplus_sessions`] ends.
 const SURPLUS_MAX: i64 = 100;
 
 /// Ends what someone has beyond `most` sessions, those first that were not used for longest, and tells which.
-pub(super) fn end_surplus_sessions(tx: &mut Tx<'_>, user: UserId, most: i64) -> Result<Vec<SessionId>, db::Error> {
+pub(super) fn end_surplus_sessions(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    most: i64,
+    now: Timestamp,
+) -> Result<Vec<SessionId>, db::Error> {
     let surplus = tx.query(
         "SELECT id FROM sessions WHERE user_id = $1 ORDER BY refreshed_at DESC, id DESC LIMIT $2 OFFSET $3",
         &[user.into(), SURPLUS_MAX.into(), most.into()],
         |row| row.id(0),
     )?;
     for session in &surplus {
-        delete_session(tx, *session)?;
+        delete_session(tx, *session, now)?;
     }
     Ok(surplus)
 }
@@ -286,8 +300,8 @@ mod tests {
                 for session in &sessions {
                     insert_session(tx, session)?;
                 }
-                let within = end_surplus_sessions(tx, user.id, 3)?;
-                let beyond = end_surplus_sessions(tx, user.id, 1)?;
+                let within = end_surplus_sessions(tx, user.id, 3, at(0))?;
+                let beyond = end_surplus_sessions(tx, user.id, 1, at(0))?;
                 Ok::<_, Error>((within, beyond))
             })
             .await?

@@ -272,7 +272,8 @@ impl CollectionsApi {
             return Ok(old);
         }
         new.version += 1;
-        new.updated_at = self.clock.now();
+        let now = self.clock.now();
+        new.updated_at = now;
 
         let (changed, old_name, before) = (new.clone(), old.name.clone(), Arc::clone(&known));
         self.db
@@ -280,8 +281,10 @@ impl CollectionsApi {
                 known.must_be_current(tx)?;
                 plan::run(tx, &steps, &changed, &old_name)?;
                 store::update(tx, &catalogue::pack(&changed))?;
+                store::announce_change(tx, changed.id, now)?;
                 for other in &others {
                     store::update(tx, &catalogue::pack(other))?;
+                    store::announce_change(tx, other.id, now)?;
                 }
                 Ok::<_, Error>(store::count_change(tx)?)
             })
@@ -324,11 +327,13 @@ impl CollectionsApi {
             return Ok(Some(changes(steps)));
         }
 
+        let now = self.clock.now();
         self.db
             .write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
                 plan::run(tx, &steps, &old, &old.name)?;
                 store::delete(tx, old.id)?;
+                store::announce_change(tx, old.id, now)?;
                 Ok::<_, Error>(store::count_change(tx)?)
             })
             .await?;

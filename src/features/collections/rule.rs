@@ -24,6 +24,9 @@ pub struct CompiledRules {
     pub create: Rule,
     pub update: Rule,
     pub delete: Rule,
+    /// `list` and `view` about the columns of a record as an event tells of them.
+    pub list_of_event: Rule,
+    pub view_of_event: Rule,
 }
 
 /// What expressions may talk about: all collections, and of accounts what others may know.
@@ -100,12 +103,24 @@ impl CompiledRules {
             }
         };
         let rules = &collection.rules;
+        let list = compile("list", &rules.list, Purpose::Rule);
+        let view = compile("view", &rules.view, Purpose::Rule);
+        // What refers to several records is in tables of its own; without that, a row is nothing but its columns.
+        let has_lists = collection.fields.iter().any(|it| it.field_type == FieldType::Relation && it.is_multiple());
+        let (list_of_event, view_of_event) = match has_lists {
+            true => {
+                (compile("list", &rules.list, Purpose::RuleOfEvent), compile("view", &rules.view, Purpose::RuleOfEvent))
+            }
+            false => (list.clone(), view.clone()),
+        };
         let compiled = Self {
-            list: compile("list", &rules.list, Purpose::Rule),
-            view: compile("view", &rules.view, Purpose::Rule),
+            list,
+            view,
             create: compile("create", &rules.create, Purpose::CreateRule),
             update: compile("update", &rules.update, Purpose::UpdateRule),
             delete: compile("delete", &rules.delete, Purpose::Rule),
+            list_of_event,
+            view_of_event,
         };
         if faults.is_empty() { Ok(compiled) } else { Err(faults) }
     }

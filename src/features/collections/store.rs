@@ -3,6 +3,7 @@ use super::error::Error;
 use super::model::CollectionId;
 use crate::base::Timestamp;
 use crate::db::{self, Row, Tx};
+use crate::features::events::{self, EventKind, NewEvent};
 
 /// A collection as it is kept.
 #[derive(Clone, Debug)]
@@ -41,6 +42,12 @@ pub(super) fn generation(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
 /// Counts a change, so that whoever knew the collections as they were notices.
 pub(super) fn count_change(tx: &mut Tx<'_>) -> Result<(), db::Error> {
     tx.execute("UPDATE catalogue SET generation = generation + 1 WHERE id = 1", &[]).map(drop)
+}
+
+/// Tells those who follow the records of a collection that the collection itself is another one now, or gone.
+pub(super) fn announce_change(tx: &mut Tx<'_>, id: CollectionId, now: Timestamp) -> Result<(), db::Error> {
+    let (kind, collection) = (EventKind::Restructured, &id.to_string());
+    events::append(tx, &NewEvent { kind, collection, record: None, version: 0, after: None, before: None, at: now })
 }
 
 pub(super) fn insert(tx: &mut Tx<'_>, kept: &Kept) -> Result<(), Error> {

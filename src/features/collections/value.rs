@@ -29,6 +29,16 @@ pub enum Stored {
 }
 
 impl Stored {
+    /// Reads a column of a record.
+    pub fn read(row: &db::Row<'_>, column: usize) -> Result<Self, db::Error> {
+        Ok(match row.cell(column)? {
+            db::Value::Integer(number) => Self::Integer(number),
+            db::Value::Real(number) => Self::Real(number),
+            db::Value::Text(text) => Self::Text(text.into_owned()),
+            db::Value::Null | db::Value::Bytes(_) => Self::Null,
+        })
+    }
+
     /// How much of a record it is.
     pub fn bytes(&self) -> usize {
         match self {

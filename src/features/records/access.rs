@@ -141,6 +141,16 @@ impl Judge {
         Self { is_admin: true, sees_hidden: true, is_stranger: false, facts: Facts::default() }
     }
 
+    /// The same at another time.
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self { facts: Facts { now: now.millis(), ..self.facts.clone() }, ..self.clone() }
+    }
+
+    /// A client's own condition.
+    pub fn filter(&self, compiled: &Compiled) -> Statement {
+        resolved(compiled, ALIAS, &self.facts)
+    }
+
     /// The same for a request that would have come alone, by this method.
     pub fn by(&self, method: &'static str) -> Self {
         Self { facts: Facts { method: method.to_owned(), ..self.facts.clone() }, ..self.clone() }

@@ -274,7 +274,7 @@ fn batch(
                 Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any).run(tx).map(drop)
             }
             What::Remove => Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known),
-            What::Purge => Removing::purging(judge, entry, id, IfMatch::Any).run(tx, known),
+            What::Purge => Removing::purging(judge, entry, id, now, IfMatch::Any).run(tx, known),
         });
         match written {
             Ok(()) => part.done += 1,

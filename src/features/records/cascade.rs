@@ -15,14 +15,20 @@ pub(super) const FOLLOWERS_MAX: usize = 10_000;
 /// Ids that one statement looks for.
 const IDS_MAX: usize = 500;
 
-/// Refuses a deletion that would change more records than [`FOLLOWERS_MAX`].
-pub(super) fn must_not_be_too_large(
+/// Some records of one collection, by their ids.
+pub(super) type Found = (Arc<Entry>, Vec<String>);
+
+/// The records that go or change with one that is deleted, each once, by collection. A deletion that would change more
+/// of them than [`FOLLOWERS_MAX`] is refused.
+pub(super) fn followers(
     tx: &mut Tx<'_>,
     catalogue: &Catalogue,
     entry: &Arc<Entry>,
     id: &str,
-) -> Result<(), Error> {
+) -> Result<Vec<Found>, Error> {
     let mut seen = HashSet::from([(entry.rows.clone(), id.to_owned())]);
+    let mut told = seen.clone();
+    let mut all: Vec<Found> = Vec::new();
     let mut waiting = vec![(Arc::clone(entry), vec![id.to_owned()])];
     let (mut count, mut left) = (0, HashMap::new());
     while let Some((target, ids)) = waiting.pop() {
@@ -32,6 +38,11 @@ pub(super) fn must_not_be_too_large(
                 count += found.len();
                 if FOLLOWERS_MAX < count {
                     return Err(Error::TooManyFollow);
+                }
+                let mut is_untold = |id: &String| told.insert((follower.entry.rows.clone(), id.clone()));
+                let new: Vec<String> = found.iter().map(|(id, _)| id).filter(|it| is_untold(it)).cloned().collect();
+                if !new.is_empty() {
+                    all.push((Arc::clone(&follower.entry), new));
                 }
                 if follower.on_delete != OnDelete::Cascade {
                     continue;
@@ -49,7 +60,7 @@ pub(super) fn must_not_be_too_large(
             }
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 /// The ids of the records that refer to one of `ids`, up to a number of them, and to how many records each refers.

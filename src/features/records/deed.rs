@@ -9,6 +9,7 @@ use super::body::{self, Sent, Write};
 use super::cascade;
 use super::error::Error;
 use super::list;
+use super::log::{self, Creation, Difference, Followers};
 use super::projection::Projection;
 use super::statement::Statement;
 use super::store::{self, Found};
@@ -25,6 +26,7 @@ pub(super) struct Making {
     judged: Option<Statement>,
     insertion: Statement,
     lists: Vec<(String, String)>,
+    event: Creation,
     answer: Answer,
 }
 
@@ -34,8 +36,9 @@ impl Making {
         let rule = judge.rule_about(entry, &entry.rules.create, &values);
         let judged = rule.map(|it| store::would_be(entry, id, now, &values, it));
         let lists = store::lists(entry, &values);
+        let event = Creation::new(entry, now, &values);
         let insertion = store::insertion(entry, id, now, values, &answer.returned);
-        Self { entry: Arc::clone(entry), id: id.to_owned(), judged, insertion, lists, answer }
+        Self { entry: Arc::clone(entry), id: id.to_owned(), judged, insertion, lists, event, answer }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
@@ -45,6 +48,7 @@ impl Making {
         }
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
         store::write_lists(tx, &self.id, &self.lists, true)?;
+        self.event.tell(tx, &self.id)?;
         self.answer.about(tx, made)
     }
 }
@@ -92,6 +96,7 @@ impl Changing {
         let values = values?;
         let lists = store::lists(entry, &values);
         let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
+        let event = Difference::new(tx, entry, id, self.now, &values)?;
         let update = store::change(entry, id, self.now, values, rule, &self.answer.returned);
         match store::write(tx, entry, &update, &self.answer.returned)? {
             Some(changed) => {
@@ -99,6 +104,9 @@ impl Changing {
                     store::must_not_be_too_large(tx, entry, id)?;
                 }
                 store::write_lists(tx, id, &lists, false)?;
+                if let Some(event) = &event {
+                    event.tell(tx, id, changed.version)?;
+                }
                 self.answer.about(tx, changed)
             }
             None => Err(refusal(tx, &self.judge, entry, id, "update")),
@@ -112,6 +120,7 @@ pub(super) struct Removing {
     id: String,
     /// Whether it goes for good.
     is_final: bool,
+    now: Timestamp,
     expected: IfMatch,
     judge: Judge,
     judged: Statement,
@@ -127,15 +136,15 @@ impl Removing {
         let deletion =
             if is_final { store::deletion(entry, id, rule) } else { store::discarding(entry, id, now, rule) };
         let (entry, judge) = (Arc::clone(entry), judge.clone());
-        Self { entry, id: id.to_owned(), is_final, expected, judge, judged, deletion }
+        Self { entry, id: id.to_owned(), is_final, now, expected, judge, judged, deletion }
     }
 
     /// Deletes it for good, whether it is in the bin or not. No rule is asked.
-    pub fn purging(judge: &Judge, entry: &Arc<Entry>, id: &str, expected: IfMatch) -> Self {
+    pub fn purging(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
         let judged = list::sought_among(&entry.rows, &Projection::default(), id, None);
         let deletion = store::deletion(entry, id, None);
         let (entry, judge) = (Arc::clone(entry), judge.clone());
-        Self { entry, id: id.to_owned(), is_final: true, expected, judge, judged, deletion }
+        Self { entry, id: id.to_owned(), is_final: true, now, expected, judge, judged, deletion }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>, catalogue: &Catalogue) -> Result<(), Error> {
@@ -148,35 +157,43 @@ impl Removing {
             if !self.expected.allows(before.version) {
                 return Err(Error::Stale);
             }
-            if is_followed {
-                cascade::must_not_be_too_large(tx, catalogue, &self.entry, &self.id)?;
-            }
         }
+        let found = if is_followed { cascade::followers(tx, catalogue, &self.entry, &self.id)? } else { Vec::new() };
+        let followers = Followers::look(tx, found)?;
+        let was = log::look(tx, &self.entry, &self.id)?;
         match store::delete(tx, &self.deletion) {
-            Err(Error::NotFound) => Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete")),
-            outcome => outcome,
+            Err(Error::NotFound) => return Err(refusal(tx, &self.judge, &self.entry, &self.id, "delete")),
+            outcome => outcome?,
         }
+        if let Some(was) = was {
+            log::removed(tx, &self.entry, &self.id, &was, self.now)?;
+        }
+        Ok(followers.tell(tx, self.now)?)
     }
 }
 
 /// A record that is to be taken out of the bin, which the rule `delete` lets do.
 pub(super) struct Restoring {
     entry: Arc<Entry>,
+    id: String,
+    now: Timestamp,
     restoration: Statement,
     answer: Answer,
 }
 
 impl Restoring {
-    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str) -> Self {
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp) -> Self {
         let answer = Answer::new(judge, entry, id);
         let restoration = store::restoring(entry, id, judge.rule(&entry.rules.delete), &answer.returned);
-        Self { entry: Arc::clone(entry), restoration, answer }
+        Self { entry: Arc::clone(entry), id: id.to_owned(), now, restoration, answer }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
         // Only those whom the rule lets know what is in the bin.
         let restored = store::write(tx, &self.entry, &self.restoration, &self.answer.returned)?;
-        self.answer.about(tx, restored.ok_or(Error::NotFound)?)
+        let restored = restored.ok_or(Error::NotFound)?;
+        log::restored(tx, &self.entry, &self.id, self.now)?;
+        self.answer.about(tx, restored)
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value as Json};
 use super::api::RecordsApi;
 use super::body::{self, Meant};
 use super::error::Error;
+use super::log;
 use super::split::{Content, Format, Piece, Splitter, Unreadable};
 use super::store;
 use crate::base::{Id, Timestamp};
@@ -254,7 +255,10 @@ impl RecordsApi {
                     if !accounts::still_stands(tx, &importer, now)? {
                         return Err(Problem::not_signed_in().into());
                     }
-                    Ok::<_, Error>(store::import(tx, &entry, &batch[from..])?)
+                    let before = log::last_row(tx, &entry)?;
+                    let part = store::import(tx, &entry, &batch[from..])?;
+                    log::imported(tx, &entry, before, now, part.imported)?;
+                    Ok::<_, Error>(part)
                 };
                 self.db.write_bulk(caller.tenant(), write).await
             };

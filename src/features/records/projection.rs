@@ -109,6 +109,20 @@ impl Projection {
         Ok(())
     }
 
+    /// Writes a record whose values are known by their names.
+    pub fn write_values<'a>(&self, value: &dyn Fn(&str) -> Value<'a>, out: &mut Vec<u8>) -> Result<(), db::Error> {
+        out.push(b'{');
+        for (position, member) in self.members.iter().enumerate() {
+            if 0 < position {
+                out.push(b',');
+            }
+            out.extend_from_slice(member.key.as_bytes());
+            write_cell(value(&member.name), member.shape, position, out)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
     fn write_expanded(&self, row: &Row<'_>, mut from: usize, out: &mut Vec<u8>) -> Result<(), db::Error> {
         let mut is_first = true;
         for expanded in &self.expanded {

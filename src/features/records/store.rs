@@ -242,15 +242,7 @@ pub(super) fn keys(
 }
 
 fn stored(row: &db::Row<'_>, width: usize) -> Result<Vec<Stored>, db::Error> {
-    let cell = |column| {
-        Ok(match row.cell(column)? {
-            Value::Integer(number) => Stored::Integer(number),
-            Value::Real(number) => Stored::Real(number),
-            Value::Text(text) => Stored::Text(text.into_owned()),
-            Value::Null | Value::Bytes(_) => Stored::Null,
-        })
-    };
-    (0..width).map(cell).collect()
+    (0..width).map(|column| Stored::read(row, column)).collect()
 }
 
 /// The new values of a change, given what the record has.

@@ -33,11 +33,12 @@ impl RecordsApi {
             let options = &entry.collection.options;
             let Some(days) = options.purge_after_days.filter(|_| options.soft_delete) else { continue };
             let age = Duration::from_secs(u64::from(days) * 24 * 3_600);
-            let before = self.clock.now().minus(age);
+            let now = self.clock.now();
+            let before = now.minus(age);
             let mut after = String::new();
             loop {
                 let (known, entry, from) = (Arc::clone(&known), Arc::clone(entry), after.clone());
-                let purge = move |tx: &mut Tx<'_>| purge(tx, &known, &entry, before, &from);
+                let purge = move |tx: &mut Tx<'_>| purge(tx, &known, &entry, now, before, &from);
                 match self.db.free_bulk(tenant, purge).await {
                     Ok(Some(last)) => after = last,
                     Ok(None) => break,
@@ -56,13 +57,14 @@ fn purge(
     tx: &mut Tx<'_>,
     known: &Catalogue,
     entry: &Arc<Entry>,
+    now: Timestamp,
     before: Timestamp,
     after: &str,
 ) -> Result<Option<String>, Error> {
     known.must_be_current(tx)?;
     let ids = store::deleted_before(tx, entry, before, after, BATCH)?;
     for id in &ids {
-        let purging = Removing::purging(&Judge::of_the_server(), entry, id, IfMatch::Any);
+        let purging = Removing::purging(&Judge::of_the_server(), entry, id, now, IfMatch::Any);
         match tx.attempt(|tx| purging.run(tx, known)) {
             // It went with another one, or others hold on to it.
             Ok(()) | Err(Error::NotFound | Error::InUse | Error::TooDeep | Error::TooManyFollow) => {}

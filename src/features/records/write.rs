@@ -94,10 +94,11 @@ impl RecordsApi {
         let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
         let (judge, expected) = (asker.detached(), expected.clone());
+        let now = self.clock.now();
         let removing = if is_final {
-            Removing::purging(&judge, &entry, id, expected)
+            Removing::purging(&judge, &entry, id, now, expected)
         } else {
-            Removing::new(&judge, &entry, id, self.clock.now(), expected)
+            Removing::new(&judge, &entry, id, now, expected)
         };
 
         self.db
@@ -122,7 +123,7 @@ impl RecordsApi {
         if !entry.collection.keeps_deleted() {
             return Err(Error::NotFound);
         }
-        let restoring = Restoring::new(&asker.detached(), &entry, id);
+        let restoring = Restoring::new(&asker.detached(), &entry, id, self.clock.now());
 
         self.db
             .write(caller.tenant(), move |tx| {

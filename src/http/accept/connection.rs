@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use poem::Addr;
+use poem::http::StatusCode;
 use poem::http::header::TRANSFER_ENCODING;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
@@ -85,9 +86,12 @@ pub(super) async fn serve<S>(
         if let Some(operator) = &operator {
             request.extensions_mut().insert(operator.clone());
         }
-        let shell = shell.clone();
+        let (shell, pulse) = (shell.clone(), pulse.clone());
         async move {
             let answer: hyper::Response<_> = shell.answer(request).await.into();
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                pulse.is_upgraded();
+            }
             Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, in_flight)))
         }
     });

@@ -37,6 +37,8 @@ pub(super) struct Pulse {
     /// Whether the newest request had a body, which may not have been read to its end.
     had_body: AtomicBool,
     speaks_http2: AtomicBool,
+    /// Whether what follows the request that was answered last is no HTTP any more.
+    is_upgraded: AtomicBool,
     /// Whether the head that is being sent has given a length of its body.
     has_length: AtomicBool,
     /// Whether the client is told that its head takes too long.
@@ -81,6 +83,7 @@ impl Pulse {
             is_quiet: AtomicBool::new(true),
             had_body: AtomicBool::new(false),
             speaks_http2: AtomicBool::new(false),
+            is_upgraded: AtomicBool::new(false),
             has_length: AtomicBool::new(false),
             is_head_refused: AtomicBool::new(false),
             idle_since: Since::never(),
@@ -104,9 +107,14 @@ impl Pulse {
         self.speaks_http2.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that the client and a feature of ours speak another protocol from now on, and are on their own.
+    pub(super) fn is_upgraded(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
     /// Notes that bytes arrived. Between requests they are the beginning of a head, or more of it.
     pub(super) fn received(&self) -> Arrived {
-        if 0 < self.in_flight.load(Ordering::Relaxed) {
+        if 0 < self.in_flight.load(Ordering::Relaxed) || self.is_upgraded.load(Ordering::Relaxed) {
             return Arrived::Elsewhere;
         }
         if self.head_since.set_once(self.opened) { Arrived::NewHead } else { Arrived::MoreOfHead }
@@ -158,7 +166,8 @@ impl Pulse {
     /// Whether what hyper writes now is its own word about a head that it cannot read: of HTTP/1, and
     /// part of no answer.
     pub(super) fn speaks_unasked(&self) -> bool {
-        self.is_quiet.load(Ordering::Relaxed) && !self.speaks_http2.load(Ordering::Relaxed)
+        let speaks_http1 = !self.speaks_http2.load(Ordering::Relaxed) && !self.is_upgraded.load(Ordering::Relaxed);
+        self.is_quiet.load(Ordering::Relaxed) && speaks_http1
     }
 
     /// Whether a head is being sent.

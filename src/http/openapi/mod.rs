@@ -35,6 +35,8 @@ pub enum Tag {
     Collections,
     /// What is in the collections.
     Records,
+    /// Changes while they happen.
+    Realtime,
 }
 
 /// The second names that are part of the product's promise. Others work, but are not in the document.

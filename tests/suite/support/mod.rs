@@ -1,4 +1,5 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
+pub mod live;
 pub mod promise;
 pub mod schema;
 
@@ -163,7 +164,12 @@ impl TestApp {
 
     /// With `admin@`, `user@` and `readonly@example.com`, all signed in.
     pub async fn with_people() -> Self {
-        let mut app = Self::new().await;
+        Self::with_people_and(&[]).await
+    }
+
+    /// As [`TestApp::with_people`], with settings.
+    pub async fn with_people_and(settings: &[(&str, &str)]) -> Self {
+        let mut app = Self::with(settings).await;
         for role in ["admin", "user", "readonly"] {
             let email = format!("{role}@example.com");
             let body = json!({ "email": email, "password": PASSWORD, "role": role });
@@ -173,6 +179,11 @@ impl TestApp {
             app.tokens.insert(role, token);
         }
         app
+    }
+
+    /// The access token of someone of [`TestApp::with_people`].
+    pub fn token(&self, role: &str) -> &str {
+        &self.tokens[role]
     }
 
     pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {

@@ -1,0 +1,209 @@
+//! The endpoints of live updates.
+use poem::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use poem::{Body, IntoResponse, Request, Response};
+use poem_openapi::param::{Header, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::connection::Arrival;
+use super::hub::{Hub, Seat};
+use super::limits::{MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
+use super::model::{ConnectionKind, LiveConnection, REALTIME_READ, RealtimeState, RealtimeTotals};
+use super::resume::Replay;
+use super::{error, socket, stream};
+use crate::features::accounts::RECORDS_READ;
+use crate::http::openapi::Tag;
+use crate::http::query::NoQuery;
+use crate::http::websocket::Upgrade;
+use crate::http::{Caller, ClientAddress, Fault, Problem, RequestId, Visitor};
+
+/// Connections that the state names.
+const SHOWN_MAX: usize = 1_000;
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// The endpoints of live updates, with what they need.
+#[derive(Clone, Debug)]
+pub struct RealtimeApi {
+    pub hub: Hub,
+}
+
+/// Another protocol, or a stream of events.
+struct Live(Response);
+
+#[OpenApi(prefix_path = "/api/v1")]
+impl RealtimeApi {
+    /// Listen to changes
+    ///
+    /// Over a WebSocket (`Upgrade: websocket`), where the client says what it wants to hear of, or as server-sent events
+    /// (`Accept: text/event-stream`) with `?subscribe=collections/posts`. The guide `/docs/realtime` has both protocols.
+    /// Events are those that the rules `list` and `view` let the caller see.
+    #[oai(path = "/realtime", method = "get", operation_id = "listen", tag = "Tag::Realtime")]
+    async fn listen(
+        &self,
+        visitor: Visitor,
+        address: ClientAddress,
+        request: &Request,
+        /// What to hear of, as server-sent events: `collections/posts`, or a record `collections/posts/<id>`. Several may
+        /// be given.
+        #[oai(name = "subscribe")]
+        _subscribe: Query<Option<String>>,
+        /// An expression that is true for the records to hear of; it belongs to the `subscribe` before it.
+        #[oai(name = "filter")]
+        _filter: Query<Option<String>>,
+        /// The id of the last event that is known: what came after it follows first.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: Header<Option<String>>,
+    ) -> Result<Live, Problem> {
+        let caller = visitor.0;
+        caller.must(RECORDS_READ)?;
+
+        let request_id = request.extensions().get::<RequestId>().map(|it| it.as_str().to_owned()).unwrap_or_default();
+        let since = self.hub.0.clock.now();
+        let arrival = |kind| Arrival { kind, address, request_id, since, caller };
+        let asked = asked(request.uri().query().unwrap_or_default())?;
+        if let Some(upgrade) = Upgrade::of(request)? {
+            if !asked.is_empty() {
+                let detail = "is for server-sent events; over a WebSocket, subscribe with a message";
+                return Err(Problem::invalid(vec![Fault::new("?subscribe", "unknown", detail)]));
+            }
+            let seat = self.hub.open(arrival(ConnectionKind::Websocket))?;
+            let serve = move |socket| socket::serve(seat, socket);
+            return Ok(Live(upgrade.answer(&self.hub.0.sockets, MESSAGE_BYTES_MAX, serve)));
+        }
+        if !wants_events(request) {
+            return Err(error::upgrade_required());
+        }
+        if asked.is_empty() {
+            let detail = "must be given: `collections/<name>` or `collections/<name>/<id>`";
+            return Err(Problem::invalid(vec![Fault::new("?subscribe", "required", detail)]));
+        }
+        let seat = self.hub.open(arrival(ConnectionKind::Sse))?;
+        let body = begin(seat, asked, last_event_id.0.as_deref()).await?;
+        let response = Response::builder()
+            .header(CONTENT_TYPE, EVENT_STREAM)
+            .header(CACHE_CONTROL, "no-store")
+            // Proxies that gather answers would keep what is news.
+            .header("x-accel-buffering", "no");
+        Ok(Live(response.body(body)))
+    }
+
+    /// See who listens
+    ///
+    /// Every live connection with its queue, and all together.
+    #[oai(path = "/admin/realtime", method = "get", operation_id = "show_realtime", tag = "Tag::Realtime")]
+    async fn show(&self, caller: Caller, _query: NoQuery) -> Result<Json<RealtimeState>, Problem> {
+        caller.must(REALTIME_READ)?;
+
+        let (all, (opened, sent, dropped)) = {
+            let registry = self.hub.registry();
+            (registry.all(), registry.history())
+        };
+        let count = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
+        let mut totals =
+            RealtimeTotals { connections: count(all.len()), subscriptions: 0, waiting_bytes: 0, opened, sent, dropped };
+        let mut connections = Vec::new();
+        for it in all {
+            let ((sent, dropped), (waiting, waiting_bytes), topics) = (it.counts(), it.waiting(), it.topics());
+            totals.sent += sent;
+            totals.dropped += dropped;
+            totals.waiting_bytes += count(waiting_bytes);
+            totals.subscriptions += count(topics.len());
+            if connections.len() < SHOWN_MAX {
+                connections.push(LiveConnection {
+                    id: it.id,
+                    kind: it.kind,
+                    address: it.address.0.map(|it| it.to_string()),
+                    user: it.caller().user_id(),
+                    since: it.since,
+                    subscriptions: topics.into_iter().map(|(_, topic)| topic).collect(),
+                    waiting: count(waiting),
+                    waiting_bytes: count(waiting_bytes),
+                    sent,
+                    dropped,
+                    round_trip_ms: it.round_trip().map(|it| it.as_secs_f64() * 1_000.0),
+                });
+            }
+        }
+        Ok(Json(RealtimeState { connections, totals }))
+    }
+}
+
+/// Subscribes to all that is asked for, or to none of it.
+async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>) -> Result<Body, Problem> {
+    for (number, Asked { topic, filter }) in (1..).zip(&asked) {
+        socket::subscribe(&seat, number, topic, filter.as_deref()).await?;
+    }
+    let replay = match last_event_id.filter(|it| !it.is_empty()) {
+        Some(id) => Some(Replay::begin(&seat, id).await?.1),
+        None => None,
+    };
+    Ok(stream::body(seat, replay))
+}
+
+/// A subscription in a query.
+struct Asked {
+    topic: String,
+    filter: Option<String>,
+}
+
+fn asked(query: &str) -> Result<Vec<Asked>, Problem> {
+    let mut asked: Vec<Asked> = Vec::new();
+    let fault = |name: &str, code, detail: &str| {
+        Err(Problem::invalid(vec![Fault::new(
+            format!("?{}", name.chars().take(100).collect::<String>()),
+            code,
+            detail,
+        )]))
+    };
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "subscribe" if SUBSCRIPTIONS_MAX <= asked.len() => {
+                return Err(error::too_many_subscriptions(SUBSCRIPTIONS_MAX));
+            }
+            "subscribe" => asked.push(Asked { topic: value.into_owned(), filter: None }),
+            "filter" => match asked.last_mut() {
+                Some(Asked { filter: filter @ None, .. }) => *filter = Some(value.into_owned()),
+                Some(_) => return fault("filter", "duplicate", "is given more than once for one `subscribe`"),
+                None => return fault("filter", "unknown", "belongs to the `subscribe` before it, and there is none"),
+            },
+            other => return fault(other, "unknown", "is no parameter; in a filter, encode & as %26"),
+        }
+    }
+    Ok(asked)
+}
+
+/// Only whoever names it: a program that takes anything would wait for ever.
+fn wants_events(request: &Request) -> bool {
+    let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|it: &HeaderValue| it.to_str().ok());
+    let mut types = accepted.flat_map(|it| it.split(',')).filter_map(|it| it.split(';').next());
+    types.any(|it| it.trim().eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+impl IntoResponse for Live {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl ApiResponse for Live {
+    fn meta() -> MetaResponses {
+        let text = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
+        let answer = |status, description, content| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content,
+            headers: vec![],
+        };
+        let events = MetaMediaType { content_type: EVENT_STREAM, schema: text };
+        MetaResponses {
+            responses: vec![
+                answer(101, "A WebSocket follows.", vec![]),
+                answer(200, "The events, for as long as the client listens.", vec![events]),
+            ],
+        }
+    }
+
+    fn register(_registry: &mut Registry) {}
+}

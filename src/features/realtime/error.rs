@@ -1,0 +1,26 @@
+//! What can go wrong with live updates, in words fit for the client.
+use poem::http::header::{HeaderValue, UPGRADE};
+
+use crate::http::problem::{Kind, Problem};
+use crate::http::websocket::UPGRADE_REQUIRED;
+
+pub(super) const CONNECTION_LIMIT: Kind =
+    Kind { status: 429, code: "connection-limit-reached", title: "Too many live connections are open" };
+pub(super) const SUBSCRIPTION_LIMIT: Kind =
+    Kind { status: 422, code: "subscription-limit-reached", title: "Too many subscriptions on one connection" };
+
+/// Problems only this feature reports; the catalogue page lists them.
+pub const PROBLEMS: &[&Kind] = &[&CONNECTION_LIMIT, &SUBSCRIPTION_LIMIT, &UPGRADE_REQUIRED];
+
+pub(super) fn too_many_connections(of_whom: &str, max: usize) -> Problem {
+    Problem::new(&CONNECTION_LIMIT, format!("{of_whom} may have {max} live connections; close one of them"))
+}
+
+pub(super) fn too_many_subscriptions(max: usize) -> Problem {
+    Problem::new(&SUBSCRIPTION_LIMIT, format!("a connection may have {max} subscriptions; end one of them"))
+}
+
+pub(super) fn upgrade_required() -> Problem {
+    let detail = "ask for a WebSocket (RFC 6455), or for server-sent events with `Accept: text/event-stream`";
+    Problem::new(&UPGRADE_REQUIRED, detail).with_header(UPGRADE, HeaderValue::from_static("websocket"))
+}

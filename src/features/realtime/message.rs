@@ -1,0 +1,138 @@
+//! What clients and the server say to one another, in JSON.
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::base::Timestamp;
+use crate::features::events::{Epoch, EventId};
+use crate::http::{Caller, Fault, Problem, problem};
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Subscribe {
+        topic: String,
+        filter: Option<String>,
+    },
+    Unsubscribe(Which),
+    /// Who it is from now on.
+    Auth(String),
+    /// The last event that it knows of.
+    Resume(String),
+}
+
+/// Which subscriptions are meant.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Which {
+    Number(u32),
+    Topic(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Members {
+    subscribe: Option<String>,
+    filter: Option<String>,
+    unsubscribe: Option<Which>,
+    auth: Option<String>,
+    resume: Option<String>,
+}
+
+impl Said {
+    pub fn read(text: &str) -> Result<Self, Problem> {
+        let members: Members = serde_json::from_str(text).map_err(|cause| {
+            let kind = if cause.is_data() { &problem::INVALID } else { &problem::MALFORMED };
+            Problem::new(kind, format!("the message cannot be read: {cause}"))
+        })?;
+        let Members { subscribe, filter, unsubscribe, auth, resume } = members;
+        match (subscribe, unsubscribe, auth, resume) {
+            (Some(topic), None, None, None) => Ok(Self::Subscribe { topic, filter }),
+            (None, Some(which), None, None) if filter.is_none() => Ok(Self::Unsubscribe(which)),
+            (None, None, Some(token), None) if filter.is_none() => Ok(Self::Auth(token)),
+            (None, None, None, Some(id)) if filter.is_none() => Ok(Self::Resume(id)),
+            _ => {
+                let detail = "must have `subscribe` (with or without `filter`), `unsubscribe`, `auth` or `resume`";
+                Err(Problem::invalid(vec![Fault::new("", "members", detail)]))
+            }
+        }
+    }
+}
+
+pub(super) fn subscribed(number: u32, topic: &str, id: &EventId) -> Value {
+    json!({ "subscribed": number, "topic": topic, "id": id.to_string() })
+}
+
+pub(super) fn unsubscribed(numbers: &[u32]) -> Value {
+    json!({ "unsubscribed": numbers })
+}
+
+pub(super) fn signed_in(caller: &Caller, until: Option<Timestamp>) -> Value {
+    json!({ "signedIn": caller.user_id().map(|it| it.to_string()), "until": until.map(|it| it.to_string()) })
+}
+
+pub(super) fn resumed(id: &EventId) -> Value {
+    json!({ "resumed": id.to_string() })
+}
+
+pub(super) fn refused(problem: Problem, request_id: &str) -> Value {
+    json!({ "problem": told(problem, request_id) })
+}
+
+/// A subscription that ended without having been ended.
+pub(super) fn ended(number: u32, topic: &str, problem: Problem, request_id: &str) -> Value {
+    json!({ "ended": number, "topic": topic, "problem": told(problem, request_id) })
+}
+
+fn told(problem: Problem, request_id: &str) -> Value {
+    use poem_openapi::types::ToJSON;
+    problem.document(request_id.to_owned()).to_json().unwrap_or_default()
+}
+
+/// An event, or a gap, as one subscription has it.
+pub(super) fn event(number: u32, members: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(members.len() + 32);
+    out.extend_from_slice(b"{\"subscription\":");
+    out.extend_from_slice(number.to_string().as_bytes());
+    out.push(b',');
+    out.extend_from_slice(members);
+    out.push(b'}');
+    out
+}
+
+/// Something is missing, whatever is subscribed to.
+pub(super) fn gap(epoch: &Epoch, seq: i64) -> Value {
+    json!({ "seq": seq, "id": epoch.id(seq).to_string(), "type": "gap" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_one_thing() {
+        let said = |text: &str| Said::read(text).map_err(|it| it.kind.code);
+        let subscribe = |filter: Option<&str>| Said::Subscribe {
+            topic: "collections/a".to_owned(),
+            filter: filter.map(ToOwned::to_owned),
+        };
+        assert_eq!(said(r#"{"subscribe":"collections/a"}"#), Ok(subscribe(None)));
+        assert_eq!(said(r#"{"subscribe":"collections/a","filter":"b"}"#), Ok(subscribe(Some("b"))));
+        assert_eq!(said(r#"{"unsubscribe":1}"#), Ok(Said::Unsubscribe(Which::Number(1))));
+        assert_eq!(said(r#"{"unsubscribe":"a"}"#), Ok(Said::Unsubscribe(Which::Topic("a".to_owned()))));
+        assert_eq!(said(r#"{"resume":"a.1"}"#), Ok(Said::Resume("a.1".to_owned())));
+        for (text, code) in [
+            ("", "malformed-request"),
+            ("{", "malformed-request"),
+            ("[]", "validation-failed"),
+            ("{}", "validation-failed"),
+            (r#"{"subscribe":1}"#, "validation-failed"),
+            (r#"{"subscrib":"collections/a"}"#, "validation-failed"),
+            (r#"{"subscribe":"a","subscribe":"b"}"#, "validation-failed"),
+            (r#"{"subscribe":"a","auth":"b"}"#, "validation-failed"),
+            (r#"{"auth":"b","filter":"c"}"#, "validation-failed"),
+            (r#"{"unsubscribe":-1}"#, "validation-failed"),
+        ] {
+            assert_eq!(said(text), Err(code), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Realtime: telling those who want to know of changes while these happen.
+//!
+//! A client opens a WebSocket (`socket.rs`) or a stream of server-sent events (`stream.rs`) and says what it wants to
+//! hear of: a collection or a record, and a filter. One task ([`Hub::run`]) reads the log of events on after each
+//! commit, asks the database who may see each event, puts it into words once, and lays it into the queues of the
+//! [`Connection`](connection::Connection)s; it never waits for any of them. Subscriptions that ask the same of the
+//! database are one to it, however many sockets they have. What a client missed it reads from the log itself
+//! (`resume.rs`), at its own pace.
+//!
+//! The right to see is asked of at delivery, under the same rules as a read. What cannot be told, since it is no
+//! longer there or the client was too slow, leaves a gap marker: read again.
+mod api;
+mod connection;
+mod error;
+mod hub;
+mod limits;
+mod message;
+mod model;
+mod resume;
+mod socket;
+mod stream;
+mod terms;
+
+pub use api::RealtimeApi;
+pub use error::PROBLEMS;
+pub use hub::Hub;
+pub use terms::TERMS;

@@ -1,0 +1,295 @@
+//! One WebSocket: what the client says, and what it is told.
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::connection::{End, Item};
+use super::error;
+use super::hub::{Command, Seat};
+use super::limits::{
+    CLOSE_TIMEOUT, MESSAGES_AT_ONCE_MAX, MESSAGES_PER_SEC_MAX, PING_INTERVAL, PONG_TIMEOUT, SUBSCRIPTIONS_MAX,
+    WRITE_TIMEOUT,
+};
+use super::message::{self, Said, Which};
+use super::resume::Replay;
+use crate::base::lanes;
+use crate::features::records::Watch;
+use crate::http::websocket::{self, CloseFrame, Message, Utf8Bytes, WebSocket};
+use crate::http::{Fault, Problem};
+
+/// Why a socket is closed, for programs: those of RFC 6455, and of our own.
+const GOING_AWAY: u16 = 1001;
+const UNSUPPORTED: u16 = 1003;
+const TOO_LARGE: u16 = 1009;
+/// The token ended, or the session, or the caller's role is another one: sign in again.
+const NOT_SIGNED_IN: u16 = 4401;
+/// The client did not answer a ping.
+const SILENT: u16 = 4408;
+
+/// Turns at reading are by address, as those of requests.
+static LANES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Whose turn it is when a connection reads from the database.
+pub(super) fn lane(seat: &Seat) -> lanes::Asker {
+    LANES.hash_one(seat.connection.address.throttle_key())
+}
+
+/// Serves a socket until one of both sides ends it.
+pub(super) async fn serve(seat: Seat, socket: WebSocket) {
+    let lane = lane(&seat);
+    let mut served = Served {
+        seat,
+        socket,
+        subscribed: 0,
+        asked: None,
+        next_ping: Instant::now() + PING_INTERVAL,
+        allowance: MESSAGES_AT_ONCE_MAX,
+        allowed_at: Instant::now(),
+    };
+    let close = lanes::on_behalf_of(lane, served.run()).await;
+    if let Some((code, reason)) = close {
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        let goodbye = async {
+            let _ = served.socket.close(Some(frame)).await;
+            // What the client still had to say, until it says goodbye too.
+            while let Some(Ok(_)) = served.socket.next().await {}
+        };
+        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+struct Served {
+    seat: Seat,
+    socket: WebSocket,
+    /// Subscriptions so far.
+    subscribed: u32,
+    /// When the client was asked whether it is there.
+    asked: Option<Instant>,
+    next_ping: Instant,
+    /// Messages of the client that may be looked at now.
+    allowance: u32,
+    allowed_at: Instant,
+}
+
+type Close = (u16, &'static str);
+
+/// Why nothing more can be said.
+enum Over {
+    /// The client is gone.
+    Gone,
+    Close(Close),
+}
+
+impl Served {
+    /// Nothing if the client is gone; else what it is told last.
+    async fn run(&mut self) -> Option<Close> {
+        loop {
+            match self.step().await {
+                Ok(()) => {}
+                Err(Over::Gone) => return None,
+                Err(Over::Close(close)) => return Some(close),
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Over> {
+        if let Some(end) = self.seat.connection.ending() {
+            return Err(Over::Close(match end {
+                End::SignedOut => (NOT_SIGNED_IN, "no longer signed in"),
+                End::Stopping => (GOING_AWAY, "the server stops"),
+            }));
+        }
+        let due = self.asked.map_or(self.next_ping, |it| it + PONG_TIMEOUT);
+        let remaining = self.remaining();
+        tokio::select! {
+            () = self.seat.connection.has_more() => self.flush().await,
+            said = self.socket.next() => self.hear(said).await,
+            () = sleep_until(due) => self.ping().await,
+            () = sleep(remaining.unwrap_or_default()), if remaining.is_some() => self.expire(),
+        }
+    }
+
+    /// How long the client's token still works.
+    fn remaining(&self) -> Option<Duration> {
+        let until = self.seat.connection.caller().principal().until?;
+        Some(self.seat.hub.0.clock.now().until(until))
+    }
+
+    fn expire(&self) -> Result<(), Over> {
+        match self.remaining() {
+            Some(Duration::ZERO) => Err(Over::Close((NOT_SIGNED_IN, "the token has ended"))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), Over> {
+        if self.asked.is_some() {
+            return Err(Over::Close((SILENT, "no answer to a ping")));
+        }
+        let now = Instant::now();
+        (self.asked, self.next_ping) = (Some(now), now + PING_INTERVAL);
+        self.send(Message::Ping(websocket::Bytes::new())).await
+    }
+
+    async fn hear(&mut self, said: Option<Result<Message, websocket::Error>>) -> Result<(), Over> {
+        match said {
+            None => Err(Over::Gone),
+            Some(Ok(Message::Text(text))) => {
+                self.pace().await;
+                self.obey(&text).await
+            }
+            Some(Ok(Message::Pong(_))) => {
+                if let Some(asked) = self.asked.take() {
+                    self.seat.connection.was_answered_after(asked.elapsed());
+                }
+                Ok(())
+            }
+            Some(Ok(Message::Binary(_))) => Err(Over::Close((UNSUPPORTED, "messages are JSON texts"))),
+            Some(Ok(Message::Ping(_))) => {
+                self.pace().await;
+                Ok(())
+            }
+            Some(Ok(Message::Close(_) | Message::Frame(_))) => Ok(()),
+            Some(Err(websocket::Error::Capacity(_))) => Err(Over::Close((TOO_LARGE, "a message has at most 64 KiB"))),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a WebSocket ended early");
+                Err(Over::Gone)
+            }
+        }
+    }
+
+    /// Lets a client that says much wait.
+    async fn pace(&mut self) {
+        let each = Duration::from_secs(1) / MESSAGES_PER_SEC_MAX;
+        if self.allowance == 0 {
+            sleep_until(self.allowed_at + each).await;
+        }
+        let earned = u32::try_from(self.allowed_at.elapsed().as_millis() / each.as_millis()).unwrap_or(u32::MAX);
+        if 0 < earned {
+            self.allowance = self.allowance.saturating_add(earned).min(MESSAGES_AT_ONCE_MAX);
+            self.allowed_at = Instant::now();
+        }
+        self.allowance = self.allowance.saturating_sub(1);
+    }
+
+    async fn obey(&mut self, text: &str) -> Result<(), Over> {
+        let outcome = match Said::read(text) {
+            Err(problem) => Err(problem),
+            Ok(Said::Subscribe { topic, filter }) => self.subscribe(&topic, filter.as_deref()).await,
+            Ok(Said::Unsubscribe(which)) => self.unsubscribe(&which).await,
+            Ok(Said::Auth(token)) => self.sign_in(&token).await,
+            Ok(Said::Resume(id)) => return self.resume(&id).await,
+        };
+        if let Err(problem) = outcome {
+            self.refuse(problem);
+        }
+        Ok(())
+    }
+
+    /// In the queue, so that answers come in the order of what they answer.
+    fn refuse(&self, problem: Problem) {
+        let connection = &self.seat.connection;
+        connection.push(Item::Text(message::refused(problem, &connection.request_id).to_string()));
+    }
+
+    async fn subscribe(&mut self, topic: &str, filter: Option<&str>) -> Result<(), Problem> {
+        subscribe(&self.seat, self.subscribed + 1, topic, filter).await?;
+        self.subscribed += 1;
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, which: &Which) -> Result<(), Problem> {
+        let topics = self.seat.connection.topics();
+        let is_meant = |(number, topic): &(u32, String)| match which {
+            Which::Number(meant) => number == meant,
+            Which::Topic(meant) => topic == meant,
+        };
+        let numbers: Vec<u32> = topics.iter().filter(|it| is_meant(it)).map(|(number, _)| *number).collect();
+        if numbers.is_empty() {
+            let detail = "is no subscription of this connection";
+            return Err(Problem::invalid(vec![Fault::new("/unsubscribe", "unknown", detail)]));
+        }
+        let connection = self.seat.connection.clone();
+        self.seat.hub.ask(|reply| Command::Unsubscribe { connection, numbers, reply }).await
+    }
+
+    async fn sign_in(&mut self, token: &str) -> Result<(), Problem> {
+        let (hub, connection) = (&self.seat.hub, &self.seat.connection);
+        let caller = hub.0.gate.caller(&hub.0.log.tenant, token).await?;
+        hub.registry().sign_in(connection, caller.clone(), &hub.0.config.get())?;
+        let answer = message::signed_in(&caller, caller.principal().until);
+        connection.push(Item::Text(answer.to_string()));
+        let connection = connection.clone();
+        hub.ask(|reply| Command::Rejudge { connection, reply }).await
+    }
+
+    async fn resume(&mut self, id: &str) -> Result<(), Over> {
+        let (id, mut replay) = match Replay::begin(&self.seat, id).await {
+            Ok(begun) => begun,
+            Err(problem) => {
+                self.refuse(problem);
+                return Ok(());
+            }
+        };
+        // What was answered before comes before what was missed.
+        self.flush().await?;
+        self.seat.connection.push(Item::Text(message::resumed(&id).to_string()));
+        self.flush().await?;
+        while let Some(items) = replay.next(&self.seat).await {
+            self.say(items).await?;
+        }
+        Ok(())
+    }
+
+    /// Says all that waits.
+    async fn flush(&mut self) -> Result<(), Over> {
+        loop {
+            let items = self.seat.connection.take();
+            if items.is_empty() {
+                return Ok(());
+            }
+            self.say(items).await?;
+        }
+    }
+
+    async fn say(&mut self, items: Vec<Item>) -> Result<(), Over> {
+        let count = items.len();
+        let epoch = &self.seat.hub.0.log.epoch;
+        let socket = &mut self.socket;
+        let saying = async {
+            for item in items {
+                let text = Utf8Bytes::try_from(item.into_json(epoch)).unwrap_or_default();
+                socket.feed(Message::Text(text)).await?;
+            }
+            socket.flush().await
+        };
+        match timeout(WRITE_TIMEOUT, saying).await {
+            Ok(Ok(())) => {
+                self.seat.connection.was_sent(count);
+                Ok(())
+            }
+            _ => Err(Over::Gone),
+        }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Over> {
+        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Over::Gone),
+        }
+    }
+}
+
+/// Subscribes a connection, if it may. The answer is laid into its queue.
+pub(super) async fn subscribe(seat: &Seat, number: u32, topic: &str, filter: Option<&str>) -> Result<(), Problem> {
+    let (hub, connection) = (&seat.hub, seat.connection.clone());
+    if SUBSCRIPTIONS_MAX <= connection.topics().len() {
+        return Err(error::too_many_subscriptions(SUBSCRIPTIONS_MAX));
+    }
+    let catalogue = hub.0.catalogues.current(&hub.0.log.tenant).await?;
+    let watch = Box::new(Watch::new(&catalogue, &connection.caller(), connection.address, topic, filter)?);
+    hub.ask(|reply| Command::Subscribe { connection, number, watch, reply }).await
+}

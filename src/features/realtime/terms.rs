@@ -1,0 +1,16 @@
+//! On what terms the endpoints of live updates answer, beside what their signatures say.
+use super::error::{CONNECTION_LIMIT, SUBSCRIPTION_LIMIT};
+use super::model::REALTIME_READ;
+use crate::features::accounts::RECORDS_READ;
+use crate::http::openapi::{Terms, Who};
+use crate::http::problem::{INVALID, NOT_FOUND};
+use crate::http::websocket::UPGRADE_REQUIRED;
+
+pub const TERMS: &[Terms] = &[
+    Terms {
+        operation: "listen",
+        who: Who::Visitors(RECORDS_READ),
+        problems: &[&NOT_FOUND, &SUBSCRIPTION_LIMIT, &UPGRADE_REQUIRED, &CONNECTION_LIMIT],
+    },
+    Terms { operation: "show_realtime", who: Who::Holders(REALTIME_READ), problems: &[&INVALID] },
+];
