@@ -404,6 +404,11 @@ async fn the_guide_to_records_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_batches_is_true() {
+    work_through("batch", 15).await;
+}
+
+#[tokio::test]
 async fn the_example_of_a_dictionary_is_a_collection() {
     let app = TestApp::new().await;
     let collection: Value = serde_json::from_str(&file("packaging/examples/dictionary/collection.json")).expect("JSON");
