@@ -32,6 +32,7 @@ async fn app() -> TestApp {
             { "name": "tags", "type": "select", "values": ["a", "b", "c"], "multiple": true },
             { "name": "extra", "type": "json" },
             { "name": "parent", "type": "relation", "collection": "posts" },
+            { "name": "related", "type": "relation", "collection": "posts", "multiple": true },
             { "name": "code", "type": "text", "hidden": true, "unique": true },
         ],
         "indexes": [{ "fields": ["shop", "number"], "unique": true }],
@@ -333,6 +334,29 @@ async fn each_operation_of_a_batch_has_its_own_rights() {
     assert_eq!(statuses(&stranger), [404, 404, 404, 403, 404]);
     assert_eq!(statuses(&reader), [404, 403, 403, 403, 404]);
     assert_eq!(reader.body["results"][1]["problem"]["code"], "not-allowed");
+}
+
+/// The record is written before what it refers to turns out to be missing.
+#[tokio::test]
+async fn an_operation_that_fails_half_way_leaves_nothing_and_those_beside_it_stay() {
+    let app = app().await;
+    let nowhere = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+    let records = "/collections/posts/records";
+    let operations = json!([
+        { "method": "POST", "path": records, "body": { "title": "a" }, "name": "a" },
+        { "method": "POST", "path": records, "body": { "title": "half", "related": [{ "$ref": "a" }, nowhere] } },
+        { "method": "PATCH", "path": format!("{records}/$a"), "body": { "title": "half", "related": [nowhere] } },
+        { "method": "POST", "path": records, "body": { "title": "b", "related": [{ "$ref": "a" }] } },
+    ]);
+
+    let reply = batch(&app, "", false, operations).await;
+
+    assert_eq!(statuses(&reply), [201, 422, 422, 201], "{reply:?}");
+    assert_eq!(reply.body["results"][1]["problem"]["errors"][0]["code"], "no-such-record");
+    let list = app.ask(Method::GET, POSTS).send().await;
+    let left: Vec<_> = list.body["data"].as_array().expect("data").iter().map(|it| &it["title"]).collect();
+    assert_eq!(left, ["a", "b"]);
+    assert_eq!(list.body["data"][1]["related"], json!([list.body["data"][0]["id"]]));
 }
 
 #[tokio::test]
