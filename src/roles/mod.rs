@@ -10,6 +10,7 @@ mod logs;
 mod migrate;
 mod openapi;
 mod operator;
+mod seed;
 mod serve;
 mod transfer;
 
@@ -47,6 +48,8 @@ enum Role {
     Import(transfer::ImportArgs),
     /// Write the records of a collection to a file.
     Export(transfer::ExportArgs),
+    /// Make collections, people and records to begin with.
+    Seed(seed::Args),
     /// Bring the data to this version, without serving it.
     Migrate,
     /// Look for what is wrong, and say what to do about it.
@@ -89,6 +92,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,
+        Role::Seed(args) => seed::run(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
         Role::Doctor => doctor::run(&context).await,
         Role::Health => health::run(&context).await,

@@ -17,6 +17,7 @@ mod relations;
 mod roles;
 mod rules;
 mod search;
+mod seed;
 #[path = "../server.rs"]
 mod server;
 mod support;

@@ -13,6 +13,7 @@ const PAGES: &[&str] = &[
     "/docs/collections",
     "/docs/rules",
     "/docs/records",
+    "/docs/batch",
     "/docs/realtime",
     "/docs/configuration",
     "/docs/architecture",

@@ -3,6 +3,7 @@ use futures_util::future::join_all;
 use poem::http::Method;
 use serde_json::{Value, json};
 
+use crate::support::live::Live;
 use crate::support::{Reply, TestApp};
 
 const POSTS: &str = "/api/v1/collections/posts/records";
@@ -31,6 +32,7 @@ async fn app() -> TestApp {
             { "name": "tags", "type": "select", "values": ["a", "b", "c"], "multiple": true },
             { "name": "extra", "type": "json" },
             { "name": "parent", "type": "relation", "collection": "posts" },
+            { "name": "related", "type": "relation", "collection": "posts", "multiple": true },
             { "name": "code", "type": "text", "hidden": true, "unique": true },
         ],
         "indexes": [{ "fields": ["shop", "number"], "unique": true }],
@@ -334,6 +336,29 @@ async fn each_operation_of_a_batch_has_its_own_rights() {
     assert_eq!(reader.body["results"][1]["problem"]["code"], "not-allowed");
 }
 
+/// The record is written before what it refers to turns out to be missing.
+#[tokio::test]
+async fn an_operation_that_fails_half_way_leaves_nothing_and_those_beside_it_stay() {
+    let app = app().await;
+    let nowhere = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
+    let records = "/collections/posts/records";
+    let operations = json!([
+        { "method": "POST", "path": records, "body": { "title": "a" }, "name": "a" },
+        { "method": "POST", "path": records, "body": { "title": "half", "related": [{ "$ref": "a" }, nowhere] } },
+        { "method": "PATCH", "path": format!("{records}/$a"), "body": { "title": "half", "related": [nowhere] } },
+        { "method": "POST", "path": records, "body": { "title": "b", "related": [{ "$ref": "a" }] } },
+    ]);
+
+    let reply = batch(&app, "", false, operations).await;
+
+    assert_eq!(statuses(&reply), [201, 422, 422, 201], "{reply:?}");
+    assert_eq!(reply.body["results"][1]["problem"]["errors"][0]["code"], "no-such-record");
+    let list = app.ask(Method::GET, POSTS).send().await;
+    let left: Vec<_> = list.body["data"].as_array().expect("data").iter().map(|it| &it["title"]).collect();
+    assert_eq!(left, ["a", "b"]);
+    assert_eq!(list.body["data"][1]["related"], json!([list.body["data"][0]["id"]]));
+}
+
 #[tokio::test]
 async fn a_batch_that_cannot_be_meant_is_refused_whole() {
     let app = app().await;
@@ -577,4 +602,59 @@ async fn a_relation_to_a_record_that_goes_at_the_same_moment_never_dangles() {
         assert!(children.is_empty() || stays, "round {round}");
         assert!(children.iter().all(|it| it["expand"]["parent"]["id"] == json!(id)));
     }
+}
+
+/// However a record is written, whoever listens hears of it once, and of what was undone never.
+#[tokio::test]
+async fn a_rolled_back_batch_announces_nothing_and_every_other_way_of_writing_each_record_once() {
+    let live = Live::start().await;
+    let posts = json!({
+        "name": "posts",
+        "fields": [{ "name": "title", "type": "text", "unique": true }, { "name": "views", "type": "integer" }],
+        "rules": { "list": "true", "view": "true" },
+        "options": { "softDelete": true },
+    });
+    live.collection(&posts).await;
+    let mut socket = live.socket().await;
+    socket.subscribe("collections/posts").await;
+    let admin = |method: Method, path: String, body: Value| {
+        let ask = live.app.as_role("admin", method, &path).json(&body);
+        async move { ask.send().await }
+    };
+    let post =
+        |title: &str| json!({ "method": "POST", "path": "/collections/posts/records", "body": { "title": title } });
+
+    let undone = json!({ "transaction": true, "operations": [post("undone"), post("twice"), post("twice")] });
+    assert_eq!(admin(Method::POST, "/api/v1/batch".to_owned(), undone).await.status, 409);
+    let done = json!({ "operations": [post("a"), post("a"), post("b")] });
+    let done = admin(Method::POST, "/api/v1/batch".to_owned(), done).await;
+    let id = done.body["results"][0]["body"]["id"].as_str().expect("an id").to_owned();
+    admin(Method::PUT, format!("{POSTS}?by=title"), json!({ "title": "b", "views": 1 })).await;
+    admin(Method::PATCH, format!("{POSTS}?filter=views%20%3D%3D%201"), json!({ "views": 2 })).await;
+    admin(Method::DELETE, format!("{POSTS}/{id}"), json!({})).await;
+    admin(Method::POST, format!("{POSTS}/{id}/restore"), json!({})).await;
+    admin(Method::DELETE, format!("{POSTS}/{id}"), json!({})).await;
+    admin(Method::DELETE, format!("{POSTS}/{id}?purge=true"), json!({})).await;
+    admin(Method::DELETE, format!("{POSTS}?filter=true"), json!({})).await;
+    live.make("posts", &json!({ "title": "end" })).await;
+
+    let mut heard = Vec::new();
+    loop {
+        let event = socket.event().await;
+        if event.1 == "end" {
+            break;
+        }
+        heard.push(event);
+    }
+    let expected = [
+        ("created", "a"),
+        ("created", "b"),
+        ("updated", "b"),
+        ("updated", "b"),
+        ("deleted", ""),
+        ("created", "a"),
+        ("deleted", ""),
+        ("deleted", ""),
+    ];
+    assert_eq!(heard, expected.map(|(kind, title)| (kind.to_owned(), title.to_owned())));
 }
