@@ -18,7 +18,7 @@ use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
-use crate::features::records::{self, RecordsApi};
+use crate::features::records::{self, AggregatesApi, RecordsApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -45,6 +45,7 @@ pub struct App {
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
     pub records: RecordsApi,
+    pub aggregates: AggregatesApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
     documents: Documents,
@@ -108,7 +109,8 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             exports: records::Running::default(),
         };
-        let apis = (accounts.clone(), collections.clone(), records.clone());
+        let aggregates = AggregatesApi { db: db.clone(), clock: clock.clone(), catalogues: catalogues.clone() };
+        let apis = (accounts.clone(), collections.clone(), records.clone(), aggregates.clone());
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         let stopping = CancellationToken::new();
@@ -121,6 +123,7 @@ impl App {
             accounts,
             collections,
             records,
+            aggregates,
             stopping,
             documents,
             policy,
@@ -164,7 +167,8 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service = service((self.accounts.clone(), self.collections.clone(), self.records.clone()));
+        let apis = (self.accounts.clone(), self.collections.clone(), self.records.clone(), self.aggregates.clone());
+        let service = service(apis);
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
@@ -223,7 +227,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

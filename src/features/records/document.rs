@@ -2,6 +2,8 @@
 //! generated clients know people's own types. What headers hold is said where the document is put together. Hidden fields are not in it: anyone may read the document.
 use serde_json::{Map, Value, json};
 
+use super::aggregate;
+use super::search;
 use super::terms::TERMS;
 use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
@@ -20,14 +22,16 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
             one,
             json!({ "get": show(entry), "patch": update(entry), "put": replace(entry), "delete": delete(entry) }),
         );
+        paths.insert(format!("/api/v1/collections/{name}/aggregate"), json!({ "get": aggregate::path(entry) }));
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
         schemas.extend(schemas_of(entry));
+        schemas.extend([aggregate::schema(entry)]);
     }
     (paths, schemas)
 }
 
-fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
+pub(super) fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
     entry.judges.iter().map(|it| &it.field).filter(|it| !it.hidden)
 }
 
@@ -60,6 +64,7 @@ fn schemas_of(entry: &Entry) -> Vec<(String, Value)> {
     }
     let changes: Map<_, _> = visible(entry).map(|it| (it.name.clone(), change(it))).collect();
     let first_example: Map<_, _> = examples(entry).take(1).collect();
+    with_expanded.extend(search::member(entry));
     vec![
         (
             format!("Record_{name}"),
@@ -93,7 +98,7 @@ const FORMATS: [&str; 3] = ["ndjson", "json", "csv"];
 const ID: &str = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
 
 /// What a field may hold.
-fn value(field: &Field) -> Value {
+pub(super) fn value(field: &Field) -> Value {
     let mut schema = match field.field_type {
         FieldType::Text => json!({ "type": "string" }),
         FieldType::Integer => json!({ "type": "integer", "format": "int64" }),
@@ -234,6 +239,7 @@ fn list(entry: &Entry) -> Value {
         ),
         filter("An expression that is true for the records to show."),
     ];
+    parameters.extend(search::parameters(entry));
     parameters.extend(shaping(entry));
     for field in visible(entry) {
         parameters.extend(conditions(field));
@@ -338,7 +344,7 @@ fn export(entry: &Entry) -> Value {
     operation(entry, "export", &summary, &entry.rules.list, &json!(parameters), None, &json!({ "200": answer }))
 }
 
-fn operation(
+pub(super) fn operation(
     entry: &Entry,
     verb: &str,
     summary: &str,
@@ -348,7 +354,7 @@ fn operation(
     answers: &Value,
 ) -> Value {
     let name = entry.name();
-    let plural = if ["list", "import", "export"].contains(&verb) { "s" } else { "" };
+    let plural = if ["list", "import", "export", "aggregate"].contains(&verb) { "s" } else { "" };
     let mut operation = json!({
         "operationId": format!("{verb}_{name}_record{plural}"),
         "tags": [name],
@@ -371,11 +377,11 @@ fn operation(
     operation
 }
 
-fn parameter(name: &str, description: &str, schema: &Value) -> Value {
+pub(super) fn parameter(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
 }
 
-fn filter(description: &str) -> Value {
+pub(super) fn filter(description: &str) -> Value {
     parameter("filter", description, &json!({ "type": "string", "maxLength": 2_000 }))
 }
 
@@ -396,7 +402,7 @@ fn shaping(entry: &Entry) -> Vec<Value> {
 }
 
 /// The conditions on a field that are asked for most; all operators are taken.
-fn conditions(field: &Field) -> Vec<Value> {
+pub(super) fn conditions(field: &Field) -> Vec<Value> {
     let mut schema = value(field);
     for word in ["nullable", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"] {
         if let Some(schema) = schema.as_object_mut() {
@@ -471,6 +477,6 @@ fn body(schema: &str) -> Value {
     json!({ "required": true, "content": content(schema) })
 }
 
-fn content(schema: &str) -> Value {
+pub(super) fn content(schema: &str) -> Value {
     json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } })
 }

@@ -8,6 +8,7 @@
 //! Bodies are judged field by field against the collection (`body.rs`); all faults are
 //! told at once. Who must not see a field is told that it is not there.
 mod access;
+mod aggregate;
 mod api;
 mod body;
 mod cascade;
@@ -31,6 +32,7 @@ mod store;
 mod terms;
 mod write;
 
+pub use aggregate::AggregatesApi;
 pub use api::RecordsApi;
 pub use document::describe;
 pub use error::{Error, PROBLEMS};

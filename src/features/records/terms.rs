@@ -29,5 +29,6 @@ pub const TERMS: &[Terms] = &[
         problems: &[&INVALID, &IN_USE, &RULE_DENIED],
     },
     Terms { operation: "import_records", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
+    Terms { operation: "aggregate_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[] },
     Terms { operation: "export_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[] },
 ];
