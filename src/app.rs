@@ -21,7 +21,7 @@ use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
-use crate::features::records::{self, RecordsApi, WritingApi};
+use crate::features::records::{self, AggregatesApi, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -48,6 +48,7 @@ pub struct App {
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
     pub records: RecordsApi,
+    pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
@@ -115,6 +116,7 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             exports: records::Running::default(),
         };
+        let aggregates = AggregatesApi { db: db.clone(), clock: clock.clone(), catalogues: catalogues.clone() };
         let stopping = CancellationToken::new();
         let log = EventLog::open(&db, &TenantId::main(), &bus, &clock).await?;
         let hub = Hub::new(
@@ -127,7 +129,8 @@ impl App {
         );
         let realtime = RealtimeApi { hub };
         let writing = WritingApi { records: records.clone() };
-        let apis = (accounts.clone(), collections.clone(), records.clone(), writing, realtime.clone());
+        let apis =
+            (accounts.clone(), collections.clone(), records.clone(), aggregates.clone(), writing, realtime.clone());
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
@@ -139,6 +142,7 @@ impl App {
             accounts,
             collections,
             records,
+            aggregates,
             realtime,
             stopping,
             documents,
@@ -195,6 +199,7 @@ impl App {
             self.accounts.clone(),
             self.collections.clone(),
             self.records.clone(),
+            self.aggregates.clone(),
             WritingApi { records: self.records.clone() },
             self.realtime.clone(),
         ));
@@ -256,7 +261,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, WritingApi, RealtimeApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi, WritingApi, RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

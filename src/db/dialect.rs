@@ -22,6 +22,38 @@ fn json_path(path: &[&str]) -> String {
     format!("'${}'", steps.replace('\'', "''"))
 }
 
+/// A part of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    Hour,
+    Day,
+    /// From Monday.
+    Week,
+    Month,
+    Year,
+}
+
+/// When the hour, day, week, month or year of a time in milliseconds began, in UTC, in milliseconds.
+pub fn time_bucket(column: &str, unit: TimeUnit) -> String {
+    // Before 1970 numbers are negative, and the rest of a division too.
+    let floor =
+        |millis: i64, shift: i64| format!("({column} - ((({column} + {shift}) % {millis}) + {millis}) % {millis})");
+    const HOUR: i64 = 3_600_000;
+    const DAY: i64 = 24 * HOUR;
+    let start_of = |what: &str| {
+        let day = floor(DAY, 0);
+        format!("CAST(strftime('%s', {day} / 1000, 'unixepoch', 'start of {what}') AS INTEGER) * 1000")
+    };
+    match unit {
+        TimeUnit::Hour => floor(HOUR, 0),
+        TimeUnit::Day => floor(DAY, 0),
+        // 1970 began on a Thursday.
+        TimeUnit::Week => floor(7 * DAY, 3 * DAY),
+        TimeUnit::Month => start_of("month"),
+        TimeUnit::Year => start_of("year"),
+    }
+}
+
 /// Whether a text is among the items of a JSON array.
 pub fn list_has(list: &str, item: &str) -> String {
     format!("EXISTS (SELECT 1 FROM json_each({list}) AS item WHERE item.value = {item})")

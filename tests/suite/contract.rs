@@ -14,6 +14,7 @@ const PUBLIC: &[&str] =
 const BY_RULE: &[&str] = &[
     "list_records",
     "export_records",
+    "aggregate_records",
     "create_record",
     "show_record",
     "update_record",

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
 mod accounts;
+mod aggregates;
 #[path = "../ask.rs"]
 mod ask;
 mod bin;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::aggregate;
+use super::search;
 use super::shapes::{change, examples, value};
 use super::terms::TERMS;
 use crate::expr::OPERATORS;
@@ -30,14 +32,16 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         if entry.collection.keeps_deleted() {
             paths.insert(format!("{all}/{{id}}/restore"), json!({ "post": restore(entry) }));
         }
+        paths.insert(format!("/api/v1/collections/{name}/aggregate"), json!({ "get": aggregate::path(entry) }));
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
         schemas.extend(schemas_of(&back, entry));
+        schemas.extend([aggregate::schema(entry)]);
     }
     (paths, schemas)
 }
 
-fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
+pub(super) fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
     entry.judges.iter().filter(|it| it.access.is_public()).map(|it| &it.field)
 }
 
@@ -91,6 +95,7 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
         .chain(examples(entry, visible(entry)))
         .collect();
     let mut with_expanded = shown.clone();
+    with_expanded.extend(search::member(entry));
     if !relations(back, entry).is_empty() {
         let description =
             "What relations refer to, where `expand` or `fields` asked for it; `_more` names the lists that have more.";
@@ -163,6 +168,7 @@ fn list(back: &Back, entry: &Entry) -> Value {
         ),
         filter("An expression that is true for the records to show."),
     ];
+    parameters.extend(search::parameters(entry));
     parameters.extend(trashed(entry));
     parameters.extend(shaping(back, entry));
     for field in visible(entry) {
@@ -347,7 +353,7 @@ fn export(entry: &Entry) -> Value {
     operation(entry, "export", &summary, &entry.rules.list, &json!(parameters), None, &json!({ "200": answer }))
 }
 
-fn operation(
+pub(super) fn operation(
     entry: &Entry,
     verb: &str,
     summary: &str,
@@ -357,7 +363,8 @@ fn operation(
     answers: &Value,
 ) -> Value {
     let name = entry.name();
-    let plural = if ["list", "import", "export", "patch", "delete_many"].contains(&verb) { "s" } else { "" };
+    let plural =
+        if ["list", "import", "export", "patch", "delete_many", "aggregate"].contains(&verb) { "s" } else { "" };
     let mut operation = json!({
         "operationId": format!("{verb}_{name}_record{plural}"),
         "tags": [name],
@@ -380,11 +387,11 @@ fn operation(
     operation
 }
 
-fn parameter(name: &str, description: &str, schema: &Value) -> Value {
+pub(super) fn parameter(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
 }
 
-fn filter(description: &str) -> Value {
+pub(super) fn filter(description: &str) -> Value {
     parameter("filter", description, &json!({ "type": "string", "maxLength": 2_000 }))
 }
 
@@ -404,7 +411,7 @@ fn shaping(back: &Back, entry: &Entry) -> Vec<Value> {
 }
 
 /// The conditions on a field that are asked for most; all operators are taken.
-fn conditions(field: &Field) -> Vec<Value> {
+pub(super) fn conditions(field: &Field) -> Vec<Value> {
     let mut schema = value(field);
     for word in
         ["nullable", "readOnly", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"]
@@ -487,6 +494,6 @@ fn body(schema: &str) -> Value {
     json!({ "required": true, "content": content(schema) })
 }
 
-fn content(schema: &str) -> Value {
+pub(super) fn content(schema: &str) -> Value {
     json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } })
 }

@@ -8,6 +8,7 @@
 //! Bodies are judged field by field against the collection (`body.rs`); all faults are
 //! told at once. Who must not see a field is told that it is not there.
 mod access;
+mod aggregate;
 mod api;
 mod batch;
 mod body;
@@ -42,6 +43,7 @@ mod watch;
 mod write;
 mod writing_api;
 
+pub use aggregate::AggregatesApi;
 pub use api::RecordsApi;
 pub use document::describe;
 pub use error::{Error, PROBLEMS};

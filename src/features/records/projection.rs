@@ -172,7 +172,8 @@ impl Projection {
     }
 }
 
-fn write_cell(cell: Value<'_>, shape: Shape, column: usize, out: &mut Vec<u8>) -> Result<(), db::Error> {
+/// Writes a value as JSON.
+pub(super) fn write_cell(cell: Value<'_>, shape: Shape, column: usize, out: &mut Vec<u8>) -> Result<(), db::Error> {
     // Writing to a vector cannot fail.
     match (cell, shape) {
         (Value::Null, _) => out.extend_from_slice(b"null"),

@@ -121,6 +121,24 @@ impl Asked {
         if self.trashed.is_some() { &entry.rows } else { &entry.table }
     }
 
+    /// As [`Asked::read`], for groups of records, of which there are no pages.
+    pub fn read_of_groups(query: &str) -> Result<Self, Problem> {
+        let asked = Self::read(query)?;
+        let Paging { limit: _, cursor, page, count } = &asked.paging;
+        let of_lists = [
+            ("cursor", cursor.is_some()),
+            ("page", page.is_some()),
+            ("count", count.is_some()),
+            ("fields", asked.fields.is_some()),
+            ("expand", asked.expand.is_some()),
+            ("search", asked.search.is_some()),
+            ("highlight", asked.highlight),
+            ("trashed", asked.trashed.is_some()),
+        ];
+        refuse(&of_lists)?;
+        Ok(asked)
+    }
+
     /// Refuses what only makes sense for a list.
     pub fn must_be_about_one(&self) -> Result<(), Problem> {
         let Paging { limit, cursor, page, count } = &self.paging;
@@ -135,9 +153,7 @@ impl Asked {
             ("highlight", self.highlight),
             ("where", !self.conditions.is_empty()),
         ];
-        let fault = |name| Fault::new(format!("?{name}"), "unknown", "is for lists");
-        let faults: Vec<_> = asked.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| fault(name)).collect();
-        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+        refuse(&asked)
     }
 
     /// Everything that decides which records are in the list and in which order, but not the page.
@@ -173,6 +189,13 @@ impl Asked {
         }
         query.finish()
     }
+}
+
+/// Refuses those of some parameters of lists that are there.
+fn refuse(asked: &[(&str, bool)]) -> Result<(), Problem> {
+    let fault = |name| Fault::new(format!("?{name}"), "unknown", "is for lists");
+    let faults: Vec<_> = asked.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| fault(name)).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }
 
 /// Reads `where[path]` and `where[path][operator]`.

@@ -43,5 +43,6 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "batch", who: Who::Each, problems: &[&BATCH_FAILED] },
     Terms { operation: "truncate_collection", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
     Terms { operation: "import_records", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
+    Terms { operation: "aggregate_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[] },
     Terms { operation: "export_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[] },
 ];

@@ -7,6 +7,7 @@
 //! Relevance is worked out from a record's own texts, for the first thousands of bytes of at most [`RANKED_MAX`] of
 //! them (`relevance.rs`): first of those that have the words in the weightiest fields, and of these the newest. What
 //! else matches follows, newest first.
+mod document;
 mod expression;
 mod hits;
 mod marks;
@@ -32,6 +33,7 @@ use crate::db::{self, Row, Tx};
 use crate::features::collections::Entry;
 use crate::http::Fault;
 
+pub(super) use document::{member, parameters};
 pub(super) use hits::Hits;
 pub(super) use ranked::run;
 
