@@ -210,6 +210,19 @@ impl Db {
         write(self.tenants.get(tenant)?, Class::Alone, Box::new(work)).await
     }
 
+    /// As [`Db::write_alone`], and also when the disk is nearly full.
+    pub async fn free_alone<T, E>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        write(self.tenants.get(tenant)?, Class::AloneFreeing, Box::new(work)).await
+    }
+
     /// As [`Db::write`], in the server's own database.
     pub async fn write_system<T, E>(
         &self,

@@ -18,6 +18,8 @@ pub(super) struct Database {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
     pub(super) damaged: Arc<AtomicBool>,
+    /// Whether there was too little room on the disk when it was last looked at.
+    full: Arc<AtomicBool>,
     /// When it was last asked for, in counts of [`Tenants::asked`].
     last_asked: AtomicU64,
 }
@@ -47,8 +49,9 @@ impl Database {
         migrate::migrate(&connection, &place, migrations, clock)?;
         let damaged = Arc::new(AtomicBool::new(false));
         let readers = Readers::start(&place, options, Arc::clone(&damaged))?;
-        let writer = Writer::start(place, connection, options, reserve, Arc::clone(&damaged), news)?;
-        Ok(Self { writer, readers, damaged, last_asked: AtomicU64::new(0) })
+        let full = Arc::new(AtomicBool::new(false));
+        let writer = Writer::start(place, connection, options, reserve, Arc::clone(&damaged), Arc::clone(&full), news)?;
+        Ok(Self { writer, readers, damaged, full, last_asked: AtomicU64::new(0) })
     }
 }
 
@@ -222,7 +225,10 @@ impl Tenants {
         match &self.home {
             Home::Folder(path) => {
                 let free = folder::free_bytes(path);
-                self.options.free_bytes_min <= free && !self.reserve().is_spent(free)
+                let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+                // Where a file has room to give again, its writer says so.
+                let is_written = || !open.is_empty() && open.values().all(|it| !it.full.load(Ordering::Relaxed));
+                (self.options.free_bytes_min <= free || is_written()) && !self.reserve().is_spent(free)
             }
             Home::Memory(_) => true,
         }

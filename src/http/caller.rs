@@ -155,11 +155,7 @@ impl<'a> ApiExtractor<'a> for Caller {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        if let Some(at_the_socket) = request.extensions().get::<Caller>() {
-            return Ok(at_the_socket.clone());
-        }
-        let token = bearer_token(request)?;
-        Ok(authenticate(request, Some(token)).await?)
+        Ok(caller_of(request).await?)
     }
 }
 
@@ -192,6 +188,14 @@ impl<'a> ApiExtractor<'a> for Visitor {
         }
         Caller::from_request(request, body, options).await.map(Self)
     }
+}
+
+/// Who a request comes from; a stranger is refused.
+pub(super) async fn caller_of(request: &Request) -> Result<Caller, Problem> {
+    if let Some(at_the_socket) = request.extensions().get::<Caller>() {
+        return Ok(at_the_socket.clone());
+    }
+    authenticate(request, Some(bearer_token(request)?)).await
 }
 
 async fn authenticate(request: &Request, token: Option<String>) -> Result<Caller, Problem> {

@@ -9,12 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use poem::http::StatusCode;
-use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use poem::{Endpoint, IntoEndpoint, Response, Route, RouteMethod};
+use poem::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use poem::{Endpoint, IntoEndpoint, Request, Response, Route, RouteMethod};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::caller::{Caller, Permission, caller_of};
 use super::openapi::{Terms, Who};
+
+/// To see how the server is, part by part.
+pub const SYSTEM_READ: Permission = Permission("system:read");
 
 /// How a part is: fine, or why not. The reason is for the log, never for the client.
 pub type Checked = (&'static str, Result<(), String>);
@@ -41,7 +45,7 @@ impl Health {
     pub fn route(self, route: Route) -> Route {
         let health = Arc::new(self);
         route
-            .at("/health", get(health.clone(), Self::overall))
+            .at("/health", RouteMethod::new().get(overall(health.clone())))
             .at("/health/live", get(health.clone(), |_| answer(StatusCode::OK, &json!({ "status": "ok" }))))
             .at("/health/ready", get(health, Self::ready))
     }
@@ -54,9 +58,12 @@ impl Health {
         answer(status, &json!({ "status": word }))
     }
 
-    fn overall(&self) -> Response {
+    fn overall(&self, is_told: bool) -> Response {
         let checked = self.look();
         let (status, word) = verdict(&checked);
+        if !is_told {
+            return answer(status, &json!({ "status": word }));
+        }
         let checks: Map<_, _> = checked.into_iter().map(|(name, it)| (name.to_owned(), word_for(it.is_ok()))).collect();
         let uptime_secs = self.started.elapsed().as_secs();
         answer(status, &json!({ "status": word, "version": self.version, "uptimeSecs": uptime_secs, "checks": checks }))
@@ -104,7 +111,7 @@ pub fn describe() -> Value {
     let (ready, stopping) = (("200", json!({ "status": "ok" })), ("503", json!({ "status": "stopping" })));
     json!({
         "paths": {
-            "/health": operation("health", "How the server is", "Each part by name, without internals.", &[well, failing]),
+            "/health": operation("health", "How the server is", "Who has the permission `system:read` sees the version and each part by name.", &[well, failing]),
             "/health/live": operation("health_live", "Whether the process lives", "Always 200 while it runs.", std::slice::from_ref(&ready)),
             "/health/ready": operation("health_ready", "Whether it should get requests", "For load balancers.", &[ready, stopping]),
         },
@@ -150,6 +157,20 @@ fn answer(status: StatusCode, body: &Value) -> Response {
         .body(body.to_string())
 }
 
+/// What the parts are, and which version runs, is told to those who may know.
+fn overall(health: Arc<Health>) -> impl Endpoint {
+    poem::endpoint::make(move |request: Request| {
+        let health = Arc::clone(&health);
+        async move {
+            let is_stranger =
+                !request.headers().contains_key(AUTHORIZATION) && request.extensions().get::<Caller>().is_none();
+            // A probe whose token has expired still learns whether the server is well.
+            let is_told = !is_stranger && caller_of(&request).await.is_ok_and(|it| it.may(SYSTEM_READ));
+            health.overall(is_told)
+        }
+    })
+}
+
 fn get(
     health: Arc<Health>,
     show: fn(&Health) -> Response,
@@ -161,12 +182,18 @@ fn get(
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use poem::Request;
-
     use super::*;
+    use crate::base::TenantId;
 
     async fn ask(route: &Route, path: &'static str) -> (u16, Value) {
-        let request = Request::builder().uri_str(path).finish();
+        ask_as(route, path, false).await
+    }
+
+    async fn ask_as(route: &Route, path: &'static str, as_operator: bool) -> (u16, Value) {
+        let mut request = Request::builder().uri_str(path).finish();
+        if as_operator {
+            request.extensions_mut().insert(Caller::operator(TenantId::main()));
+        }
         let response = route.get_response(request).await;
         let status = response.status().as_u16();
         assert_eq!(response.header("cache-control"), Some("no-store"));
@@ -216,7 +243,8 @@ mod tests {
     async fn the_overall_view_names_parts_but_not_reasons() {
         let route = route(Arc::new(AtomicBool::new(true)));
 
-        let (status, body) = ask(&route, "/health").await;
+        assert_eq!(ask(&route, "/health").await, (503, json!({ "status": "failing" })), "strangers are not told more");
+        let (status, body) = ask_as(&route, "/health", true).await;
 
         assert_eq!(status, 503);
         assert_eq!(body["version"], "1.2.3");

@@ -17,7 +17,9 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Body as _;
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use poem::http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING,
+};
 use poem::http::uri::Scheme;
 use poem::http::{Method, StatusCode, Uri, Version};
 use poem::{Body, Endpoint, Request, Response};
@@ -166,6 +168,7 @@ impl Shell {
             let detail = "`Content-Length` and `Transfer-Encoding` contradict one another; send one of them";
             return Err(Problem::new(&problem::MALFORMED, detail));
         }
+        must_be_read_one_way(request)?;
         if *request.method() == Method::CONNECT {
             return Err(Problem::new(&problem::METHOD_NOT_ALLOWED, "this server is no proxy"));
         }
@@ -253,6 +256,24 @@ impl Endpoint for Shell {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         Ok(self.answer(request).await)
     }
+}
+
+/// Refuses a head that others on the way could read differently, and a query whose bytes are no text.
+fn must_be_read_one_way(request: &Request) -> Result<(), Problem> {
+    let malformed = |detail: &str| Err(Problem::new(&problem::MALFORMED, detail));
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |it: &HeaderValue| it.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|it| !is_chunked(it)) || codings.next().is_some() {
+        return malformed("the only `Transfer-Encoding` that is taken is `chunked`, once");
+    }
+    if 1 < request.headers().get_all(CONTENT_TYPE).iter().count() {
+        return malformed("send `Content-Type` once");
+    }
+    let query = request.uri().query().unwrap_or_default();
+    if query.contains('%') && percent_encoding::percent_decode_str(query).decode_utf8().is_err() {
+        return malformed("the query has bytes that are not UTF-8");
+    }
+    Ok(())
 }
 
 /// Who is at the other end of the connection; nobody with an address, at the operator's socket.

@@ -587,6 +587,17 @@ async fn a_record_that_loses_what_it_referred_to_has_a_new_version() {
     assert_eq!(stale.refusal(), (412, "stale-version"));
 }
 
+/// Otherwise they would be taken for a sign that stands for no sign.
+#[tokio::test]
+async fn a_query_whose_bytes_are_no_text_is_refused() {
+    let app = app().await;
+
+    for query in ["where[title]=a%ffb", "where[title]=%ed%a0%80", "sort=%c3"] {
+        let reply = app.ask(Method::GET, &format!("{PATH}?{query}")).send().await;
+        assert_eq!(reply.refusal(), (400, "malformed-request"), "{query}");
+    }
+}
+
 /// What goes with a record goes in one statement, for which everybody else who writes waits.
 #[tokio::test]
 async fn a_record_that_too_many_would_go_with_stays_until_there_are_fewer() {

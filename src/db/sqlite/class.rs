@@ -15,6 +15,8 @@ pub(in crate::db) enum Class {
     BulkFreeing,
     /// In a transaction of its own, where it may change the schema.
     Alone,
+    /// As `Alone`, and also when the disk is nearly full.
+    AloneFreeing,
 }
 
 impl Class {
@@ -22,7 +24,11 @@ impl Class {
         matches!(self, Self::Bulk | Self::BulkFreeing)
     }
 
+    pub(super) fn is_alone(self) -> bool {
+        matches!(self, Self::Alone | Self::AloneFreeing)
+    }
+
     pub(super) fn frees_room(self) -> bool {
-        matches!(self, Self::Freeing | Self::BulkFreeing)
+        matches!(self, Self::Freeing | Self::BulkFreeing | Self::AloneFreeing)
     }
 }

@@ -3,6 +3,7 @@
 //! The promise is that an acknowledged write survives a power cut: WAL with
 //! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
 //! never wait for the writer nor it for them ([`readers`]).
+mod authorizer;
 mod class;
 mod connection;
 mod functions;

@@ -13,9 +13,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::hooks::AuthContext;
 use rusqlite::{Connection, ErrorCode};
 
+use super::authorizer::{Scope, authorize};
 use super::class::Class;
 use super::connection::{Place, error, is_io_failure, wal_bytes};
 use crate::db::reserve::Reserve;
@@ -81,10 +82,11 @@ impl Writer {
         options: &Options,
         reserve: Arc<Reserve>,
         damaged: Arc<AtomicBool>,
+        full: Arc<AtomicBool>,
         news: News,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, reserve, damaged)? };
+        let inner = Inner { news, full, ..Inner::new(place, connection, waiting, options, reserve, damaged)? };
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
             .spawn(move || inner.work())
@@ -111,18 +113,6 @@ impl Drop for Writer {
     }
 }
 
-/// Where the connection is: what the authorizer allows depends on it.
-#[derive(Clone, Copy, Debug)]
-#[repr(u8)]
-enum Scope {
-    /// The writer's own statements.
-    Outside,
-    /// A task in a group: rows only.
-    Group,
-    /// A task by itself: rows and schema.
-    Alone,
-}
-
 struct Inner {
     place: Place,
     folder: Option<PathBuf>,
@@ -133,6 +123,8 @@ struct Inner {
     /// The same at the last checkpoint.
     checkpointed_pages: i32,
     damaged: Arc<AtomicBool>,
+    /// Whether the newest look at the disk found too little room.
+    full: Arc<AtomicBool>,
     free_bytes_min: u64,
     reserve: Arc<Reserve>,
     /// Whether the newest task met a full disk.
@@ -191,6 +183,7 @@ impl Inner {
             wal_pages,
             checkpointed_pages: 0,
             damaged,
+            full: Arc::default(),
             free_bytes_min: options.free_bytes_min,
             reserve,
             met_full_disk: false,
@@ -210,6 +203,7 @@ impl Inner {
                 match self.waiting.recv_timeout(IDLE) {
                     Ok(envelope) => pending.push_back(envelope),
                     Err(RecvTimeoutError::Timeout) => {
+                        self.is_full();
                         self.checkpoint_if(1);
                         continue;
                     }
@@ -228,7 +222,7 @@ impl Inner {
         self.refuse_what_cannot_be_written(pending);
         match pending.front().map(|it| it.class) {
             None => {}
-            Some(Class::Alone) => {
+            Some(Class::Alone | Class::AloneFreeing) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.run_singly(vec![envelope], Scope::Alone);
                     // What it prepared was allowed to it, and would not be asked about again.
@@ -246,13 +240,29 @@ impl Inner {
         }
     }
 
+    /// Whether there is less room than is kept free. What the file itself has to give again counts as room, but for the
+    /// half that the write-ahead log needs.
+    fn is_full(&self) -> bool {
+        let full = self.folder.as_ref().is_some_and(|it| {
+            let free = folder::free_bytes(it);
+            let is_kept_free = self.free_bytes_min <= free
+                || (self.free_bytes_min / 2 <= free && self.free_bytes_min <= free.saturating_add(self.unused_bytes()));
+            !is_kept_free || self.reserve.is_spent(free)
+        });
+        self.full.store(full, Ordering::Relaxed);
+        full
+    }
+
+    /// Bytes of the file that nothing is in.
+    fn unused_bytes(&self) -> u64 {
+        let number = |sql| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0).unsigned_abs();
+        number("PRAGMA freelist_count").saturating_mul(number("PRAGMA page_size"))
+    }
+
     /// Answers at once those whose asker is gone, and those for which there is no room on the disk.
     fn refuse_what_cannot_be_written(&self, pending: &mut VecDeque<Envelope>) {
         let damaged = self.damaged.load(Ordering::Relaxed);
-        let full = self.folder.as_ref().is_some_and(|it| {
-            let free = folder::free_bytes(it);
-            free < self.free_bytes_min || self.reserve.is_spent(free)
-        });
+        let full = self.is_full();
         for envelope in std::mem::take(pending) {
             if envelope.task.is_abandoned() {
                 finish(envelope.task, Err(Error::Closed));
@@ -278,7 +288,7 @@ impl Inner {
         let mut again: Vec<Envelope> = Vec::new();
         let mut left: VecDeque<Envelope> = VecDeque::new();
         while let Some(mut envelope) = pending.pop_front() {
-            if envelope.class == Class::Alone || GROUP_TIME_MAX < started.elapsed() {
+            if envelope.class.is_alone() || GROUP_TIME_MAX < started.elapsed() {
                 left.push_back(envelope);
                 break;
             }
@@ -450,7 +460,8 @@ impl Inner {
         if pages - self.checkpointed_pages < new_pages {
             return;
         }
-        self.checkpoint(if WAL_BYTES_MAX <= wal_bytes(&self.place) { "TRUNCATE" } else { "PASSIVE" });
+        let is_too_large = WAL_BYTES_MAX <= wal_bytes(&self.place) || self.full.load(Ordering::Relaxed);
+        self.checkpoint(if is_too_large { "TRUNCATE" } else { "PASSIVE" });
         self.checkpointed_pages = pages;
     }
 
@@ -523,47 +534,6 @@ fn group_error(code: ErrorCode, message: &str) -> Error {
         ErrorCode::ConstraintViolation => Error::Conflict { constraint: message.to_owned() },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged,
         _ => Error::Engine(message.to_owned().into()),
-    }
-}
-
-/// Which statements a task may prepare. Asked when a statement is prepared, not when it runs.
-fn authorize(scope: u8, context: &AuthContext<'_>) -> Authorization {
-    if scope == Scope::Outside as u8 {
-        return Authorization::Allow;
-    }
-    match context.action {
-        // Full-text search reads this one for itself.
-        AuthAction::Pragma { pragma_name: "data_version", .. } => Authorization::Allow,
-        // A column added to a strict table checks for itself that the rows fit.
-        AuthAction::Pragma { pragma_name: "quick_check", .. } if scope == Scope::Alone as u8 => Authorization::Allow,
-        AuthAction::Pragma { .. }
-        | AuthAction::Attach { .. }
-        | AuthAction::Detach { .. }
-        | AuthAction::Transaction { .. }
-        | AuthAction::Savepoint { .. }
-        // A temporary table hides the real one of its name from every later task.
-        | AuthAction::CreateTempIndex { .. }
-        | AuthAction::CreateTempTable { .. }
-        | AuthAction::CreateTempTrigger { .. }
-        | AuthAction::CreateTempView { .. } => Authorization::Deny,
-        AuthAction::CreateIndex { .. }
-        | AuthAction::CreateTable { .. }
-        | AuthAction::CreateTrigger { .. }
-        | AuthAction::CreateView { .. }
-        | AuthAction::CreateVtable { .. }
-        | AuthAction::DropIndex { .. }
-        | AuthAction::DropTable { .. }
-        | AuthAction::DropTrigger { .. }
-        | AuthAction::DropView { .. }
-        | AuthAction::DropVtable { .. }
-        | AuthAction::AlterTable { .. }
-        | AuthAction::Reindex { .. }
-        | AuthAction::Analyze { .. }
-            if scope == Scope::Group as u8 =>
-        {
-            Authorization::Deny
-        }
-        _ => Authorization::Allow,
     }
 }
 

@@ -207,7 +207,8 @@ impl AccountsApi {
         let opened = session.clone();
         let (user, ended) = self
             .db
-            .write(&tenant, move |tx| {
+            // Whoever is to free some room on the disk has to sign in first.
+            .free(&tenant, move |tx| {
                 store::set_last_sign_in(tx, user, now)?;
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;

@@ -29,7 +29,7 @@ pub async fn open_setup_link(
 ) -> Result<SetupLink, Error> {
     let (secret, now) = (random.token("setup"), clock.now());
     let (kept, expires_at) = (secret_digest(&secret), now.plus(lifetime));
-    db.write(tenant, move |tx| store::insert_setup_link(tx, &kept, now, expires_at)).await?;
+    db.free(tenant, move |tx| store::insert_setup_link(tx, &kept, now, expires_at)).await?;
     // After `#`, it is not sent with the request for the page, and so not logged by any proxy.
     Ok(SetupLink { url: format!("{public_url}/setup#token={secret}"), expires_at })
 }

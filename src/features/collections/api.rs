@@ -16,7 +16,7 @@ use super::plan::{self, Step};
 use super::value::Judge;
 use super::{check, names, store};
 use crate::base::{Clock, Random, TenantId};
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -276,19 +276,25 @@ impl CollectionsApi {
         new.updated_at = now;
 
         let (changed, old_name, before) = (new.clone(), old.name.clone(), Arc::clone(&known));
-        self.db
-            .write_alone(tenant, move |tx| {
-                known.must_be_current(tx)?;
-                plan::run(tx, &steps, &changed, &old_name)?;
-                store::update(tx, &catalogue::pack(&changed))?;
-                store::announce_change(tx, changed.id, now)?;
-                for other in &others {
-                    store::update(tx, &catalogue::pack(other))?;
-                    store::announce_change(tx, other.id, now)?;
-                }
-                Ok::<_, Error>(store::count_change(tx)?)
-            })
-            .await?;
+        let needs_room = plan::needs_room(&steps);
+        let change = move |tx: &mut Tx<'_>| {
+            known.must_be_current(tx)?;
+            plan::run(tx, &steps, &changed, &old_name)?;
+            store::update(tx, &catalogue::pack(&changed))?;
+            store::announce_change(tx, changed.id, now)?;
+            for other in &others {
+                store::update(tx, &catalogue::pack(other))?;
+                store::announce_change(tx, other.id, now)?;
+            }
+            Ok::<_, Error>(store::count_change(tx)?)
+        };
+        // A rule must be closed however full the disk is.
+        let changed = if needs_room {
+            self.db.write_alone(tenant, change).await
+        } else {
+            self.db.free_alone(tenant, change).await
+        };
+        changed?;
         self.catalogues.newer_than(tenant, &before).await?;
         Ok(new)
     }
@@ -329,7 +335,7 @@ impl CollectionsApi {
 
         let now = self.clock.now();
         self.db
-            .write_alone(tenant, move |tx| {
+            .free_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
                 plan::run(tx, &steps, &old, &old.name)?;
                 store::delete(tx, old.id)?;

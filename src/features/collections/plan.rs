@@ -266,6 +266,11 @@ fn join(collection: &Collection, field: &Field) -> Join {
     }
 }
 
+/// Whether more is written by it than a few rows of ours.
+pub(super) fn needs_room(steps: &[Step]) -> bool {
+    !steps.iter().all(|it| matches!(it.deed, Deed::Note | Deed::DropIndex(_) | Deed::RefuseNulls { .. }))
+}
+
 /// Does what was planned, to the table of the collection that was called `name`.
 pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name: &str) -> Result<(), Error> {
     let old_table = table(name);

@@ -106,6 +106,11 @@ async fn lengths_that_contradict_one_another_are_400() {
     assert_eq!(status(&server.say(unequal).await), "400");
     let not_chunked = "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nhello";
     assert_eq!(status(&server.say(not_chunked).await), "400");
+    for odd in ["Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"]
+    {
+        let head = format!("POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{odd}\r\n0\r\n\r\n");
+        assert_eq!(status(&server.say(head).await), "400", "{odd}");
+    }
 }
 
 /// A length in the body, or in the request before, is not one of this request.
