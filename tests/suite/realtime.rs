@@ -236,7 +236,7 @@ async fn who_signs_out_hears_nothing_more_and_is_told_so() {
     assert_eq!(out.status, 204, "{out:?}");
     live.make("posts", &json!({ "title": "b" })).await;
 
-    assert_eq!(socket.closed().await, 4401);
+    assert_eq!(socket.closed_in_silence().await, 4401);
 }
 
 #[tokio::test]

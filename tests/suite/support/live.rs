@@ -147,6 +147,14 @@ impl Socket {
         }
     }
 
+    /// What it was closed with, before anything else was said.
+    pub async fn closed_in_silence(&mut self) -> u16 {
+        match self.next().await {
+            Some(Message::Close(frame)) => frame.expect("a reason").code.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// What it was closed with; whatever is said before counts not.
     pub async fn closed(&mut self) -> u16 {
         loop {
