@@ -26,6 +26,8 @@ pub struct Tx<'a> {
 pub(super) trait Lent {
     /// Whether others wait for the transaction to end.
     fn others_wait(&self) -> bool;
+    /// Whether the disk is nearly full.
+    fn is_short_of_room(&self) -> bool;
     /// Runs one of the writer's own statements, which a task may not.
     fn control(&self, step: Step) -> Result<(), Error>;
 }
@@ -80,6 +82,11 @@ impl<'a> Tx<'a> {
     /// another.
     pub fn others_wait(&self) -> bool {
         self.lent.is_some_and(Lent::others_wait)
+    }
+
+    /// Whether the disk is nearly full, so that what frees room must not take as much for its traces.
+    pub fn is_short_of_room(&self) -> bool {
+        self.lent.is_some_and(Lent::is_short_of_room)
     }
 
     /// Runs `work` so that what it changed is undone if it fails, and what was changed before stays. A failure that

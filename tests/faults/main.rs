@@ -155,6 +155,51 @@ fn a_nearly_full_disk_refuses_writes_and_lets_reading_and_signing_out_go_on() {
     load.check(&server.url);
 }
 
+/// The way out of a full disk leads through the server: signing in, closing what fills it, and deleting. What was
+/// deleted is room again, although the file does not shrink.
+#[test]
+fn whoever_frees_room_on_a_nearly_full_disk_can_write_again() {
+    let disk = SmallDisk::mount();
+    let settings = [("STEADING__STORAGE__FREE_BYTES_MIN", "4000000")];
+    let mut server = Server::start(disk.path(), &settings);
+    Ledger::begin(disk.path(), &server.url);
+    let admin = records::sign_in(&server.url);
+    let word = |lemma: &str| serde_json::json!({ "lemma": format!("{lemma}{}", "x".repeat(50_000)) });
+    let url = server.url.clone();
+    let made = |lemma: &str| records::post(&url, "/words/records", &admin, &word(lemma)).expect("answered");
+    let ids: Vec<String> = (0..20)
+        .map(|number| {
+            let made: serde_json::Value = serde_json::from_str(&made(&number.to_string()).1).expect("JSON");
+            made["id"].as_str().expect("an id").to_owned()
+        })
+        .collect();
+    let spare = serde_json::json!({ "name": "spare", "fields": [] });
+    assert_eq!(records::post(&server.url, "", &admin, &spare).expect("answered").0, 201);
+    // Stopped in order, so that the write-ahead log is in the file.
+    let pid = server.process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("run").success());
+    assert!(server.process.wait().expect("ended").success());
+    let server = Server::start(disk.path(), &settings);
+    let made = |lemma: &str| records::post(&server.url, "/words/records", &admin, &word(lemma)).expect("answered");
+    disk.fill(3_500_000);
+    assert_eq!(made("refused").0, 507);
+
+    let admin = records::sign_in(&server.url);
+    let call = |method: &str, path: &str, body: &str| {
+        let answer = ask(&server.url, method, &format!("/api/v1/collections/{path}"), &admin, body).expect("answered");
+        assert!(answer.0 < 300, "{method} {path}: {answer:?}");
+    };
+    call("PATCH", "words", r#"{"rules": {"list": "auth.signedIn"}}"#);
+    call("DELETE", "spare", "");
+    for id in &ids {
+        call("DELETE", &format!("words/records/{id}"), "");
+    }
+
+    let ready = || ask(&server.url, "GET", "/health/ready", "", "").expect("answered").0;
+    assert_eq!(made("taken").0, 201);
+    assert_eq!(ready(), 200);
+}
+
 /// Without a reserve, SQLite itself runs out of room in the middle of a write. The log is on
 /// the same disk, and loses lines instead of requests.
 #[test]

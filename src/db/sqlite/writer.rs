@@ -495,6 +495,10 @@ struct Hands<'a> {
 }
 
 impl Lent for Hands<'_> {
+    fn is_short_of_room(&self) -> bool {
+        self.inner.full.load(Ordering::Relaxed)
+    }
+
     fn others_wait(&self) -> bool {
         0 < self.inner.pending || !self.inner.waiting.is_empty()
     }

@@ -42,6 +42,12 @@ impl Kept {
     fn columns(&self, entry: &Entry) -> Option<String> {
         columns(entry, Some(self.created_at), self.updated_at, &self.values.iter().enumerate())
     }
+
+    /// The same without long texts.
+    fn short_columns(&self, entry: &Entry) -> Option<String> {
+        let short = self.values.iter().enumerate().filter(|(_, it)| it.bytes() <= TEXT_BYTES_MAX);
+        columns(entry, Some(self.created_at), self.updated_at, &short)
+    }
 }
 
 /// Reads a record before something becomes of it.
@@ -177,7 +183,8 @@ impl Difference {
 /// Tells that a record is gone.
 pub(super) fn removed(tx: &mut Tx<'_>, entry: &Entry, id: &str, was: &Kept, now: Timestamp) -> Result<(), db::Error> {
     let collection = &entry.collection.id.to_string();
-    let before = was.columns(entry);
+    // On a full disk a deletion would take as much room for its event as it gives.
+    let before = if tx.is_short_of_room() { was.short_columns(entry) } else { was.columns(entry) };
     let (record, before) = (Some(id), before.as_deref());
     let (kind, version) = (EventKind::Deleted, was.version);
     events::append(tx, &NewEvent { kind, collection, record, version, after: None, before, at: now })
