@@ -296,3 +296,87 @@ async fn search_is_never_out_of_step_with_the_records() {
     assert_eq!((found(&app, "second").await.len(), found(&app, "child").await.len()), (0, 0));
     assert_eq!(ask(&app, "child", "&count=exact").await.body["meta"]["total"], 0);
 }
+
+#[tokio::test]
+async fn search_goes_with_every_change_of_its_collection_and_the_preview_says_so() {
+    let app = app().await;
+    create(&app, json!({ "title": "alpha", "body": "beta", "extra": { "a": "gamma" } })).await;
+    let shown = app.operator(Method::GET, "/api/v1/collections/posts").send().await;
+    let mut fields = shown.body["fields"].clone();
+    let preview = async |body: &Value| {
+        let path = "/api/v1/collections/posts/preview";
+        let reply = app.operator(Method::POST, path).json(body).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.text
+    };
+    let patch = async |path: &str, body: &Value| app.operator(Method::PATCH, path).json(body).send().await;
+    let finds = async |path: &str, word: &str| {
+        let reply = app.ask(Method::GET, &format!("{path}/records?search={word}%20")).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.body["data"].as_array().expect("data").len()
+    };
+    let posts = "/api/v1/collections/posts";
+
+    // The weights alone are words in the catalogue.
+    let weights = json!({ "search": { "title": 1, "body": 9, "extra": 1, "note": 5 } });
+    let told = preview(&weights).await;
+    assert!(told.contains("change the weights") && !told.contains("index the words"), "{told}");
+    assert_eq!(patch(posts, &weights).await.status, 200);
+    assert_eq!(finds(posts, "alpha").await, 1);
+    // A field by another name, which comes elsewhere in the order.
+    fields[0]["name"] = "zitle".into();
+    fields[0]["renamedFrom"] = "title".into();
+    let renamed = json!({ "fields": fields });
+    assert!(preview(&renamed).await.contains("index the words"));
+    let changed = patch(posts, &renamed).await;
+    assert_eq!((changed.status, &changed.body["search"]["zitle"]), (200, &json!(1)), "{changed:?}");
+    for word in ["alpha", "beta", "gamma"] {
+        assert_eq!(finds(posts, word).await, 1, "{word}");
+    }
+    // A searched field does not go unnoticed.
+    fields = changed.body["fields"].clone();
+    fields.as_array_mut().expect("fields").remove(1);
+    assert_eq!(faults(&patch(posts, &json!({ "fields": fields })).await), [("/search/body", "unknown")]);
+    let both = json!({ "fields": fields, "search": { "zitle": 1, "extra": 1 } });
+    assert_eq!(patch(posts, &both).await.status, 200);
+    assert_eq!((finds(posts, "beta").await, finds(posts, "gamma").await), (0, 1));
+    // The collection by another name, and still kept.
+    assert_eq!(patch(posts, &json!({ "name": "pages" })).await.status, 200);
+    let pages = "/api/v1/collections/pages";
+    let made = app.operator(Method::POST, &format!("{pages}/records")).json(&json!({ "zitle": "delta" })).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!((finds(pages, "alpha").await, finds(pages, "delta").await), (1, 1));
+    // No search any more, and search again; then nothing is left of it.
+    assert_eq!(patch(pages, &json!({ "search": {} })).await.status, 200);
+    let none = app.ask(Method::GET, &format!("{pages}/records?search=x")).send().await;
+    assert_eq!(faults(&none), [("?search", "not-searched")]);
+    let id = made.str("id");
+    assert_eq!(patch(&format!("{pages}/records/{id}"), &json!({ "zitle": "epsilon" })).await.status, 200);
+    assert_eq!(patch(pages, &json!({ "search": { "zitle": 1 } })).await.status, 200);
+    assert_eq!((finds(pages, "delta").await, finds(pages, "epsilon").await), (0, 1));
+    assert_eq!(app.operator(Method::DELETE, pages).send().await.status, 204);
+    let again = json!({ "name": "pages", "fields": [{ "name": "a", "type": "text" }], "search": { "a": 1 },
+        "rules": { "list": "true" } });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&again).send().await.status, 201);
+    assert_eq!(finds(pages, "epsilon").await, 0);
+}
+
+/// What lies in the bin is found only by those who may see it there.
+#[tokio::test]
+async fn a_search_does_not_find_what_lies_in_the_bin() {
+    let app = app().await;
+    let bin = json!({ "options": { "softDelete": true } });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/posts").json(&bin).send().await.status, 200);
+    let made = create(&app, json!({ "title": "light" })).await;
+    titled(&app, &["light too"]).await;
+    let path = format!("{PATH}/{}", made.str("id"));
+    assert_eq!(app.operator(Method::DELETE, &path).send().await.status, 204);
+
+    assert_eq!(found(&app, "light").await, ["light too"]);
+    assert_eq!(ask(&app, "light", "&count=exact&sort=title").await.body["meta"]["total"], 1);
+    let in_bin = app.operator(Method::GET, &address("light", "&trashed=only")).send().await;
+    assert_eq!(titles(&in_bin), ["light"]);
+    let restored = app.operator(Method::POST, &format!("{path}/restore")).json(&json!({})).send().await;
+    assert_eq!(restored.status, 200, "{restored:?}");
+    assert_eq!(found(&app, "light").await.len(), 2);
+}
