@@ -437,6 +437,11 @@ async fn the_guide_to_rules_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_search_is_true() {
+    work_through("search", 11).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_records_is_true() {
     work_through("records", 35).await;
 }

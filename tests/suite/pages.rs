@@ -14,6 +14,7 @@ const PAGES: &[&str] = &[
     "/docs/rules",
     "/docs/records",
     "/docs/batch",
+    "/docs/search",
     "/docs/realtime",
     "/docs/configuration",
     "/docs/architecture",
