@@ -83,8 +83,13 @@ impl Reserve {
 
     /// Takes the room if `free` bytes are plenty. False if it is not there afterwards.
     fn take_again(&self, free: u64) -> bool {
-        let Some(file) = self.file.as_ref().filter(|_| self.plenty_bytes <= free) else { return false };
+        let Some(file) = &self.file else { return false };
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is left of it need not be taken.
+        let left = std::fs::metadata(file).map_or(0, |it| it.len());
+        if free.saturating_add(left) < self.plenty_bytes {
+            return false;
+        }
         match fill(file) {
             Ok(()) => {
                 if self.is_given_back.swap(false, Ordering::Relaxed) {
