@@ -2,7 +2,7 @@
 //!
 //! With `transaction` all are done or none. Without, each that fails is undone alone. Either way they are one write,
 //! so nobody sees some of them before the others.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use poem_openapi::types::{Any, Example};
@@ -114,7 +114,7 @@ pub struct BatchReport {
 pub struct OperationResult {
     pub status: u16,
     /// `ETag` and `Location`.
-    pub headers: Option<HashMap<String, String>>,
+    pub headers: Option<BTreeMap<String, String>>,
     /// The record.
     pub body: Option<Any<Value>>,
     /// Why it was not done.
