@@ -10,6 +10,8 @@ use steading::db::{Db, Error, Folder, Options, Tx};
 use crate::vfs::{self, Loss};
 
 const CUTS: u64 = 40;
+/// Writes between two cuts at most: what the file system remembers is in memory.
+const WRITES_PER_CUT: i64 = 400;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS ledger (n BIGINT NOT NULL PRIMARY KEY, text TEXT)";
 
 fn insert(tx: &mut Tx<'_>, n: i64) -> Result<(), Error> {
@@ -35,12 +37,18 @@ async fn an_acknowledged_write_survives_a_power_cut() {
 
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let (next, is_over) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
+    let allowed = Arc::new(AtomicI64::new(0));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let (db, main) = (db.clone(), main.clone());
         let (acknowledged, next, is_over) = (Arc::clone(&acknowledged), Arc::clone(&next), Arc::clone(&is_over));
+        let allowed = Arc::clone(&allowed);
         clients.spawn(async move {
             while !is_over.load(Ordering::Relaxed) {
+                if allowed.load(Ordering::Relaxed) <= next.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    continue;
+                }
                 let n = next.fetch_add(1, Ordering::Relaxed);
                 db.write(&main, move |tx| insert(tx, n)).await.expect("written");
                 acknowledged.lock().expect("alone").push(n);
@@ -48,7 +56,8 @@ async fn an_acknowledged_write_survives_a_power_cut() {
         });
     }
     for round in 0..CUTS {
-        tokio::time::sleep(Duration::from_millis(20 + round % 7 * 9)).await;
+        allowed.fetch_add(WRITES_PER_CUT, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(5 + round % 7 * 3)).await;
         let known = acknowledged.lock().expect("alone").clone();
         let left = folder.path().join(format!("cut-{round}"));
         let loss = if round % 4 == 0 { Loss::All } else { Loss::Some(round * 2_654_435_761) };
