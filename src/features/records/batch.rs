@@ -83,8 +83,9 @@ pub struct Operation {
 
 impl Example for Batch {
     fn example() -> Self {
-        let operation = |path: &str, body: Value, name: Option<&str>| Operation {
-            method: Method::Post,
+        // A reference in the body would be taken for one of the document's own.
+        let operation = |method: Method, path: &str, body: Value, name: Option<&str>| Operation {
+            method,
             path: path.to_owned(),
             body: Some(Any(body)),
             if_match: None,
@@ -93,8 +94,13 @@ impl Example for Batch {
         Self {
             transaction: true,
             operations: vec![
-                operation("/collections/posts/records", json!({ "title": "The Analytical Engine" }), Some("post")),
-                operation("/collections/comments/records", json!({ "post": { REF: "post" }, "text": "First!" }), None),
+                operation(
+                    Method::Post,
+                    "/collections/posts/records",
+                    json!({ "title": "The Analytical Engine" }),
+                    Some("post"),
+                ),
+                operation(Method::Patch, "/collections/posts/records/$post", json!({ "published": true }), None),
             ],
         }
     }
