@@ -364,3 +364,110 @@ async fn what_is_in_the_bin_is_not_reached_along_lists() {
     let restored = app.ask(Method::POST, &format!("{}/{one}/restore", path("posts"))).send().await;
     assert_eq!(restored.body["tags"], json!([a, b]), "{restored:?}");
 }
+
+/// Notes of which only the open ones are seen, and shares that refer to one note and to several; anyone makes and
+/// changes shares. Returns two notes that are not open, and one that is.
+async fn shared_notes() -> (TestApp, [String; 3]) {
+    let app = TestApp::with_people().await;
+    let open = json!({ "name": "open", "type": "bool" });
+    let notes = json!({ "name": "notes", "fields": [open], "rules": { "list": "open", "view": "open" } });
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&notes).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let relation = |name: &str, multiple: bool| json!({ "name": name, "type": "relation", "collection": "notes", "multiple": multiple });
+    let number =
+        json!({ "name": "number", "type": "integer", "unique": true, "validate": "number == null || number < 10" });
+    collection(&app, "shares", json!([relation("note", false), relation("others", true), number])).await;
+    let mut ids = Vec::new();
+    for is_open in [false, false, true] {
+        let note = json!({ "open": is_open });
+        let made = app.operator(Method::POST, &path("notes")).json(&note).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+        ids.push(made.str("id"));
+    }
+    (app, ids.try_into().expect("three"))
+}
+
+#[tokio::test]
+async fn nobody_refers_to_what_they_do_not_see_nor_learns_that_it_is_there() {
+    let (app, [hidden, _, open]) = shared_notes().await;
+    let nowhere = "019f0000-0000-7000-8000-000000000000";
+    let share = make(&app, "shares", json!({ "note": open, "others": [open], "number": 1 })).await;
+    let one = format!("{}/{share}", path("shares"));
+    let all = path("shares");
+    let batch = |id: &str| json!({ "operations": [{ "method": "POST", "path": "/collections/shares/records", "body": { "note": id } }] });
+    type Ask<'a> = (Method, &'a str, Box<dyn Fn(&str) -> Value + 'a>);
+    let asks: Vec<Ask<'_>> = vec![
+        (Method::POST, &all, Box::new(|id| json!({ "note": id }))),
+        (Method::POST, &all, Box::new(|id| json!({ "others": [open, id] }))),
+        // What else is wrong tells nothing either.
+        (Method::POST, &all, Box::new(|id| json!({ "note": id, "others": ["019f0000-0000-7000-8000-000000000001"] }))),
+        (Method::POST, &all, Box::new(|id| json!({ "note": id, "number": 100 }))),
+        (Method::POST, &all, Box::new(|id| json!({ "note": id, "number": 1 }))),
+        (Method::PATCH, &one, Box::new(|id| json!({ "note": id }))),
+        (Method::PATCH, &one, Box::new(|id| json!({ "others": { "$add": [id] } }))),
+        (Method::PUT, &one, Box::new(|id| json!({ "note": id }))),
+        (Method::PATCH, &all, Box::new(|id| json!({ "note": id }))),
+        (Method::POST, "/api/v1/batch", Box::new(batch)),
+    ];
+
+    for (method, path, body) in &asks {
+        let by_number = if *path == all && *method == Method::PATCH { "?filter=number%3D%3D1" } else { "" };
+        let [seen, missing] = [hidden.as_str(), nowhere]
+            .map(|id| app.ask(method.clone(), &format!("{path}{by_number}")).json(&body(id)).send());
+        let (seen, missing) = (seen.await, missing.await);
+        let told = |reply: &Reply, id: &str| {
+            let request = reply.headers["x-request-id"].to_str().expect("text");
+            reply.text.replace(request, "REQUEST").replace(id, "ID")
+        };
+        assert_eq!(told(&seen, &hidden), told(&missing, nowhere), "{method} {path} {}", body("ID"));
+        assert!(!seen.text.contains(r#""status":20"#), "{method} {path}: {seen:?}");
+    }
+    assert_eq!(app.operator(Method::DELETE, &format!("{}/{hidden}", path("notes"))).send().await.status, 204);
+}
+
+#[tokio::test]
+async fn what_a_record_refers_to_already_may_stay_and_admins_refer_to_anything() {
+    let (app, [hidden, other, open]) = shared_notes().await;
+    let share = json!({ "note": hidden, "others": [hidden], "number": 2 });
+    let made = app.operator(Method::POST, &path("shares")).json(&share).send().await;
+    let id = made.str("id");
+
+    let put = app.ask(Method::PUT, &format!("{}/{id}", path("shares"))).json(&share).send().await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let added = patch(&app, "shares", &id, json!({ "others": { "$add": [open] } })).await;
+    assert_eq!(added.body["others"], json!([hidden, open]), "{added:?}");
+    let swapped = patch(&app, "shares", &id, json!({ "note": other })).await;
+    assert_eq!(faults(&swapped), [("/note", "no-such-record")]);
+}
+
+#[tokio::test]
+async fn a_batch_may_refer_to_what_it_made_even_if_nobody_may_see_it() {
+    let (app, _) = shared_notes().await;
+    let rules = json!({ "rules": { "create": "true" } });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/notes").json(&rules).send().await.status, 200);
+
+    let operations = json!([
+        { "method": "POST", "path": "/collections/notes/records", "name": "note", "body": { "open": false } },
+        { "method": "POST", "path": "/collections/shares/records", "body": { "note": { "$ref": "note" } } },
+    ]);
+    let done = app.ask(Method::POST, "/api/v1/batch").json(&json!({ "operations": operations })).send().await;
+
+    assert_eq!(done.body["results"][1]["status"], 201, "{done:?}");
+}
+
+#[tokio::test]
+async fn what_is_in_the_bin_is_not_referred_to_anew() {
+    let app = TestApp::with_people().await;
+    let tags = json!({
+        "name": "tags", "fields": [{ "name": "title", "type": "text" }], "rules": anyone(), "options": { "softDelete": true },
+    });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&tags).send().await.status, 201);
+    let tag = json!({ "name": "tag", "type": "relation", "collection": "tags" });
+    collection(&app, "posts", json!([{ "name": "title", "type": "text" }, tag])).await;
+    let tag = make(&app, "tags", json!({ "title": "a" })).await;
+    let post = make(&app, "posts", json!({ "title": "before", "tag": tag })).await;
+    assert_eq!(delete(&app, "tags", &tag).await.status, 204);
+
+    assert_eq!(faults(&create(&app, "posts", json!({ "tag": tag })).await), [("/tag", "no-such-record")]);
+    assert_eq!(patch(&app, "posts", &post, json!({ "title": "after", "tag": tag })).await.status, 200);
+}

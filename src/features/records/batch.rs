@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 use super::access::Judge;
 use super::api::{RecordsApi, location};
 use super::body::{self, Meant, Sent};
-use super::deed::{self, Changing, Making, Removing};
+use super::deed::{self, Changing, Deed, Making, Removing};
 use super::error::{BATCH_FAILED, Error, NOT_DONE};
 use super::list;
 use super::projection::Projection;
+use super::relations::Reach;
 use super::store;
 use super::upsert::{self, Upserting};
-use super::write::dangling;
 use crate::base::Timestamp;
 use crate::db::Tx;
 use crate::features::accounts::{RECORDS_READ, RECORDS_WRITE};
@@ -393,7 +393,7 @@ fn run(
         if 0 < index {
             out.push(b',');
         }
-        let problem = match tx.attempt(|tx| one(tx, known, step, now, &ids)) {
+        let problem = match one(tx, known, step, now, &ids) {
             Ok(done) => {
                 if let Some(name) = &step.name {
                     ids.insert(name, done.id.clone());
@@ -409,11 +409,6 @@ fn run(
             // These are about the whole of it.
             Err(error @ Error::Db(_)) => return Err(error.into()),
             Err(error) if error.is_outdated() => return Err(error.into()),
-            Err(Error::RefersToNothing) => match explained(tx, known, step, &ids) {
-                Ok(error) | Err(error) if error.is_outdated() => return Err(error.into()),
-                Ok(error) => error.into(),
-                Err(error) => return Err(error.into()),
-            },
             Err(error) => Problem::from(error),
         };
         if transaction {
@@ -454,25 +449,28 @@ fn one(
         return Err(refusal.clone().into());
     }
     let (entry, judge) = (known.find(&step.collection).ok_or(Error::NotFound)?, &step.judge);
+    let reach = Reach { catalogue: known, written: Some(ids) };
     let outcome = match (&step.method, &step.target) {
         (Method::Get, target) => read(tx, entry, judge, named(target, ids)?),
         (Method::Delete, target) => {
             let id = named(target, ids)?;
             judge.must_be_let(entry, &entry.rules.delete, "delete")?;
-            Removing::new(judge, entry, id, now, step.expected.clone()).run(tx, known)?;
+            let removing = Removing::new(judge, entry, id, now, step.expected.clone());
+            tx.attempt(|tx| removing.run(tx, known))?;
             Ok(Done { status: 204, id: id.to_owned(), found: None, location: None })
         }
         (method, Target::All) => {
             judge.must_be_let(entry, &entry.rules.create, "make")?;
             let values = deed::set(sent(step, entry, method.meant(), ids)?);
-            let found = Making::new(judge, entry, &step.id, now, values).run(tx)?;
+            let found = Making::new(judge, entry, &step.id, now, values).attempt(tx, reach)?;
             Ok(made(step, found))
         }
         (method, Target::By(by)) => {
             upsert::must_be_let_somehow(judge, entry)?;
             let by = upsert::positions(by, entry, &judge.sight)?;
             let sent = Arc::new(sent(step, entry, method.meant(), ids)?);
-            let done = Upserting::new(judge, entry, &step.id, now, &by, sent, step.expected.clone())?.run(tx)?;
+            let upserting = Upserting::new(judge, entry, &step.id, now, &by, sent, step.expected.clone())?;
+            let done = upserting.attempt(tx, reach)?;
             match done.is_new {
                 true => Ok(made(step, done.found)),
                 false => Ok(Done { status: 200, id: done.id, found: Some(done.found), location: None }),
@@ -482,7 +480,7 @@ fn one(
             let id = named(target, ids)?;
             judge.must_be_let(entry, &entry.rules.update, "change")?;
             let sent = Arc::new(sent(step, entry, method.meant(), ids)?);
-            let found = Changing::new(judge, entry, id, now, sent, step.expected.clone()).run(tx)?;
+            let found = Changing::new(judge, entry, id, now, sent, step.expected.clone()).attempt(tx, reach)?;
             Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
         }
     };
@@ -544,11 +542,4 @@ fn refer(value: &mut Value, ids: &HashMap<&str, String>) -> Result<(), Error> {
 /// The name that a value refers to.
 fn reference(value: &Value) -> Option<&str> {
     value.as_object().filter(|it| it.len() == 1)?.get(REF)?.as_str()
-}
-
-/// Which of its relations refers to nothing.
-fn explained(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, ids: &HashMap<&str, String>) -> Result<Error, Error> {
-    let entry = known.find(&step.collection).ok_or(Error::NotFound)?;
-    let values = deed::named(&sent(step, entry, step.method.meant(), ids)?);
-    dangling(tx, entry, &values)
 }

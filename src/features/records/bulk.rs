@@ -12,12 +12,12 @@ use poem_openapi::types::Example;
 use super::access::{Asker, Judge};
 use super::api::RecordsApi;
 use super::body::{self, Meant, Sent};
-use super::deed::{Changing, Removing, named, set};
+use super::deed::{Changing, Deed as _, Removing, set};
 use super::error::{Error, TOO_MANY_MATCH};
 use super::query::Asked;
+use super::relations::Reach;
 use super::statement::Statement;
 use super::store::ALIAS;
-use super::write::dangling;
 use crate::base::{Id, Timestamp};
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
@@ -269,10 +269,10 @@ fn batch(
 ) -> Result<Part, Error> {
     let mut part = Part { last: ids.last().cloned(), ..Part::default() };
     for id in ids {
+        let reach = Reach::of(known);
+        let changing = |sent: &Arc<Sent>| Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any);
         let written = tx.attempt(|tx| match what {
-            What::Change(sent) => {
-                Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any).run(tx).map(drop)
-            }
+            What::Change(sent) => changing(sent).run(tx, reach).map(drop),
             What::Remove => Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known),
             What::Purge => Removing::purging(judge, entry, id, now, IfMatch::Any).run(tx, known),
         });
@@ -280,10 +280,9 @@ fn batch(
             Ok(()) => part.done += 1,
             // It went with another one, or what it became does not let the caller any more.
             Err(Error::NotFound | Error::RuleDenied { .. }) => {}
-            // What is sent is the same for all.
-            Err(Error::RefersToNothing) => {
-                let sent = if let What::Change(sent) = what { Some(sent) } else { None };
-                return Err(dangling(tx, entry, &sent.map(|it| named(it)).unwrap_or_default())?);
+            Err(Error::RefersToNothing) if let What::Change(sent) = what => {
+                // What is sent is the same for all.
+                return Err(changing(sent).explain(tx, reach)?);
             }
             Err(
                 error @ (Error::ValueTaken { .. }

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::list;
 use super::log::{self, Creation, Difference, Followers};
 use super::projection::Projection;
+use super::relations::{self, Known, Reach};
 use super::statement::Statement;
 use super::store::{self, Found};
 use super::validate;
@@ -20,12 +21,31 @@ use crate::features::collections::{Catalogue, Entry, Sight, Stored};
 use crate::http::Fault;
 use crate::http::etag::IfMatch;
 
+/// The writing of one record, which may refer to others.
+pub(super) trait Deed: Send + Sync + 'static {
+    type Done: Send + 'static;
+
+    fn run(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Self::Done, Error>;
+
+    /// Says which relation refers to nothing, where `run` found that one does. For a transaction that has not failed.
+    fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error>;
+
+    /// Does it within a transaction that goes on if it fails.
+    fn attempt(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Self::Done, Error> {
+        match tx.attempt(|tx| self.run(tx, reach)) {
+            Err(Error::RefersToNothing) => Err(self.explain(tx, reach)?),
+            outcome => outcome,
+        }
+    }
+}
+
 /// A record that is to be made.
 pub(super) struct Making {
     entry: Arc<Entry>,
     id: String,
     now: Timestamp,
-    sight: Sight,
+    judge: Judge,
+    relations: Vec<(usize, Stored)>,
     judged: Option<Statement>,
     insertion: Statement,
     lists: Vec<(String, String)>,
@@ -42,21 +62,31 @@ impl Making {
         let judged = rule.map(|it| store::would_be(entry, id, now, &values, it));
         let lists = store::lists(entry, &values);
         let event = Creation::new(entry, now, &values);
+        let relations = relations::among(entry, &values);
         let insertion = store::insertion(entry, id, now, values, &answer.returned);
-        let sight = judge.sight.clone();
-        Self { entry: Arc::clone(entry), id: id.to_owned(), now, sight, judged, insertion, lists, event, answer }
+        let (entry, id, judge) = (Arc::clone(entry), id.to_owned(), judge.clone());
+        Self { entry, id, now, judge, relations, judged, insertion, lists, event, answer }
     }
+}
 
-    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
+impl Deed for Making {
+    type Done = Found;
+
+    fn run(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Found, Error> {
         // First of all: what else is wrong would tell of records that the caller may not see.
         if let Some(judged) = &self.judged {
             tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied { rule: "create" })?;
         }
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
         store::write_lists(tx, &self.id, &self.lists, true)?;
-        must_be_valid(tx, &self.entry, &self.id, self.now, &self.sight)?;
+        reach.relations(&self.judge, &self.entry).must_be_seen(tx, &Known::new(), &self.relations)?;
+        must_be_valid(tx, &self.entry, &self.id, self.now, &self.judge.sight)?;
         self.event.tell(tx, &self.id)?;
         self.answer.about(tx, made)
+    }
+
+    fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error> {
+        reach.relations(&self.judge, &self.entry).dangling(tx, &Known::new(), &self.relations)
     }
 }
 
@@ -83,8 +113,12 @@ impl Changing {
         let answer = Answer::new(judge, entry, id);
         Self { entry: Arc::clone(entry), id: id.to_owned(), now, sent, expected, judge: judge.clone(), answer }
     }
+}
 
-    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
+impl Deed for Changing {
+    type Done = Found;
+
+    fn run(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Found, Error> {
         let (entry, id) = (&self.entry, &self.id);
         // The rule may ask for the new values, and these may depend on the old ones. What is wrong with
         // them is told only to those whom the rule lets.
@@ -106,15 +140,19 @@ impl Changing {
             body::stamp(&mut values, entry, self.now, false);
         }
         let lists = store::lists(entry, &values);
+        let new = relations::among(entry, &values);
+        let relations = reach.relations(&self.judge, entry);
+        let known = relations.known(tx, id, &new)?;
         let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
         let event = Difference::new(tx, entry, id, self.now, &values)?;
         let update = store::change(entry, id, self.now, values, rule, &self.answer.returned);
         match store::write(tx, entry, &update, &self.answer.returned)? {
             Some(changed) => {
+                store::write_lists(tx, id, &lists, false)?;
+                relations.must_be_seen(tx, &known, &new)?;
                 if is_large {
                     store::must_not_be_too_large(tx, entry, id)?;
                 }
-                store::write_lists(tx, id, &lists, false)?;
                 if is_written {
                     must_be_valid(tx, entry, id, self.now, &self.judge.sight)?;
                 }
@@ -125,6 +163,13 @@ impl Changing {
             }
             None => Err(refusal(tx, &self.judge, entry, id, "update")),
         }
+    }
+
+    fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error> {
+        let relations = reach.relations(&self.judge, &self.entry);
+        let named = named(&self.sent);
+        let known = relations.known(tx, &self.id, &named)?;
+        relations.dangling(tx, &known, &named)
     }
 }
 
@@ -292,7 +337,7 @@ pub(super) fn set(sent: Sent) -> Vec<(usize, Stored)> {
 }
 
 /// The values that relations could refer to nothing by: those that are set, and those that are added to lists.
-pub(super) fn named(sent: &Sent) -> Vec<(usize, Stored)> {
+fn named(sent: &Sent) -> Vec<(usize, Stored)> {
     let named = |(position, write): &(usize, Write)| match write {
         Write::Set(value) => Some((*position, value.clone())),
         Write::Add(items) => Some((*position, Stored::Text(serde_json::Value::from(items.clone()).to_string()))),

@@ -28,6 +28,7 @@ mod payload;
 mod projection;
 mod query;
 mod read;
+mod relations;
 mod running;
 mod search;
 mod shapes;

@@ -1,5 +1,4 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -9,13 +8,14 @@ use super::import::{RefusedRecord, Row};
 use super::list;
 use super::lists::Gap;
 use super::projection::Projection;
+use super::relations;
 use super::statement::Statement;
 use super::validate;
 use crate::base::Timestamp;
 use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx, Value};
-use crate::features::collections::{Catalogue, Entry, FieldType, Sight, Stored, target_table};
+use crate::features::collections::{Catalogue, Entry, FieldType, Sight, Stored};
 use crate::http::{Fault, problem};
 
 /// Largest record. One that is sent whole is bounded by the body; one can also grow, change by change.
@@ -318,43 +318,6 @@ fn refused(entry: &Entry, error: db::Error) -> Error {
     if fields.is_empty() { Error::RefersToNothing } else { Error::ValueTaken { fields } }
 }
 
-/// The relations among some values that refer to records which are not there.
-pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Vec<Fault>, db::Error> {
-    let mut faults = Vec::new();
-    for (position, value) in values {
-        for id in referred(entry, *position, value) {
-            faults.extend(nothing_there(tx, entry, *position, &id)?);
-        }
-    }
-    faults.truncate(problem::FAULTS_MAX);
-    Ok(faults)
-}
-
-/// The ids that a value of a relation names.
-fn referred<'a>(entry: &Entry, position: usize, value: &'a Stored) -> Vec<Cow<'a, str>> {
-    let judge = &entry.judges[position];
-    match value {
-        Stored::Text(ids) if judge.member.join.is_some() => {
-            serde_json::from_str::<Vec<String>>(ids).unwrap_or_default().into_iter().map(Cow::Owned).collect()
-        }
-        Stored::Text(id) if judge.field.field_type == FieldType::Relation => vec![Cow::Borrowed(id)],
-        _ => Vec::new(),
-    }
-}
-
-/// What is wrong with a relation to a record that is not there.
-fn nothing_there(tx: &mut Tx<'_>, entry: &Entry, position: usize, id: &str) -> Result<Option<Fault>, db::Error> {
-    let field = &entry.judges[position].field;
-    let Some(target) = &field.collection else { return Ok(None) };
-    let sql = format!("SELECT 1 FROM {} WHERE id = $1", quoted(&target_table(target)));
-    let found = tx.find(&sql, &[id.into()], |row| row.integer(0))?;
-    let detail = || match field.is_multiple() {
-        true => format!("refers to `{id}`, which is not in `{target}`"),
-        false => format!("refers to nothing in `{target}`"),
-    };
-    Ok(found.is_none().then(|| Fault::new(body::pointer(&field.name), "no-such-record", detail())))
-}
-
 /// Records of an import after which others have their turn, if they wait.
 const TURN: usize = 500;
 
@@ -400,11 +363,11 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row], now: Timestam
         done.done += 1;
         let mut faults = Vec::new();
         for position in &relations {
-            for id in referred(entry, *position, &row.values[*position]) {
+            for id in relations::referred(entry, *position, &row.values[*position]) {
                 if seen.contains(&(*position, id.to_string())) {
                     continue;
                 }
-                match nothing_there(tx, entry, *position, &id)? {
+                match relations::missing(tx, entry, *position, &id)? {
                     Some(fault) => faults.push(fault),
                     None => {
                         seen.insert((*position, id.into_owned()));
@@ -446,8 +409,13 @@ pub(super) fn look_at_import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Re
     let mut done = Imported { done: rows.len(), ..Imported::default() };
     for row in rows {
         let is_outward = |position: &usize| entry.judges[*position].field.collection.as_deref() != Some(entry.name());
-        let outward: Vec<_> = row.values.iter().cloned().enumerate().filter(|(it, _)| is_outward(it)).collect();
-        let mut errors = dangling(tx, entry, &outward)?;
+        let mut errors = Vec::new();
+        for (position, value) in row.values.iter().enumerate().filter(|(it, _)| is_outward(it)) {
+            for id in relations::referred(entry, position, value) {
+                errors.extend(relations::missing(tx, entry, position, &id)?);
+            }
+        }
+        errors.truncate(problem::FAULTS_MAX);
         errors.extend(taken(tx, entry, row)?);
         if errors.is_empty() {
             done.imported += 1;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::access::Judge;
 use super::api::RecordsApi;
 use super::body::{self, Meant, Sent, Write};
-use super::deed::{self, Changing, Making};
+use super::deed::{self, Changing, Deed, Making};
 use super::error::Error;
+use super::relations::Reach;
 use super::store::{self, Found};
 use crate::base::Timestamp;
 use crate::db::Tx;
@@ -64,20 +65,9 @@ impl RecordsApi {
         let by = positions(&wanted.by, &entry, &judge.sight)?;
         let sent = Arc::new(body::read(bytes, &entry, wanted.meant, &judge.sight)?);
         let (now, expected) = (self.clock.now(), wanted.expected.clone());
-        let upserting = Upserting::new(judge, &entry, &wanted.id, now, &by, Arc::clone(&sent), expected)?;
+        let upserting = Upserting::new(judge, &entry, &wanted.id, now, &by, sent, expected)?;
 
-        let catalogue = Arc::clone(&known);
-        let outcome = self
-            .db
-            .write(caller.tenant(), move |tx| {
-                catalogue.must_be_current(tx)?;
-                upserting.run(tx)
-            })
-            .await;
-        match outcome {
-            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, &judge.sight)),
-        }
+        self.done(caller, known, &entry, &judge.sight, upserting).await
     }
 }
 
@@ -139,14 +129,26 @@ impl Upserting {
         Ok(Self { entry, id, now, by: values, sent, expected, judge })
     }
 
-    pub fn run(&self, tx: &mut Tx<'_>) -> Result<Upserted, Error> {
+    /// The change of the record that is there, by its id.
+    fn changing(&self, id: &str) -> Changing {
+        Changing::new(&self.judge, &self.entry, id, self.now, Arc::clone(&self.sent), self.expected.clone())
+    }
+
+    fn making(&self) -> Result<Making, Error> {
+        let values = deed::completed(&self.entry, &self.sent)?;
+        Ok(Making::new(&self.judge, &self.entry, &self.id, self.now, values))
+    }
+}
+
+impl Deed for Upserting {
+    type Done = Upserted;
+
+    fn run(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Upserted, Error> {
         if let Some(id) = store::having(tx, &self.entry, &self.by)? {
             if deed::is_viewed(tx, &self.judge, &self.entry, &id)? {
                 self.judge.must_be_let(&self.entry, &self.entry.rules.update, "change")?;
             }
-            let sent = Arc::clone(&self.sent);
-            let changing = Changing::new(&self.judge, &self.entry, &id, self.now, sent, self.expected.clone());
-            match changing.run(tx) {
+            match self.changing(&id).run(tx, reach) {
                 Ok(found) => return Ok(Upserted { id, found, is_new: false }),
                 // For this caller it is not there.
                 Err(Error::NotFound) => {}
@@ -157,8 +159,14 @@ impl Upserting {
         if self.expected != IfMatch::Any {
             return Err(Error::Stale);
         }
-        let values = deed::completed(&self.entry, &self.sent)?;
-        let found = Making::new(&self.judge, &self.entry, &self.id, self.now, values).run(tx)?;
+        let found = self.making()?.run(tx, reach)?;
         Ok(Upserted { id: self.id.clone(), found, is_new: true })
+    }
+
+    fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error> {
+        match store::having(tx, &self.entry, &self.by)? {
+            Some(id) => self.changing(&id).explain(tx, reach),
+            None => self.making()?.explain(tx, reach),
+        }
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use super::access::Asker;
 use super::api::RecordsApi;
 use super::body::{self, Meant};
-use super::deed::{self, Changing, Making, Removing, Restoring};
+use super::deed::{self, Changing, Deed, Making, Removing, Restoring};
 use super::error::Error;
-use super::store::{self, Found};
+use super::relations::Reach;
+use super::store::Found;
 use crate::db::Tx;
-use crate::features::collections::{self, Catalogue, Entry, Stored};
+use crate::features::collections::{Catalogue, Entry, Sight};
 use crate::http::etag::IfMatch;
 use crate::http::{Caller, Problem};
 
@@ -36,21 +37,7 @@ impl RecordsApi {
         let values = deed::set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
         let making = Making::new(&asker.detached(), &entry, id, self.clock.now(), values);
 
-        let catalogue = Arc::clone(&known);
-        let outcome = self
-            .db
-            .write(caller.tenant(), move |tx| {
-                catalogue.must_be_current(tx)?;
-                making.run(tx)
-            })
-            .await;
-        match outcome {
-            Err(Error::RefersToNothing) => {
-                let values = deed::set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
-                Err(self.explained(caller, known, entry, values).await?)
-            }
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, &asker.sight)),
-        }
+        self.done(caller, known, &entry, &asker.sight, making).await
     }
 
     pub(super) async fn change(
@@ -66,20 +53,9 @@ impl RecordsApi {
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
         let sent = Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?);
         let (judge, now, expected) = (asker.detached(), self.clock.now(), change.expected.clone());
-        let changing = Changing::new(&judge, &entry, &change.id, now, Arc::clone(&sent), expected);
+        let changing = Changing::new(&judge, &entry, &change.id, now, sent, expected);
 
-        let catalogue = Arc::clone(&known);
-        let outcome = self
-            .db
-            .write(caller.tenant(), move |tx| {
-                catalogue.must_be_current(tx)?;
-                changing.run(tx)
-            })
-            .await;
-        match outcome {
-            Err(Error::RefersToNothing) => Err(self.explained(caller, known, entry, deed::named(&sent)).await?),
-            outcome => outcome.map_err(|it| it.without_hidden(&entry, &asker.sight)),
-        }
+        self.done(caller, known, &entry, &asker.sight, changing).await
     }
 
     pub(super) async fn remove(
@@ -133,27 +109,29 @@ impl RecordsApi {
             .await
     }
 
-    /// Finds out which relation refers to nothing, in a transaction of its own: the one that failed is over.
-    pub(super) async fn explained(
+    /// Does what may refer to other records. Which relation refers to nothing is found out in a transaction of its own:
+    /// the one that failed is over.
+    pub(super) async fn done<D: Deed>(
         &self,
         caller: &Caller,
         known: Arc<Catalogue>,
-        entry: Arc<Entry>,
-        values: Vec<(usize, Stored)>,
-    ) -> Result<Error, Error> {
-        let look = move |tx: &mut Tx<'_>| {
-            known.must_be_current(tx)?;
-            dangling(tx, &entry, &values)
+        entry: &Entry,
+        sight: &Sight,
+        deed: D,
+    ) -> Result<D::Done, Error> {
+        let (catalogue, deed) = (Arc::clone(&known), Arc::new(deed));
+        let doing = Arc::clone(&deed);
+        let write = move |tx: &mut Tx<'_>| {
+            catalogue.must_be_current(tx)?;
+            doing.run(tx, Reach::of(&catalogue))
         };
-        self.db.read(caller.tenant(), look).await
+        let explain = move |tx: &mut Tx<'_>| {
+            known.must_be_current(tx)?;
+            deed.explain(tx, Reach::of(&known))
+        };
+        match self.db.write(caller.tenant(), write).await {
+            Err(Error::RefersToNothing) => Err(self.db.read(caller.tenant(), explain).await?),
+            outcome => outcome.map_err(|it| it.without_hidden(entry, sight)),
+        }
     }
-}
-
-/// Which of some values refer to nothing.
-pub(super) fn dangling(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)]) -> Result<Error, Error> {
-    Ok(match store::dangling(tx, entry, values)? {
-        // It was made meanwhile, or something else was dropped: trying again tells.
-        faults if faults.is_empty() => collections::Error::Outdated.into(),
-        faults => Error::Invalid(faults),
-    })
 }
