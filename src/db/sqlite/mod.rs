@@ -4,13 +4,13 @@
 //! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
 //! never wait for the writer nor it for them ([`readers`]).
 mod authorizer;
-mod class;
+mod condition;
 mod connection;
 mod functions;
 mod readers;
 mod writer;
 
-pub(super) use class::Class;
+pub(super) use condition::Condition;
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::{ReadTask, Readers};
 pub(super) use writer::{News, Task, Writer};
