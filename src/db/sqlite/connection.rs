@@ -88,6 +88,14 @@ fn open(place: &Place, extra: OpenFlags) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a database of its own in memory, in which there is nothing, hardened like all others.
+pub(super) fn open_empty() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    harden(&connection)?;
+    add_functions(&connection)?;
+    Ok(connection)
+}
+
 /// Turns off what an injected statement or a hostile file could use.
 fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.load_extension_disable()?;

@@ -448,7 +448,8 @@ fn one(
     if let Some(refusal) = &step.refusal {
         return Err(refusal.clone().into());
     }
-    let (entry, judge) = (known.find(&step.collection).ok_or(Error::NotFound)?, &step.judge);
+    // A batch holds up all who write, so it computes nothing.
+    let (entry, judge) = (known.to_write(&step.collection)?, &step.judge);
     let reach = Reach { catalogue: known, written: Some(ids) };
     let outcome = match (&step.method, &step.target) {
         (Method::Get, target) => read(tx, entry, judge, named(target, ids)?),
