@@ -4,9 +4,10 @@
 //! `db.write(tenant, |tx| …)` and `db.read(tenant, |tx| …)` take a synchronous closure,
 //! in which stores run portable SQL on a [`Tx`]. A write is answered after its commit is
 //! on the disk; many that wait share one commit (see [`sqlite`]).
+mod class;
+pub mod dialect;
 mod error;
 mod folder;
-pub mod dialect;
 pub mod join_tables;
 pub mod migrate;
 pub mod record_tables;
@@ -26,9 +27,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use class::Class;
 pub use error::Error;
 pub use folder::Folder;
-use sqlite::{Class, ReadTask, Task};
+use sqlite::{ReadTask, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
 pub use value::{Row, Value};
@@ -155,7 +157,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        write(self.tenants.get(tenant)?, Class::Shared, Box::new(work)).await
+        self.write_as(Class::SMALL, tenant, work).await
     }
 
     /// As [`Db::write`], and also when the disk is nearly full: for what frees room or takes rights away.
@@ -168,34 +170,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        write(self.tenants.get(tenant)?, Class::Freeing, Box::new(work)).await
-    }
-
-    /// As [`Db::write`], for bulk work, in a transaction that nothing else shares. It ends after at most 500 rows if
-    /// [`Tx::others_wait`], and small writes come between two of them, so that these are not held up.
-    pub async fn write_bulk<T, E>(
-        &self,
-        tenant: &TenantId,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        write(self.tenants.get(tenant)?, Class::Bulk, Box::new(work)).await
-    }
-
-    /// As [`Db::write_bulk`], and also when the disk is nearly full.
-    pub async fn free_bulk<T, E>(
-        &self,
-        tenant: &TenantId,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        write(self.tenants.get(tenant)?, Class::BulkFreeing, Box::new(work)).await
+        self.write_as(Class::SMALL.freeing(), tenant, work).await
     }
 
     /// As [`Db::write`], in a transaction that nothing else shares. For changes of the schema.
@@ -208,12 +183,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        write(self.tenants.get(tenant)?, Class::Alone, Box::new(work)).await
+        self.write_as(Class::ALONE, tenant, work).await
     }
 
-    /// As [`Db::write_alone`], and also when the disk is nearly full.
-    pub async fn free_alone<T, E>(
+    /// As [`Db::write`], for any sort of writes.
+    pub async fn write_as<T, E>(
         &self,
+        class: Class,
         tenant: &TenantId,
         work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -221,7 +197,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        write(self.tenants.get(tenant)?, Class::AloneFreeing, Box::new(work)).await
+        write(self.tenants.get(tenant)?, class, Box::new(work)).await
     }
 
     /// As [`Db::write`], in the server's own database.
@@ -233,7 +209,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        write(Arc::clone(&self.system), Class::Shared, Box::new(work)).await
+        write(Arc::clone(&self.system), Class::SMALL, Box::new(work)).await
     }
 
     /// Runs `work` on one unchanging state of the data, in the pool of readers.
@@ -284,7 +260,7 @@ impl Db {
 
     /// Whether every open database may be written: the word for health checks.
     pub fn is_sound(&self) -> bool {
-        !self.system.damaged.load(Ordering::Relaxed) && self.tenants.are_sound()
+        !self.system.condition.is_damaged() && self.tenants.are_sound()
     }
 
     /// Whether there is more room on the disk than is kept free: the other word for health checks.

@@ -3,56 +3,23 @@
 //! Only this file knows that a tenant is a folder with a file in it.
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::migrate::{self, Migration};
 use super::reserve::Reserve;
-use super::sqlite::{self, News, Place, Readers, Writer};
+use super::sqlite::{self, Condition, News, Place, Readers, Writer};
 use super::{Error, Options, folder};
 use crate::base::{Clock, TenantId};
 
-/// One open database: its writer, its readers, and whether it may still be written.
+/// One open database: its writer, its readers, and what state it is in.
 #[derive(Debug)]
 pub(super) struct Database {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
-    pub(super) damaged: Arc<AtomicBool>,
-    /// Whether there was too little room on the disk when it was last looked at.
-    full: Arc<AtomicBool>,
+    pub(super) condition: Arc<Condition>,
     /// When it was last asked for, in counts of [`Tenants::asked`].
     last_asked: AtomicU64,
-}
-
-impl Database {
-    fn open(
-        place: Place,
-        migrations: &[Migration],
-        options: &Options,
-        clock: &Clock,
-        reserve: Arc<Reserve>,
-        news: News,
-    ) -> Result<Self, Error> {
-        let file = place.path().map(Path::to_owned);
-        Self::open_file(place, migrations, options, clock, reserve, news).map_err(|cause| cause.about(file.as_deref()))
-    }
-
-    fn open_file(
-        place: Place,
-        migrations: &[Migration],
-        options: &Options,
-        clock: &Clock,
-        reserve: Arc<Reserve>,
-        news: News,
-    ) -> Result<Self, Error> {
-        let connection = sqlite::open_writer(&place)?;
-        migrate::migrate(&connection, &place, migrations, clock)?;
-        let damaged = Arc::new(AtomicBool::new(false));
-        let readers = Readers::start(&place, options, Arc::clone(&damaged))?;
-        let full = Arc::new(AtomicBool::new(false));
-        let writer = Writer::start(place, connection, options, reserve, Arc::clone(&damaged), Arc::clone(&full), news)?;
-        Ok(Self { writer, readers, damaged, full, last_asked: AtomicU64::new(0) })
-    }
 }
 
 /// The open tenants of a data folder.
@@ -143,7 +110,7 @@ impl Tenants {
                 return Err(Error::Missing { file });
             }
         }
-        Database::open(self.home.system(), migrate::SYSTEM, &self.options, &self.clock, self.reserve(), Box::new(|| ()))
+        self.open_file(self.home.system(), migrate::SYSTEM, Box::new(|| ()))
     }
 
     /// Refuses a tenant that was there, and whose database is not any more: an empty one in its place would look like
@@ -194,18 +161,25 @@ impl Tenants {
                 told(&id);
             }
         });
-        let database = Database::open(
-            self.home.tenant(tenant),
-            migrate::TENANT,
-            &self.options,
-            &self.clock,
-            self.reserve(),
-            news,
-        )?;
+        let database = self.open_file(self.home.tenant(tenant), migrate::TENANT, news)?;
         database.last_asked.store(asked, Ordering::Relaxed);
         let database = Arc::new(database);
         open.insert(tenant.clone(), Arc::clone(&database));
         Ok(database)
+    }
+
+    fn open_file(&self, place: Place, migrations: &[Migration], news: News) -> Result<Database, Error> {
+        let file = place.path().map(Path::to_owned);
+        let open = || {
+            let connection = sqlite::open_writer(&place)?;
+            migrate::migrate(&connection, &place, migrations, &self.clock)?;
+            let condition = Arc::new(Condition::default());
+            let readers = Readers::start(&place, &self.options, Arc::clone(&condition))?;
+            let (reserve, known) = (self.reserve(), Arc::clone(&condition));
+            let writer = Writer::start(place, connection, &self.options, reserve, known, news)?;
+            Ok(Database { writer, readers, condition, last_asked: AtomicU64::new(0) })
+        };
+        open().map_err(|cause: Error| cause.about(file.as_deref()))
     }
 
     /// The reserve of the folder, taken when the first database is opened: before that the folder may not be there.
@@ -227,7 +201,7 @@ impl Tenants {
                 let free = folder::free_bytes(path);
                 let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
                 // Where a file has room to give again, its writer says so.
-                let is_written = || !open.is_empty() && open.values().all(|it| !it.full.load(Ordering::Relaxed));
+                let is_written = || !open.is_empty() && open.values().all(|it| !it.condition.is_full());
                 (self.options.free_bytes_min <= free || is_written()) && !self.reserve().is_spent(free)
             }
             Home::Memory(_) => true,
@@ -243,7 +217,7 @@ impl Tenants {
     /// Whether every open database may be written.
     pub(super) fn are_sound(&self) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.values().all(|it| !it.damaged.load(Ordering::Relaxed))
+        open.values().all(|it| !it.condition.is_damaged())
     }
 }
 

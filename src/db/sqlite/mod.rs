@@ -5,14 +5,14 @@
 //! never wait for the writer nor it for them ([`readers`]).
 mod authorizer;
 mod bench;
-mod class;
+mod condition;
 mod connection;
 mod functions;
 mod readers;
 mod writer;
 
 pub(super) use bench::Bench;
-pub(super) use class::Class;
+pub(super) use condition::Condition;
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::{ReadTask, Readers};
 pub(super) use writer::{News, Task, Writer};

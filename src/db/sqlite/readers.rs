@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
+use super::condition::Condition;
 use super::connection::{Place, error, open_reader};
-use super::writer::{announce_damage, panic_message};
+use super::writer::panic_message;
 use crate::base::lanes::{Asker, Lanes, Refused};
 use crate::db::{Error, Options, Tx};
 
@@ -32,7 +33,7 @@ pub(in crate::db) struct Readers {
     in_place: Vec<Mutex<Reader>>,
     queue: Arc<Lanes<Job>>,
     place: Place,
-    damaged: Arc<AtomicBool>,
+    condition: Arc<Condition>,
 }
 
 struct Job {
@@ -50,19 +51,19 @@ impl std::fmt::Debug for Job {
 }
 
 impl Readers {
-    pub(in crate::db) fn start(place: &Place, options: &Options, damaged: Arc<AtomicBool>) -> Result<Self, Error> {
+    pub(in crate::db) fn start(place: &Place, options: &Options, condition: Arc<Condition>) -> Result<Self, Error> {
         let slots = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let in_place = (0..slots).map(|_| Reader::open(place).map(Mutex::new)).collect::<Result<_, _>>()?;
         let queue = Arc::new(Lanes::new(options.read_queue_max, options.read_threads));
         for number in 0..options.read_threads {
             let (reader, waiting, budget) = (Reader::open(place)?, Arc::clone(&queue), options.read_budget);
-            let (place, damaged) = (place.clone(), Arc::clone(&damaged));
+            let (place, condition) = (place.clone(), Arc::clone(&condition));
             std::thread::Builder::new()
                 .name(format!("db-reader-{number}"))
-                .spawn(move || work(&reader, &waiting, budget, &place, &damaged))
+                .spawn(move || work(&reader, &waiting, budget, &place, &condition))
                 .map_err(|cause| Error::Io { what: "a thread for a reader".to_owned(), cause })?;
         }
-        Ok(Self { in_place, queue, place: place.clone(), damaged })
+        Ok(Self { in_place, queue, place: place.clone(), condition })
     }
 
     /// Hands a task to the pool, in which askers take turns.
@@ -86,7 +87,7 @@ impl Readers {
         let mut tx = Tx::sqlite(&reader.connection, far_away());
         let answer = task(&mut tx);
         if tx.saw_damage() {
-            announce_damage(&self.damaged, &self.place);
+            self.condition.found_damaged(&self.place);
         }
         Ok(answer)
     }
@@ -114,12 +115,12 @@ impl Drop for Readers {
     }
 }
 
-fn work(reader: &Reader, waiting: &Lanes<Job>, budget: Duration, place: &Place, damaged: &AtomicBool) {
+fn work(reader: &Reader, waiting: &Lanes<Job>, budget: Duration, place: &Place, condition: &Condition) {
     while let Some((asker, Job { task, since })) = waiting.take() {
         if WAIT_MAX < since.elapsed() {
             task(Err(Error::QueueFull));
         } else {
-            reader.run(task, budget, place, damaged);
+            reader.run(task, budget, place, condition);
         }
         waiting.done(asker);
     }
@@ -152,7 +153,7 @@ impl Reader {
     }
 
     /// Runs a task of the pool, whatever it does.
-    fn run(&self, task: ReadTask, budget: Duration, place: &Place, damaged: &AtomicBool) {
+    fn run(&self, task: ReadTask, budget: Duration, place: &Place, condition: &Condition) {
         self.budget.allow_time(budget);
         // Several statements of one task see one state of the data.
         if let Err(cause) = self.control(BEGIN) {
@@ -165,7 +166,7 @@ impl Reader {
             tracing::error!(panic = panic_message(panic.as_ref()), "a read panicked");
         }
         if tx.saw_damage() {
-            announce_damage(damaged, place);
+            condition.found_damaged(place);
         }
         self.runs_a_task.store(false, Ordering::Relaxed);
         self.budget.allow_steps(i64::MAX);

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,9 @@ use rusqlite::hooks::AuthContext;
 use rusqlite::{Connection, ErrorCode};
 
 use super::authorizer::{Scope, authorize};
-use super::class::Class;
+use super::condition::Condition;
 use super::connection::{Place, error, is_io_failure, wal_bytes};
+use crate::db::class::{Class, Sharing};
 use crate::db::reserve::Reserve;
 use crate::db::tx::{Lent, Step};
 use crate::db::{Error, Options, Tx, folder};
@@ -81,12 +82,12 @@ impl Writer {
         connection: Connection,
         options: &Options,
         reserve: Arc<Reserve>,
-        damaged: Arc<AtomicBool>,
-        full: Arc<AtomicBool>,
+        condition: Arc<Condition>,
         news: News,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner { news, full, ..Inner::new(place, connection, waiting, options, reserve, damaged)? };
+        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, reserve, condition)? };
+        inner.is_full(); // the first to ask whether the server is ready has an answer
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
             .spawn(move || inner.work())
@@ -122,9 +123,7 @@ struct Inner {
     wal_pages: Arc<AtomicI32>,
     /// The same at the last checkpoint.
     checkpointed_pages: i32,
-    damaged: Arc<AtomicBool>,
-    /// Whether the newest look at the disk found too little room.
-    full: Arc<AtomicBool>,
+    condition: Arc<Condition>,
     free_bytes_min: u64,
     reserve: Arc<Reserve>,
     /// Whether the newest task met a full disk.
@@ -161,7 +160,7 @@ impl Inner {
         waiting: Receiver<Envelope>,
         options: &Options,
         reserve: Arc<Reserve>,
-        damaged: Arc<AtomicBool>,
+        condition: Arc<Condition>,
     ) -> Result<Self, Error> {
         let scope = Arc::new(AtomicU8::new(Scope::Outside as u8));
         let wal_pages = Arc::new(AtomicI32::new(0));
@@ -182,8 +181,7 @@ impl Inner {
             scope,
             wal_pages,
             checkpointed_pages: 0,
-            damaged,
-            full: Arc::default(),
+            condition,
             free_bytes_min: options.free_bytes_min,
             reserve,
             met_full_disk: false,
@@ -220,23 +218,23 @@ impl Inner {
     /// Takes one group from the front of what is pending, runs it and answers it.
     fn group(&mut self, pending: &mut VecDeque<Envelope>) {
         self.refuse_what_cannot_be_written(pending);
-        match pending.front().map(|it| it.class) {
+        match pending.front().map(|it| it.class.sharing) {
             None => {}
-            Some(Class::Alone | Class::AloneFreeing) => {
+            Some(Sharing::Alone) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.run_singly(vec![envelope], Scope::Alone);
                     // What it prepared was allowed to it, and would not be asked about again.
                     self.connection.flush_prepared_statement_cache();
                 }
             }
-            Some(Class::Bulk | Class::BulkFreeing) => {
+            Some(Sharing::Bulk) => {
                 if let Some(envelope) = pending.pop_front() {
                     self.pending = pending.len();
                     self.run_singly(vec![envelope], Scope::Group);
                 }
                 self.run_together(pending);
             }
-            Some(_) => self.run_together(pending),
+            Some(Sharing::Group) => self.run_together(pending),
         }
     }
 
@@ -249,7 +247,7 @@ impl Inner {
                 || (self.free_bytes_min / 2 <= free && self.free_bytes_min <= free.saturating_add(self.unused_bytes()));
             !is_kept_free || self.reserve.is_spent(free)
         });
-        self.full.store(full, Ordering::Relaxed);
+        self.condition.set_full(full);
         full
     }
 
@@ -261,14 +259,14 @@ impl Inner {
 
     /// Answers at once those whose asker is gone, and those for which there is no room on the disk.
     fn refuse_what_cannot_be_written(&self, pending: &mut VecDeque<Envelope>) {
-        let damaged = self.damaged.load(Ordering::Relaxed);
+        let damaged = self.condition.is_damaged();
         let full = self.is_full();
         for envelope in std::mem::take(pending) {
             if envelope.task.is_abandoned() {
                 finish(envelope.task, Err(Error::Closed));
             } else if damaged {
                 finish(envelope.task, Err(Error::Damaged));
-            } else if full && !envelope.class.frees_room() {
+            } else if full && !envelope.class.frees_room {
                 finish(envelope.task, Err(Error::StorageFull));
             } else {
                 pending.push_back(envelope);
@@ -277,7 +275,7 @@ impl Inner {
     }
 
     fn run_together(&mut self, pending: &mut VecDeque<Envelope>) {
-        if !pending.iter().any(|it| !it.class.is_bulk()) {
+        if !pending.iter().any(|it| it.class.sharing != Sharing::Bulk) {
             return;
         }
         if let Err(cause) = self.control(BEGIN) {
@@ -288,17 +286,17 @@ impl Inner {
         let mut again: Vec<Envelope> = Vec::new();
         let mut left: VecDeque<Envelope> = VecDeque::new();
         while let Some(mut envelope) = pending.pop_front() {
-            if envelope.class.is_alone() || GROUP_TIME_MAX < started.elapsed() {
+            if envelope.class.sharing == Sharing::Alone || GROUP_TIME_MAX < started.elapsed() {
                 left.push_back(envelope);
                 break;
             }
-            if envelope.class.is_bulk() {
+            if envelope.class.sharing == Sharing::Bulk {
                 left.push_back(envelope);
                 continue;
             }
             let outcome = self.run_in_savepoint(envelope.task.as_mut());
             let ended = matches!(outcome, Ran::EndedTransaction);
-            if !ended && self.met_full_disk && envelope.class == Class::Freeing {
+            if !ended && self.met_full_disk && envelope.class.frees_room {
                 again.push(envelope);
                 continue;
             }
@@ -319,7 +317,7 @@ impl Inner {
             }
             Committed::No(code, message) => {
                 for (envelope, _) in ran {
-                    if code == ErrorCode::DiskFull && envelope.class == Class::Freeing {
+                    if code == ErrorCode::DiskFull && envelope.class.frees_room {
                         again.push(envelope);
                     } else {
                         finish(envelope.task, Err(group_error(code, &message)));
@@ -340,7 +338,7 @@ impl Inner {
         let culprit = ran.pop();
         self.run_singly(ran.into_iter().map(|(it, _)| it).collect(), Scope::Group);
         match culprit {
-            Some((it, _)) if met_full_disk && it.class.frees_room() => self.run_singly(vec![it], Scope::Group),
+            Some((it, _)) if met_full_disk && it.class.frees_room => self.run_singly(vec![it], Scope::Group),
             Some((it, _)) if met_full_disk => finish(it.task, Err(Error::StorageFull)),
             Some((it, ran)) => answer(it.task, ran),
             None => {}
@@ -352,7 +350,7 @@ impl Inner {
         for Envelope { class, mut task } in envelopes {
             let mut outcome = self.run_by_itself(task.as_mut(), scope);
             let mut has_more = true;
-            while self.met_full_disk && class.frees_room() && has_more {
+            while self.met_full_disk && class.frees_room && has_more {
                 // Once more when there is none left: another database may have given it back, so that there is room.
                 has_more = self.reserve.give_back();
                 outcome = self.run_by_itself(task.as_mut(), scope);
@@ -414,7 +412,7 @@ impl Inner {
         self.has_news |= has_news;
         self.met_full_disk = saw_full_disk;
         if saw_damage {
-            announce_damage(&self.damaged, &self.place);
+            self.condition.found_damaged(&self.place);
         }
         match outcome {
             Ok(true) => Ran::Kept,
@@ -460,7 +458,7 @@ impl Inner {
         if pages - self.checkpointed_pages < new_pages {
             return;
         }
-        let is_too_large = WAL_BYTES_MAX <= wal_bytes(&self.place) || self.full.load(Ordering::Relaxed);
+        let is_too_large = WAL_BYTES_MAX <= wal_bytes(&self.place) || self.condition.is_full();
         self.checkpoint(if is_too_large { "TRUNCATE" } else { "PASSIVE" });
         self.checkpointed_pages = pages;
     }
@@ -496,7 +494,7 @@ struct Hands<'a> {
 
 impl Lent for Hands<'_> {
     fn is_short_of_room(&self) -> bool {
-        self.inner.full.load(Ordering::Relaxed)
+        self.inner.condition.is_full()
     }
 
     fn others_wait(&self) -> bool {
@@ -538,16 +536,6 @@ fn group_error(code: ErrorCode, message: &str) -> Error {
         ErrorCode::ConstraintViolation => Error::Conflict { constraint: message.to_owned() },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged,
         _ => Error::Engine(message.to_owned().into()),
-    }
-}
-
-pub(super) fn announce_damage(damaged: &AtomicBool, place: &Place) {
-    if !damaged.swap(true, Ordering::Relaxed) {
-        tracing::error!(
-            database = ?place,
-            "the database file is damaged and is not written any more; stop the server, run `steading doctor`, \
-             and restore a backup"
-        );
     }
 }
 

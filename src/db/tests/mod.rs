@@ -188,9 +188,9 @@ async fn small_writes_come_between_batches_and_one_that_fails_is_undone_alone() 
     };
     let (release, holding) = it.hold().await;
     let mut batches = Box::pin(join_all([
-        it.db.write_bulk(&it.main, numbered(&[1, 2])),
-        it.db.write_bulk(&it.main, numbered(&[3, -1])),
-        it.db.write_bulk(&it.main, numbered(&[5, 6])),
+        it.db.write_as(Class::BULK, &it.main, numbered(&[1, 2])),
+        it.db.write_as(Class::BULK, &it.main, numbered(&[3, -1])),
+        it.db.write_as(Class::BULK, &it.main, numbered(&[5, 6])),
     ]));
     let mut small = Box::pin(it.db.write(&it.main, numbered(&[7])));
     assert!(futures_util::poll!(&mut batches).is_pending() && futures_util::poll!(&mut small).is_pending());
@@ -209,9 +209,9 @@ async fn small_writes_come_between_batches_and_one_that_fails_is_undone_alone() 
 async fn bulk_work_is_told_when_others_wait() {
     let it = fixture(Options::default()).await;
     let asked = |tx: &mut Tx<'_>| Ok::<_, Error>(tx.others_wait());
-    assert!(!it.db.write_bulk(&it.main, asked).await.expect("written"), "nobody does");
+    assert!(!it.db.write_as(Class::BULK, &it.main, asked).await.expect("written"), "nobody does");
     let (release, holding) = it.hold().await;
-    let mut bulk = Box::pin(it.db.write_bulk(&it.main, asked));
+    let mut bulk = Box::pin(it.db.write_as(Class::BULK, &it.main, asked));
     assert!(futures_util::poll!(&mut bulk).is_pending());
     let mut small = Box::pin(it.db.write(&it.main, |tx| insert(tx, 1)));
     assert!(futures_util::poll!(&mut small).is_pending());

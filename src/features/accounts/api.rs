@@ -148,7 +148,7 @@ impl AccountsApi {
     async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
+        let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
 
         let digest = first_admin::secret_digest(&token);
         // A look first, so that a made-up token costs no hashing. Using it up decides.
@@ -174,7 +174,7 @@ impl AccountsApi {
     ) -> Result<Json<SetupState>, Problem> {
         let SetupToken { token } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        let attempt = throttle::attempt_from(&self.kv, &config, address, now)?;
+        let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
         let digest = first_admin::secret_digest(&token);
 
         if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &digest, now)).await? {

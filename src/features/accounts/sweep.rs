@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::store;
 use crate::base::{Clock, TenantId, Timestamp};
-use crate::db::{self, Db};
+use crate::db::{self, Class, Db};
 use crate::work::Worker;
 
 /// Rows removed in one transaction, so that a backlog never holds the writer long.
@@ -21,9 +21,11 @@ pub fn worker(db: Db, clock: Clock, tenant: TenantId) -> Worker {
 
 async fn sweep(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Error> {
     // Few at any time: a link is made by hand, or at a start.
-    db.write_bulk(tenant, move |tx| store::delete_expired_setup_links(tx, now)).await?;
+    db.write_as(Class::BULK.freeing(), tenant, move |tx| store::delete_expired_setup_links(tx, now)).await?;
     loop {
-        let removed = db.write_bulk(tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH)).await?;
+        let removed = db
+            .write_as(Class::BULK.freeing(), tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH))
+            .await?;
         if removed < BATCH.unsigned_abs() {
             return Ok(());
         }

@@ -19,18 +19,15 @@ pub(super) struct Attempt {
     address: Option<String>,
 }
 
-/// Counts an attempt with a secret that belongs to no account, and refuses it beyond the limit.
-pub(super) fn attempt_from(
+/// Counts an attempt with a setup link, which belongs to no account, and refuses it beyond the limit. Apart from the
+/// attempts to sign in: whoever mistypes passwords may still use the link that they were given.
+pub(super) fn attempt_setup(
     kv: &Kv,
     config: &AccountsConfig,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let window = Duration::from_secs(config.sign_in_window_secs);
-    let address = address.throttle_key().map(|it| format!("sign-in/address/{it}"));
-    if let Some(address) = &address {
-        within(kv.count_up(address, window, now), config.sign_in_failures_per_address_max, now)?;
-    }
+    let address = count_address("setup", kv, config, address, now)?;
     Ok(Attempt { account: None, address })
 }
 
@@ -46,13 +43,26 @@ pub(super) fn attempt(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let from = attempt_from(kv, config, address, now)?;
+    let address = count_address("sign-in", kv, config, address, now)?;
     let window = Duration::from_secs(config.sign_in_window_secs);
     // A digest: the account's name is a client's text of any length.
     let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
     let account = format!("sign-in/{tenant}/account/{account}");
     within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
-    Ok(Attempt { account: Some(account), ..from })
+    Ok(Attempt { account: Some(account), address })
+}
+
+fn count_address(
+    what: &str,
+    kv: &Kv,
+    config: &AccountsConfig,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Option<String>, Error> {
+    let Some(address) = address.throttle_key() else { return Ok(None) };
+    let (key, window) = (format!("{what}/address/{address}"), Duration::from_secs(config.sign_in_window_secs));
+    within(kv.count_up(&key, window, now), config.sign_in_failures_per_address_max, now)?;
+    Ok(Some(key))
 }
 
 impl Attempt {
@@ -124,6 +134,21 @@ mod tests {
 
         assert!(try_once(&kv, "user6", "2001:db8::ffff").is_err());
         assert!(try_once(&kv, "user6", "2001:db8:0:1::1").is_ok());
+    }
+
+    #[test]
+    fn wrong_passwords_do_not_close_the_setup_link() {
+        let (kv, config) = (Kv::in_memory(), AccountsConfig::default());
+        let address = ClientAddress("10.0.0.1".parse().ok());
+        let (now, most) = (Timestamp::from_millis(0), config.sign_in_failures_per_address_max);
+        for n in 0..=most {
+            let _ = attempt(&kv, &config, &TenantId::main(), &format!("user{n}"), address, now);
+        }
+
+        for _ in 0..most {
+            assert!(attempt_setup(&kv, &config, address, now).is_ok());
+        }
+        assert!(attempt_setup(&kv, &config, address, now).is_err(), "guesses at links are counted too");
     }
 
     #[test]

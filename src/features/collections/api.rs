@@ -17,7 +17,7 @@ use super::value::Judge;
 use super::view::{self, VIEWS_MAX};
 use super::{check, names, store};
 use crate::base::{Clock, Random, TenantId};
-use crate::db::{self, Db, Tx};
+use crate::db::{self, Class, Db, Tx};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -297,12 +297,8 @@ impl CollectionsApi {
             Ok::<_, Error>(store::count_change(tx)?)
         };
         // A rule must be closed however full the disk is.
-        let changed = if needs_room {
-            self.db.write_alone(tenant, change).await
-        } else {
-            self.db.free_alone(tenant, change).await
-        };
-        changed?;
+        let class = if needs_room { Class::ALONE } else { Class::ALONE.freeing() };
+        self.db.write_as(class, tenant, change).await?;
         self.catalogues.newer_than(tenant, &before).await?;
         Ok(new)
     }
@@ -360,7 +356,7 @@ impl CollectionsApi {
 
         let now = self.clock.now();
         self.db
-            .free_alone(tenant, move |tx| {
+            .write_as(Class::ALONE.freeing(), tenant, move |tx| {
                 known.must_be_current(tx)?;
                 plan::run(tx, &steps, &old, &old.name)?;
                 store::delete(tx, old.id)?;

@@ -20,7 +20,7 @@ use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::{Id, Timestamp};
 use crate::db::record_tables::quoted;
-use crate::db::{self, Tx};
+use crate::db::{self, Class, Tx};
 use crate::features::accounts;
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated};
 use crate::http::etag::IfMatch;
@@ -236,11 +236,8 @@ impl RecordsApi {
                 let ids = tx.query(&next.sql, &next.values, |row| row.text(0).map(ToOwned::to_owned))?;
                 batch(tx, &known, &entry, &judge, now, &what, &ids)
             };
-            let outcome = if work.sent.is_some() {
-                self.db.write_bulk(caller.tenant(), write).await
-            } else {
-                self.db.free_bulk(caller.tenant(), write).await
-            };
+            let class = if work.sent.is_some() { Class::BULK } else { Class::BULK.freeing() };
+            let outcome = self.db.write_as(class, caller.tenant(), write).await;
             match outcome {
                 Err(Error::Db(db::Error::QueueFull)) if attempt < TRIES_MAX => tokio::time::sleep(PAUSE).await,
                 // It goes on under the rules as they are now, if the records still look the same.

@@ -19,7 +19,7 @@ use super::log;
 use super::split::{Content, Format, Piece, Splitter, Unreadable};
 use super::store;
 use crate::base::{Id, Timestamp};
-use crate::db;
+use crate::db::{self, Class};
 use crate::features::accounts;
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Sight, Stored};
 use crate::http::input::Body as Document;
@@ -268,7 +268,7 @@ impl RecordsApi {
                     log::imported(tx, &entry, before, now, part.imported)?;
                     Ok::<_, Error>(part)
                 };
-                self.db.write_bulk(caller.tenant(), write).await
+                self.db.write_as(Class::BULK, caller.tenant(), write).await
             };
             match outcome {
                 Ok(part) => {

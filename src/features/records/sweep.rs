@@ -8,7 +8,7 @@ use super::deed::Removing;
 use super::error::Error;
 use super::store;
 use crate::base::{TenantId, Timestamp};
-use crate::db::Tx;
+use crate::db::{Class, Tx};
 use crate::features::collections::{Catalogue, Entry, IsOutdated};
 use crate::http::etag::IfMatch;
 use crate::work::Worker;
@@ -39,7 +39,7 @@ impl RecordsApi {
             loop {
                 let (known, entry, from) = (Arc::clone(&known), Arc::clone(entry), after.clone());
                 let purge = move |tx: &mut Tx<'_>| purge(tx, &known, &entry, now, before, &from);
-                match self.db.free_bulk(tenant, purge).await {
+                match self.db.write_as(Class::BULK.freeing(), tenant, purge).await {
                     Ok(Some(last)) => after = last,
                     Ok(None) => break,
                     // The next time finds the collections as they are then.

@@ -58,6 +58,12 @@ back_query() { echo 'limit=30&filter=books_via_up.exists(b,b.notes_via_up.exists
 
 make_dictionary() { call POST /api/v1/collections "$(admin_token)" "@$root/packaging/examples/dictionary/collection.json" >/dev/null; }
 
+# Words are found by the index that a collection has for its searched fields.
+make_searchable() {
+  call PATCH /api/v1/collections/dictionary "$(admin_token)" '{"search": {"lemma": 4, "definition": 1}}' >/dev/null
+}
+search_query() { echo "limit=30&search=$1"; } # word
+
 pack() { admin_token >"$folder/token"; } # the rows are sent as they are
 
 import() { # collection, NDJSON -> nothing if all went well
