@@ -11,6 +11,9 @@ use super::sqlite;
 /// Longest query, in bytes.
 pub const QUERY_BYTES_MAX: usize = 10_000;
 
+/// Longest text that is computed, in bytes: a page has several hundred of them in memory.
+pub const TEXT_BYTES_MAX: usize = 256 << 10;
+
 /// A table as people know it.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -84,33 +87,26 @@ pub enum Held {
 }
 
 impl Held {
+    /// By which name the engine's function knows it, see [`sqlite`].
+    fn name(self) -> &'static str {
+        match self {
+            Self::AsIs => "",
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Bool => "bool",
+            Self::Moment => "moment",
+            Self::Place => "place",
+            Self::Json => "json",
+            Self::List => "list",
+        }
+    }
+
+    // A function, since a column may be a whole query, which is asked for once that way.
     fn sql(self, column: &str) -> String {
-        let kind = format!("typeof({column})");
         match self {
             Self::AsIs => column.to_owned(),
-            Self::Text => format!("CASE WHEN {kind} <> 'blob' THEN CAST({column} AS TEXT) END"),
-            Self::Integer => format!(
-                "CASE WHEN {kind} = 'integer' OR ({kind} = 'real' AND {column} = CAST({column} AS INTEGER)) \
-                 THEN CAST({column} AS INTEGER) END"
-            ),
-            Self::Number => format!("CASE WHEN {kind} IN ('integer', 'real') THEN CAST({column} AS REAL) END"),
-            Self::Bool => format!("CASE WHEN {kind} IN ('integer', 'real') THEN {column} <> 0 END"),
-            // The years that a text in RFC 3339 has.
-            Self::Moment => format!(
-                "CASE WHEN {kind} = 'integer' AND {column} BETWEEN -62167219200000 AND 253402300799999 THEN {column} END"
-            ),
-            Self::Place => format!(
-                "CASE WHEN {kind} = 'integer' AND {column} >= 0 AND ({column} >> 32) <= 1800000000 \
-                 AND ({column} & 4294967295) <= 3600000000 THEN {column} END"
-            ),
-            Self::Json => format!(
-                "CASE WHEN {kind} IN ('integer', 'real') THEN json_quote({column}) WHEN {kind} <> 'text' THEN NULL \
-                 WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END"
-            ),
-            Self::List => format!(
-                "CASE WHEN {kind} <> 'text' THEN NULL WHEN NOT json_valid({column}) THEN NULL \
-                 WHEN json_type({column}) = 'array' THEN {column} END"
-            ),
+            held => format!("view_value('{}', {column})", held.name()),
         }
     }
 }

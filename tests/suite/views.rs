@@ -322,3 +322,383 @@ async fn a_query_reads_collections_and_does_nothing_else() {
     assert_eq!(read(&app, "bad").await.status, 404);
     assert_eq!(records(&app, "posts/records").await.len(), 3, "nothing happened to them");
 }
+
+#[tokio::test]
+async fn the_columns_of_a_query_have_names_that_fields_may_have() {
+    let app = world().await;
+    for (columns, told) in [
+        ("title", vec![("/view/query", "required")]),
+        ("id, count(*)", vec![("/view/query", "name")]),
+        ("id, title AS \"select\"", vec![("/view/query", "name")]),
+        ("id, title AS _version", vec![("/view/query", "name")]),
+        ("id, title AS \"größe\"", vec![("/view/query", "name")]),
+        ("id, title AS \"a\"\"b\"", vec![("/view/query", "name")]),
+        ("id, title AS isDeleted", vec![("/view/query", "name")]),
+        ("id, title AS expand", vec![("/view/query", "name")]),
+        ("id, title AS x, views AS x", vec![("/view/query", "duplicate")]),
+        ("id, title AS x, views AS X", vec![("/view/query", "duplicate")]),
+        ("id, id", vec![("/view/query", "duplicate")]),
+        ("id, 1 AS x", vec![("/fields", "required")]),
+        ("id, upper(title) AS x, 2 AS y", vec![("/fields", "required"), ("/fields", "required")]),
+        ("*, posts.*", vec![("/view/query", "duplicate"); 13]),
+    ] {
+        let view = json!({ "name": "bad", "view": { "query": format!("SELECT {columns} FROM posts") } });
+        assert_eq!(faults(&create(&app, &view).await), told, "{columns}");
+    }
+    let many: String = (0..200).map(|it| format!(", views AS v{it}")).collect();
+    let view = json!({ "name": "bad", "view": { "query": format!("SELECT id{many} FROM posts") } });
+    assert!(faults(&create(&app, &view).await).contains(&("/view/query", "too-many")));
+    let unknown = json!({
+        "name": "bad", "view": { "query": "SELECT id FROM posts" }, "fields": [{ "name": "x", "type": "text" }],
+    });
+    assert_eq!(faults(&create(&app, &unknown).await), [("/fields/0/name", "unknown")]);
+}
+
+#[tokio::test]
+async fn ids_are_texts_and_no_two_records_have_the_same() {
+    let app = world().await;
+    let view = |id: &str| json!({ "name": "odd", "view": { "query": format!("SELECT {id} AS id FROM posts") } });
+
+    assert_eq!(faults(&create(&app, &view("'same'")).await), [("/view/query", "not-unique")]);
+    assert_eq!(faults(&create(&app, &view("author")).await), [("/view/query", "not-unique")]);
+    let dry = app.operator(Method::POST, "/api/v1/collections?dryRun=true").json(&view("author")).send().await;
+    assert_eq!(faults(&dry), [("/view/query", "not-unique")]);
+    made(&app, view("views")).await;
+
+    let ids = |records: Vec<Value>| records.iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(records(&app, "odd/records").await), ["1", "2", "30"]);
+    assert_eq!(read(&app, "odd/records/30").await.status, 200);
+    for nothing in ["NULL", "CASE WHEN views > 2 THEN NULL ELSE views END", "CAST(views AS BLOB)"] {
+        change(&app, "odd", json!({ "view": view(nothing)["view"] })).await;
+        let expected: &[&str] = if nothing.contains("views >") { &["1", "2"] } else { &[] };
+        assert_eq!(ids(records(&app, "odd/records").await), expected, "{nothing}: what has no id is no record");
+        assert_eq!(read(&app, "odd/records/null").await.status, 404);
+    }
+    let reply = change(&app, "odd", json!({ "view": view("'same'")["view"] })).await;
+    assert_eq!(faults(&reply), [("/view/query", "not-unique")]);
+}
+
+#[tokio::test]
+async fn a_change_that_a_view_would_not_survive_is_refused_with_its_name() {
+    let app = world().await;
+    let mut view = stats();
+    view["view"]["query"] = json!(
+        "SELECT author AS id, author, count(*) AS posts, sum(views) AS views, max(createdAt) AS updatedAt, max(state) AS s FROM posts GROUP BY author"
+    );
+    view["fields"] = json!([{ "name": "posts", "type": "integer" }, { "name": "views", "type": "integer" }, { "name": "s", "type": "text" }]);
+    made(&app, view).await;
+    let plain = json!({ "name": "plain", "view": { "query": "SELECT id, title, views FROM posts" } });
+    made(&app, plain).await;
+    let posts = read(&app, "posts").await.body["fields"].as_array().expect("fields").clone();
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut posts = json!(posts);
+        edit(&mut posts);
+        json!({ "fields": posts })
+    };
+    let at = |name: &str| posts.iter().position(|it| it["name"] == name).expect("a field");
+    let without = |name: &str| edited(&|it| drop(it.as_array_mut().expect("fields").remove(at(name))));
+
+    for (patch, view) in [
+        (without("state"), "stats"),
+        (without("title"), "plain"),
+        (
+            edited(&|it| {
+                it[at("state")]["name"] = json!("mood");
+                it[at("state")]["renamedFrom"] = json!("state");
+            }),
+            "stats",
+        ),
+        (edited(&|it| it[at("views")]["type"] = json!("number")), "plain"),
+        (edited(&|it| it[at("title")]["hidden"] = json!(true)), "plain"),
+        (edited(&|it| it[at("title")]["readableBy"] = json!("auth.role == 'editor'")), "plain"),
+        (edited(&|it| it[at("title")]["writeOnly"] = json!(true)), "plain"),
+        (json!({ "name": "articles" }), "plain"),
+    ] {
+        let preview = app.operator(Method::POST, "/api/v1/collections/posts/preview").json(&patch).send().await;
+        assert_eq!(preview.refusal(), (409, "collection-in-use"), "{patch}: {preview:?}");
+        let reply = change(&app, "posts", patch.clone()).await;
+        assert_eq!(reply.refusal(), (409, "collection-in-use"), "{patch}: {reply:?}");
+        assert!(reply.body["detail"].as_str().is_some_and(|it| it.contains(&format!("`{view}`"))), "{reply:?}");
+    }
+    let dropped = app.operator(Method::DELETE, "/api/v1/collections/posts?dryRun=true").send().await;
+    assert_eq!(dropped.refusal(), (409, "collection-in-use"), "{dropped:?}");
+
+    let more = edited(&|it| it.as_array_mut().expect("fields").push(json!({ "name": "note", "type": "text" })));
+    assert_eq!(change(&app, "posts", more).await.status, 200, "what no view needs may change");
+    assert_eq!(change(&app, "posts", json!({ "options": { "softDelete": true } })).await.status, 200);
+    let id = records(&app, "posts/records?filter=views%3D%3D30").await[0]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/collections/posts/records/{id}");
+    assert_eq!(app.operator(Method::DELETE, &path).send().await.status, 204);
+    assert_eq!(records(&app, "plain/records").await.len(), 2, "what is in the bin is in no view");
+    for view in ["plain", "stats"] {
+        let path = format!("/api/v1/collections/{view}");
+        assert_eq!(app.operator(Method::DELETE, &path).send().await.status, 204);
+    }
+    assert_eq!(change(&app, "posts", without("title")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_view_is_changed_and_renamed() {
+    let app = world().await;
+    made(&app, stats()).await;
+
+    let patch = json!({ "view": { "query": "SELECT author AS id, count(*) AS posts, max(views) AS most, max(title) AS last FROM posts GROUP BY 1" } });
+    assert_eq!(faults(&change(&app, "stats", patch.clone()).await), [("/fields", "required"); 2]);
+    let mut full = patch;
+    full["fields"] = json!([
+        { "name": "posts", "type": "number" }, { "name": "most", "type": "integer" }, { "name": "last", "type": "text" },
+    ]);
+    let preview = app.operator(Method::POST, "/api/v1/collections/stats/preview").json(&full).send().await;
+    let steps: Vec<_> = preview.body["changes"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .map(|it| it["description"].as_str().expect("words"))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "change the query",
+            "show `author` no more",
+            "show `views` no more",
+            "change how `posts` is shown",
+            "show `most`",
+            "show `last`"
+        ]
+    );
+    assert_eq!(change(&app, "stats", full).await.status, 200);
+    assert_eq!(records(&app, "stats/records?sort=-most").await[0]["last"], "three");
+    assert_eq!(change(&app, "stats", json!({ "name": "sums" })).await.body["name"], "sums");
+    assert_eq!(records(&app, "sums/records").await.len(), 2);
+    assert_eq!(
+        faults(&change(&app, "posts", json!({ "view": { "query": "SELECT 1 AS id" } })).await),
+        [("/view", "conflict")]
+    );
+    let without = app.operator(Method::POST, "/api/v1/collections").json(&json!({ "name": "x" })).send().await;
+    assert_eq!(faults(&without), [("/fields", "required")]);
+}
+
+#[tokio::test]
+async fn nothing_refers_to_a_view_and_a_view_reads_no_view() {
+    let app = world().await;
+    made(&app, stats()).await;
+
+    let field = json!({ "name": "to", "type": "relation", "collection": "stats" });
+    let refused = create(&app, &json!({ "name": "x", "fields": [field] })).await;
+    assert_eq!(faults(&refused), [("/fields/0/collection", "unknown")]);
+    let nested = create(&app, &json!({ "name": "x", "view": { "query": "SELECT id FROM stats" } })).await;
+    assert_eq!(faults(&nested), [("/view/query", "query")]);
+    assert!(
+        nested.body["errors"][0]["detail"].as_str().is_some_and(|it| it.contains("is a view itself")),
+        "{nested:?}"
+    );
+    for query in ["filter=stats_via_author.exists(s,%20true)", "expand=stats_via_author"] {
+        assert_eq!(read(&app, &format!("authors/records?{query}")).await.refusal().0, 422, "{query}");
+    }
+    let rules = json!({ "rules": { "update": "stats_via_author.exists(s, s.posts > 1)" } });
+    assert_eq!(
+        faults(&change(&app, "authors", rules).await)[0].0,
+        "/rules/update",
+        "a rule would compute it for every write"
+    );
+    for (member, value) in [
+        ("indexes", json!([{ "fields": ["posts"] }])),
+        ("search", json!({ "author": 1 })),
+        ("options", json!({ "softDelete": true })),
+        ("rules", json!({ "create": "true" })),
+        (
+            "fields",
+            json!([{ "name": "posts", "type": "integer", "required": true }, { "name": "views", "type": "integer" }]),
+        ),
+        ("fields", json!([{ "name": "posts", "type": "integer", "min": 1 }, { "name": "views", "type": "integer" }])),
+    ] {
+        let mut view = stats();
+        view["name"] = json!("other");
+        view[member] = value;
+        let reply = create(&app, &view).await;
+        assert!(faults(&reply).iter().any(|(_, code)| *code == "not-for-view"), "{member}: {reply:?}");
+    }
+    for query in ["search=x", "trashed=with"] {
+        assert_eq!(read(&app, &format!("stats/records?{query}")).await.refusal().0, 422, "{query}");
+    }
+    let ask = app.operator(Method::GET, "/api/v1/realtime?subscribe=collections/stats");
+    let watched = ask.header("accept", "text/event-stream").send().await;
+    assert_eq!(watched.refusal().0, 422, "nothing happens in a view: {watched:?}");
+    assert_eq!(read(&app, "stats/records?sort=createdAt").await.refusal().0, 422, "it has no such column");
+    assert_eq!(read(&app, "stats/records?filter=createdAt%3Enow").await.refusal().0, 422);
+    assert_eq!(read(&app, "stats/aggregate?groupBy=createdAt:day").await.refusal().0, 422);
+}
+
+#[tokio::test]
+async fn a_view_shows_hidden_fields_only_where_an_admin_says_so() {
+    let app = world().await;
+    let view = json!({
+        "name": "people", "view": { "query": "SELECT id, name, salary FROM authors" },
+        "rules": { "list": "true", "view": "salary > 5" },
+    });
+    let shown = made(&app, view).await;
+    assert_eq!((&shown["fields"][0]["hidden"], &shown["fields"][1]["hidden"]), (&json!(false), &json!(true)));
+    let as_guest = async |path: &str| app.ask(Method::GET, &format!("/api/v1/collections/people/{path}")).send().await;
+
+    let all = as_guest("records").await;
+    assert_eq!(
+        all.body["data"][0].as_object().expect("a record").keys().collect::<Vec<_>>(),
+        ["id", "name"],
+        "{all:?}"
+    );
+    for query in ["filter=salary%3E1", "sort=salary", "where[salary]=7", "fields=salary"] {
+        assert_eq!(as_guest(&format!("records?{query}")).await.refusal().0, 422, "{query}");
+    }
+    assert_eq!(as_guest("aggregate?metrics=max(salary)").await.refusal().0, 422);
+    let ids: Vec<_> =
+        all.body["data"].as_array().expect("records").iter().map(|it| it["id"].as_str().expect("an id")).collect();
+    let mut seen = Vec::new();
+    for id in ids {
+        seen.push(as_guest(&format!("records/{id}")).await.status);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [200, 404], "the rule of the view decides");
+    let open = json!({ "fields": [{ "name": "salary", "type": "integer" }] });
+    assert_eq!(change(&app, "people", open).await.status, 200);
+    assert_eq!(as_guest("records?sort=-salary").await.body["data"][0]["salary"], 7);
+    assert_eq!(change(&app, "people", json!({ "rules": { "list": null } })).await.status, 200);
+    assert_eq!(as_guest("records").await.status, 401);
+    assert_eq!(as_guest("records/export").await.status, 401);
+    let as_user = app.as_role("user", Method::GET, "/api/v1/collections/people/records").send().await;
+    assert_eq!(as_user.status, 403);
+    let by_user = app.as_role("user", Method::POST, "/api/v1/collections").json(&stats()).send().await;
+    assert_eq!(by_user.status, 403, "only those who make collections make views");
+}
+
+#[tokio::test]
+async fn accounts_are_known_by_id_name_and_role() {
+    let app = world().await;
+    let view = json!({ "name": "team", "view": { "query": "SELECT id, id AS person, name, role FROM users" } });
+
+    let shown = made(&app, view).await;
+
+    assert_eq!(shown["fields"][0]["collection"], "users");
+    let all = records(&app, "team/records?expand=person").await;
+    assert!(!all.is_empty());
+    assert_eq!(all[0]["expand"]["person"]["role"], all[0]["role"]);
+    let star = json!({ "name": "star", "view": { "query": "SELECT * FROM users" } });
+    let names: Vec<_> =
+        made(&app, star).await["fields"].as_array().expect("fields").iter().map(|it| it["name"].clone()).collect();
+    assert_eq!(names, ["name", "role"]);
+}
+
+/// A query that takes too long is stopped like any other, and others go on meanwhile.
+#[tokio::test]
+async fn a_slow_view_delays_nobody() {
+    // Only in a file do readers and the writer not wait for each other.
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = TestApp::on_disk(folder.path(), &[("STORAGE__READ_BUDGET_MS", "500")]).await;
+    made(&app, json!({ "name": "authors", "fields": [{ "name": "name", "type": "text" }] })).await;
+    for number in 0..40 {
+        add(&app, "authors", json!({ "name": format!("a{number}") })).await;
+    }
+    let query =
+        "SELECT 'all' AS id, count(*) AS n FROM authors a, authors b, authors c, authors d, authors e, authors f";
+    let view = json!({ "name": "slow", "view": { "query": query }, "fields": [{ "name": "n", "type": "integer" }] });
+    made(&app, view).await;
+
+    let slow = read(&app, "slow/records");
+    let others = async {
+        let began = std::time::Instant::now();
+        for number in 0..20 {
+            add(&app, "authors", json!({ "name": format!("b{number}") })).await;
+        }
+        began.elapsed()
+    };
+    let (slow, took) = tokio::join!(slow, others);
+    assert_eq!(slow.refusal(), (503, "budget-spent"), "{slow:?}");
+    assert!(took.as_millis() < 1_500, "{took:?}");
+    for path in ["slow/records/all", "slow/aggregate", "slow/records/export", "slow/records?count=exact&fields=id"] {
+        assert_eq!(read(&app, path).await.refusal(), (503, "budget-spent"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_fails_while_it_runs_says_so_and_no_more() {
+    let app = world().await;
+    let query = "SELECT id, json_extract(title, '$.secret') AS x FROM posts WHERE views < 0";
+    let view = json!({ "name": "bad", "view": { "query": query }, "fields": [{ "name": "x", "type": "text" }] });
+    made(&app, view).await;
+    add(&app, "posts", json!({ "title": "no JSON", "views": -1 })).await;
+
+    for path in ["bad/records", "bad/records?count=exact", "bad/records/export", "bad/aggregate?metrics=max(x)"] {
+        let reply = read(&app, path).await;
+        assert_eq!(reply.refusal(), (409, "view-broken"), "{path}: {reply:?}");
+        assert!(!reply.body.to_string().contains("JSON"), "{reply:?}");
+    }
+    let again = change(&app, "bad", json!({ "view": { "query": query.replace("< 0", "< 1") } })).await;
+    assert_eq!(faults(&again), [("/view/query", "query")], "an admin is told when it is sent");
+}
+
+#[tokio::test]
+async fn lists_can_be_taken_apart_and_put_together() {
+    let app = world().await;
+    let query = "SELECT p.id || '-' || t.value AS id, t.value AS tag, p.title FROM posts p, json_each(p.tags) t";
+    let view = json!({ "name": "tags", "view": { "query": query }, "fields": [{ "name": "tag", "type": "text" }] });
+    made(&app, view).await;
+    assert_eq!(records(&app, "tags/records?filter=tag%3D%3D'x'").await.len(), 3);
+
+    let query =
+        "SELECT a.id, (SELECT json_group_array(p.title) FROM posts p WHERE p.author = a.id) AS titles FROM authors a;";
+    let view = json!({ "name": "lists", "view": { "query": query }, "fields": [{ "name": "titles", "type": "json" }] });
+    made(&app, view).await;
+    let all = records(&app, "lists/records").await;
+    assert!(all.iter().any(|it| it["titles"] == json!(["one", "two"])), "{all:?}");
+
+    let readers = "SELECT p.id || r.value AS id, r.value AS reader FROM posts p, json_each(p.readers) r";
+    let field = json!({ "name": "reader", "type": "relation", "collection": "authors" });
+    made(&app, json!({ "name": "readings", "view": { "query": readers }, "fields": [field] })).await;
+    let all = records(&app, "readings/records?expand=reader&where[reader.name]=Ada").await;
+    assert_eq!((all.len(), &all[0]["expand"]["reader"]["name"]), (3, &json!("Ada")));
+}
+
+#[tokio::test]
+async fn the_document_shows_how_a_view_is_read_and_nothing_else() {
+    let app = world().await;
+    made(&app, stats()).await;
+
+    let document = app.openapi().await;
+
+    let paths: Vec<_> =
+        document["paths"].as_object().expect("paths").iter().filter(|(it, _)| it.contains("/stats/")).collect();
+    let told: Vec<_> = paths
+        .iter()
+        .map(|(path, it)| {
+            (
+                path.rsplit_once("/stats/").expect("a path").1,
+                it.as_object().expect("methods").keys().collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    for (path, methods) in &told {
+        assert_eq!(methods, &["get"], "{path}");
+    }
+    assert_eq!(
+        told.iter().map(|it| it.0).collect::<Vec<_>>(),
+        ["aggregate", "records/export", "records", "records/{id}"]
+    );
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["NewRecord_stats"], Value::Null);
+    assert!(schemas["Record_stats"]["properties"].get("createdAt").is_none());
+}
+
+#[tokio::test]
+async fn a_view_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = TestApp::on_disk(folder.path(), &[]).await;
+    let notes = json!({ "name": "notes", "fields": [{ "name": "text", "type": "text" }] });
+    made(&app, notes).await;
+    add(&app, "notes", json!({ "text": "x" })).await;
+    let view = made(&app, json!({ "name": "texts", "view": { "query": "SELECT id, text FROM notes" } })).await;
+    drop(app);
+
+    let app = TestApp::on_disk(folder.path(), &[]).await;
+
+    assert_eq!(read(&app, "texts").await.body, view);
+    assert_eq!(records(&app, "texts/records").await[0]["text"], "x");
+}

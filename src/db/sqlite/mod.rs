@@ -9,6 +9,7 @@ mod condition;
 mod connection;
 mod functions;
 mod readers;
+mod view_value;
 mod writer;
 
 pub(super) use bench::Bench;

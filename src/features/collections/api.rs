@@ -243,7 +243,7 @@ impl CollectionsApi {
     ) -> Result<Done, Error> {
         let (before, asked) = (Arc::clone(&known), new.clone());
         let (new, steps) = self.considered(tenant, move || planned_new(&before, asked)).await?;
-        self.must_have_ids(tenant, &known, &new).await?;
+        self.must_be_sound(tenant, &known, &new).await?;
         if dry_run == Some(true) {
             return Ok(Done::Would(changes(steps)));
         }
@@ -278,7 +278,7 @@ impl CollectionsApi {
         if steps.is_empty() {
             return Ok(old);
         }
-        self.must_have_ids(tenant, &known, &new).await?;
+        self.must_be_sound(tenant, &known, &new).await?;
         new.version += 1;
         let now = self.clock.now();
         new.updated_at = now;
@@ -303,8 +303,8 @@ impl CollectionsApi {
         Ok(new)
     }
 
-    /// Refuses a query by which two records have one id, as far as that can be found out in the time of a read.
-    async fn must_have_ids(&self, tenant: &TenantId, known: &Arc<Catalogue>, new: &Collection) -> Result<(), Error> {
+    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of a read.
+    async fn must_be_sound(&self, tenant: &TenantId, known: &Arc<Catalogue>, new: &Collection) -> Result<(), Error> {
         let old = known.entries().iter().find(|it| it.collection.id == new.id);
         if new.view.is_none() || old.is_some_and(|it| it.collection.view == new.view) {
             return Ok(());
@@ -312,7 +312,7 @@ impl CollectionsApi {
         let (known, new) = (Arc::clone(known), new.clone());
         let looked = self.db.read(tenant, move |tx| {
             known.must_be_current(tx)?;
-            view::must_have_ids(tx, &known.collections(), new)
+            view::must_be_sound(tx, &known.collections(), new)
         });
         match looked.await {
             Err(Error::Db(db::Error::BudgetSpent)) => Ok(()),

@@ -245,7 +245,7 @@ impl Catalogue {
                 let Some(reason) = &after.fault else { continue };
                 return Err(Error::Invalid(vec![Fault::new("/view/query", "query", reason.as_str())]));
             }
-            if let Some(by) = was.and_then(|it| it.view.as_ref()).and_then(|it| it.refusal(after)) {
+            if let Some(by) = was.and_then(|it| it.view.as_ref()).and_then(|it| it.refusal(after, &entry.collection)) {
                 return Err(Error::InUse { collection: entry.name().to_owned(), by });
             }
         }
@@ -458,5 +458,41 @@ mod tests {
 
         assert!(check::fields(&collection.fields, &[]).is_err(), "it would be refused today");
         assert!(Catalogue::build(1, vec![collection]).is_ok_and(|it| it.find("Select").is_some()));
+    }
+
+    #[test]
+    fn a_view_that_cannot_be_read_any_more_stops_nothing_else() {
+        let kept = |number: u8, name: &str, definition: &str| Kept {
+            id: format!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e8{number}").parse().expect("an id"),
+            name: name.to_owned(),
+            definition: definition.to_owned(),
+            version: 1,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+        };
+        let posts = r#"{"fields":[{"name":"title","type":"text"}],"indexes":[],"rules":{}}"#;
+        let view = |query: &str| {
+            r#"{"view":{"query":"QUERY"},"fields":[{"name":"x","type":"text"}],"indexes":[],"rules":{"list":"x == ''"}}"#
+                .replace("QUERY", query)
+        };
+        let all = [
+            kept(0, "posts", posts),
+            kept(1, "sound", &view("SELECT id, title AS x FROM posts")),
+            kept(2, "broken", &view("SELECT id, gone(title) AS x FROM posts")),
+            kept(3, "narrow", &view("SELECT id FROM posts")),
+        ];
+        let all: Vec<_> = all.into_iter().map(|it| unpack(it).expect("readable")).collect();
+
+        let catalogue = Catalogue::build(1, all.clone()).expect("a catalogue");
+
+        let is_broken = |name: &str| matches!(catalogue.to_read(name), Err(Error::ViewBroken { .. }));
+        assert!(!is_broken("posts") && !is_broken("sound"));
+        assert!(is_broken("broken") && is_broken("narrow"));
+        assert!(matches!(catalogue.to_write("sound"), Err(Error::ReadOnly { .. })));
+        assert!(catalogue.must_keep_views(&catalogue, "posts").is_ok(), "what was broken before is in nobody's way");
+        let without: Vec<_> = all.into_iter().filter(|it| it.name != "posts").collect();
+        let without = Catalogue::build(1, without).expect("a catalogue");
+        let refused = without.must_keep_views(&catalogue, "posts");
+        assert!(matches!(refused, Err(Error::InUse { collection, .. }) if collection == "sound"));
     }
 }

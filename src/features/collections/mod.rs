@@ -8,6 +8,9 @@
 //! A change travels `api.rs` → `check.rs` (is it one that can be?) → `plan.rs` (which
 //! steps lead there?) → one transaction that nothing else shares. Nothing is guessed:
 //! a field is renamed only if the change says so, and values that do not fit refuse it.
+//!
+//! A view (`view.rs`) is a collection without a table: what its records are read from is a query, made anew with each
+//! catalogue. Nothing leads there but a request that reads it, so no rule and no write ever waits for one.
 mod api;
 mod bound;
 mod catalogue;

@@ -22,6 +22,8 @@ use crate::http::Fault;
 
 /// Most views of a tenant: each is looked at whenever a collection changes.
 pub(super) const VIEWS_MAX: usize = 50;
+/// Records of a view that are computed to see whether they can be.
+const TRIED: usize = 1_000;
 /// Most columns of a view, as many as a collection has fields, beside its id and its times.
 const COLUMNS_MAX: usize = 103;
 
@@ -173,7 +175,7 @@ impl Viewed {
     }
 
     /// Why a view must not become what `after` is by a change of the collection that it reads.
-    pub(super) fn refusal(&self, after: &Self) -> Option<String> {
+    pub(super) fn refusal(&self, after: &Self, view: &Collection) -> Option<String> {
         if self.fault.is_none() && after.fault.is_some() {
             return Some("the query".to_owned());
         }
@@ -182,7 +184,8 @@ impl Viewed {
             let is_retyped = holds(was) != holds(is);
             // Who does not see a value shall not see it in a view either, unless an admin says so there.
             let is_closed = (is.hidden && !was.hidden) || (is.readable_by != was.readable_by);
-            (is_retyped || is_closed).then(|| format!("the field `{name}`"))
+            let is_hidden = view.fields.iter().any(|it| it.name == *name && it.hidden);
+            (is_retyped || (is_closed && !is_hidden)).then(|| format!("the field `{name}`"))
         };
         self.origins.iter().filter_map(changed).min()
     }
@@ -300,15 +303,17 @@ pub(super) fn change(
     infer(collection, others)
 }
 
-/// Refuses a view of which two records have one id now.
-pub(super) fn must_have_ids(tx: &mut Tx<'_>, all: &[Collection], new: Collection) -> Result<(), Error> {
+/// Refuses a view of which two records have one id now, or whose records cannot be computed.
+pub(super) fn must_be_sound(tx: &mut Tx<'_>, all: &[Collection], new: Collection) -> Result<(), Error> {
     let refused = |code, detail: String| Error::Invalid(vec![Fault::new("/view/query", code, detail)]);
     let id = new.id;
     let all: Vec<_> = all.iter().filter(|it| it.id != id && it.view.is_none()).cloned().chain([new]).collect();
     let Some(viewed) = look(&all).remove(&id) else { return Ok(()) };
     let sql = format!("SELECT id FROM {} GROUP BY id HAVING 1 < count(*) LIMIT 1", viewed.from);
     let found = tx.find(&sql, &[], |row| row.text(0).map(|it| it.chars().take(100).collect::<String>()));
-    match found {
+    // What is not looked at is not computed.
+    let whole = format!("SELECT * FROM {} LIMIT {TRIED}", viewed.from);
+    match found.and_then(|it| tx.each(&whole, &[], &mut |_| Ok(())).map(|()| it)) {
         Ok(None) => Ok(()),
         Ok(Some(id)) => Err(refused("not-unique", format!("finds more than one record with the id `{id}`"))),
         Err(db::Error::Engine(cause)) => Err(refused("query", format!("cannot be answered: {cause}"))),
