@@ -558,6 +558,8 @@ async fn a_view_shows_hidden_fields_only_where_an_admin_says_so() {
     }
     seen.sort_unstable();
     assert_eq!(seen, [200, 404], "the rule of the view decides");
+    let as_id = create(&app, &json!({ "name": "bad", "view": { "query": "SELECT salary AS id FROM authors" } })).await;
+    assert_eq!(faults(&as_id), [("/view/query", "hidden")]);
     let open = json!({ "fields": [{ "name": "salary", "type": "integer" }] });
     assert_eq!(change(&app, "people", open).await.status, 200);
     assert_eq!(as_guest("records?sort=-salary").await.body["data"][0]["salary"], 7);

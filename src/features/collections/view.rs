@@ -46,8 +46,8 @@ pub struct Viewed {
     pub fault: Option<String>,
     /// Which times its records have.
     pub times: Vec<&'static str>,
-    /// Which field of which collection each of its fields shows unchanged.
-    origins: HashMap<String, (String, Field)>,
+    /// Which fields of collections its columns show unchanged.
+    origins: HashMap<String, Field>,
 }
 
 /// All views among some collections, by their ids.
@@ -146,14 +146,18 @@ impl Viewed {
                 columns.push((name.clone(), if is_time { Held::AsIs } else { Held::Moment }));
                 times.push(time);
             } else if name == "id" {
-                columns.push((name.clone(), if own == Some("id") { Held::AsIs } else { Held::Text }));
+                let origin = ground.origin(*from).filter(|(_, it)| seen.is_plain && holds(it) == Held::Text);
+                let is_text = own == Some("id") || origin.is_some();
+                columns.push((name.clone(), if is_text { Held::AsIs } else { Held::Text }));
             } else if let Some(field) = collection.fields.iter().find(|it| it.name == *name) {
                 let origin = ground.origin(*from).filter(|_| seen.is_plain);
                 let is_same = origin.is_some_and(|(_, it)| holds(it) == holds(field));
                 columns.push((name.clone(), if is_same { Held::AsIs } else { holds(field) }));
-                if let Some((of, origin)) = ground.origin(*from) {
-                    origins.insert(name.clone(), (of.to_owned(), origin.clone()));
-                }
+            } else {
+                continue; // a column that came later, and that nobody asked for
+            }
+            if let Some((_, origin)) = ground.origin(*from) {
+                origins.insert(name.clone(), origin.clone());
             }
         }
         if let Some(field) = collection.fields.iter().find(|it| !columns.iter().any(|(name, _)| *name == it.name)) {
@@ -179,8 +183,8 @@ impl Viewed {
         if self.fault.is_none() && after.fault.is_some() {
             return Some("the query".to_owned());
         }
-        let changed = |(name, (_, was)): (&String, &(String, Field))| {
-            let (_, is) = after.origins.get(name)?;
+        let changed = |(name, was): (&String, &Field)| {
+            let is = after.origins.get(name)?;
             let is_retyped = holds(was) != holds(is);
             // Who does not see a value shall not see it in a view either, unless an admin says so there.
             let is_closed = (is.hidden && !was.hidden) || (is.readable_by != was.readable_by);
@@ -224,6 +228,12 @@ pub(super) fn infer(collection: &mut Collection, all: &[Collection]) -> Result<(
         }
         names.push(lower);
         if name == "id" || TIMES.contains(&name.as_str()) {
+            let origin = ground.origin(*from).map(|(_, it)| it);
+            if let Some(field) = origin.filter(|it| it.hidden || it.readable_by.is_some()) {
+                let detail =
+                    format!("shows `{}`, which not everyone sees, as `{name}`, which everyone does", field.name);
+                faults.push(of_query("hidden", detail));
+            }
             continue;
         }
         if let Some(reason) = names::refuse_field(name) {
