@@ -704,3 +704,20 @@ async fn a_view_is_there_after_a_restart() {
     assert_eq!(read(&app, "texts").await.body, view);
     assert_eq!(records(&app, "texts/records").await[0]["text"], "x");
 }
+
+#[tokio::test]
+async fn there_are_only_so_many_views() {
+    let app = TestApp::new().await;
+    made(&app, json!({ "name": "notes", "fields": [{ "name": "text", "type": "text" }] })).await;
+    let view = |it: usize| json!({ "name": format!("v{it}"), "view": { "query": "SELECT id, text FROM notes" } });
+    for number in 0..50 {
+        made(&app, view(number)).await;
+    }
+
+    let one_more = create(&app, &view(50)).await;
+
+    assert_eq!(one_more.refusal(), (409, "collection-limit-reached"));
+    assert_eq!(change(&app, "notes", json!({ "rules": { "list": "true" } })).await.status, 200);
+    assert_eq!(app.operator(Method::DELETE, "/api/v1/collections/v0").send().await.status, 204);
+    assert_eq!(create(&app, &view(50)).await.status, 201);
+}
