@@ -21,7 +21,7 @@ use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
-use crate::features::records::{self, AggregatesApi, RecordsApi, WritingApi};
+use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -128,7 +128,7 @@ impl App {
             stopping.clone(),
         );
         let realtime = RealtimeApi { hub };
-        let writing = WritingApi { records: records.clone() };
+        let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis =
             (accounts.clone(), collections.clone(), records.clone(), aggregates.clone(), writing, realtime.clone());
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
@@ -200,7 +200,7 @@ impl App {
             self.collections.clone(),
             self.records.clone(),
             self.aggregates.clone(),
-            WritingApi { records: self.records.clone() },
+            (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
             self.realtime.clone(),
         ));
         let kinds = crate::features::problems();
@@ -261,7 +261,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi, WritingApi, RealtimeApi);
+type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

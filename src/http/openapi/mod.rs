@@ -22,6 +22,7 @@ use super::asset::{Asset, Caching};
 use super::health;
 use super::problem::Problem;
 
+pub use self::schemas::as_json_schema;
 pub use self::terms::{Terms, Told, Who};
 
 /// The chapters of the document.
