@@ -17,6 +17,7 @@ mod records;
 mod relations;
 mod roles;
 mod rules;
+mod schema;
 mod search;
 mod seed;
 #[path = "../server.rs"]

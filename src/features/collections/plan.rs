@@ -24,7 +24,7 @@ pub(super) struct Step {
 }
 
 #[derive(Debug)]
-enum Deed {
+pub(super) enum Deed {
     CreateTable(Vec<Column>),
     DropTable,
     RenameTable {
@@ -71,6 +71,12 @@ enum Deed {
     EmptyBin,
     /// Only what the catalogue says changes.
     Note,
+}
+
+impl Step {
+    pub fn deed(&self) -> &Deed {
+        &self.deed
+    }
 }
 
 /// The steps that make a new collection.
@@ -217,8 +223,13 @@ fn bin(old: &Collection, new: &Collection) -> Vec<Step> {
     }
 }
 
+/// A step that only the catalogue notices.
+pub(super) fn note(description: String) -> Step {
+    step(description, false, Deed::Note)
+}
+
 /// The name that a field had.
-fn was(field: &Field) -> &str {
+pub(super) fn was(field: &Field) -> &str {
     field.renamed_from.as_deref().unwrap_or(&field.name)
 }
 
@@ -401,18 +412,22 @@ fn refuse_unfit(tx: &mut Tx<'_>, table: &str, collection: &Collection, field: &F
     let mut found = None;
     tx.each(&sql, &[], &mut |row| {
         if found.is_none() {
-            let value = match row.cell(0)? {
-                db::Value::Integer(number) => number.into(),
-                db::Value::Real(number) => number.into(),
-                db::Value::Text(text) if field.is_multiple() => serde_json::from_str(&text).unwrap_or_default(),
-                db::Value::Text(text) => Json::from(&*text),
-                db::Value::Null | db::Value::Bytes(_) => Json::Null,
-            };
-            found = judge.accept(&value).err();
+            found = judge.accept(&as_sent(&Stored::read(row, 0)?, field)).err();
         }
         Ok(())
     })?;
     found.map_or(Ok(()), |unfit| Err(in_the_way(&unfit.detail)))
+}
+
+/// A value that is kept, in the form in which it would be sent.
+pub(super) fn as_sent(stored: &Stored, field: &Field) -> Json {
+    match stored {
+        Stored::Null => Json::Null,
+        Stored::Integer(number) => (*number).into(),
+        Stored::Real(number) => (*number).into(),
+        Stored::Text(text) if field.is_multiple() => serde_json::from_str(text).unwrap_or_default(),
+        Stored::Text(text) => Json::from(text.as_str()),
+    }
 }
 
 /// Writes the values of a field, all of which fit, in the form in which it keeps them.
@@ -572,5 +587,5 @@ fn drop_index(spec: IndexSpec) -> Step {
 }
 
 fn step(description: String, loses_data: bool, deed: Deed) -> Step {
-    Step { change: Change { description, loses_data }, deed }
+    Step { change: Change::new(description, loses_data), deed }
 }
