@@ -32,7 +32,7 @@ pub use self::cors::CorsConfig;
 pub use self::flags::Flags;
 pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
-pub use self::load::{Sources, environment};
+pub use self::load::{Sources, environment, token};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::realtime::RealtimeConfig;
 pub use self::schema::SchemaConfig;

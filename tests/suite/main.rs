@@ -18,6 +18,7 @@ mod relations;
 mod roles;
 mod rules;
 mod schema;
+mod schema_files;
 mod search;
 mod seed;
 #[path = "../server.rs"]

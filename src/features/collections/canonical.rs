@@ -5,7 +5,8 @@
 use poem_openapi::types::ToJSON;
 use serde_json::{Map, Value};
 
-use super::model::Collection;
+use super::model::{Collection, NewCollection};
+use crate::http::input;
 
 /// What only one server knows of a collection.
 const OF_ONE_SERVER: [&str; 3] = ["id", "createdAt", "updatedAt"];
@@ -17,6 +18,12 @@ const ALWAYS: [&str; 3] = ["name", "fields", "rules"];
 /// A collection as it stands in a file.
 pub(super) fn of(collection: &Collection) -> Value {
     canonical(collection.to_json().unwrap_or_default())
+}
+
+/// What the text of a file says, in that form; nothing if it is no collection.
+pub fn of_text(text: &[u8]) -> Option<Value> {
+    let collection: NewCollection = input::parse(text).ok()?;
+    Some(canonical(collection.to_json()?))
 }
 
 /// Brings the JSON of a collection, as the API shows it, to the form that files have.

@@ -1,6 +1,6 @@
 //! What the server knows of its collections: read once, and again when they change.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
@@ -77,7 +77,7 @@ pub struct Follower {
 pub struct Catalogues {
     db: Db,
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
-    listener: Arc<OnceLock<Box<Listener>>>,
+    listeners: Arc<RwLock<Vec<Box<Listener>>>>,
     /// Held while a catalogue is read: all who need it wait for one reading.
     reading: Arc<Turn<()>>,
 }
@@ -223,12 +223,12 @@ impl Entry {
 
 impl Catalogues {
     pub fn new(db: Db) -> Self {
-        Self { db, known: Arc::default(), listener: Arc::default(), reading: Arc::default() }
+        Self { db, known: Arc::default(), listeners: Arc::default(), reading: Arc::default() }
     }
 
-    /// Has every catalogue that is read anew told to `listener`, the only one there is.
+    /// Has every catalogue that is read anew told to `listener` too.
     pub fn tell(&self, listener: Box<Listener>) {
-        let _ = self.listener.set(listener); // whoever was there first stays
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// What is known of a tenant's collections, read if this is the first time.
@@ -258,7 +258,7 @@ impl Catalogues {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(tenant.clone(), Arc::clone(&catalogue));
         drop(known);
-        if let Some(told) = self.listener.get() {
+        for told in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
             told(tenant, &catalogue);
         }
         Ok(catalogue)

@@ -129,3 +129,23 @@ pub(super) fn find(tx: &mut Tx<'_>, version: i64) -> Result<Option<InFull>, db::
         Ok(InFull { change: read(row)?, before: text(8)?, after: text(9)? })
     })
 }
+
+/// What the files said when server and files last agreed, by the names of collections.
+pub(super) fn files(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>, db::Error> {
+    tx.query("SELECT name, definition FROM schema_files ORDER BY name", &[], |row| {
+        Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))
+    })
+}
+
+pub(super) fn put_file(tx: &mut Tx<'_>, name: &str, definition: &str) -> Result<(), db::Error> {
+    tx.execute(
+        "INSERT INTO schema_files (name, definition) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
+        &[name.into(), definition.into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn delete_file(tx: &mut Tx<'_>, name: &str) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM schema_files WHERE name = $1", &[name.into()]).map(drop)
+}

@@ -35,7 +35,7 @@ mod terms;
 mod value;
 
 pub use api::CollectionsApi;
-pub use canonical::{canonical, text as canonical_text};
+pub use canonical::{canonical, of_text as canonical_of, text as canonical_text};
 pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
 pub use check::USERS;
 pub use error::{Error, PROBLEMS};
@@ -43,7 +43,7 @@ pub use history::Author;
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};
 pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use rule::fault as expression_fault;
-pub use schema_api::SchemaApi;
+pub use schema_api::{SchemaApi, SetOptions};
 pub use searched::{Searched, SearchedColumn};
 pub use set::{CollectionSet, SetDeed, SetReport};
 pub use sight::{Access, Sight};

@@ -1,8 +1,11 @@
 //! The endpoints of all collections as one thing: export, import, and what they were.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use poem::Request;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::Any;
+use poem_openapi::types::{Any, ToJSON};
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
 
@@ -13,7 +16,7 @@ use super::model::{COLLECTIONS_READ, COLLECTIONS_WRITE, Change, NewCollection};
 use super::set::{CollectionSet, RoomForSet, SetDeed, SetReport, SetStep};
 use super::set_apply::{self, Terms};
 use super::set_plan::{self, Birth, Move, SetPlan};
-use super::{counts, history_store};
+use super::{canonical, counts, history_store};
 use crate::base::TenantId;
 use crate::db::Tx;
 use crate::http::etag::{self, IfMatch};
@@ -211,11 +214,11 @@ impl SchemaApi {
         author: Author,
     ) -> Result<(SetReport, i64), Error> {
         let own = &self.collections;
-        let work = async |known: std::sync::Arc<super::Catalogue>| {
+        let work = async |known: Arc<super::Catalogue>| {
             if !expected.allows(known.generation) {
                 return Err(Error::StaleSet);
             }
-            let (before, wanted) = (std::sync::Arc::clone(&known), set.collections.clone());
+            let (before, wanted) = (Arc::clone(&known), set.collections.clone());
             let (random, clock, now) = (own.random.clone(), own.clock.clone(), own.clock.now());
             let plan = own.considered(tenant, move || {
                 let mut id = || random.id(&clock);
@@ -224,23 +227,57 @@ impl SchemaApi {
             let plan = plan.await?;
             let mut report = self.report(tenant, &plan, options.dry_run).await?;
             if options.dry_run || plan.moves.is_empty() {
-                report.is_done = !options.dry_run;
+                (report.is_done, report.generation) = (!options.dry_run, known.generation);
                 return Ok((report, known.generation));
             }
 
             let (history_max, allow_loss) = (own.config.get().history_max, options.allow_loss);
             let terms = Terms { author, now, allow_loss, history_max };
-            let outdated = std::sync::Arc::clone(&known);
+            let outdated = Arc::clone(&known);
             let done = own.db.write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
                 set_apply::apply(tx, &plan, terms)
             });
             done.await?;
             let now_known = own.catalogues.newer_than(tenant, &outdated).await?;
-            report.is_done = true;
+            (report.is_done, report.generation) = (true, now_known.generation);
             Ok((report, now_known.generation))
         };
         own.catalogues.with(tenant, work).await
+    }
+
+    /// All collections as they stand in files, by their names.
+    pub async fn canonical(&self, tenant: &TenantId) -> Result<BTreeMap<String, Value>, Error> {
+        let known = self.collections.catalogues.current(tenant).await?;
+        Ok(known.entries().iter().map(|it| (it.name().to_owned(), canonical::of(&it.collection))).collect())
+    }
+
+    /// What files said when server and files last agreed.
+    pub async fn agreed(&self, tenant: &TenantId) -> Result<BTreeMap<String, String>, Error> {
+        let files = self.collections.db.read::<_, Error>(tenant, |tx| Ok(history_store::files(tx)?)).await?;
+        Ok(files.into_iter().collect())
+    }
+
+    /// Notes what files say, now that server and files agree; of those without text, that there are none.
+    pub async fn agree(&self, tenant: &TenantId, files: Vec<(String, Option<String>)>) -> Result<(), Error> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let note = move |tx: &mut Tx<'_>| {
+            for (name, says) in &files {
+                match says {
+                    Some(says) => history_store::put_file(tx, name, says)?,
+                    None => history_store::delete_file(tx, name)?,
+                }
+            }
+            Ok(())
+        };
+        self.collections.db.write(tenant, note).await
+    }
+
+    /// A report as clients get it.
+    pub fn shown(&self, report: &SetReport) -> Value {
+        report.to_json().unwrap_or_default()
     }
 
     /// What a plan does, with the numbers of records if these are wanted.
@@ -267,7 +304,14 @@ impl SchemaApi {
         // What was not counted to its end may be there.
         let loses_data = changes().any(|it| it.loses_data && (it.at_least || it.records != Some(0)));
         let is_blocked = changes().any(|it| it.in_the_way.is_some_and(|it| 0 < it));
-        Ok(SetReport { is_done: false, loses_data, is_blocked, collections: steps, others: plan.others.clone() })
+        Ok(SetReport {
+            generation: 0,
+            is_done: false,
+            loses_data,
+            is_blocked,
+            collections: steps,
+            others: plan.others.clone(),
+        })
     }
 }
 

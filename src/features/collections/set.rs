@@ -40,6 +40,8 @@ pub struct SetStep {
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(example, rename_all = "camelCase")]
 pub struct SetReport {
+    /// Counts the changes of all collections: what the report is true of, for `If-Match`.
+    pub generation: i64,
     /// Whether it was done. False: it was only asked what would be.
     pub is_done: bool,
     /// Whether values are lost by it that some record has.
@@ -97,6 +99,7 @@ impl Example for SetReport {
         let change = Change::new("add the field `subtitle`".to_owned(), false);
         let step = SetStep { collection: "posts".to_owned(), deed: SetDeed::Change, changes: vec![change] };
         Self {
+            generation: 12,
             is_done: true,
             loses_data: false,
             is_blocked: false,
