@@ -93,7 +93,7 @@ async fn collections_that_refer_to_each_other_are_imported_at_once_and_can_go_at
 
     assert_eq!(refused.refusal(), (409, "collection-data-loss"));
     let detail = refused.str("detail");
-    assert!(detail.contains("`a`: drop the collection `a` with all its records (1 records)"), "{detail}");
+    assert!(detail.contains("`a`: drop the collection `a` with all its records (1 record)"), "{detail}");
     assert_eq!(names(&gone), [("a".into(), "drop".into()), ("b".into(), "drop".into())]);
     assert_eq!(export(&app).await.body, json!({ "collections": [] }));
 }
@@ -194,12 +194,17 @@ async fn an_import_loses_no_value_unless_it_is_allowed_to() {
     let without_x = import(&app, json!([collection("a", &[several("z", "a")])])).await;
     let without_z = import(&app, json!([collection("a", &[text("x")])])).await;
 
-    assert_eq!(without_y.status, 200, "no record has anything there: {without_y:?}");
+    assert_eq!(
+        (without_y.status, &without_y.body["losesData"]),
+        (200, &json!(false)),
+        "no record has anything there: {without_y:?}"
+    );
     assert_eq!(without_x.refusal(), (409, "collection-data-loss"));
     assert!(without_x.str("detail").contains("drop the field `x` with its values (2 records)"), "{without_x:?}");
-    assert!(without_z.str("detail").contains("drop the field `z` with its values (1 records)"), "{without_z:?}");
+    assert!(without_z.str("detail").contains("drop the field `z` with its values (1 record)"), "{without_z:?}");
     let allowed = import_with(&app, "?allowLoss=true", json!([collection("a", &[])])).await;
-    assert_eq!((allowed.status, records(&app, "a").await.len()), (200, 2), "{allowed:?}");
+    assert_eq!((allowed.status, &allowed.body["losesData"]), (200, &json!(true)), "{allowed:?}");
+    assert_eq!(records(&app, "a").await.len(), 2);
 }
 
 /// A file that stays as it is can be applied at every start.
@@ -399,4 +404,91 @@ async fn the_history_is_as_long_as_its_setting_says() {
     let versions: Vec<_> = history(&app, "").await.iter().map(|it| it["version"].clone()).collect();
 
     assert_eq!(versions, [5, 4, 3]);
+}
+
+#[tokio::test]
+async fn a_single_value_can_become_a_list_and_a_list_of_one_a_single_value() {
+    let app = TestApp::new().await;
+    let one = |extra: Value| {
+        let mut fields = json!([
+            { "name": "to", "type": "relation", "collection": "a", "onDelete": "setNull" },
+            { "name": "tag", "type": "select", "values": ["x", "y"] },
+        ]);
+        for field in fields.as_array_mut().expect("fields") {
+            field.as_object_mut().expect("a field").extend(extra.as_object().expect("members").clone());
+        }
+        json!([{ "name": "a", "fields": fields, "search": { "tag": 1 }, "indexes": if extra == json!({}) { json!([{ "fields": ["tag"] }]) } else { json!([]) } }])
+    };
+    let several = || one(json!({ "multiple": true }));
+    import(&app, one(json!({}))).await;
+    let target = make(&app, "a", json!({})).await.str("id");
+    let id = make(&app, "a", json!({ "to": target, "tag": "x" })).await.str("id");
+    let show = || app.operator(Method::GET, &format!("/api/v1/collections/a/records/{id}")).send();
+    let before = show().await.version();
+
+    let widened = import(&app, several()).await;
+
+    assert_eq!(widened.status, 200, "{widened:?}");
+    let shown = show().await;
+    assert_eq!((&shown.body["to"], &shown.body["tag"]), (&json!([target]), &json!(["x"])), "{shown:?}");
+    assert!(before < shown.version(), "it looks different, so it has another tag");
+    let path = format!("/api/v1/collections/a/records/{id}");
+    let more = json!({ "to": [target, id], "tag": ["y", "x"] });
+    assert_eq!(app.operator(Method::PATCH, &path).json(&more).send().await.status, 200);
+
+    let dry = import_with(&app, "?dryRun=true", one(json!({}))).await;
+    let refused = import(&app, one(json!({}))).await;
+    let fewer = json!({ "to": [target], "tag": ["y"] });
+    assert_eq!(app.operator(Method::PATCH, &path).json(&fewer).send().await.status, 200);
+    let narrowed = import(&app, one(json!({}))).await;
+
+    let in_the_way: Vec<_> = dry.body["collections"][0]["changes"].as_array().expect("changes").iter().collect();
+    let in_the_way: Vec<_> =
+        in_the_way.iter().filter(|it| it["inTheWay"] == 1).map(|it| (&it["description"], &it["ids"])).collect();
+    assert_eq!(
+        in_the_way,
+        [
+            (&json!("look whether no record has several `to`"), &json!([id])),
+            (&json!("look whether no record has several `tag`"), &json!([id])),
+        ]
+    );
+    assert_eq!(refused.refusal(), (409, "collection-data-conflict"));
+    assert_eq!(
+        refused.str("detail"),
+        "`a.to` would lose values, since 1 record has several there; leave one in each first"
+    );
+    assert_eq!(narrowed.status, 200, "{narrowed:?}");
+    let shown = show().await;
+    assert_eq!((&shown.body["to"], &shown.body["tag"]), (&json!(target), &json!("y")), "{shown:?}");
+    let found = app.operator(Method::GET, "/api/v1/collections/a/records?search=y").send().await;
+    assert_eq!(found.body["data"].as_array().map(Vec::len), Some(1), "{found:?}");
+    let gone = app.operator(Method::DELETE, &format!("/api/v1/collections/a/records/{target}")).send().await;
+    assert_eq!((gone.status, &show().await.body["to"]), (204, &Value::Null), "what refers is still looked after");
+}
+
+/// They refer to each other in one large circle, which has no first and no last.
+#[tokio::test]
+async fn hundreds_of_collections_are_imported_at_once_and_one_more_than_there_may_be_is_refused() {
+    let app = TestApp::new().await;
+    let one = |n: usize| {
+        json!({
+            "name": format!("c{n}"),
+            "fields": [
+                text("title"), { "name": "slug", "type": "text", "unique": true },
+                to("next", &format!("c{}", (n + 1) % 150)), several("all", &format!("c{}", (n + 7) % 150)),
+            ],
+            "indexes": [{ "fields": ["title", "createdAt"] }],
+            "rules": { "list": "next.title == 'x'", "view": "true" },
+        })
+    };
+    let set: Vec<_> = (0..150).map(one).collect();
+
+    let made = import(&app, json!(set)).await;
+    let again = import(&app, json!(set)).await;
+    let more: Vec<_> = (0..350).map(|n| collection(&format!("more{n}"), &[])).collect();
+    let full = import(&app, json!(more)).await;
+    let beyond = import(&app, json!([collection("beyond", &[])])).await;
+
+    assert_eq!((names(&made).len(), names(&again).len(), names(&full).len()), (150, 0, 350), "{made:?}");
+    assert_eq!(beyond.refusal(), (409, "collection-limit-reached"));
 }

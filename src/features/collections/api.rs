@@ -16,7 +16,7 @@ use super::model::{
 use super::plan::{self, Step};
 use super::set_plan::COLLECTIONS_MAX;
 use super::value::Judge;
-use super::{check, counts, names, store};
+use super::{check, counts, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{SchemaConfig, View};
 use crate::db::{Class, Db, Tx};
@@ -264,7 +264,7 @@ impl CollectionsApi {
             .write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
                 store::insert(tx, &catalogue::pack(&made))?;
-                plan::run(tx, &steps, &made, &made.name)?;
+                perform::run(tx, &steps, &made, &made.name)?;
                 store::count_change(tx)?;
                 let happened = [Happened { before: None, after: Some(&made) }];
                 Ok::<_, Error>(history::remember(tx, &happened, author, made.created_at, keep)?)
@@ -300,7 +300,7 @@ impl CollectionsApi {
         let (needs_room, keep) = (plan::needs_room(&steps), self.config.get().history_max);
         let change = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
-            plan::run(tx, &steps, &changed, &old_name)?;
+            perform::run(tx, &steps, &changed, &old_name)?;
             store::update(tx, &catalogue::pack(&changed))?;
             store::announce_change(tx, changed.id, now)?;
             for other in &others {
@@ -361,7 +361,7 @@ impl CollectionsApi {
         self.db
             .write_as(Class::ALONE.freeing(), tenant, move |tx| {
                 known.must_be_current(tx)?;
-                plan::run(tx, &steps, &old, &old.name)?;
+                perform::run(tx, &steps, &old, &old.name)?;
                 store::delete(tx, old.id)?;
                 store::announce_change(tx, old.id, now)?;
                 store::count_change(tx)?;

@@ -130,6 +130,16 @@ fn question(old: &Collection, new: &Collection, step: &Step) -> Option<Question>
             };
             Question::Unfit { table, value, field: field.clone() }
         }
+        Deed::RefuseSeveral { field, join } => {
+            let value = match join {
+                Some(join) => join_tables::count(join, &format!("{table}.id")),
+                None => dialect::list_length(&quoted(&before(field)?.name)),
+            };
+            Question::InTheWay { table, value, condition: "1 < value".to_owned() }
+        }
+        Deed::BecomeSeveral { column, .. } => filled(column),
+        Deed::BecomeOne { join: Some(join), .. } => listed(join),
+        Deed::BecomeOne { field, join: None, .. } => filled(&before(field)?.name),
         Deed::Normalize(field) => filled(&before(&field.name)?.name),
         Deed::CreateIndex(spec) if spec.unique => {
             let columns = spec.columns.iter().map(|name| match before(name) {
@@ -198,7 +208,7 @@ fn judged(tx: &mut Tx<'_>, table: &str, value: &str, field: &Field, until: Insta
         tx.each(&sql, &[i64::into(after)], &mut |row| {
             last = Some(row.integer(0)?);
             let stored = Stored::read(row, 2)?;
-            if stored != Stored::Null && judge.accept(&super::plan::as_sent(&stored, field)).is_err() {
+            if stored != Stored::Null && judge.accept(&super::perform::as_sent(&stored, field)).is_err() {
                 found.count += 1;
                 if found.ids.len() < IDS_MAX {
                     found.ids.push(row.text(1)?.to_owned());

@@ -238,7 +238,7 @@ impl SchemaApi {
                 known.must_be_current(tx)?;
                 set_apply::apply(tx, &plan, terms)
             });
-            done.await?;
+            report.loses_data = done.await?;
             let now_known = own.catalogues.newer_than(tenant, &outdated).await?;
             (report.is_done, report.generation) = (true, now_known.generation);
             Ok((report, now_known.generation))

@@ -5,9 +5,8 @@ use super::catalogue::{self, join_table, table};
 use super::error::Error;
 use super::history::{self, Author, Happened};
 use super::model::Collection;
-use super::plan;
 use super::set_plan::{Move, SetPlan};
-use super::{counts, store};
+use super::{counts, perform, store};
 use crate::base::Timestamp;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
@@ -27,27 +26,31 @@ pub(super) struct Terms {
 ///
 /// Tables get their new names first, so that all others can refer to these; then all new tables are made, and only
 /// then what refers to them, so that collections may refer to each other in a circle. What goes goes last.
-pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: Terms) -> Result<(), Error> {
-    if !terms.allow_loss {
-        refuse_loss(tx, plan)?;
+///
+/// Tells whether values were lost.
+pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: Terms) -> Result<bool, Error> {
+    let losses = losses(tx, plan)?;
+    let loses_data = !losses.is_empty();
+    if loses_data && !terms.allow_loss {
+        return Err(Error::WouldLose { losses });
     }
     for (it, old, new) in changed(plan).filter(|(it, ..)| !it.rename.is_empty()) {
         let named = Collection { name: new.name.clone(), ..old.clone() };
-        about(&old.name, plan::run(tx, &it.rename, &named, &old.name))?;
+        about(&old.name, perform::run(tx, &it.rename, &named, &old.name))?;
     }
     let made: Vec<_> = plan.moves.iter().filter(|it| it.before.is_none()).collect();
     for it in &made {
         let Some(new) = &it.after else { continue };
         store::insert(tx, &catalogue::pack(new))?;
-        about(&new.name, plan::run(tx, &it.steps[..1], new, &new.name))?;
+        about(&new.name, perform::run(tx, &it.steps[..1], new, &new.name))?;
     }
     for it in &made {
         let Some(new) = &it.after else { continue };
-        about(&new.name, plan::run(tx, &it.steps[1..], new, &new.name))?;
+        about(&new.name, perform::run(tx, &it.steps[1..], new, &new.name))?;
     }
     for (it, _, new) in changed(plan) {
         if !it.steps.is_empty() {
-            about(&new.name, plan::run(tx, &it.steps, new, &new.name))?;
+            about(&new.name, perform::run(tx, &it.steps, new, &new.name))?;
         }
         store::update(tx, &catalogue::pack(new))?;
         store::announce_change(tx, new.id, terms.now)?;
@@ -56,14 +59,15 @@ pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: Terms) -> Result<(),
     let going: Vec<&Collection> = dropped.iter().filter_map(|it| it.before.as_ref()).collect();
     let_go(tx, &going)?;
     for (it, old) in dropped.iter().zip(&going) {
-        about(&old.name, plan::run(tx, &it.steps, old, &old.name))?;
+        about(&old.name, perform::run(tx, &it.steps, old, &old.name))?;
         store::delete(tx, old.id)?;
         store::announce_change(tx, old.id, terms.now)?;
     }
     store::count_change(tx)?;
     let happened: Vec<_> =
         plan.moves.iter().map(|it| Happened { before: it.before.as_ref(), after: it.after.as_ref() }).collect();
-    Ok(history::remember(tx, &happened, terms.author, terms.now, terms.history_max)?)
+    history::remember(tx, &happened, terms.author, terms.now, terms.history_max)?;
+    Ok(loses_data)
 }
 
 /// The collections that were there and stay, as they are and as they shall be.
@@ -71,19 +75,20 @@ fn changed(plan: &SetPlan) -> impl Iterator<Item = (&Move, &Collection, &Collect
     plan.moves.iter().filter_map(|it| Some((it, it.before.as_ref()?, it.after.as_ref()?)))
 }
 
-/// Refuses to lose what some record has, before anything is done.
-fn refuse_loss(tx: &mut Tx<'_>, plan: &SetPlan) -> Result<(), Error> {
+/// What is lost that some record has, in words. Asked before anything is done.
+fn losses(tx: &mut Tx<'_>, plan: &SetPlan) -> Result<Vec<String>, Error> {
     let mut losses = Vec::new();
     for it in &plan.moves {
         let Some(old) = &it.before else { continue };
         for step in it.all_steps().filter(|it| it.change.loses_data) {
             let count = counts::lost(tx, old, step)?;
             if 0 < count {
-                losses.push(format!("`{}`: {} ({count} records)", old.name, step.change.description));
+                let records = if count == 1 { "record" } else { "records" };
+                losses.push(format!("`{}`: {} ({count} {records})", old.name, step.change.description));
             }
         }
     }
-    if losses.is_empty() { Ok(()) } else { Err(Error::WouldLose { losses }) }
+    Ok(losses)
 }
 
 /// Has those that go refer no more to each other: none could go before the others.

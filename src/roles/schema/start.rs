@@ -6,6 +6,7 @@ use super::files::{self, SchemaFile};
 use super::{in_files, lines};
 use crate::app::App;
 use crate::base::TenantId;
+use crate::base::text::chain;
 use crate::features::collections::{Author, CollectionSet, SetOptions};
 use crate::http::Problem;
 use crate::http::etag::IfMatch;
@@ -55,7 +56,10 @@ pub(in crate::roles) async fn apply(app: &App, folder: &str, writes_back: bool) 
     let news: Vec<_> = says.filter(|(name, says)| agreed.get(name) != Some(says)).collect();
     let gone = agreed.keys().filter(|it| !files.contains_key(*it)).map(|it| (it.clone(), None));
     let news: Vec<_> = news.into_iter().map(|(name, says)| (name, Some(says))).chain(gone).collect();
-    app.schema.agree(&tenant, news).await?;
+    if let Err(cause) = app.schema.agree(&tenant, news).await {
+        // A restart on a full disk, so that something can be deleted.
+        tracing::warn!(cause = %chain(&cause), "it was not noted what the files of collections say");
+    }
     Ok(())
 }
 
