@@ -12,6 +12,8 @@ mod schema;
 mod server;
 mod vfs;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -130,7 +132,8 @@ impl SmallDisk {
         let room = rustix::fs::statvfs(self.path()).expect("asked");
         let free = room.f_bavail * room.f_frsize;
         let size = usize::try_from(free.saturating_sub(left)).expect("small");
-        std::fs::write(self.path().join("filler"), vec![1; size]).expect("filled");
+        let filler = File::options().create(true).append(true).open(self.path().join("filler"));
+        filler.and_then(|mut it| it.write_all(&vec![1; size])).expect("filled");
     }
 
     fn empty(&self) {
@@ -155,13 +158,16 @@ fn a_nearly_full_disk_refuses_writes_and_lets_reading_and_signing_out_go_on() {
 
     disk.fill(1_000_000);
     let (token, out) = (load.token(0), load.token(1));
+    // What the write-ahead log gives back is room too, and is used up first.
+    let first = ask(&server.url, "PATCH", "/api/v1/auth/profile", &token, r#"{"name": "0"}"#).expect("answered");
+    disk.fill(1_000_000);
     let write = ask(&server.url, "PATCH", "/api/v1/auth/profile", &token, r#"{"name": "1"}"#).expect("answered");
     let read = ask(&server.url, "GET", "/api/v1/auth/profile", &token, "").expect("answered");
     let sign_out = ask(&server.url, "POST", "/api/v1/auth/logout", &out, "").expect("answered");
     let signed_out = ask(&server.url, "GET", "/api/v1/auth/profile", &out, "").expect("answered");
     let ready = ask(&server.url, "GET", "/health/ready", "", "").expect("answered");
 
-    assert!(write.0 == 507 && write.1.contains("storage-full"), "{write:?}");
+    assert!(write.0 == 507 && write.1.contains("storage-full"), "{first:?} {write:?}");
     assert_eq!((read.0, sign_out.0, signed_out.0, ready.0), (200, 204, 401, 503));
     disk.empty();
     load.forget(1);
@@ -250,6 +256,13 @@ fn a_full_disk_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
     load.check(&server.url);
 }
 
+fn refresh_token(url: &str, email: &str) -> String {
+    let body = serde_json::json!({ "email": email, "password": "correct horse" }).to_string();
+    let (status, text) = ask(url, "POST", "/api/v1/auth/login", "", &body).expect("answered");
+    assert_eq!(status, 200, "{text}");
+    records::read(&text)["refreshToken"].as_str().expect("a token").to_owned()
+}
+
 /// Whoever is told to delete something must be able to, even if nothing at all was kept free.
 #[test]
 fn on_a_disk_that_is_really_full_deleting_and_signing_out_still_work() {
@@ -270,6 +283,15 @@ fn on_a_disk_that_is_really_full_deleting_and_signing_out_still_work() {
     // Until the log of what was written before has no room left either.
     load.run(&server.url, Duration::from_secs(5), || {});
     assert!(0 < load.refused(), "the disk was never full");
+    disk.fill(0);
+    // Who stays signed in writes too, and must not use up what others need to make room.
+    let mut refresh = refresh_token(&server.url, "c3@example.com");
+    for _ in 0..1_500 {
+        let body = serde_json::json!({ "refreshToken": refresh }).to_string();
+        let (status, text) = ask(&server.url, "POST", "/api/v1/auth/refresh", "", &body).expect("answered");
+        assert_eq!(status, 200, "{text}");
+        refresh = records::read(&text)["refreshToken"].as_str().expect("a token").to_owned();
+    }
 
     for restarts in [false, true] {
         if restarts {

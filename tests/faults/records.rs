@@ -136,6 +136,6 @@ pub fn post(url: &str, path: &str, token: &str, body: &Value) -> Option<(u16, St
     ask(url, "POST", &format!("/api/v1/collections{path}"), token, &body.to_string())
 }
 
-fn read(text: &str) -> Value {
+pub fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }

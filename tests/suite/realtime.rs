@@ -172,7 +172,7 @@ async fn what_may_not_be_heard_or_understood_is_refused_as_a_read_would_be() {
         (json!({ "subscribe": "posts" }), "validation-failed"),
         (json!({ "subscribe": format!("collections/posts/{}", "x".repeat(1_000)) }), "validation-failed"),
         (json!({ "unsubscribe": 7 }), "validation-failed"),
-        (json!({ "resume": "7" }), "validation-failed"),
+        (json!({ "resume": "seven" }), "validation-failed"),
         (json!({ "auth": "nonsense" }), "token-invalid"),
         (json!({ "hello": 1 }), "validation-failed"),
     ] {
@@ -282,6 +282,40 @@ async fn who_comes_back_hears_what_was_missed_in_order_and_then_what_is_new() {
         assert_eq!(socket.event().await.1, number.to_string());
     }
     assert_eq!(socket.event().await.1, "new");
+}
+
+/// The log knows what records once were, and whoever names an old event may never have been let to see that.
+#[tokio::test]
+async fn who_comes_back_hears_of_each_record_what_is_still_so() {
+    let live = Live::start().await;
+    live.collection(&posts(&published())).await;
+    let mut socket = live.socket().await;
+    let begin = socket.subscribe("collections/posts").await["id"].as_str().expect("an id").to_owned();
+    let mut ids = Vec::new();
+    for title in ["withdrawn", "deleted", "changed"] {
+        ids.push(live.make_as_operator("posts", &json!({ "title": title, "published": true })).await);
+    }
+    let path = |id: &str| format!("/api/v1/collections/posts/records/{id}");
+    let app = &live.app;
+    app.operator(Method::PATCH, &path(&ids[0])).json(&json!({ "published": false })).send().await;
+    app.operator(Method::DELETE, &path(&ids[1])).send().await;
+    app.operator(Method::PATCH, &path(&ids[2])).json(&json!({ "title": "now" })).send().await;
+
+    let mut again = live.socket().await;
+    again.subscribe("collections/posts").await;
+    again.say(&json!({ "resume": begin })).await;
+    again.hear().await;
+
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let event = again.hear().await;
+        told.push((event["type"].clone(), event["record"]["id"].clone(), event["record"]["title"].clone()));
+    }
+    let gone = |id: &String| (json!("deleted"), json!(id), Value::Null);
+    assert_eq!(told, [gone(&ids[0]), gone(&ids[1]), (json!("updated"), json!(ids[2]), json!("now"))]);
+    again.say(&json!({ "resume": 0 })).await;
+    assert_eq!(again.hear().await["resumed"], format!("{}.0", begin.split_once('.').expect("an id").0));
+    assert_eq!(again.hear().await["type"], "deleted", "a number is one of the present log");
 }
 
 #[tokio::test]

@@ -392,6 +392,12 @@ async fn nobody_refers_to_what_they_do_not_see_nor_learns_that_it_is_there() {
     let (app, [hidden, _, open]) = shared_notes().await;
     let nowhere = "019f0000-0000-7000-8000-000000000000";
     let share = make(&app, "shares", json!({ "note": open, "others": [open], "number": 1 })).await;
+    let seal = json!({ "name": "note", "type": "relation", "collection": "notes", "unique": true });
+    let seals = json!({ "name": "seals", "fields": [seal], "rules": { "create": "note.open == false" } });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&seals).send().await.status, 201);
+    let sealed = app.operator(Method::POST, &path("seals")).json(&json!({ "note": hidden })).send().await;
+    assert_eq!(sealed.status, 201, "{sealed:?}");
+    let seals = path("seals");
     let one = format!("{}/{share}", path("shares"));
     let all = path("shares");
     let batch = |id: &str| json!({ "operations": [{ "method": "POST", "path": "/collections/shares/records", "body": { "note": id } }] });
@@ -403,6 +409,8 @@ async fn nobody_refers_to_what_they_do_not_see_nor_learns_that_it_is_there() {
         (Method::POST, &all, Box::new(|id| json!({ "note": id, "others": ["019f0000-0000-7000-8000-000000000001"] }))),
         (Method::POST, &all, Box::new(|id| json!({ "note": id, "number": 100 }))),
         (Method::POST, &all, Box::new(|id| json!({ "note": id, "number": 1 }))),
+        // Nor does a rule that asks for it, or another record that has it already.
+        (Method::POST, &seals, Box::new(|id| json!({ "note": id }))),
         (Method::PATCH, &one, Box::new(|id| json!({ "note": id }))),
         (Method::PATCH, &one, Box::new(|id| json!({ "others": { "$add": [id] } }))),
         (Method::PUT, &one, Box::new(|id| json!({ "note": id }))),
@@ -422,7 +430,10 @@ async fn nobody_refers_to_what_they_do_not_see_nor_learns_that_it_is_there() {
         assert_eq!(told(&seen, &hidden), told(&missing, nowhere), "{method} {path} {}", body("ID"));
         assert!(!seen.text.contains(r#""status":20"#), "{method} {path}: {seen:?}");
     }
-    assert_eq!(app.operator(Method::DELETE, &format!("{}/{hidden}", path("notes"))).send().await.status, 204);
+    let unseal = format!("{seals}/{}", sealed.str("id"));
+    assert_eq!(app.operator(Method::DELETE, &unseal).send().await.status, 204);
+    let pinned = app.operator(Method::DELETE, &format!("{}/{hidden}", path("notes"))).send().await;
+    assert_eq!(pinned.status, 204, "nobody refers to it: {pinned:?}");
 }
 
 #[tokio::test]
@@ -453,6 +464,15 @@ async fn a_batch_may_refer_to_what_it_made_even_if_nobody_may_see_it() {
     let done = app.ask(Method::POST, "/api/v1/batch").json(&json!({ "operations": operations })).send().await;
 
     assert_eq!(done.body["results"][1]["status"], 201, "{done:?}");
+
+    // But not to what is of another collection, or gone again.
+    let elsewhere = json!([
+        { "method": "POST", "path": "/collections/shares/records", "name": "share", "body": {} },
+        { "method": "POST", "path": "/collections/shares/records", "body": { "note": { "$ref": "share" } } },
+        { "method": "DELETE", "path": "/collections/shares/records/{share}" },
+    ]);
+    let done = app.ask(Method::POST, "/api/v1/batch").json(&json!({ "operations": elsewhere })).send().await;
+    assert_eq!(done.body["results"][1]["problem"]["errors"][0]["code"], "no-such-record", "{done:?}");
 }
 
 #[tokio::test]

@@ -32,6 +32,10 @@ const ALONE_BUDGET: Duration = Duration::from_secs(600);
 /// New pages in the write-ahead log after which they are copied into the main file: 16 MiB. What is changed again and
 /// again meanwhile is copied once.
 const CHECKPOINT_PAGES: i32 = 4_000;
+/// Size of the write-ahead log, and new pages in it, at which it is emptied on a nearly full disk: small writes shall not
+/// take the room that deletes need.
+const WAL_BYTES_WHEN_FULL: u64 = 1 << 20;
+const CHECKPOINT_PAGES_WHEN_FULL: i32 = 256;
 /// Size of the write-ahead log at which the writer waits for readers and empties it.
 const WAL_BYTES_MAX: u64 = 32 << 20;
 /// How long the writer sleeps when nobody writes, before it copies what is left.
@@ -210,7 +214,8 @@ impl Inner {
             }
             pending.extend(self.waiting.try_iter().take(self.group_max.saturating_sub(pending.len())));
             self.group(&mut pending);
-            self.checkpoint_if(CHECKPOINT_PAGES);
+            let is_short = self.condition.is_full();
+            self.checkpoint_if(if is_short { CHECKPOINT_PAGES_WHEN_FULL } else { CHECKPOINT_PAGES });
         }
         self.checkpoint("TRUNCATE");
     }
@@ -251,6 +256,15 @@ impl Inner {
         full
     }
 
+    /// Whether a full disk has room again once the write-ahead log is emptied, if there is something in it.
+    fn finds_room(&mut self) -> bool {
+        if wal_bytes(&self.place) < WAL_BYTES_WHEN_FULL {
+            return false;
+        }
+        self.checkpoint("TRUNCATE");
+        !self.is_full()
+    }
+
     /// Bytes of the file that nothing is in.
     fn unused_bytes(&self) -> u64 {
         let number = |sql| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0).unsigned_abs();
@@ -258,9 +272,9 @@ impl Inner {
     }
 
     /// Answers at once those whose asker is gone, and those for which there is no room on the disk.
-    fn refuse_what_cannot_be_written(&self, pending: &mut VecDeque<Envelope>) {
+    fn refuse_what_cannot_be_written(&mut self, pending: &mut VecDeque<Envelope>) {
         let damaged = self.condition.is_damaged();
-        let full = self.is_full();
+        let full = self.is_full() && !self.finds_room();
         for envelope in std::mem::take(pending) {
             if envelope.task.is_abandoned() {
                 finish(envelope.task, Err(Error::Closed));
@@ -349,6 +363,11 @@ impl Inner {
     fn run_singly(&mut self, envelopes: Vec<Envelope>, scope: Scope) {
         for Envelope { class, mut task } in envelopes {
             let mut outcome = self.run_by_itself(task.as_mut(), scope);
+            if self.met_full_disk && class.frees_room {
+                // The write-ahead log first: what it gives back is not missing to those who come later.
+                self.checkpoint("TRUNCATE");
+                outcome = self.run_by_itself(task.as_mut(), scope);
+            }
             let mut has_more = true;
             while self.met_full_disk && class.frees_room && has_more {
                 // Once more when there is none left: another database may have given it back, so that there is room.

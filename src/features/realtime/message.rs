@@ -28,6 +28,14 @@ pub(super) enum Which {
     Topic(String),
 }
 
+/// The last event that a client knows of, by its id or by its number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Last {
+    Number(u64),
+    Id(String),
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Members {
@@ -35,27 +43,35 @@ struct Members {
     filter: Option<String>,
     unsubscribe: Option<Which>,
     auth: Option<String>,
-    resume: Option<String>,
+    resume: Option<Last>,
 }
 
 impl Said {
     pub fn read(text: &str) -> Result<Self, Problem> {
-        let members: Members = serde_json::from_str(text).map_err(|cause| {
-            let kind = if cause.is_data() { &problem::INVALID } else { &problem::MALFORMED };
-            Problem::new(kind, format!("the message cannot be read: {cause}"))
+        let members: Members = serde_json::from_str(text).map_err(|cause| match cause.is_data() {
+            true => not_understood(),
+            false => Problem::new(&problem::MALFORMED, format!("the message is no JSON: {cause}")),
         })?;
+        // In a list the members would be told apart by their places.
+        if !text.trim_start().starts_with('{') {
+            return Err(not_understood());
+        }
         let Members { subscribe, filter, unsubscribe, auth, resume } = members;
         match (subscribe, unsubscribe, auth, resume) {
             (Some(topic), None, None, None) => Ok(Self::Subscribe { topic, filter }),
             (None, Some(which), None, None) if filter.is_none() => Ok(Self::Unsubscribe(which)),
             (None, None, Some(token), None) if filter.is_none() => Ok(Self::Auth(token)),
-            (None, None, None, Some(id)) if filter.is_none() => Ok(Self::Resume(id)),
-            _ => {
-                let detail = "must have `subscribe` (with or without `filter`), `unsubscribe`, `auth` or `resume`";
-                Err(Problem::invalid(vec![Fault::new("", "members", detail)]))
-            }
+            (None, None, None, Some(Last::Id(id))) if filter.is_none() => Ok(Self::Resume(id)),
+            (None, None, None, Some(Last::Number(seq))) if filter.is_none() => Ok(Self::Resume(seq.to_string())),
+            _ => Err(not_understood()),
         }
     }
+}
+
+fn not_understood() -> Problem {
+    let detail = "must be an object with one of `subscribe` (with or without `filter`), `unsubscribe`, `auth` and \
+                  `resume`, once: a topic, a number or a topic, a token, the id of an event";
+    Problem::invalid(vec![Fault::new("", "members", detail)])
 }
 
 pub(super) fn subscribed(number: u32, topic: &str, id: &EventId) -> Value {
@@ -120,10 +136,12 @@ mod tests {
         assert_eq!(said(r#"{"unsubscribe":1}"#), Ok(Said::Unsubscribe(Which::Number(1))));
         assert_eq!(said(r#"{"unsubscribe":"a"}"#), Ok(Said::Unsubscribe(Which::Topic("a".to_owned()))));
         assert_eq!(said(r#"{"resume":"a.1"}"#), Ok(Said::Resume("a.1".to_owned())));
+        assert_eq!(said(r#"{"resume":7}"#), Ok(Said::Resume("7".to_owned())));
         for (text, code) in [
             ("", "malformed-request"),
             ("{", "malformed-request"),
             ("[]", "validation-failed"),
+            (r#"["collections/a",null,null,null,null]"#, "validation-failed"),
             ("{}", "validation-failed"),
             (r#"{"subscribe":1}"#, "validation-failed"),
             (r#"{"subscrib":"collections/a"}"#, "validation-failed"),

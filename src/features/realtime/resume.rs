@@ -7,7 +7,7 @@ use super::hub::{Command, Seat, Subscription};
 use super::limits::{EVENTS_BYTES_MAX, EVENTS_MAX};
 use crate::db::Tx;
 use crate::features::events::{self, EventId};
-use crate::features::records::{self, Watches};
+use crate::features::records::{self, Watch, Watches};
 use crate::http::{Fault, Problem};
 
 /// Events that are read on after one that a client knows, up to those that it is told of anyway.
@@ -25,15 +25,20 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// What comes after the event `id` of those that a connection is subscribed to.
+    /// What comes after an event of those that a connection is subscribed to. `id` is its id, or only its number, which
+    /// is taken for one of the present log.
     pub async fn begin(seat: &Seat, id: &str) -> Result<(EventId, Self), Problem> {
         let fault = |detail| Problem::invalid(vec![Fault::new("/resume", "format", detail)]);
-        let id: EventId = id.parse().map_err(fault)?;
+        let number = Some(id).filter(|it| it.bytes().all(|it| it.is_ascii_digit())).and_then(|it| it.parse().ok());
+        let id: EventId = match number {
+            Some(seq) => seat.hub.0.log.epoch.id(seq),
+            None => id.parse().map_err(fault)?,
+        };
         let connection = Arc::clone(&seat.connection);
         let subscriptions = seat.hub.ask(|reply| Command::List { connection, reply }).await?;
         let last = subscriptions.iter().map(|it| it.since).max();
         let replay = Self {
-            watches: Arc::new(watches(&subscriptions)),
+            watches: Arc::new(Watches::of_past(watches(&subscriptions))),
             subscriptions,
             cuts: None,
             position: id.seq,
@@ -54,7 +59,7 @@ impl Replay {
             .map(|it| Subscription { since: i64::MAX, ..it })
             .collect();
         Ok(Self {
-            watches: Arc::new(watches(&subscriptions)),
+            watches: Arc::new(Watches::of_one(watches(&subscriptions))),
             is_done: subscriptions.is_empty(),
             subscriptions,
             cuts: None,
@@ -110,6 +115,6 @@ impl Replay {
     }
 }
 
-fn watches(subscriptions: &[Subscription]) -> Watches {
-    Watches::of_one(subscriptions.iter().map(|it| Arc::clone(&it.watch)).collect())
+fn watches(subscriptions: &[Subscription]) -> Vec<Arc<Watch>> {
+    subscriptions.iter().map(|it| Arc::clone(&it.watch)).collect()
 }

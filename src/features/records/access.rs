@@ -76,7 +76,8 @@ impl<'a> Asker<'a> {
         condition_about(self.is_admin, &self.facts, entry, rule, new)
     }
 
-    /// Which of the records in the bin a reader is shown: those that the rule `delete` lets them delete.
+    /// Which of the records in the bin a reader is shown: those that they may delete, by their role and by the rule
+    /// `delete`.
     pub fn of_bin(&self, entry: &Entry, trashed: Option<Trashed>, faults: &mut Vec<Fault>) -> Option<Statement> {
         let trashed = trashed?;
         if !entry.collection.keeps_deleted() {
@@ -85,7 +86,9 @@ impl<'a> Asker<'a> {
         }
         let is_deleted = |is| Statement::new(format!("{ALIAS}.\"isDeleted\" = {is}"));
         let mut shown = is_deleted(1);
-        if let Some(rule) = self.rule(&entry.rules.delete, ALIAS) {
+        if !self.caller.may(RECORDS_WRITE) {
+            shown.push(" AND 1 = 0");
+        } else if let Some(rule) = self.rule(&entry.rules.delete, ALIAS) {
             shown.push(" AND (").append(rule).push(")");
         }
         if trashed == Trashed::With {

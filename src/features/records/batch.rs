@@ -364,6 +364,14 @@ impl Method {
     }
 }
 
+/// What the operations of a batch did that came before.
+#[derive(Default)]
+struct Earlier<'a> {
+    /// The records that they made, wrote or read, by their own names.
+    ids: HashMap<&'a str, String>,
+    made: Vec<String>,
+}
+
 /// What ends a batch.
 enum Failure {
     /// An operation failed, and none shall be done without it.
@@ -387,16 +395,18 @@ fn run(
     request_id: &str,
 ) -> Result<Vec<u8>, Failure> {
     let mut out = b"{\"results\":[".to_vec();
-    // What the operations that were done made or wrote, by their names.
-    let mut ids: HashMap<&str, String> = HashMap::new();
+    let mut earlier = Earlier::default();
     for (index, step) in steps.iter().enumerate() {
         if 0 < index {
             out.push(b',');
         }
-        let problem = match one(tx, known, step, now, &ids) {
+        let problem = match one(tx, known, step, now, &earlier) {
             Ok(done) => {
                 if let Some(name) = &step.name {
-                    ids.insert(name, done.id.clone());
+                    earlier.ids.insert(name, done.id.clone());
+                }
+                if done.status == 201 {
+                    earlier.made.push(done.id.clone());
                 }
                 done.write(&mut out);
                 if ANSWER_BYTES_MAX < out.len() {
@@ -438,22 +448,16 @@ impl Done {
 }
 
 /// Does one operation, as a request of its own would.
-fn one(
-    tx: &mut Tx<'_>,
-    known: &Catalogue,
-    step: &Step,
-    now: Timestamp,
-    ids: &HashMap<&str, String>,
-) -> Result<Done, Error> {
+fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, now: Timestamp, earlier: &Earlier<'_>) -> Result<Done, Error> {
     if let Some(refusal) = &step.refusal {
         return Err(refusal.clone().into());
     }
     let (entry, judge) = (known.find(&step.collection).ok_or(Error::NotFound)?, &step.judge);
-    let reach = Reach { catalogue: known, written: Some(ids) };
+    let reach = Reach { catalogue: known, made: &earlier.made };
     let outcome = match (&step.method, &step.target) {
-        (Method::Get, target) => read(tx, entry, judge, named(target, ids)?),
+        (Method::Get, target) => read(tx, entry, judge, named(target, earlier)?),
         (Method::Delete, target) => {
-            let id = named(target, ids)?;
+            let id = named(target, earlier)?;
             judge.must_be_let(entry, &entry.rules.delete, "delete")?;
             let removing = Removing::new(judge, entry, id, now, step.expected.clone());
             tx.attempt(|tx| removing.run(tx, known))?;
@@ -461,14 +465,14 @@ fn one(
         }
         (method, Target::All) => {
             judge.must_be_let(entry, &entry.rules.create, "make")?;
-            let values = deed::set(sent(step, entry, method.meant(), ids)?);
+            let values = deed::set(sent(step, entry, method.meant(), earlier)?);
             let found = Making::new(judge, entry, &step.id, now, values).attempt(tx, reach)?;
             Ok(made(step, found))
         }
         (method, Target::By(by)) => {
             upsert::must_be_let_somehow(judge, entry)?;
             let by = upsert::positions(by, entry, &judge.sight)?;
-            let sent = Arc::new(sent(step, entry, method.meant(), ids)?);
+            let sent = Arc::new(sent(step, entry, method.meant(), earlier)?);
             let upserting = Upserting::new(judge, entry, &step.id, now, &by, sent, step.expected.clone())?;
             let done = upserting.attempt(tx, reach)?;
             match done.is_new {
@@ -477,9 +481,9 @@ fn one(
             }
         }
         (method, target) => {
-            let id = named(target, ids)?;
+            let id = named(target, earlier)?;
             judge.must_be_let(entry, &entry.rules.update, "change")?;
-            let sent = Arc::new(sent(step, entry, method.meant(), ids)?);
+            let sent = Arc::new(sent(step, entry, method.meant(), earlier)?);
             let found = Changing::new(judge, entry, id, now, sent, step.expected.clone()).attempt(tx, reach)?;
             Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
         }
@@ -501,10 +505,10 @@ fn made(step: &Step, found: store::Found) -> Done {
 }
 
 /// The id that a path names.
-fn named<'a>(target: &'a Target, ids: &'a HashMap<&str, String>) -> Result<&'a str, Error> {
+fn named<'a>(target: &'a Target, earlier: &'a Earlier<'_>) -> Result<&'a str, Error> {
     match target {
         Target::One(id) => Ok(id),
-        Target::Named(name) => ids.get(name.as_str()).map(String::as_str).ok_or_else(|| not_done(name)),
+        Target::Named(name) => earlier.ids.get(name.as_str()).map(String::as_str).ok_or_else(|| not_done(name)),
         Target::All | Target::By(_) => Err(Error::NotFound),
     }
 }
@@ -515,26 +519,26 @@ fn not_done(name: &str) -> Error {
 }
 
 /// The values of an operation, with the ids of those that it refers to.
-fn sent(step: &Step, entry: &Entry, meant: Meant, ids: &HashMap<&str, String>) -> Result<Sent, Error> {
+fn sent(step: &Step, entry: &Entry, meant: Meant, earlier: &Earlier<'_>) -> Result<Sent, Error> {
     let Some(Value::Object(members)) = &step.body else { return Err(Error::Invalid(Vec::new())) };
     let mut members = members.clone();
     for (name, value) in &mut members {
         if entry.field(name).is_some_and(|(_, it)| it.field.field_type == FieldType::Relation) {
-            refer(value, ids)?;
+            refer(value, earlier)?;
         }
     }
     body::judged(&members, entry, meant, &step.judge.sight).map_err(Error::Invalid)
 }
 
 /// Puts ids in the place of the names that a value has, alone, in a list, or in one that is added or removed.
-fn refer(value: &mut Value, ids: &HashMap<&str, String>) -> Result<(), Error> {
+fn refer(value: &mut Value, earlier: &Earlier<'_>) -> Result<(), Error> {
     if let Some(name) = reference(value) {
-        *value = ids.get(name).ok_or_else(|| not_done(name))?.as_str().into();
+        *value = earlier.ids.get(name).ok_or_else(|| not_done(name))?.as_str().into();
         return Ok(());
     }
     match value {
-        Value::Array(items) => items.iter_mut().try_for_each(|it| refer(it, ids)),
-        Value::Object(members) => members.values_mut().try_for_each(|it| refer(it, ids)),
+        Value::Array(items) => items.iter_mut().try_for_each(|it| refer(it, earlier)),
+        Value::Object(members) => members.values_mut().try_for_each(|it| refer(it, earlier)),
         _ => Ok(()),
     }
 }

@@ -73,13 +73,14 @@ impl Deed for Making {
     type Done = Found;
 
     fn run(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Found, Error> {
-        // First of all: what else is wrong would tell of records that the caller may not see.
+        // First of all: whether a rule is true, and what else is wrong, would tell of records that the caller may not see,
+        // first of those that this one refers to.
+        reach.relations(&self.judge, &self.entry).must_be_seen(tx, &Known::new(), &self.relations)?;
         if let Some(judged) = &self.judged {
             tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied { rule: "create" })?;
         }
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
         store::write_lists(tx, &self.id, &self.lists, true)?;
-        reach.relations(&self.judge, &self.entry).must_be_seen(tx, &Known::new(), &self.relations)?;
         must_be_valid(tx, &self.entry, &self.id, self.now, &self.judge.sight)?;
         self.event.tell(tx, &self.id)?;
         self.answer.about(tx, made)
@@ -125,7 +126,10 @@ impl Deed for Changing {
         let values = store::resolved(tx, entry, id, &self.sent.0);
         let new = values.as_deref().unwrap_or_default();
         let rule = self.judge.rule_about(entry, &entry.rules.update, new);
-        if values.is_err() || self.expected != IfMatch::Any {
+        let named = relations::among(entry, new);
+        let relations = reach.relations(&self.judge, entry);
+        let is_restricted = relations.are_restricted(&named);
+        if values.is_err() || is_restricted || self.expected != IfMatch::Any {
             let judged = list::sought(&Projection::default(), entry, id, rule.clone());
             let Some(before) = store::find(tx, &judged, &Projection::default())? else {
                 return Err(refusal(tx, &self.judge, entry, id, "update"));
@@ -135,21 +139,21 @@ impl Deed for Changing {
             }
         }
         let mut values = values?;
+        if is_restricted {
+            let known = relations.known(tx, id, &named)?;
+            relations.must_be_seen(tx, &known, &named)?;
+        }
         let is_written = !values.is_empty();
         if is_written {
             body::stamp(&mut values, entry, self.now, false);
         }
         let lists = store::lists(entry, &values);
-        let new = relations::among(entry, &values);
-        let relations = reach.relations(&self.judge, entry);
-        let known = relations.known(tx, id, &new)?;
         let is_large = values.iter().any(|(_, it)| store::SMALL_BYTES_MAX < it.bytes());
         let event = Difference::new(tx, entry, id, self.now, &values)?;
         let update = store::change(entry, id, self.now, values, rule, &self.answer.returned);
         match store::write(tx, entry, &update, &self.answer.returned)? {
             Some(changed) => {
                 store::write_lists(tx, id, &lists, false)?;
-                relations.must_be_seen(tx, &known, &new)?;
                 if is_large {
                     store::must_not_be_too_large(tx, entry, id)?;
                 }

@@ -4,7 +4,7 @@
 //! are that they do not see, and keep one from being deleted where its collection says `restrict`. So what the caller
 //! does not see is refused in the same words as what is not there.
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::access::Judge;
@@ -22,8 +22,8 @@ use crate::http::{Fault, problem};
 #[derive(Clone, Copy)]
 pub(super) struct Reach<'a> {
     pub catalogue: &'a Catalogue,
-    /// Records that the same request wrote before, by the names it has for them. It may refer to them, seen or not.
-    pub written: Option<&'a HashMap<&'a str, String>>,
+    /// Records that the same request made before. It may refer to them, seen or not.
+    pub made: &'a [String],
 }
 
 /// The relations that some record had before, each as a position and an id. They may stay.
@@ -38,7 +38,7 @@ pub(super) struct Relations<'a> {
 
 impl<'a> Reach<'a> {
     pub fn of(catalogue: &'a Catalogue) -> Self {
-        Self { catalogue, written: None }
+        Self { catalogue, made: &[] }
     }
 
     pub fn relations(self, judge: &'a Judge, entry: &'a Entry) -> Relations<'a> {
@@ -61,7 +61,13 @@ impl Relations<'_> {
         Ok(ids.collect())
     }
 
-    /// Refuses values that refer to something that the caller does not see. The foreign keys have been asked.
+    /// Whether more is asked of some of the values than what foreign keys see.
+    pub fn are_restricted(&self, values: &[(usize, Stored)]) -> bool {
+        values.iter().any(|(position, _)| self.is_restricted(*position))
+    }
+
+    /// Refuses values of which more is asked than what foreign keys see, and that refer to something that the caller
+    /// does not see. Asked before anything is written or judged by what is there.
     pub fn must_be_seen(&self, tx: &mut Tx<'_>, known: &Known, values: &[(usize, Stored)]) -> Result<(), Error> {
         for (position, value) in values.iter().filter(|(it, _)| self.is_restricted(*it)) {
             for id in referred(self.entry, *position, value) {
@@ -100,14 +106,10 @@ impl Relations<'_> {
     }
 
     fn is_there(&self, tx: &mut Tx<'_>, known: &Known, position: usize, id: &str) -> Result<bool, db::Error> {
-        let Some(target) = self.target(position) else {
+        let is_known = || known.contains(&(position, id.to_owned())) || self.reach.made.iter().any(|it| it == id);
+        let Some(target) = self.target(position).filter(|_| !is_known()) else {
             return Ok(missing(tx, self.entry, position, id)?.is_none());
         };
-        if known.contains(&(position, id.to_owned()))
-            || self.reach.written.is_some_and(|it| it.values().any(|it| it == id))
-        {
-            return Ok(true);
-        }
         let sought = list::sought(&Projection::default(), target, id, self.judge.rule(&target.rules.view));
         Ok(store::find(tx, &sought, &Projection::default())?.is_some())
     }

@@ -70,6 +70,8 @@ pub struct Watches {
     /// With whether its answer is waited for.
     all: Vec<(Arc<Watch>, bool)>,
     waits_for_all: bool,
+    /// Whether the events may be long ago.
+    is_of_past: bool,
     by_collection: HashMap<String, Watchers>,
 }
 
@@ -226,6 +228,12 @@ impl Watches {
         self
     }
 
+    /// For one connection that asks for what it missed. Of a record it is told what is still so: what was changed or
+    /// withdrawn since is no longer for anyone, whoever might have heard of it then.
+    pub fn of_past(all: Vec<Arc<Watch>>) -> Self {
+        Self { is_of_past: true, ..Self::of_one(all) }
+    }
+
     fn new(all: Vec<(Arc<Watch>, bool)>) -> Self {
         let mut by_collection: HashMap<String, Watchers> = HashMap::new();
         for (position, (watch, _)) in all.iter().enumerate() {
@@ -236,7 +244,7 @@ impl Watches {
                 Some(record) => watchers.by_record.entry(record.clone()).or_default().push(position),
             }
         }
-        Self { all, by_collection, waits_for_all: false }
+        Self { all, by_collection, waits_for_all: false, is_of_past: false }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -266,6 +274,9 @@ impl Watches {
             let of_all = watchers.by_record.values().filter(|_| event.record.is_none()).flatten();
             let concerned = watchers.whole.iter().chain(of_record.into_iter().flatten()).chain(of_all);
             let mut telling = Telling::new(entry, epoch, event)?;
+            if self.is_of_past {
+                telling.is_outdated = !is_newest(tx, entry, event)?;
+            }
             for position in concerned {
                 let (watch, is_quick) = &self.all[*position];
                 let (watch_at, seq) = (*position, event.seq);
@@ -293,6 +304,8 @@ struct Telling<'a> {
     event: &'a Event,
     after: Columns,
     before: Columns,
+    /// Whether more became of the record since. Then it is what a later event tells.
+    is_outdated: bool,
     /// By which fields are seen.
     records: Vec<(Vec<bool>, Bytes)>,
     said: Vec<(String, Said, Vec<bool>, Bytes)>,
@@ -320,7 +333,7 @@ impl<'a> Telling<'a> {
             before = after.clone();
             before.read(entry, event.before.as_deref())?;
         }
-        Ok(Self { entry, epoch, event, after, before, records: Vec::new(), said: Vec::new() })
+        Ok(Self { entry, epoch, event, after, before, is_outdated: false, records: Vec::new(), said: Vec::new() })
     }
 
     /// What one watch is told, if it is told anything.
@@ -341,6 +354,9 @@ impl<'a> Telling<'a> {
                     return Ok(Some(self.say(watch, Said::Is, &found.json)));
                 }
             } else if self.after.are_in_view(tx, id, watch, now)? {
+                if self.is_outdated {
+                    return Ok(None);
+                }
                 let record = self.record(id, watch)?;
                 return Ok(Some(self.say(watch, Said::Is, &record)));
             }
@@ -386,6 +402,13 @@ impl<'a> Telling<'a> {
         self.said.push((watch.topic.clone(), said, watch.seen.clone(), members.clone()));
         members
     }
+}
+
+/// Whether a record still is what an event made of it.
+fn is_newest(tx: &mut Tx<'_>, entry: &Entry, event: &Event) -> Result<bool, db::Error> {
+    let sql = format!("SELECT 1 FROM {} WHERE id = $1 AND _version = $2", quoted(&entry.table));
+    let id = event.record.as_deref().unwrap_or_default();
+    Ok(tx.find(&sql, &[id.into(), event.version.into()], |row| row.integer(0))?.is_some())
 }
 
 /// The members that every message about a topic has.

@@ -66,10 +66,12 @@ impl Live {
     }
 
     /// When nobody's token works any more.
-    pub async fn make_as_operator(&self, collection: &str, body: &Value) {
+    /// The id of a record that is made.
+    pub async fn make_as_operator(&self, collection: &str, body: &Value) -> String {
         let path = format!("/api/v1/collections/{collection}/records");
         let made = self.app.operator(Method::POST, &path).json(body).send().await;
         assert_eq!(made.status, 201, "{made:?}");
+        made.str("id")
     }
 
     pub async fn change(&self, collection: &str, id: &str, body: &Value) -> Reply {
