@@ -326,7 +326,9 @@ impl CollectionsApi {
         tenant: &TenantId,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.db.read(tenant, move |_| work()).await
+        // No statement is run, so none is stopped, and it is not begun again.
+        let mut work = Some(work);
+        self.db.read(tenant, move |_| work.take().map_or(Err(Error::Outdated), |it| it())).await
     }
 
     /// Drops a collection, or says what would be done.

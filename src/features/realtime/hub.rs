@@ -446,7 +446,7 @@ impl Desk {
                 last: events.last().map_or(position, |it| it.seq),
                 is_about_accounts: events.iter().any(|it| it.kind == EventKind::Account),
                 told,
-                groups,
+                groups: Arc::clone(&groups),
             })
         };
         log.db.read(&log.tenant, read).await
@@ -506,7 +506,7 @@ impl Desk {
                 let is_over = caller.principal().until.is_some_and(|it| it <= now);
                 *stands = !is_over && accounts::still_stands(tx, caller, now)?;
             }
-            Ok::<_, db::Error>(callers)
+            Ok::<_, db::Error>(callers.clone())
         };
         match log.db.read(&log.tenant, look).await {
             Ok(callers) => {
