@@ -19,6 +19,7 @@ mod tenants;
 mod tests;
 mod tx;
 mod value;
+pub mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

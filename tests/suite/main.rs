@@ -27,4 +27,5 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod views;
 mod writing;

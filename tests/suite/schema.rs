@@ -28,7 +28,7 @@ async fn make(app: &TestApp, collection: &str, record: Value) -> Reply {
 }
 
 async fn records(app: &TestApp, collection: &str) -> Vec<Value> {
-    let path = format!("/api/v1/collections/{collection}/records?sort=createdAt");
+    let path = format!("/api/v1/collections/{collection}/records");
     app.operator(Method::GET, &path).send().await.body["data"].as_array().expect("records").clone()
 }
 
@@ -491,4 +491,39 @@ async fn hundreds_of_collections_are_imported_at_once_and_one_more_than_there_ma
 
     assert_eq!((names(&made).len(), names(&again).len(), names(&full).len()), (150, 0, 350), "{made:?}");
     assert_eq!(beyond.refusal(), (409, "collection-limit-reached"));
+}
+
+#[tokio::test]
+async fn views_are_exported_and_imported_with_what_they_read() {
+    let (app, other) = (TestApp::new().await, TestApp::new().await);
+    let view = |query: &str| json!({ "name": "titles", "view": { "query": query }, "rules": { "list": "true" } });
+    let set = json!([view("SELECT id, title FROM posts"), collection("posts", &[text("title"), text("note")])]);
+
+    let made = import(&app, set.clone()).await;
+    let again = import(&app, set).await;
+    make(&app, "posts", json!({ "title": "Tea" })).await;
+    let exported = export(&app).await;
+    let there = other.operator(Method::POST, IMPORT).json(&exported.body).send().await;
+
+    assert_eq!(names(&made), [("posts".into(), "create".into()), ("titles".into(), "create".into())]);
+    assert_eq!(names(&again), [], "{again:?}");
+    assert_eq!(records(&app, "titles").await[0]["title"], "Tea");
+    assert_eq!((there.status, export(&other).await.body), (200, exported.body.clone()), "{there:?}");
+    assert_eq!(exported.body["collections"][1]["view"]["query"], "SELECT id, title FROM posts");
+    let beneath = import(&app, json!([collection("posts", &[text("note")])])).await;
+    assert_eq!(beneath.refusal().0, 409, "nobody asked to change the view: {beneath:?}");
+    let broken = import(&app, json!([view("SELECT id, nothing FROM posts")])).await;
+    assert_eq!(faults(&broken)[0].0, "/collections/0/view/query");
+    let turned = import(&app, json!([collection("titles", &[])])).await;
+    assert_eq!(faults(&turned)[0], ("/collections/0/view", "conflict"));
+    let both = import_with(
+        &app,
+        "?allowLoss=true",
+        json!([view("SELECT id, note FROM posts"), collection("posts", &[text("note")])]),
+    )
+    .await;
+    assert_eq!(both.status, 200, "{both:?}");
+    assert_eq!(records(&app, "titles").await[0]["note"], Value::Null);
+    let gone = import_with(&app, "?allowLoss=true&dropOthers=true", json!([])).await;
+    assert_eq!(names(&gone).len(), 2);
 }

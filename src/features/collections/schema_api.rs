@@ -225,6 +225,13 @@ impl SchemaApi {
                 set_plan::plan(&before, &wanted, options.drop_others, &mut Birth { id: &mut id, now })
             });
             let plan = plan.await?;
+            // Over tables that are there; of others nothing can be found out before they are made.
+            let has_tables = |it: &&Move| it.after.as_ref().or(it.before.as_ref()).is_some_and(|it| it.view.is_none());
+            if !plan.moves.iter().any(|it| has_tables(&it)) {
+                for view in plan.moves.iter().filter_map(|it| it.after.as_ref()) {
+                    own.must_be_sound(tenant, &known, view).await?;
+                }
+            }
             let mut report = self.report(tenant, &plan, options.dry_run).await?;
             if options.dry_run || plan.moves.is_empty() {
                 (report.is_done, report.generation) = (!options.dry_run, known.generation);

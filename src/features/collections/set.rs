@@ -75,6 +75,7 @@ impl From<Collection> for NewCollection {
         let Collection {
             id: _,
             name,
+            view,
             fields,
             indexes,
             search,
@@ -84,7 +85,7 @@ impl From<Collection> for NewCollection {
             updated_at: _,
             version: _,
         } = collection;
-        Self { name, renamed_from: None, fields, indexes, search, rules, options }
+        Self { name, renamed_from: None, view, fields: Some(fields), indexes, search, rules, options }
     }
 }
 

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::model::{Collection, CollectionId, Field, NewCollection};
 use super::plan::{self, Step};
 use super::value::Judge;
+use super::view::{self, VIEWS_MAX};
 use super::{canonical, check, names};
 use crate::base::Timestamp;
 use crate::http::Fault;
@@ -74,13 +75,34 @@ pub(super) fn plan(
 
     let mut wanted: Vec<Collection> = Vec::new();
     for (index, (new, old)) in set.iter().cloned().zip(&origins).enumerate() {
-        let mut fields = new.fields;
-        faults.extend(pointed(index, settle_renames(&mut fields, *old)));
+        let (is_view, was_view) = (new.view.is_some(), old.map(|it| it.view.is_some()));
+        if was_view.is_some_and(|it| it != is_view) {
+            let detail = "is for views: a collection with records does not become one, nor the other way round";
+            faults.extend(pointed(index, vec![Fault::new("/view", "conflict", detail)]));
+        } else if !is_view && new.fields.is_none() {
+            faults.extend(pointed(index, vec![Fault::new("/fields", "required", "must be there")]));
+        }
+        let mut fields = new.fields.unwrap_or_default();
+        if !is_view {
+            faults.extend(pointed(index, settle_renames(&mut fields, *old)));
+        }
         let (id, version, created_at) =
             old.map_or_else(|| ((birth.id)(), 1, birth.now), |it| (it.id, it.version + 1, it.created_at));
-        let NewCollection { name, renamed_from: _, fields: _, indexes, search, rules, options } = new;
+        let NewCollection { name, renamed_from: _, view, fields: _, indexes, search, rules, options } = new;
         let updated_at = birth.now;
-        wanted.push(Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version });
+        wanted.push(Collection {
+            id,
+            name,
+            view,
+            fields,
+            indexes,
+            search,
+            rules,
+            options,
+            created_at,
+            updated_at,
+            version,
+        });
     }
     let all_count = wanted.len() + kept.len();
     if COLLECTIONS_MAX < all_count {
@@ -90,8 +112,19 @@ pub(super) fn plan(
         return Err(Error::Invalid(faults));
     }
 
-    let names: Vec<String> =
-        wanted.iter().map(|it| it.name.clone()).chain(kept.iter().map(|(_, it)| it.name.clone())).collect();
+    let with_records: Vec<Collection> =
+        wanted.iter().chain(kept.iter().map(|(_, it)| it)).filter(|it| it.view.is_none()).cloned().collect();
+    if VIEWS_MAX < all_count - with_records.len() {
+        return Err(Error::TooManyViews { max: VIEWS_MAX });
+    }
+    for (index, new) in wanted.iter_mut().enumerate().filter(|(_, it)| it.view.is_some()) {
+        faults.extend(pointed(index, view::infer(new, &with_records).err().unwrap_or_default()));
+    }
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    // Nothing refers to what is only computed.
+    let names: Vec<String> = with_records.into_iter().map(|it| it.name).collect();
     let mut moves = Vec::new();
     for (index, (new, old)) in wanted.iter().zip(&origins).enumerate() {
         if old.is_some_and(|old| *old == in_place_of(old, new)) {
@@ -124,7 +157,7 @@ pub(super) fn plan(
     if !moves.is_empty() {
         let is_new: Vec<String> = wanted.iter().map(|it| it.name.clone()).collect();
         let all = wanted.into_iter().map(|it| Collection { fields: settled(&it.fields), ..it });
-        whole(all.chain(kept.into_iter().map(|(_, it)| it)).collect(), &is_new)?;
+        whole(known, all.chain(kept.into_iter().map(|(_, it)| it)).collect(), &is_new)?;
     }
     moves.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(SetPlan { moves, others })
@@ -251,6 +284,9 @@ fn judges_of(collection: &Collection) -> Result<Vec<Judge>, Fault> {
 fn judged(new: &Collection, names: &[String]) -> Result<Vec<Judge>, Vec<Fault>> {
     let judges = check::fields(&new.fields, names);
     let mut faults = check::indexes(&new.indexes, &new.fields);
+    if new.view.is_some() {
+        faults.extend(view::faults(new));
+    }
     faults.extend(new.options.faults());
     faults.extend(check::search(&new.search, &new.fields));
     match judges {
@@ -264,9 +300,18 @@ fn judged(new: &Collection, names: &[String]) -> Result<Vec<Judge>, Vec<Fault>> 
 }
 
 /// Refuses a set that does not hold together, with the collections that it does not name.
-fn whole(all: Vec<Collection>, named: &[String]) -> Result<(), Error> {
+fn whole(known: &Catalogue, all: Vec<Collection>, named: &[String]) -> Result<(), Error> {
     match Catalogue::build(0, all) {
-        Ok(_) => Ok(()),
+        Ok(would_be) => {
+            for (index, name) in named.iter().enumerate() {
+                let viewed = would_be.find(name).and_then(|it| it.view.as_ref());
+                if let Some(reason) = viewed.and_then(|it| it.fault.as_ref()) {
+                    let fault = Fault::new("/view/query", "query", reason.as_str());
+                    return Err(Error::Invalid(pointed(index, vec![fault])));
+                }
+            }
+            would_be.must_keep_views(known, &|it| named.iter().any(|name| name == it))
+        }
         Err((of, faults)) => Err(match named.iter().position(|it| *it == of) {
             Some(index) => Error::Invalid(pointed(index, faults)),
             None => Error::in_use_by_rule(of, &faults),
