@@ -343,7 +343,7 @@ impl CollectionsApi {
         let (known, new) = (Arc::clone(known), new.clone());
         let looked = self.db.read(tenant, move |tx| {
             known.must_be_current(tx)?;
-            view::must_be_sound(tx, &known.collections(), new.clone())
+            view::must_be_sound(tx, &known.collections(), &new)
         });
         match looked.await {
             Err(Error::Db(db::Error::BudgetSpent)) => Ok(()),

@@ -314,10 +314,10 @@ pub(super) fn change(
 }
 
 /// Refuses a view of which two records have one id now, or whose records cannot be computed.
-pub(super) fn must_be_sound(tx: &mut Tx<'_>, all: &[Collection], new: Collection) -> Result<(), Error> {
+pub(super) fn must_be_sound(tx: &mut Tx<'_>, all: &[Collection], new: &Collection) -> Result<(), Error> {
     let refused = |code, detail: String| Error::Invalid(vec![Fault::new("/view/query", code, detail)]);
     let id = new.id;
-    let all: Vec<_> = all.iter().filter(|it| it.id != id && it.view.is_none()).cloned().chain([new]).collect();
+    let all: Vec<_> = all.iter().filter(|it| it.id != id && it.view.is_none()).cloned().chain([new.clone()]).collect();
     let Some(viewed) = look(&all).remove(&id) else { return Ok(()) };
     let sql = format!("SELECT id FROM {} GROUP BY id HAVING 1 < count(*) LIMIT 1", viewed.from);
     let found = tx.find(&sql, &[], |row| row.text(0).map(|it| it.chars().take(100).collect::<String>()));
