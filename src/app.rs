@@ -18,7 +18,7 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
-use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
+use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
@@ -47,6 +47,7 @@ pub struct App {
     pub random: Random,
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
+    pub schema: SchemaApi,
     pub records: RecordsApi,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
@@ -107,7 +108,9 @@ impl App {
             clock: clock.clone(),
             random: random.clone(),
             catalogues: catalogues.clone(),
+            config: config.view(|it| &it.schema),
         };
+        let schema = SchemaApi { collections: collections.clone(), cursors: Cursors::new(cursor.reveal()) };
         let records = RecordsApi {
             db: db.clone(),
             clock: clock.clone(),
@@ -129,8 +132,14 @@ impl App {
         );
         let realtime = RealtimeApi { hub };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
-        let apis =
-            (accounts.clone(), collections.clone(), records.clone(), aggregates.clone(), writing, realtime.clone());
+        let apis = (
+            accounts.clone(),
+            (collections.clone(), schema.clone()),
+            records.clone(),
+            aggregates.clone(),
+            writing,
+            realtime.clone(),
+        );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
@@ -141,6 +150,7 @@ impl App {
             random,
             accounts,
             collections,
+            schema,
             records,
             aggregates,
             realtime,
@@ -197,7 +207,7 @@ impl App {
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
             self.accounts.clone(),
-            self.collections.clone(),
+            (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
             (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
@@ -261,7 +271,8 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
+type Apis =
+    (AccountsApi, (CollectionsApi, SchemaApi), RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

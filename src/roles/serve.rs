@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::operator::{Request, SOCKET, ask_shell};
-use super::{Context, logs, say};
+use super::{Context, logs, say, schema};
 use crate::app::App;
 use crate::base::text::chain;
 use crate::base::{Clock, Random, TenantId};
@@ -45,6 +45,8 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     logs::start(&settings.log);
     let signals = Signals::receive().context("cannot receive signals")?;
     let app = App::open(&context.data, config.clone(), Clock::system(), Random::system()).await?;
+    let (folder, writes_back) = (settings.schema.folder.as_str(), context.sources.flags.dev);
+    schema::apply(&app, folder, writes_back).await?;
     // The folder is ours now, so a socket in it is a stale one.
     let socket = open_socket(&context.data.join(SOCKET))?;
     let listen = settings.server.listen;
@@ -57,6 +59,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
 
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
+    if writes_back && !folder.is_empty() {
+        let known = app.schema.canonical(&TenantId::main()).await?;
+        lifecycle.task("schema.follow", schema::follow(app.clone(), folder.into(), known, lifecycle.stop_token()));
+    }
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
     // The system may have no watches left, which is no reason to serve nobody.
     let _watch = config.watch().inspect_err(|cause| {

@@ -62,6 +62,10 @@ const ADMINS_ONLY: &[&str] = &[
     "import_records",
     "show_realtime",
     "truncate_collection",
+    "export_collections",
+    "import_collections",
+    "list_schema_changes",
+    "show_schema_change",
 ];
 
 struct Operation {
