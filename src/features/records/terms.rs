@@ -39,7 +39,11 @@ pub const TERMS: &[Terms] = &[
         problems: &[&VALUE_TAKEN, &RULE_DENIED, &TOO_MANY_MATCH],
     },
     Terms { operation: "delete_many_records", who: Who::Ruled(RECORDS_WRITE, "delete"), problems: &[&TOO_MANY_MATCH] },
-    Terms { operation: "restore_record", who: Who::Ruled(RECORDS_WRITE, "delete"), problems: &[&INVALID] },
+    Terms {
+        operation: "restore_record",
+        who: Who::Ruled(RECORDS_WRITE, "delete"),
+        problems: &[&INVALID, &RULE_DENIED],
+    },
     Terms { operation: "batch", who: Who::Each, problems: &[&BATCH_FAILED] },
     Terms { operation: "truncate_collection", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
     Terms { operation: "import_records", who: Who::Holders(RECORDS_ADMIN), problems: &[] },
