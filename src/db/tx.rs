@@ -16,6 +16,8 @@ pub struct Tx<'a> {
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
     saw_full_disk: bool,
+    /// Whether a statement was not run, or not to its end, for want of time.
+    ran_out: bool,
     /// Whether it holds something that others wait to hear of.
     has_news: bool,
     /// What the writer lends to it; a reader lends nothing.
@@ -69,6 +71,7 @@ impl<'a> Tx<'a> {
             saw_damage: false,
             has_news: false,
             saw_full_disk: false,
+            ran_out: false,
             lent: None,
         }
     }
@@ -134,6 +137,10 @@ impl<'a> Tx<'a> {
 
     pub(super) fn saw_full_disk(&self) -> bool {
         self.saw_full_disk
+    }
+
+    pub(super) fn ran_out(&self) -> bool {
+        self.ran_out
     }
 
     /// Runs a statement that returns no rows, and tells how many rows it changed.
@@ -206,6 +213,7 @@ impl<'a> Tx<'a> {
     /// Runs one statement, if there is time left for it, and remembers what it says of the file.
     fn watched<T>(&mut self, run: impl FnOnce(&Engine<'_>) -> Result<T, Error>) -> Result<T, Error> {
         if self.deadline < Instant::now() {
+            self.ran_out = true;
             return Err(Error::BudgetSpent);
         }
         // A closure that goes on after the failure that ended its transaction would commit
@@ -216,6 +224,7 @@ impl<'a> Tx<'a> {
         let outcome = run(&self.engine);
         self.saw_damage |= matches!(outcome, Err(Error::Damaged));
         self.saw_full_disk |= matches!(outcome, Err(Error::StorageFull));
+        self.ran_out |= matches!(outcome, Err(Error::BudgetSpent));
         outcome
     }
 }

@@ -25,4 +25,5 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod views;
 mod writing;

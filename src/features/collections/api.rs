@@ -14,9 +14,10 @@ use super::model::{
 };
 use super::plan::{self, Step};
 use super::value::Judge;
+use super::view::{self, VIEWS_MAX};
 use super::{check, names, store};
 use crate::base::{Clock, Random, TenantId};
-use crate::db::{Class, Db, Tx};
+use crate::db::{self, Class, Db, Tx};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -88,11 +89,16 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, fields, indexes, search, rules, options } = body.read()?;
+        let NewCollection { name, view, fields, indexes, search, rules, options } = body.read()?;
+        let fields = match (fields, &view) {
+            (None, None) => return Err(Problem::invalid(vec![Fault::new("/fields", "required", "must be there")])),
+            (fields, _) => fields.unwrap_or_default(),
+        };
         let now = self.clock.now();
         let new = Collection {
             id: self.random.id(&self.clock),
             name,
+            view,
             fields,
             indexes,
             search,
@@ -236,7 +242,8 @@ impl CollectionsApi {
         dry_run: Option<bool>,
     ) -> Result<Done, Error> {
         let (before, asked) = (Arc::clone(&known), new.clone());
-        let steps = self.considered(tenant, move || planned_new(&before, &asked)).await?;
+        let (new, steps) = self.considered(tenant, move || planned_new(&before, asked)).await?;
+        self.must_be_sound(tenant, &known, &new).await?;
         if dry_run == Some(true) {
             return Ok(Done::Would(changes(steps)));
         }
@@ -271,6 +278,7 @@ impl CollectionsApi {
         if steps.is_empty() {
             return Ok(old);
         }
+        self.must_be_sound(tenant, &known, &new).await?;
         new.version += 1;
         let now = self.clock.now();
         new.updated_at = now;
@@ -295,13 +303,32 @@ impl CollectionsApi {
         Ok(new)
     }
 
+    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of a read.
+    async fn must_be_sound(&self, tenant: &TenantId, known: &Arc<Catalogue>, new: &Collection) -> Result<(), Error> {
+        let old = known.entries().iter().find(|it| it.collection.id == new.id);
+        if new.view.is_none() || old.is_some_and(|it| it.collection.view == new.view) {
+            return Ok(());
+        }
+        let (known, new) = (Arc::clone(known), new.clone());
+        let looked = self.db.read(tenant, move |tx| {
+            known.must_be_current(tx)?;
+            view::must_be_sound(tx, &known.collections(), &new)
+        });
+        match looked.await {
+            Err(Error::Db(db::Error::BudgetSpent)) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Thinks about all collections, which takes a while if there are hundreds, where no other request waits for it.
     async fn considered<T: Send + 'static>(
         &self,
         tenant: &TenantId,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.db.read(tenant, move |_| work()).await
+        // No statement is run, so none is stopped, and it is not begun again.
+        let mut work = Some(work);
+        self.db.read(tenant, move |_| work.take().map_or(Err(Error::Outdated), |it| it())).await
     }
 
     /// Drops a collection, or says what would be done.
@@ -322,8 +349,8 @@ impl CollectionsApi {
         if let Some((other, field)) = referring(&all, name).next() {
             return Err(Error::InUse { collection: other.name.clone(), by: format!("the field `{field}`") });
         }
-        let named = name.to_owned();
-        self.considered(tenant, move || whole(all, &named)).await?;
+        let (named, before) = (name.to_owned(), Arc::clone(&known));
+        self.considered(tenant, move || whole(&before, all, &named)).await?;
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
         if dry_run {
             return Ok(Some(changes(steps)));
@@ -345,18 +372,27 @@ impl CollectionsApi {
 }
 
 /// The steps that make a collection.
-fn planned_new(known: &Catalogue, new: &Collection) -> Result<Vec<Step>, Error> {
+fn planned_new(known: &Catalogue, mut new: Collection) -> Result<(Collection, Vec<Step>), Error> {
     if COLLECTIONS_MAX <= known.entries().len() {
         return Err(Error::TooMany { max: COLLECTIONS_MAX });
     }
     let mut all = known.collections();
+    if new.view.is_some() && VIEWS_MAX <= all.iter().filter(|it| it.view.is_some()).count() {
+        return Err(Error::TooManyViews { max: VIEWS_MAX });
+    }
+    let mut faults: Vec<Fault> = name_fault(&new.name).into_iter().collect();
+    if let Err(wrong) = view::infer(&mut new, &all) {
+        faults.extend(wrong);
+        return Err(Error::Invalid(faults));
+    }
     let is_taken = all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name));
     all.push(new.clone());
-    let judges = judged(all, new, name_fault(&new.name).into_iter().collect())?;
+    let judges = judged(known, all, &new, faults)?;
     if is_taken {
         return Err(Error::NameTaken { name: new.name.clone() });
     }
-    Ok(plan::create(new, &judges))
+    let steps = plan::create(&new, &judges);
+    Ok((new, steps))
 }
 
 /// The collection as it would be, the others that change with it, and the steps that lead there.
@@ -367,9 +403,19 @@ fn planned(
 ) -> Result<(Collection, Vec<Collection>, Vec<Step>), Error> {
     let old = &known.find(name).ok_or(Error::NotFound)?.collection;
     let mut new = old.clone();
-    let CollectionPatch { name: new_name, fields, indexes, search, rules, options } = patch;
+    let CollectionPatch { name: new_name, view, fields, indexes, search, rules, options } = patch;
     new.name = new_name.unwrap_or(new.name);
-    new.fields = fields.unwrap_or(new.fields);
+    let others = || known.collections().into_iter().filter(|it| it.id != old.id);
+    match (view.is_some() || fields.is_some(), &old.view) {
+        (true, Some(_)) => {
+            view::change(&mut new, view, fields, &others().collect::<Vec<_>>()).map_err(Error::Invalid)?;
+        }
+        _ if view.is_some() => {
+            let detail = "is for views: a collection with records does not become one";
+            return Err(Error::Invalid(vec![Fault::new("/view", "conflict", detail)]));
+        }
+        _ => new.fields = fields.unwrap_or(new.fields),
+    }
     let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
     let follow = |(name, weight)| (renamed(&name).map_or(name, |it| it.name.clone()), weight);
     new.search = search.unwrap_or_else(|| new.search.into_iter().map(follow).collect());
@@ -405,7 +451,7 @@ fn planned(
         let relations = collection.fields.iter_mut().filter(|it| it.collection.as_deref() == Some(name));
         relations.for_each(|it| it.collection = Some(new.name.clone()));
     };
-    let mut others: Vec<Collection> = known.collections().into_iter().filter(|it| it.id != old.id).collect();
+    let mut others: Vec<Collection> = others().collect();
     let mut renamed = Vec::new();
     for other in &mut others {
         let before = other.clone();
@@ -421,7 +467,7 @@ fn planned(
 
     let mut all = others;
     all.push(Collection { fields: without_old_names(&itself), ..itself.clone() });
-    let judges = judged(all, &itself, Vec::new())?;
+    let judges = judged(known, all, &itself, Vec::new())?;
     let steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
     Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
 }
@@ -432,8 +478,17 @@ fn without_old_names(collection: &Collection) -> Vec<super::Field> {
 
 /// The judges of a collection's fields, or all that is wrong with it, among `all` collections as they would be, itself
 /// too; `faults` are those that were found before.
-fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> Result<Vec<Judge>, Error> {
-    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+fn judged(
+    known: &Catalogue,
+    all: Vec<Collection>,
+    itself: &Collection,
+    mut faults: Vec<Fault>,
+) -> Result<Vec<Judge>, Error> {
+    // Nothing refers to what is only computed.
+    let names: Vec<String> = all.iter().filter(|it| it.view.is_none()).map(|it| it.name.clone()).collect();
+    if itself.view.is_some() {
+        faults.extend(view::faults(itself));
+    }
     let judges = check::fields(&itself.fields, &names);
     let may_be_compiled = faults.is_empty() && judges.is_ok();
     let judges = judges.unwrap_or_else(|wrong| {
@@ -444,7 +499,7 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
     faults.extend(itself.options.faults());
     faults.extend(check::search(&itself.search, &itself.fields));
     if may_be_compiled {
-        match whole(all, &itself.name) {
+        match whole(known, all, &itself.name) {
             Err(Error::Invalid(wrong)) => faults.extend(wrong),
             outcome if faults.is_empty() => outcome?,
             _ => {}
@@ -454,9 +509,9 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
 }
 
 /// Refuses a set of collections that does not hold together; faults of `name` are the caller's own.
-fn whole(all: Vec<Collection>, name: &str) -> Result<(), Error> {
+fn whole(known: &Catalogue, all: Vec<Collection>, name: &str) -> Result<(), Error> {
     match Catalogue::build(0, all) {
-        Ok(_) => Ok(()),
+        Ok(would_be) => would_be.must_keep_views(known, name),
         Err((of, faults)) if of == name => Err(Error::Invalid(faults)),
         Err((of, faults)) => {
             let by = faults

@@ -10,8 +10,11 @@ pub(super) const DATA_IN_THE_WAY: Kind =
 pub(super) const TOO_MANY: Kind =
     Kind { status: 409, code: "collection-limit-reached", title: "No room for another collection" };
 
+pub const READ_ONLY: Kind = Kind { status: 409, code: "collection-read-only", title: "Nobody writes to a view" };
+pub const VIEW_BROKEN: Kind = Kind { status: 409, code: "view-broken", title: "The view cannot be computed" };
+
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&NAME_TAKEN, &IN_USE, &DATA_IN_THE_WAY, &TOO_MANY];
+pub const PROBLEMS: &[&Kind] = &[&NAME_TAKEN, &IN_USE, &DATA_IN_THE_WAY, &TOO_MANY, &READ_ONLY, &VIEW_BROKEN];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,6 +24,15 @@ pub enum Error {
     InUse { collection: String, by: String },
     #[error("`{field}` {what}")]
     DataInTheWay { field: String, what: String },
+    #[error(
+        "`{view}` is a view: its records are computed, and read one request at a time; change those of the collections that it reads"
+    )]
+    ReadOnly { view: String },
+    /// What exactly is wrong may name what the reader does not see, and is in the log.
+    #[error("the query of `{view}` cannot be answered from what there is now; an admin can change it")]
+    ViewBroken { view: String },
+    #[error("a server has at most {max} views")]
+    TooManyViews { max: usize },
     #[error("a server has at most {max} collections")]
     TooMany { max: usize },
     #[error("the collection is another than the one that `If-Match` names; read it again")]
@@ -44,7 +56,9 @@ impl From<Error> for Problem {
             Error::NameTaken { .. } => &NAME_TAKEN,
             Error::InUse { .. } => &IN_USE,
             Error::DataInTheWay { .. } => &DATA_IN_THE_WAY,
-            Error::TooMany { .. } => &TOO_MANY,
+            Error::TooMany { .. } | Error::TooManyViews { .. } => &TOO_MANY,
+            Error::ReadOnly { .. } => &READ_ONLY,
+            Error::ViewBroken { .. } => &VIEW_BROKEN,
             Error::Stale => &problem::STALE,
             Error::NotFound => return Self::not_found(),
             Error::Invalid(faults) => return Self::invalid(faults),

@@ -8,6 +8,9 @@
 //! A change travels `api.rs` → `check.rs` (is it one that can be?) → `plan.rs` (which
 //! steps lead there?) → one transaction that nothing else shares. Nothing is guessed:
 //! a field is renamed only if the change says so, and values that do not fit refuse it.
+//!
+//! A view (`view.rs`) is a collection without a table: what its records are read from is a query, made anew with each
+//! catalogue. Nothing leads there but a request that reads it, so no rule and no write ever waits for one.
 mod api;
 mod bound;
 mod catalogue;
@@ -25,11 +28,13 @@ mod sight;
 mod store;
 mod terms;
 mod value;
+mod view;
+mod view_plan;
 
 pub use api::CollectionsApi;
 pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
 pub use check::USERS;
-pub use error::{Error, PROBLEMS};
+pub use error::{Error, PROBLEMS, READ_ONLY, VIEW_BROKEN};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};
 pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use rule::fault as expression_fault;
@@ -37,3 +42,4 @@ pub use searched::{Searched, SearchedColumn};
 pub use sight::{Access, Sight};
 pub use terms::TERMS;
 pub use value::{Judge, Stored, Unfit};
+pub use view::{View, Viewed};

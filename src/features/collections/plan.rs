@@ -7,6 +7,7 @@ use super::error::Error;
 use super::indexes::{IndexSpec, indexes};
 use super::model::{Change, Collection, Field, FieldType, OnDelete};
 use super::value::{Judge, Stored};
+use super::view_plan;
 use crate::db::join_tables::{self, Join};
 use crate::db::record_tables::{self, Column, ColumnType, IS_DELETED, Literal, Reference, quoted};
 use crate::db::search_tables::{self, Content};
@@ -21,6 +22,13 @@ const PASSING: &str = "_passing";
 pub(super) struct Step {
     pub change: Change,
     deed: Deed,
+}
+
+impl Step {
+    /// One that is done by remembering what the collection says.
+    pub fn note(description: String) -> Self {
+        step(description, false, Deed::Note)
+    }
 }
 
 #[derive(Debug)]
@@ -75,6 +83,9 @@ enum Deed {
 
 /// The steps that make a new collection.
 pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
+    if new.view.is_some() {
+        return view_plan::create(new);
+    }
     let own = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false));
     let of_bin = record_tables::columns_of_bin().into_iter().filter(|_| new.keeps_deleted());
     let columns = of_bin.chain(own).collect();
@@ -94,12 +105,18 @@ pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
 
 /// The steps that remove a collection.
 pub(super) fn drop(old: &Collection) -> Vec<Step> {
+    if old.view.is_some() {
+        return view_plan::drop(old);
+    }
     let dropped = step(format!("drop the collection `{}` with all its records", old.name), true, Deed::DropTable);
     drop_search(old).into_iter().chain([dropped]).collect()
 }
 
 /// The steps from one form of a collection to another, or what cannot be done.
 pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Result<Vec<Step>, Vec<Fault>> {
+    if new.view.is_some() {
+        return Ok(view_plan::change(old, new));
+    }
     let mut faults = Vec::new();
     let (mut steps, mut renames) = (Vec::new(), Vec::new());
     let (had, shall_have) = (indexes(old), indexes(new));
@@ -183,16 +200,20 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     } else if old.search != new.search {
         steps.push(step("change the weights of search".to_owned(), false, Deed::Note));
     }
-    for ((name, before), (_, after)) in old.rules.each().into_iter().zip(new.rules.each()) {
-        if before != after {
-            steps.push(step(format!("change the rule `{name}`"), false, Deed::Note));
-        }
-    }
+    steps.extend(rules(old, new));
     if old.name != new.name {
         let deed = Deed::RenameTable { to: table(&new.name) };
         steps.push(step(format!("rename the collection `{}` to `{}`", old.name, new.name), false, deed));
     }
     if faults.is_empty() { Ok(steps) } else { Err(faults) }
+}
+
+/// The steps from some rules to others.
+pub(super) fn rules(old: &Collection, new: &Collection) -> impl Iterator<Item = Step> {
+    let changed =
+        old.rules.each().into_iter().zip(new.rules.each()).filter(|((_, before), (_, after))| before != after);
+    let names: Vec<_> = changed.map(|((name, _), _)| name).collect();
+    names.into_iter().map(|name| step(format!("change the rule `{name}`"), false, Deed::Note))
 }
 
 /// The steps to having a bin, or to having none.

@@ -164,7 +164,7 @@ impl RecordsApi {
     ) -> Result<BulkReport, Problem> {
         let tenant = caller.tenant();
         let begin = |known: Arc<Catalogue>| async move {
-            let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+            let entry = Arc::clone(known.to_write(collection)?);
             let work = Work::new(asker, bulk, known, entry)?;
             let (counting, catalogue) = (work.counting(bulk.limit()), Arc::clone(&work.known));
             let found = self

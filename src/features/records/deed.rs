@@ -17,6 +17,7 @@ use super::store::{self, Found};
 use super::validate;
 use crate::base::Timestamp;
 use crate::db::Tx;
+use crate::db::record_tables::quoted;
 use crate::features::collections::{Catalogue, Entry, Sight, Stored};
 use crate::http::Fault;
 use crate::http::etag::IfMatch;
@@ -204,7 +205,7 @@ impl Removing {
 
     /// Deletes it for good, whether it is in the bin or not. No rule is asked.
     pub fn purging(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
-        let judged = list::sought_among(&entry.rows, &Projection::default(), id, None);
+        let judged = list::sought_among(&quoted(&entry.rows), &Projection::default(), id, None);
         let deletion = store::deletion(entry, id, None);
         let (entry, judge) = (Arc::clone(entry), judge.clone());
         Self { entry, id: id.to_owned(), is_final: true, now, expected, judge, judged, deletion }

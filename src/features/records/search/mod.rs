@@ -101,7 +101,7 @@ impl Search {
                 sought,
                 index: quoted(&searched.index),
                 words: searched.words.clone(),
-                table: quoted(asked.table(entry)),
+                table: asked.from(entry).into_owned(),
                 columns,
                 restriction: None,
                 shows_marks: asked.highlight,
