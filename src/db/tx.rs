@@ -95,6 +95,19 @@ impl<'a> Tx<'a> {
     /// Runs `work` so that what it changed is undone if it fails, and what was changed before stays. A failure that
     /// ended the whole transaction is told by the next statement, if there is one.
     pub fn attempt<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.step(work, Result::is_ok)
+    }
+
+    /// Runs `work` and undoes what it changed, so that it tells what it would come to.
+    pub fn rehearse<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.step(work, |_| false)
+    }
+
+    fn step<T, E: From<Error>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+        stays: fn(&Result<T, E>) -> bool,
+    ) -> Result<T, E> {
         // Nothing that a reader does has to be undone.
         let Some(lent) = self.lent else { return work(self) };
         self.watched(|_| lent.control(Step::Begin))?;
@@ -102,7 +115,7 @@ impl<'a> Tx<'a> {
         if self.engine.is_autocommit() {
             return outcome.and_then(|_| Err(Error::EndedTransaction.into()));
         }
-        if outcome.is_err() {
+        if !stays(&outcome) {
             lent.control(Step::Undo)?;
         }
         lent.control(Step::End)?;

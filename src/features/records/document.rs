@@ -311,7 +311,11 @@ fn selecting(entry: &Entry, deed: &str) -> Vec<Value> {
             "Refuse if more records match. Absent: 1,000.",
             &json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 }),
         ),
-        parameter("dryRun", "Only says how many match.", &json!({ "type": "boolean" })),
+        parameter(
+            "dryRun",
+            "Writes nothing, and says how many match and which of them could not be written.",
+            &json!({ "type": "boolean" }),
+        ),
     ];
     for field in visible(entry) {
         parameters.extend(conditions(field));

@@ -103,10 +103,10 @@ impl Error {
         }
     }
 
-    /// The same without the names of fields that the caller does not see.
+    /// The same without the names of fields that are not there for the caller, who neither sees nor sets them.
     pub(super) fn without_hidden(self, entry: &Entry, sight: &Sight) -> Self {
         let Self::ValueTaken { mut fields } = self else { return self };
-        fields.retain(|it| entry.field(it).is_none_or(|(_, judge)| sight.sees(judge)));
+        fields.retain(|it| entry.field(it).is_none_or(|(_, judge)| sight.sees(judge) || sight.sets(judge)));
         Self::ValueTaken { fields }
     }
 }

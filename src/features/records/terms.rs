@@ -44,7 +44,11 @@ pub const TERMS: &[Terms] = &[
         who: Who::Ruled(RECORDS_WRITE, "delete"),
         problems: &[&TOO_MANY_MATCH, &READ_ONLY],
     },
-    Terms { operation: "restore_record", who: Who::Ruled(RECORDS_WRITE, "delete"), problems: &[&INVALID, &READ_ONLY] },
+    Terms {
+        operation: "restore_record",
+        who: Who::Ruled(RECORDS_WRITE, "delete"),
+        problems: &[&INVALID, &RULE_DENIED, &READ_ONLY],
+    },
     Terms { operation: "batch", who: Who::Each, problems: &[&BATCH_FAILED] },
     Terms { operation: "truncate_collection", who: Who::Holders(RECORDS_ADMIN), problems: &[&READ_ONLY] },
     Terms { operation: "import_records", who: Who::Holders(RECORDS_ADMIN), problems: &[&READ_ONLY] },

@@ -96,6 +96,7 @@ impl RecordsApi {
     ) -> Result<Found, Error> {
         let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.delete, "restore")?;
+        asker.must_be_let(&entry, &entry.rules.create, "restore")?;
         if !entry.collection.keeps_deleted() {
             return Err(Error::NotFound);
         }

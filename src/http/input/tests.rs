@@ -450,6 +450,7 @@ async fn only_json_in_utf8_is_taken() {
         (Some("application/merge-patch+json"), 200),
         (Some("application/json; charset=utf-16"), 415),
         (Some("application/+json"), 415),
+        (Some("application/json-patch+json"), 415),
         (Some("text/json"), 415),
         (Some("application/x-www-form-urlencoded"), 415),
         (None, 415),
