@@ -34,7 +34,8 @@ use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
 pub use value::{Row, Value};
 
-use crate::base::{Clock, TenantId, Timestamp, lanes};
+use crate::base::lanes::{self, Asker};
+use crate::base::{Clock, TenantId, Timestamp};
 use crate::config::StorageConfig;
 
 /// How much the databases may take. The defaults are those of `config.toml`.
@@ -303,7 +304,8 @@ where
             let _ = asker.send(tx.map_err(E::from).and_then(work));
         }
     });
-    database.readers.send(lanes::asker(), task);
+    // One office behind one address has many people, each with a token that was checked: each has turns of their own.
+    database.readers.send(Asker::alone(lanes::asker().who), task);
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))
 }
