@@ -35,8 +35,8 @@ use crate::work::{Lifecycle, Pool, Worker};
 /// How often settings that were reloaded reach the handling of requests.
 const POLICY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a password waits to be checked. Clients give up after some ten seconds, and should be told before.
-const PASSWORD_WAIT_MAX: Duration = Duration::from_secs(8);
+/// How long a password waits to be checked. Clients give up after half a minute, and should be told before.
+const PASSWORD_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Most workers that wait for the disk at the same time: more than there are.
 const BACKGROUND_QUEUE_MAX: usize = 16;
@@ -70,7 +70,12 @@ impl App {
         let settings = config.get();
         let db = Db::open(Folder::take(data)?, Options::from(settings.storage.as_ref()), clock.clone())?;
         let kv = Kv::open(&data.join("cache.redb"), &clock);
-        Self::wire(config, db, kv, clock, random).await
+        let wired = Self::wire(config, db.clone(), kv, clock, random).await;
+        // A page that is damaged is found by whoever comes to it, and knows no file.
+        wired.map_err(|cause| match db.damaged_file() {
+            Some(file) => cause.context(format!("cannot use {}", file.display())),
+            None => cause,
+        })
     }
 
     /// An app whose data is gone with the process: for tests, and for looking at the API.

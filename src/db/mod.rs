@@ -20,6 +20,7 @@ mod tests;
 mod tx;
 mod value;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use tokio::sync::oneshot;
 
 pub use class::Class;
 pub use error::Error;
-pub use folder::Folder;
+pub use folder::{Folder, free_bytes, open_to_others};
 use sqlite::{ReadTask, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
@@ -261,6 +262,12 @@ impl Db {
     /// Whether every open database may be written: the word for health checks.
     pub fn is_sound(&self) -> bool {
         !self.system.condition.is_damaged() && self.tenants.are_sound()
+    }
+
+    /// The file that was found damaged, if one was.
+    pub fn damaged_file(&self) -> Option<PathBuf> {
+        let system = self.tenants.system_file().filter(|_| self.system.condition.is_damaged());
+        system.or_else(|| self.tenants.damaged_file())
     }
 
     /// Whether there is more room on the disk than is kept free: the other word for health checks.
