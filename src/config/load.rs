@@ -63,6 +63,16 @@ pub(super) fn known(commented: &str) -> Known {
 impl Sources {
     /// Reads and checks everything.
     pub(super) fn load(&self) -> Result<Config, Error> {
+        let mut merge = self.merged();
+        let mut config = merge.build();
+        self.flags.apply(&mut config, &mut merge.error);
+        for (section, faults) in config.check() {
+            faults.into_iter().for_each(|(key, text)| merge.add_fault(section, key, &text));
+        }
+        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error.sorted()) }
+    }
+
+    fn merged(&self) -> Merge {
         let mut merge = Merge::new(known(DEFAULT));
         for file in self.files(&mut merge.error) {
             merge.add_file(&file);
@@ -70,12 +80,12 @@ impl Sources {
         for (name, value) in &self.environment {
             merge.add_variable(name, value);
         }
-        let mut config = merge.build();
-        self.flags.apply(&mut config, &mut merge.error);
-        for (section, faults) in config.check() {
-            faults.into_iter().for_each(|(key, text)| merge.add_fault(section, key, &text));
-        }
-        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error.sorted()) }
+        merge
+    }
+
+    /// Where a setting stands, or that it stands nowhere.
+    pub(super) fn place(&self, section: &str, key: &str) -> String {
+        self.merged().place(section, key).to_owned()
     }
 
     /// The file and what lies in `conf.d` beside it, in the order in which they count.

@@ -3,6 +3,7 @@
 //! All but `serve` are clients. They ask the running server through its socket, or,
 //! with the server stopped, the same router in their own process ([`operator`]).
 mod admin;
+mod advice;
 mod completions;
 mod doctor;
 mod health;
@@ -52,7 +53,7 @@ enum Role {
     /// Keep collections as files in a folder, for a repository.
     #[command(subcommand)]
     Schema(schema::Args),
-    /// Make collections, people and records to begin with.
+    /// Make collections, people (of `demo` one is an admin) and records to begin with.
     Seed(seed::Args),
     /// Bring the data to this version, without serving it.
     Migrate,
@@ -88,7 +89,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let file = command.config.or_else(|| default.is_file().then_some(default));
     let sources = Sources { file, environment: environment(), flags: Flags::default() };
     let mut context = Context { data: command.data, sources };
-    match command.role {
+    let outcome = match command.role {
         Role::Serve(args) => {
             context.sources.flags = args.flags();
             serve::run(&context).await
@@ -103,7 +104,11 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Health => health::run(&context).await,
         Role::Openapi(args) => openapi::run(&context, &args).await,
         Role::Completions(args) => completions::run(&args),
-    }
+    };
+    outcome.map_err(|cause| match advice::about(&cause, &context) {
+        Some(advice) => anyhow::anyhow!("{cause:#}; {advice}"),
+        None => cause,
+    })
 }
 
 /// Tells a person why a role failed.

@@ -81,13 +81,20 @@ impl Reply {
             return Ok(body);
         }
         let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
-        let faults: Vec<_> = body["errors"].as_array().into_iter().flatten().collect();
+        let faults = self.faults();
         if faults.is_empty() {
             anyhow::bail!("{}: {}", text(&body["title"]), text(&body["detail"]));
         }
-        let lines =
-            faults.iter().map(|it| format!("{} {}", text(&it["pointer"]).trim_start_matches('/'), text(&it["detail"])));
+        let lines = faults.iter().map(|(pointer, detail)| format!("{} {detail}", pointer.trim_start_matches('/')));
         anyhow::bail!("{}", lines.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Where and what is wrong with what was sent, if the answer tells.
+    pub(super) fn faults(&self) -> Vec<(String, String)> {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+        let faults = body["errors"].as_array().into_iter().flatten();
+        faults.map(|it| (text(&it["pointer"]), text(&it["detail"]))).collect()
     }
 }
 
