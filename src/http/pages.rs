@@ -135,6 +135,8 @@ fn add_problems(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Rou
             kind.status,
             escaped(kind.title)
         ));
+        let code = format!("</h1><p>Status {}, code <code>{}</code></p>", kind.status, kind.code);
+        rendered.html = rendered.html.replacen("</h1>", &code, 1);
         rendered.html.push_str("<p><a href=\"/problems\">All problems</a></p>");
         route = add(route, &format!("/problems/{}", kind.code), text_page(&rendered)?);
     }

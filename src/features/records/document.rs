@@ -12,6 +12,7 @@ use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::collections::{Catalogue, Entry, Field, FieldType, Rule};
 use crate::http::openapi::Who;
+use crate::http::paging::PAGE_MAX;
 
 /// Paths and schemas of all collections, in the words of OpenAPI 3.0.
 pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
@@ -158,7 +159,7 @@ fn list(back: &Back, entry: &Entry) -> Value {
         parameter(
             "page",
             "The number of a page, from 1; not beside `cursor`.",
-            &json!({ "type": "integer", "minimum": 1 }),
+            &json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX }),
         ),
         parameter("count", "`exact` adds `meta.total`.", &json!({ "type": "string", "enum": ["exact"] })),
         parameter(
