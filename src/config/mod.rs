@@ -76,7 +76,7 @@ impl Config {
             ("accounts", self.accounts.check()),
             ("realtime", self.realtime.check()),
             ("log", self.log.check()),
-            ("setup", self.setup.check()),
+            ("setup", self.setup.check(self.accounts.password_length_min_admin)),
         ]
     }
 }
