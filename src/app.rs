@@ -19,10 +19,10 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
-use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
+use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
-use crate::features::records::{self, AggregatesApi, RecordsApi, WritingApi};
+use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -53,6 +53,7 @@ pub struct App {
     pub random: Random,
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
+    pub schema: SchemaApi,
     pub records: RecordsApi,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
@@ -118,7 +119,9 @@ impl App {
             clock: clock.clone(),
             random: random.clone(),
             catalogues: catalogues.clone(),
+            config: config.view(|it| &it.schema),
         };
+        let schema = SchemaApi { collections: collections.clone(), cursors: Cursors::new(cursor.reveal()) };
         let records = RecordsApi {
             db: db.clone(),
             clock: clock.clone(),
@@ -139,9 +142,15 @@ impl App {
             stopping.clone(),
         );
         let realtime = RealtimeApi { hub };
-        let writing = WritingApi { records: records.clone() };
-        let apis =
-            (accounts.clone(), collections.clone(), records.clone(), aggregates.clone(), writing, realtime.clone());
+        let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
+        let apis = (
+            accounts.clone(),
+            (collections.clone(), schema.clone()),
+            records.clone(),
+            aggregates.clone(),
+            writing,
+            realtime.clone(),
+        );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
@@ -152,6 +161,7 @@ impl App {
             random,
             accounts,
             collections,
+            schema,
             records,
             aggregates,
             realtime,
@@ -208,10 +218,10 @@ impl App {
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
             self.accounts.clone(),
-            self.collections.clone(),
+            (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
-            WritingApi { records: self.records.clone() },
+            (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
             self.realtime.clone(),
         ));
         let kinds = crate::features::problems();
@@ -274,7 +284,8 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi, WritingApi, RealtimeApi);
+type Apis =
+    (AccountsApi, (CollectionsApi, SchemaApi), RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

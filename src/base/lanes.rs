@@ -71,8 +71,16 @@ pub enum Refused<T> {
 impl<T> Lanes<T> {
     /// For `threads`, of which one is always left to others than the place that has most running.
     pub fn new(waiting_max: usize, threads: usize) -> Self {
+        Self::with(waiting_max, threads.saturating_sub(1).max(1))
+    }
+
+    /// For work that is done in a moment, so that one place may have all threads.
+    pub fn of_moments(waiting_max: usize) -> Self {
+        Self::with(waiting_max, usize::MAX)
+    }
+
+    fn with(waiting_max: usize, running_max: usize) -> Self {
         let state = State { places: HashMap::new(), turns: VecDeque::new(), waiting: 0, closed: false };
-        let running_max = threads.saturating_sub(1).max(1);
         Self { state: Mutex::new(state), changed: Condvar::new(), waiting_max, running_max }
     }
 

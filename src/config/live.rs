@@ -15,6 +15,7 @@ const AFTER_RESTART: &[&str] = &[
     "storage.",
     "accounts.hash_threads",
     "accounts.hash_queue_max",
+    "schema.folder",
     "log.level",
     "log.format",
     "setup.",

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::merge::{Known, Merge, concerns_us};
 use super::{Config, DEFAULT, Error, Flags};
+use crate::base::Secret;
 
 /// Most files in `conf.d`. Each is read whole at every reload.
 pub(super) const MORE_FILES_MAX: usize = 100;
@@ -31,6 +32,13 @@ impl fmt::Debug for Sources {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| concerns_us(name)).collect()
+}
+
+/// The token with which the command line asks a server elsewhere. Not among the settings: it is no server's own.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn token() -> Option<Secret<String>> {
+    let token = std::env::var("STEADING_TOKEN").ok()?.trim().to_owned();
+    (!token.is_empty()).then(|| Secret::new(token))
 }
 
 /// Sections with their keys and defaults, read from the commented file.

@@ -19,6 +19,7 @@ mod tenants;
 mod tests;
 mod tx;
 mod value;
+pub mod views;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -215,11 +216,12 @@ impl Db {
 
     /// Runs `work` on one unchanging state of the data, in the pool of readers.
     ///
-    /// It may take [`Options::read_budget`]; then [`Error::BudgetSpent`].
+    /// It may take [`Options::read_budget`]; then [`Error::BudgetSpent`]. What is not done in a moment is begun again
+    /// where it holds up nobody, so `work` may run twice.
     pub async fn read<T, E>(
         &self,
         tenant: &TenantId,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -231,7 +233,7 @@ impl Db {
     /// As [`Db::read`], in the server's own database.
     pub async fn read_system<T, E>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -246,7 +248,7 @@ impl Db {
     pub async fn get<T, E>(
         &self,
         tenant: &TenantId,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -298,23 +300,56 @@ where
 
 async fn read<T, E>(
     database: Arc<Database>,
-    work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
 ) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     let (asker, answer) = oneshot::channel();
-    let task: ReadTask = Box::new(move |tx| {
-        // Nobody waits any more: the work would be for nothing.
-        if !asker.is_closed() {
-            let _ = asker.send(tx.map_err(E::from).and_then(work));
-        }
-    });
     // One office behind one address has many people, each with a token that was checked: each has turns of their own.
-    database.readers.send(Asker::alone(lanes::asker().who), task);
+    let lane = Asker::alone(lanes::asker().who);
+    database.readers.send(lane, Box::new(Reading { work, asker: Some(asker) }));
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))
+}
+
+/// A closure with whoever waits for its answer, in the form that the readers take.
+struct Reading<W, T, E> {
+    work: W,
+    asker: Option<oneshot::Sender<Result<T, E>>>,
+}
+
+impl<W, T, E> ReadTask for Reading<W, T, E>
+where
+    W: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.asker.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>, is_last: bool) -> bool {
+        let outcome = (self.work)(tx);
+        if !is_last && outcome.is_err() && tx.ran_out() {
+            return false;
+        }
+        self.answer(outcome);
+        true
+    }
+
+    fn refuse(&mut self, cause: Error) {
+        self.answer(Err(cause.into()));
+    }
+}
+
+impl<W, T, E> Reading<W, T, E> {
+    fn answer(&mut self, outcome: Result<T, E>) {
+        if let Some(asker) = self.asker.take() {
+            let _ = asker.send(outcome);
+        }
+    }
 }
 
 /// A closure with its answer, in the form that the writer takes.

@@ -98,9 +98,13 @@ fn trigger_name(event: &str, id: &str) -> String {
 
 /// The words of a column. What was added and what is removed must be the same to the letter.
 fn text(row: &str, (name, content): &(String, Content)) -> String {
-    let function = match content {
+    format!("{}({row}{})", function_of(*content), quoted(name))
+}
+
+/// The function that makes words of a column, with one space between them.
+pub fn function_of(content: Content) -> &'static str {
+    match content {
         Content::Text => "search_text",
         Content::Json => "search_json",
-    };
-    format!("{function}({row}{})", quoted(name))
+    }
 }

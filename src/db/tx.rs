@@ -16,6 +16,8 @@ pub struct Tx<'a> {
     /// Whether a statement found the file damaged, even if its caller swallowed the error.
     saw_damage: bool,
     saw_full_disk: bool,
+    /// Whether a statement was not run, or not to its end, for want of time.
+    ran_out: bool,
     /// Whether it holds something that others wait to hear of.
     has_news: bool,
     /// What the writer lends to it; a reader lends nothing.
@@ -69,6 +71,7 @@ impl<'a> Tx<'a> {
             saw_damage: false,
             has_news: false,
             saw_full_disk: false,
+            ran_out: false,
             lent: None,
         }
     }
@@ -92,6 +95,19 @@ impl<'a> Tx<'a> {
     /// Runs `work` so that what it changed is undone if it fails, and what was changed before stays. A failure that
     /// ended the whole transaction is told by the next statement, if there is one.
     pub fn attempt<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.step(work, Result::is_ok)
+    }
+
+    /// Runs `work` and undoes what it changed, so that it tells what it would come to.
+    pub fn rehearse<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.step(work, |_| false)
+    }
+
+    fn step<T, E: From<Error>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+        stays: fn(&Result<T, E>) -> bool,
+    ) -> Result<T, E> {
         // Nothing that a reader does has to be undone.
         let Some(lent) = self.lent else { return work(self) };
         self.watched(|_| lent.control(Step::Begin))?;
@@ -99,7 +115,7 @@ impl<'a> Tx<'a> {
         if self.engine.is_autocommit() {
             return outcome.and_then(|_| Err(Error::EndedTransaction.into()));
         }
-        if outcome.is_err() {
+        if !stays(&outcome) {
             lent.control(Step::Undo)?;
         }
         lent.control(Step::End)?;
@@ -121,6 +137,10 @@ impl<'a> Tx<'a> {
 
     pub(super) fn saw_full_disk(&self) -> bool {
         self.saw_full_disk
+    }
+
+    pub(super) fn ran_out(&self) -> bool {
+        self.ran_out
     }
 
     /// Runs a statement that returns no rows, and tells how many rows it changed.
@@ -193,6 +213,7 @@ impl<'a> Tx<'a> {
     /// Runs one statement, if there is time left for it, and remembers what it says of the file.
     fn watched<T>(&mut self, run: impl FnOnce(&Engine<'_>) -> Result<T, Error>) -> Result<T, Error> {
         if self.deadline < Instant::now() {
+            self.ran_out = true;
             return Err(Error::BudgetSpent);
         }
         // A closure that goes on after the failure that ended its transaction would commit
@@ -203,6 +224,7 @@ impl<'a> Tx<'a> {
         let outcome = run(&self.engine);
         self.saw_damage |= matches!(outcome, Err(Error::Damaged));
         self.saw_full_disk |= matches!(outcome, Err(Error::StorageFull));
+        self.ran_out |= matches!(outcome, Err(Error::BudgetSpent));
         outcome
     }
 }

@@ -63,6 +63,8 @@ pub struct Table {
     pub sql_name: String,
     pub fields: Vec<Field>,
     pub view: View,
+    /// Whether nobody writes its rows. Nothing leads there, so that no rule has to compute them.
+    pub is_computed: bool,
 }
 
 /// All tables.
@@ -96,7 +98,7 @@ impl Schema {
     /// The table and field behind `comments_via_post`: those who refer to a table by one of their fields.
     pub(super) fn back_relation(&self, target: &str, name: &str) -> Option<(&Table, &Field)> {
         let (table, field) = name.split_once("_via_")?;
-        let table = self.table(table)?;
+        let table = self.table(table).filter(|it| !it.is_computed)?;
         let field = table.field(field)?;
         (field.kind.target() == Some(target)).then_some((table, field))
     }

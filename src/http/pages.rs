@@ -62,8 +62,18 @@ struct Guide {
 }
 
 /// The guides in the order in which one reads them. Others follow by name.
-const READING_ORDER: &[&str] =
-    &["start", "collections", "rules", "records", "batch", "search", "realtime", "configuration", "architecture"];
+const READING_ORDER: &[&str] = &[
+    "start",
+    "collections",
+    "schema",
+    "rules",
+    "records",
+    "batch",
+    "search",
+    "realtime",
+    "configuration",
+    "architecture",
+];
 
 /// Adds a page, in its final form and with the policy above. With a slash after it, its path leads there.
 pub fn add(route: Route, path: &str, html: String) -> Route {

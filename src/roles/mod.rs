@@ -11,6 +11,7 @@ mod logs;
 mod migrate;
 mod openapi;
 mod operator;
+mod schema;
 mod seed;
 mod serve;
 mod transfer;
@@ -49,6 +50,9 @@ enum Role {
     Import(transfer::ImportArgs),
     /// Write the records of a collection to a file.
     Export(transfer::ExportArgs),
+    /// Keep collections as files in a folder, for a repository.
+    #[command(subcommand)]
+    Schema(schema::Args),
     /// Make collections, people (of `demo` one is an admin) and records to begin with.
     Seed(seed::Args),
     /// Bring the data to this version, without serving it.
@@ -93,6 +97,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,
+        Role::Schema(args) => schema::run(&context, args).await,
         Role::Seed(args) => seed::run(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
         Role::Doctor => doctor::run(&context).await,

@@ -20,7 +20,7 @@ use super::Context;
 use crate::app::App;
 use crate::base::{Clock, Random, TenantId};
 use crate::db::Folder;
-use crate::http::{Caller, Shell};
+use crate::http::{Caller, Shell, etag};
 
 /// The name of the socket in the data folder.
 pub(super) const SOCKET: &str = "steading.sock";
@@ -37,21 +37,35 @@ pub(super) struct Request {
     pub path: String,
     pub media_type: &'static str,
     pub body: Body,
+    /// The tag of what the request is meant for.
+    pub if_match: Option<String>,
 }
 
 impl Request {
     pub(super) fn of_json(method: Method, path: &str, body: String) -> Self {
-        Self { method, path: path.to_owned(), media_type: "application/json", body: body.into() }
+        Self::new(method, path.to_owned(), "application/json", body.into())
+    }
+
+    pub(super) fn new(method: Method, path: String, media_type: &'static str, body: Body) -> Self {
+        Self { method, path, media_type, body, if_match: None }
+    }
+
+    /// The same, meant for one version of a thing.
+    pub(super) fn if_match(self, version: i64) -> Self {
+        Self { if_match: Some(etag::of_version(version)), ..self }
     }
 
     fn of_operator(self) -> anyhow::Result<poem::Request> {
-        Ok(poem::Request::builder()
+        let mut request = poem::Request::builder()
             .method(self.method)
             .uri(self.path.parse::<Uri>()?)
             .header("host", "localhost")
             .header("content-type", self.media_type)
-            .extension(Caller::operator(TenantId::main()))
-            .body(self.body))
+            .extension(Caller::operator(TenantId::main()));
+        if let Some(tag) = self.if_match {
+            request = request.header("if-match", tag);
+        }
+        Ok(request.body(self.body))
     }
 }
 
@@ -165,12 +179,15 @@ async fn ask_socket<T>(
 ) -> anyhow::Result<T> {
     let stream = UnixStream::connect(socket).await.context("the server does not answer at its socket")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = http::Request::builder()
+    let mut asked = http::Request::builder()
         .method(request.method)
         .uri(request.path)
         .header("host", "localhost")
-        .header("content-type", request.media_type)
-        .body(BoxBody::<Bytes, std::io::Error>::from(request.body))?;
+        .header("content-type", request.media_type);
+    if let Some(tag) = request.if_match {
+        asked = asked.header("if-match", tag);
+    }
+    let request = asked.body(BoxBody::<Bytes, std::io::Error>::from(request.body))?;
     let answering = async {
         let response = sender.send_request(request).await.context("the server closed the connection")?;
         let status = response.status().as_u16();

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::operator::{Request, SOCKET, ask_shell};
-use super::{Context, advice, logs, say};
+use super::{Context, advice, logs, say, schema};
 use crate::app::App;
 use crate::base::text::chain;
 use crate::base::{Clock, Random, TenantId};
@@ -54,6 +54,8 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     for what in db::open_to_others(&context.data) {
         tracing::warn!("{what}");
     }
+    let (folder, writes_back) = (settings.schema.folder.as_str(), context.sources.flags.dev);
+    schema::apply(&app, folder, writes_back).await?;
     // The folder is ours now, so a socket in it is a stale one.
     let socket = open_socket(&context.data.join(SOCKET))?;
     let listen = settings.server.listen;
@@ -67,6 +69,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
 
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
+    if writes_back && !folder.is_empty() {
+        let known = app.schema.canonical(&TenantId::main()).await?;
+        lifecycle.task("schema.follow", schema::follow(app.clone(), folder.into(), known, lifecycle.stop_token()));
+    }
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
     // The system may have no watches left, which is no reason to serve nobody.
     let _watch = config.watch().inspect_err(|cause| {

@@ -297,3 +297,60 @@ async fn truncating_empties_the_bin_too() {
     let list = app.operator(Method::GET, &format!("{PATH}?trashed=with&count=exact")).send().await;
     assert_eq!(list.body["meta"]["total"], 0);
 }
+
+/// A rule that lets everyone have one record only is not got round by putting records into the bin and taking them out.
+#[tokio::test]
+async fn restoring_is_let_by_the_rule_create_too() {
+    let app = TestApp::with_people().await;
+    let desks = |create: Value| {
+        json!({
+            "name": "desks",
+            "fields": [
+                { "name": "owner", "type": "relation", "collection": "users" },
+                { "name": "state", "type": "text" },
+                { "name": "tags", "type": "select", "values": ["a", "b"], "multiple": true },
+            ],
+            "rules": {
+                "list": "true", "view": "true", "create": create, "update": "true", "delete": "owner == auth.id",
+            },
+            "options": { "softDelete": true },
+        })
+    };
+    collection(&app, desks(json!("owner == auth.id && !owner.desks_via_owner.exists(d, d.id != id)"))).await;
+    let path = "/api/v1/collections/desks/records";
+    let user = app.as_role("user", Method::GET, "/api/v1/auth/profile").send().await.str("id");
+    let ask = |method: Method, rest: String| app.as_role("user", method, &format!("{path}{rest}"));
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let made = ask(Method::POST, String::new()).json(&json!({ "owner": user, "tags": ["a"] })).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+        ids.push(made.str("id"));
+        assert_eq!(ask(Method::DELETE, format!("/{}", made.str("id"))).send().await.status, 204);
+    }
+    let restore = |id: &str| ask(Method::POST, format!("/{id}/restore")).send();
+
+    assert_eq!(restore(&ids[0]).await.status, 200);
+    for id in &ids[1..] {
+        let refused = restore(id).await;
+        assert_eq!(refused.refusal(), (403, "rule-denied"), "{refused:?}");
+        assert!(refused.str("detail").contains("`create`"), "{refused:?}");
+        let other = app.as_role("", Method::POST, &format!("{path}/{id}/restore")).send().await;
+        assert_eq!(other.refusal(), (404, "not-found"), "nobody else learns what is in the bin");
+    }
+    let admin = app.as_role("admin", Method::POST, &format!("{path}/{}/restore", ids[1])).send().await;
+    assert_eq!(admin.status, 200, "admins may: {admin:?}");
+    // What the rule asks of a request is what the record has.
+    let asked = desks(json!("request.body.state != 'done' && size(tags) == 1 && !isDeleted"));
+    let rules = json!({ "rules": asked["rules"] });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/desks").json(&rules).send().await.status, 200);
+    for (body, expected) in [(json!({ "state": "open" }), 200), (json!({ "state": "done" }), 403)] {
+        let changed = ask(Method::PATCH, format!("/{}", ids[0])).json(&body).send().await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        assert_eq!(ask(Method::DELETE, format!("/{}", ids[0])).send().await.status, 204);
+        assert_eq!(restore(&ids[0]).await.status, expected, "{body}");
+    }
+    // Where only admins make records, only they restore them.
+    let rules = json!({ "rules": { "create": null } });
+    assert_eq!(app.operator(Method::PATCH, "/api/v1/collections/desks").json(&rules).send().await.status, 200);
+    assert_eq!(restore(&ids[2]).await.refusal(), (403, "not-allowed"));
+}

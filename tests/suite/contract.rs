@@ -7,9 +7,18 @@ use serde_json::Value;
 use crate::support::promise::resolved;
 use crate::support::{TestApp, schema};
 
-/// Operations that a stranger may call. Adding a line here is a security decision.
-const PUBLIC: &[&str] =
-    &["register", "login", "refresh_token", "set_up", "check_setup_link", "health", "health_live", "health_ready"];
+/// Operations that a stranger may call: what the public document tells is public. Adding a line here is a security decision.
+const PUBLIC: &[&str] = &[
+    "register",
+    "login",
+    "refresh_token",
+    "set_up",
+    "check_setup_link",
+    "health",
+    "health_live",
+    "health_ready",
+    "show_json_schema",
+];
 /// Operations whose collection decides who may: a stranger is let as far as its rules.
 const BY_RULE: &[&str] = &[
     "list_records",
@@ -53,6 +62,10 @@ const ADMINS_ONLY: &[&str] = &[
     "import_records",
     "show_realtime",
     "truncate_collection",
+    "export_collections",
+    "import_collections",
+    "list_schema_changes",
+    "show_schema_change",
 ];
 
 struct Operation {

@@ -408,3 +408,37 @@ async fn no_other_way_leads_to_a_field_that_one_may_not_read_or_set() {
     let report = bulk.send().await;
     assert_eq!((&report.body["done"], &report.body["refused"]), (&json!(0), &json!(2)), "{report:?}");
 }
+
+/// Generators of forms and types work from it.
+#[tokio::test]
+async fn a_collection_tells_its_shape_as_json_schema_as_far_as_the_caller_sees_it() {
+    let app = TestApp::with_people().await;
+    let body = json!({
+        "name": "things",
+        "fields": [
+            { "name": "title", "type": "text", "required": true, "max": 80 },
+            { "name": "state", "type": "select", "values": ["a", "b"] },
+            { "name": "secret", "type": "text", "hidden": true },
+            { "name": "code", "type": "text", "writeOnly": true },
+        ],
+        "rules": { "list": "true", "view": "true", "create": "true" },
+    });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&body).send().await.status, 201);
+    let path = "/api/v1/collections/things/schema";
+
+    let schema = app.ask(Method::GET, path).send().await.body;
+    let whole = app.as_role("admin", Method::GET, path).send().await.body;
+    let record = json!({ "title": "x", "state": "a", "code": "y" });
+    let made = app.ask(Method::POST, "/api/v1/collections/things/records").json(&record).send().await.body;
+
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!((&schema["type"], &schema["properties"]["title"]["maxLength"]), (&json!("object"), &json!(80)));
+    let names = |schema: &Value| -> Vec<String> {
+        schema["properties"].as_object().expect("members").keys().cloned().collect()
+    };
+    assert_eq!(names(&schema), made.as_object().expect("a record").keys().cloned().collect::<Vec<_>>());
+    assert_eq!(names(&schema["$defs"]["new"]), ["title", "state", "code"]);
+    assert_eq!(schema["$defs"]["new"]["required"], json!(["title"]));
+    assert!(names(&whole).contains(&"secret".to_owned()) && schema["properties"]["state"]["nullable"].is_null());
+    assert_eq!(app.ask(Method::GET, "/api/v1/collections/none/schema").send().await.refusal(), (404, "not-found"));
+}

@@ -17,6 +17,8 @@ mod records;
 mod relations;
 mod roles;
 mod rules;
+mod schema;
+mod schema_files;
 mod search;
 mod seed;
 #[path = "../server.rs"]
@@ -25,4 +27,5 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod views;
 mod writing;

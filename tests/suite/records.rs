@@ -717,3 +717,22 @@ async fn a_question_full_of_wrong_names_is_refused_with_the_first_of_them() {
         assert!((1..=11).contains(&told), "{told} of them were told");
     }
 }
+
+/// A patch is a merge patch, by its own media type or as plain JSON; the other sort is told that it is none.
+#[tokio::test]
+async fn a_json_patch_is_refused_with_what_is_taken_instead() {
+    let app = app().await;
+    let made = app.ask(Method::POST, PATH).json(&json!({ "title": "a" })).send().await;
+    let one = format!("{PATH}/{}", made.str("id"));
+    let patch = |content_type: &str, body: Value| {
+        app.ask(Method::PATCH, &one).header("content-type", content_type).raw(body.to_string()).send()
+    };
+
+    let operations = json!([{ "op": "replace", "path": "/title", "value": "b" }]);
+    let refused = patch("application/json-patch+json", operations).await;
+    let merged = patch("application/merge-patch+json", json!({ "title": "c" })).await;
+
+    assert_eq!(refused.refusal(), (415, "unsupported-media-type"), "{refused:?}");
+    assert_eq!(refused.header("accept-patch"), Some("application/merge-patch+json, application/json"));
+    assert_eq!((merged.status, &merged.body["title"]), (200, &json!("c")), "{merged:?}");
+}

@@ -491,3 +491,78 @@ async fn what_is_in_the_bin_is_not_referred_to_anew() {
     assert_eq!(faults(&create(&app, "posts", json!({ "tag": tag })).await), [("/tag", "no-such-record")]);
     assert_eq!(patch(&app, "posts", &post, json!({ "title": "after", "tag": tag })).await.status, 200);
 }
+
+/// Fifty at once, each on a thread of its own, make, change and delete what refers to each other, by every sort of
+/// relation: whoever comes first, in the end nothing refers to what is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_that_write_and_delete_at_once_leave_no_relation_that_dangles() {
+    let app = TestApp::with_people().await;
+    collection(&app, "tags", json!([{ "name": "title", "type": "text" }])).await;
+    let to_tags = |name: &str, on_delete: &str, multiple: bool| json!({ "name": name, "type": "relation", "collection": "tags", "onDelete": on_delete, "multiple": multiple });
+    let fields = json!([
+        { "name": "title", "type": "text" },
+        to_tags("held", "restrict", false),
+        to_tags("along", "cascade", false),
+        to_tags("loose", "setNull", false),
+        to_tags("many", "setNull", true),
+    ]);
+    collection(&app, "posts", fields).await;
+    let mut statuses = std::collections::BTreeMap::new();
+    for round in 0..8 {
+        let mut tags = Vec::new();
+        for title in ["a", "b", "c", "d", "e"] {
+            tags.push(make(&app, "tags", json!({ "title": title })).await);
+        }
+        let post = make(&app, "posts", json!({ "title": "old" })).await;
+        let relation = ["held", "along", "loose"][round % 3];
+        let begin = std::sync::Barrier::new(50);
+        let (runtime, app, tags, post) = (tokio::runtime::Handle::current(), &app, &tags, &post);
+        let write = |index: usize| async move {
+            let tag = &tags[index / 5 % 5];
+            let operation = |path: String, method: &str, body: Value| json!({ "method": method, "path": format!("/collections/{path}"), "body": body });
+            match index % 5 {
+                0 => delete(app, "tags", tag).await,
+                1 => create(app, "posts", json!({ "title": "one", relation: tag })).await,
+                2 => create(app, "posts", json!({ "title": "many", "many": [tags[0], tag] })).await,
+                3 => patch(app, "posts", post, json!({ relation: tag, "many": { "$add": [tag] } })).await,
+                _ => {
+                    let operations = json!([
+                        operation("posts/records".to_owned(), "POST", json!({ "title": "batch", relation: tag })),
+                        operation(format!("posts/records/{post}"), "PATCH", json!({ "many": [tag] })),
+                    ]);
+                    let batch = json!({ "transaction": true, "operations": operations });
+                    app.ask(Method::POST, "/api/v1/batch").json(&batch).send().await
+                }
+            }
+        };
+        let answers: Vec<u16> = tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                let (begin, runtime, write) = (&begin, &runtime, &write);
+                let thread = |index| {
+                    scope.spawn(move || {
+                        begin.wait();
+                        runtime.block_on(write(index)).status
+                    })
+                };
+                let threads: Vec<_> = (0..50).map(thread).collect();
+                threads.into_iter().map(|it| it.join().expect("an answer")).collect()
+            })
+        });
+        for status in answers {
+            *statuses.entry(status).or_insert(0) += 1;
+        }
+        let there = app.ask(Method::GET, &format!("{}?limit=500&fields=id", path("tags"))).send().await;
+        let there: Vec<&Value> = there.body["data"].as_array().expect("data").iter().map(|it| &it["id"]).collect();
+        let posts = app.ask(Method::GET, &format!("{}?limit=500&sort=-createdAt", path("posts"))).send().await;
+        for post in posts.body["data"].as_array().expect("data") {
+            let single = ["held", "along", "loose"].map(|it| &post[it]);
+            let many = post["many"].as_array().expect("a list");
+            let mut named = single.into_iter().chain(many).filter(|it| !it.is_null());
+            assert!(named.all(|it| there.contains(&it)), "round {round}: {post} refers to what is gone");
+        }
+        // The next round begins with nothing.
+        app.operator(Method::POST, "/api/v1/collections/posts/truncate").send().await;
+    }
+    assert!(statuses.keys().all(|it| [200, 201, 204, 404, 409, 422].contains(it)), "{statuses:?}");
+    assert!([201, 204, 409, 422].iter().all(|it| statuses.contains_key(it)), "each side came first: {statuses:?}");
+}

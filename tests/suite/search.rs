@@ -380,3 +380,62 @@ async fn a_search_does_not_find_what_lies_in_the_bin() {
     assert_eq!(restored.status, 200, "{restored:?}");
     assert_eq!(found(&app, "light").await.len(), 2);
 }
+
+#[tokio::test]
+async fn what_is_called_so_comes_first_and_then_what_begins_so() {
+    let app = app().await;
+    let often = "dog ".repeat(40);
+    for (title, body) in
+        [("dog do", often.as_str()), ("Dog!", "x"), ("hot dog", &often), ("dog", "dog"), ("dogs", &often)]
+    {
+        create(&app, json!({ "title": title, "body": body })).await;
+    }
+    create(&app, json!({ "title": "cat", "body": "dog" })).await;
+
+    for search in ["dog", "dog "] {
+        let found = found(&app, search).await;
+        assert_eq!((found.len(), &found[..4]), (6, &["dog", "Dog!", "dog do", "hot dog"].map(ToOwned::to_owned)[..]));
+    }
+    assert_eq!(found(&app, "hot dog").await[0], "hot dog");
+    assert_eq!(found(&app, "dog -hot").await[0], "dog");
+    let scored = ask(&app, "dog", "&highlight=true").await;
+    let scores: Vec<f64> = scored.body["data"]
+        .as_array()
+        .expect("data")
+        .iter()
+        .map(|it| it["_search"]["score"].as_f64().expect("a score"))
+        .collect();
+    assert!(scores.is_sorted_by(|a, b| b <= a) && scores.iter().all(|it| (0.5..=1.0).contains(it)), "{scores:?}");
+}
+
+/// Only some hundred records are compared, the newest. What is called so is among them however old it is, and stands
+/// on one page only.
+#[tokio::test]
+async fn what_is_called_so_is_found_first_among_many_that_begin_so() {
+    let app = app().await;
+    create(&app, json!({ "title": "The", "body": "hidden", "state": "draft" })).await;
+    create(&app, json!({ "title": "the", "body": "x", "state": "live" })).await;
+    let lines: String = (0..450)
+        .map(|it| format!("{{\"title\": \"the {it}\", \"body\": \"the the\", \"state\": \"live\"}}\n"))
+        .collect();
+    let import = app.operator(Method::POST, &format!("{PATH}/import?format=ndjson")).raw(lines).send().await;
+    assert_eq!(import.body["imported"], 450, "{import:?}");
+
+    assert_eq!(found(&app, "the ").await[..2], ["The", "the"]);
+    let live = ask(&app, "the", "&where[state]=live&count=exact").await;
+    assert_eq!((titles(&live)[0], &live.body["meta"]["total"]), ("the", &json!(451)));
+    let mut all = Vec::new();
+    let mut rest = String::new();
+    loop {
+        let page = ask(&app, "the", &format!("&limit=100{rest}")).await;
+        all.extend(titles(&page).into_iter().map(ToOwned::to_owned));
+        let Some(cursor) = page.body["meta"]["nextCursor"].as_str() else { break };
+        rest = format!("&cursor={cursor}");
+    }
+    let by_number = ask(&app, "the", "&limit=100&page=5").await;
+    assert_eq!(titles(&by_number), all[400..].iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(all[..2], ["The", "the"]);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 452, "each of them once");
+}

@@ -92,3 +92,57 @@ fn a_collection_of_that_name_with_other_fields_is_left_alone() {
     assert!(!people.to_string().contains("amara@example.com"), "{people}");
     assert!(refused(folder.path(), &["seed", "storeis"]).contains("there are dictionary, snippets, stories, demo"));
 }
+
+/// The rules of the templates are there to be copied, so they hold.
+#[test]
+fn the_rules_of_the_templates_let_nobody_do_what_is_for_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let said = ["demo", "stories"].map(|it| steading(folder.path(), &["seed", it])).concat();
+    let sign_in = |email: &str| {
+        let body = json!({ "email": email, "password": password(&said, email) }).to_string();
+        let (_, reply) = ask(&server.url, "POST", "/api/v1/auth/login", "", &body).expect("an answer");
+        let reply: Value = serde_json::from_str(&reply).expect("JSON");
+        (reply["accessToken"].as_str().expect("a token").to_owned(), reply["user"]["id"].clone())
+    };
+    let write = |method: &str, path: &str, token: &str, body: Value| {
+        let path = format!("/api/v1/collections/{path}");
+        let (status, reply) = ask(&server.url, method, &path, token, &body.to_string()).expect("an answer");
+        (status, serde_json::from_str::<Value>(&reply).unwrap_or_default())
+    };
+    let first = |path: &str, token: &str| {
+        let list = get(&server, &format!("/api/v1/collections/{path}&limit=1"), token);
+        list["data"][0]["id"].as_str().unwrap_or_else(|| panic!("{path}: {list}")).to_owned()
+    };
+
+    // Piet leads nothing, and works on the website alone.
+    let ((piet, own), (noor, _)) = (sign_in("piet@example.com"), sign_in("noor@example.com"));
+    let (website, office) = (
+        first("projects/records?where[name]=New%20website", &piet),
+        first("projects/records?where[name]=Move%20to%20the%20new%20office", &piet),
+    );
+    let strange = json!({ "name": "Alone", "lead": sign_in("mia@example.com").1 });
+    assert_eq!(write("POST", "projects/records", &piet, strange).0, 403, "a project of somebody else");
+    let led = write("POST", "projects/records", &noor, json!({ "name": "Led", "lead": sign_in("noor@example.com").1 }));
+    let led = led.1["id"].clone();
+    let task = |project: &Value| json!({ "title": "Mine", "project": project, "assignee": own });
+    assert_eq!(write("POST", "tasks/records", &piet, task(&led)).0, 403, "naming oneself is no way into a project");
+    let (status, made) = write("POST", "tasks/records", &piet, task(&json!(website)));
+    assert_eq!(status, 201, "{made}");
+    let made = format!("tasks/records/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(write("PATCH", &made, &piet, json!({ "state": "doing" })).0, 200);
+    for project in [json!(office), led] {
+        assert_eq!(write("PATCH", &made, &piet, json!({ "project": project })).0, 403, "it stays in its project");
+    }
+
+    let ((amara, author), (editor, _)) = (sign_in("amara@example.com"), sign_in("selin@example.com"));
+    let story = |state: &str| json!({ "title": "New", "body": "x", "author": author, "state": state, "publishedAt": "2026-01-01T00:00:00Z" });
+    assert_eq!(write("POST", "stories/records", &amara, story("published")).0, 403, "nothing is published unread");
+    let (_, made) = write("POST", "stories/records", &amara, story("draft"));
+    let made = format!("stories/records/{}", made["id"].as_str().expect("an id"));
+    let to = |token: &str, state: &str| write("PATCH", &made, token, json!({ "state": state })).0;
+    assert_eq!((to(&amara, "published"), to(&amara, "review"), to(&amara, "published")), (403, 200, 403));
+    assert_eq!(write("PATCH", &made, &amara, json!({ "title": "Newer" })).0, 200);
+    assert_eq!(to(&editor, "published"), 200);
+    assert_eq!(write("PATCH", &made, &amara, json!({ "body": "y" })).0, 403, "what is published was read as it is");
+}

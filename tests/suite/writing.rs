@@ -493,7 +493,9 @@ async fn what_cannot_be_written_is_told_of_and_stays_as_it_is() {
         (&json!(1), &json!("record-in-use")),
         "{gone:?}"
     );
-    assert_eq!(dangling.body["errors"][0]["code"], "no-such-record", "{dangling:?}");
+    assert_eq!((&dangling.body["done"], &dangling.body["refused"]), (&json!(0), &json!(2)), "{dangling:?}");
+    let detail = dangling.body["errors"][0]["detail"].as_str().expect("a detail");
+    assert_eq!(detail, "/parent: refers to nothing in `posts`");
     assert_eq!(count(&app, POSTS).await, 2);
 }
 
@@ -657,4 +659,67 @@ async fn a_rolled_back_batch_announces_nothing_and_every_other_way_of_writing_ea
         ("deleted", ""),
     ];
     assert_eq!(heard, expected.map(|(kind, title)| (kind.to_owned(), title.to_owned())));
+}
+
+/// What one record is refused for is told of that record; a dry run tells the same, and does nothing.
+#[tokio::test]
+async fn a_relation_that_some_records_may_not_get_keeps_no_other_from_being_written() {
+    let app = app().await;
+    let secrets = json!({
+        "name": "secrets", "fields": [{ "name": "text", "type": "text" }], "rules": { "view": "auth.role == 'admin'" },
+    });
+    collection(&app, secrets).await;
+    let items = json!({
+        "name": "items",
+        "fields": [
+            { "name": "secret", "type": "relation", "collection": "secrets" },
+            { "name": "n", "type": "integer", "default": 0 },
+        ],
+        "rules": rules("true"),
+    });
+    collection(&app, items).await;
+    let secret = app.operator(Method::POST, "/api/v1/collections/secrets/records").json(&json!({ "text": "a" }));
+    let secret = secret.send().await.str("id");
+    let path = "/api/v1/collections/items/records";
+    let line = |it: usize| if it < 600 { json!({ "secret": secret }) } else { json!({}) };
+    let lines: String = (0..800).map(|it| format!("{}\n", line(it))).collect();
+    let import = app.operator(Method::POST, &format!("{path}/import?format=ndjson")).raw(lines).send().await;
+    assert_eq!(import.body["imported"], 800, "{import:?}");
+    let write = |query: &str| {
+        let ask = app.as_role("user", Method::PATCH, &format!("{path}?filter=true{query}"));
+        ask.json(&json!({ "secret": secret, "n": 7 })).send()
+    };
+    let written = || async { app.ask(Method::GET, &format!("{path}?where[n]=7&count=exact")).send().await };
+    let figures = |reply: &Reply| ["matched", "done", "refused"].map(|it| reply.body[it].as_u64().unwrap_or_default());
+
+    let tried = write("&dryRun=true").await;
+    assert_eq!((tried.status, figures(&tried)), (200, [800, 0, 200]), "{tried:?}");
+    assert_eq!(written().await.body["meta"]["total"], 0, "nothing was done");
+    let done = write("").await;
+
+    assert_eq!((done.status, figures(&done)), (200, [800, 600, 200]), "{done:?}");
+    assert_eq!((&done.body["stopped"], &done.body["errors"]), (&Value::Null, &tried.body["errors"]));
+    let errors = done.body["errors"].as_array().expect("errors");
+    assert_eq!((errors.len(), &errors[0]["code"]), (100, &json!("validation-failed")));
+    assert_eq!(written().await.body["meta"]["total"], 600);
+}
+
+#[tokio::test]
+async fn whoever_may_set_a_field_that_nobody_reads_is_told_that_its_value_is_taken() {
+    let app = app().await;
+    let badges = json!({
+        "name": "badges",
+        "fields": [
+            { "name": "pin", "type": "text", "unique": true, "writeOnly": true },
+        ],
+        "rules": rules("true"),
+    });
+    collection(&app, badges).await;
+    let path = "/api/v1/collections/badges/records";
+    let make = |body: Value| app.operator(Method::POST, path).json(&body).send();
+    assert_eq!(make(json!({ "pin": "1", })).await.status, 201);
+
+    let taken = app.ask(Method::POST, path).json(&json!({ "pin": "1" })).send().await;
+
+    assert_eq!((taken.refusal(), pointers(&taken)), ((409, "record-value-taken"), vec!["/pin"]), "{taken:?}");
 }

@@ -7,7 +7,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ffi};
 
-use super::functions;
+use super::{functions, view_value};
 use crate::db::{Error, Value};
 
 /// Oldest SQLite without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -88,6 +88,14 @@ fn open(place: &Place, extra: OpenFlags) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a database of its own in memory, in which there is nothing, hardened like all others.
+pub(super) fn open_empty() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    harden(&connection)?;
+    add_functions(&connection)?;
+    Ok(connection)
+}
+
 /// Turns off what an injected statement or a hostile file could use.
 fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.load_extension_disable()?;
@@ -140,6 +148,7 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         let part = context.get_raw(1).as_str_or_null()?;
         Ok(text.zip(part).map(|(text, part)| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()))
     })?;
+    view_value::add(connection)?;
     functions::add(connection)
 }
 

@@ -4,12 +4,15 @@
 //! `synchronous=FULL`, one fsync for all requests that wait ([`writer`]). Readers
 //! never wait for the writer nor it for them ([`readers`]).
 mod authorizer;
+mod bench;
 mod condition;
 mod connection;
 mod functions;
 mod readers;
+mod view_value;
 mod writer;
 
+pub(super) use bench::Bench;
 pub(super) use condition::Condition;
 pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
 pub(super) use readers::{ReadTask, Readers};

@@ -1,4 +1,7 @@
 //! Read-only connections: some used in place for point reads, a bounded pool for the rest.
+//!
+//! The pool has threads for what is done in a moment, and some for what takes longer: a read that is not done in
+//! [`MOMENT`] is stopped and begun again there. So whoever asks for much waits for others who do, and nobody else does.
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -25,19 +28,29 @@ const STEPS_IN_PLACE_MAX: i64 = 50_000;
 const BEGIN: &str = "BEGIN /* reader */";
 const ROLLBACK: &str = "ROLLBACK /* reader */";
 
+/// How long a read may hold up those that come after it. A page of 30 takes less than a hundredth of it.
+const MOMENT: Duration = Duration::from_millis(25);
+
 /// A closure that reads, with whoever waits for its answer.
-pub(in crate::db) type ReadTask = Box<dyn FnOnce(Result<&mut Tx<'_>, Error>) + Send>;
+pub(in crate::db) trait ReadTask: Send {
+    /// Whether nobody waits any more: the work would be for nothing.
+    fn is_abandoned(&self) -> bool;
+    /// Runs it, and answers. False if it ran out of time, and is not `is_last` to be run.
+    fn run(&mut self, tx: &mut Tx<'_>, is_last: bool) -> bool;
+    fn refuse(&mut self, cause: Error);
+}
 
 #[derive(Debug)]
 pub(in crate::db) struct Readers {
     in_place: Vec<Mutex<Reader>>,
     queue: Arc<Lanes<Job>>,
+    long: Arc<Lanes<Job>>,
     place: Place,
     condition: Arc<Condition>,
 }
 
 struct Job {
-    task: ReadTask,
+    task: Box<dyn ReadTask>,
     since: Instant,
 }
 
@@ -54,25 +67,30 @@ impl Readers {
     pub(in crate::db) fn start(place: &Place, options: &Options, condition: Arc<Condition>) -> Result<Self, Error> {
         let slots = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let in_place = (0..slots).map(|_| Reader::open(place).map(Mutex::new)).collect::<Result<_, _>>()?;
-        let queue = Arc::new(Lanes::new(options.read_queue_max, options.read_threads));
-        for number in 0..options.read_threads {
-            let (reader, waiting, budget) = (Reader::open(place)?, Arc::clone(&queue), options.read_budget);
-            let (place, condition) = (place.clone(), Arc::clone(&condition));
+        let long_threads = (options.read_threads / 2).max(1);
+        let queue = Arc::new(Lanes::of_moments(options.read_queue_max));
+        let long = Arc::new(Lanes::new(options.read_queue_max, long_threads));
+        for number in 0..options.read_threads + long_threads {
+            let is_long = options.read_threads <= number;
+            let thread = Thread {
+                reader: Reader::open(place)?,
+                waiting: Arc::clone(if is_long { &long } else { &queue }),
+                long: (!is_long).then(|| Arc::clone(&long)),
+                budget: if is_long { options.read_budget } else { MOMENT.min(options.read_budget) },
+                place: place.clone(),
+                condition: Arc::clone(&condition),
+            };
             std::thread::Builder::new()
                 .name(format!("db-reader-{number}"))
-                .spawn(move || work(&reader, &waiting, budget, &place, &condition))
+                .spawn(move || thread.work())
                 .map_err(|cause| Error::Io { what: "a thread for a reader".to_owned(), cause })?;
         }
-        Ok(Self { in_place, queue, place: place.clone(), condition })
+        Ok(Self { in_place, queue, long, place: place.clone(), condition })
     }
 
     /// Hands a task to the pool, in which askers take turns.
-    pub(in crate::db) fn send(&self, asker: Asker, task: ReadTask) {
-        match self.queue.push(asker, Job { task, since: Instant::now() }) {
-            Ok(()) => {}
-            Err(Refused::Full(job)) => (job.task)(Err(Error::QueueFull)),
-            Err(Refused::Closed(job)) => (job.task)(Err(Error::Closed)),
-        }
+    pub(in crate::db) fn send(&self, asker: Asker, task: Box<dyn ReadTask>) {
+        push(&self.queue, asker, Job { task, since: Instant::now() });
     }
 
     /// Runs a task here and now on this thread's connection, or gives it back if that is in use.
@@ -112,17 +130,47 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         self.queue.close();
+        self.long.close();
     }
 }
 
-fn work(reader: &Reader, waiting: &Lanes<Job>, budget: Duration, place: &Place, condition: &Condition) {
-    while let Some((asker, Job { task, since })) = waiting.take() {
-        if WAIT_MAX < since.elapsed() {
-            task(Err(Error::QueueFull));
-        } else {
-            reader.run(task, budget, place, condition);
+fn push(lanes: &Lanes<Job>, asker: Asker, job: Job) {
+    match lanes.push(asker, job) {
+        Ok(()) => {}
+        Err(Refused::Full(mut job)) => job.task.refuse(Error::QueueFull),
+        Err(Refused::Closed(mut job)) => job.task.refuse(Error::Closed),
+    }
+}
+
+/// A thread of the pool.
+struct Thread {
+    reader: Reader,
+    waiting: Arc<Lanes<Job>>,
+    /// Where a task goes that takes longer than the budget here; the last have none.
+    long: Option<Arc<Lanes<Job>>>,
+    budget: Duration,
+    place: Place,
+    condition: Arc<Condition>,
+}
+
+impl Thread {
+    fn work(self) {
+        while let Some((asker, mut job)) = self.waiting.take() {
+            let left = if job.task.is_abandoned() {
+                None
+            } else if WAIT_MAX < job.since.elapsed() {
+                job.task.refuse(Error::QueueFull);
+                None
+            } else {
+                let is_answered =
+                    self.reader.run(job.task.as_mut(), self.long.is_none(), self.budget, &self.place, &self.condition);
+                (!is_answered).then_some(job)
+            };
+            self.waiting.done(asker);
+            if let (Some(job), Some(long)) = (left, &self.long) {
+                push(long, asker, job);
+            }
         }
-        waiting.done(asker);
     }
 }
 
@@ -152,25 +200,34 @@ impl Reader {
         Ok(Self { connection, budget, runs_a_task })
     }
 
-    /// Runs a task of the pool, whatever it does.
-    fn run(&self, task: ReadTask, budget: Duration, place: &Place, condition: &Condition) {
+    /// Runs a task of the pool, whatever it does. False if it is to be run again elsewhere.
+    fn run(
+        &self,
+        task: &mut dyn ReadTask,
+        is_last: bool,
+        budget: Duration,
+        place: &Place,
+        condition: &Condition,
+    ) -> bool {
         self.budget.allow_time(budget);
         // Several statements of one task see one state of the data.
         if let Err(cause) = self.control(BEGIN) {
-            task(Err(error(cause)));
-            return;
+            task.refuse(error(cause));
+            return true;
         }
         self.runs_a_task.store(true, Ordering::Relaxed);
         let mut tx = Tx::sqlite(&self.connection, Instant::now() + budget);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(Ok(&mut tx)))) {
+        let is_done = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx, is_last))).unwrap_or_else(|panic| {
             tracing::error!(panic = panic_message(panic.as_ref()), "a read panicked");
-        }
+            true
+        });
         if tx.saw_damage() {
             condition.found_damaged(place);
         }
         self.runs_a_task.store(false, Ordering::Relaxed);
         self.budget.allow_steps(i64::MAX);
         let _ = self.control(ROLLBACK);
+        is_done
     }
 
     /// Runs one of the pool's own statements.

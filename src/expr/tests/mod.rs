@@ -78,6 +78,7 @@ fn schema() -> Schema {
                 "comments" => View::When(parse("approved").expect("a rule")),
                 _ => View::Anyone,
             },
+            is_computed: false,
         }
     }))
 }

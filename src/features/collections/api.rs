@@ -8,22 +8,23 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::catalogue::{self, Catalogue, Catalogues};
 use super::error::Error;
+use super::history::{self, Author, Happened, SchemaSource};
 use super::model::{
     COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, CollectionList, CollectionPatch, DryRun, FieldType,
     NewCollection,
 };
 use super::plan::{self, Step};
+use super::set_plan::COLLECTIONS_MAX;
 use super::value::Judge;
-use super::{check, names, store};
+use super::view::{self, VIEWS_MAX};
+use super::{check, counts, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
-use crate::db::{Class, Db, Tx};
+use crate::config::{SchemaConfig, View};
+use crate::db::{self, Class, Db, Tx};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{Caller, Fault, Input, Problem};
-
-/// Most collections of a tenant: each costs memory, and a table that every backup and check goes through.
-const COLLECTIONS_MAX: usize = 500;
 
 /// The endpoints of collections, with what they need.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ pub struct CollectionsApi {
     pub clock: Clock,
     pub random: Random,
     pub catalogues: Catalogues,
+    pub config: View<SchemaConfig>,
 }
 
 #[derive(ApiResponse)]
@@ -88,11 +90,20 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, fields, indexes, search, rules, options } = body.read()?;
+        let NewCollection { name, renamed_from, view, fields, indexes, search, rules, options } = body.read()?;
+        if renamed_from.is_some() {
+            let detail = "is for an import; a collection that is new had no other name";
+            return Err(Problem::invalid(vec![Fault::new("/renamedFrom", "conflict", detail)]));
+        }
+        let fields = match (fields, &view) {
+            (None, None) => return Err(Problem::invalid(vec![Fault::new("/fields", "required", "must be there")])),
+            (fields, _) => fields.unwrap_or_default(),
+        };
         let now = self.clock.now();
         let new = Collection {
             id: self.random.id(&self.clock),
             name,
+            view,
             fields,
             indexes,
             search,
@@ -102,8 +113,9 @@ impl CollectionsApi {
             updated_at: now,
             version: 1,
         };
-        let tenant = caller.tenant().clone();
-        let done = self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0)).await?;
+        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
+        let done =
+            self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0, author)).await?;
 
         Ok(match done {
             Done::Would(changes) => Made::DryRun(Json(DryRun { changes })),
@@ -158,8 +170,8 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         let (patch, expected) = (body.read()?, IfMatch::parse(if_match.0.as_deref())?);
-        let tenant = caller.tenant().clone();
-        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone());
+        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
+        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone(), author);
         let collection = self.catalogues.with(&tenant, work).await?;
 
         let tag = etag::of_version(collection.version);
@@ -168,8 +180,9 @@ impl CollectionsApi {
 
     /// See what a change would do
     ///
-    /// Each step in words, and whether values are lost by it. Nothing is changed; whether the records fit is only
-    /// found out by doing it.
+    /// Each step in words, whether values are lost by it, in how many records it touches something, and how many are in
+    /// the way of it, with the ids of the first. Nothing is changed. There is a second and a half for counting: with
+    /// `atLeast`, not all records were looked at.
     #[oai(
         path = "/collections/:name/preview",
         method = "post",
@@ -187,10 +200,19 @@ impl CollectionsApi {
 
         let patch = body.read()?;
         let known = self.catalogues.current(caller.tenant()).await?;
-        let considered = self.considered(caller.tenant(), move || planned(&known, &name.0, patch)).await;
-        let (_, _, steps) = considered?;
+        let considered = self.considered(caller.tenant(), move || {
+            let old = known.find(&name.0).ok_or(Error::NotFound)?.collection.clone();
+            let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
+            let (mut new, _, steps) = planned(&known, &name.0, patch)?;
+            // What was called how is said once, and forgotten in what is kept.
+            new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
+            Ok((old, new, steps))
+        });
+        let considered = considered.await;
+        let (old, new, steps) = considered?;
+        let steps = steps.iter().map(|it| (&old, &new, it)).collect();
 
-        Ok(Json(DryRun { changes: changes(steps) }))
+        Ok(Json(DryRun { changes: counts::tell(&self.db, caller.tenant(), steps).await? }))
     }
 
     /// Drop a collection
@@ -215,7 +237,8 @@ impl CollectionsApi {
         must_be_among(request, &["dryRun"])?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let (tenant, dry_run) = (caller.tenant().clone(), dry_run.0 == Some(true));
-        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run);
+        let author = Author::of(&caller, SchemaSource::Api);
+        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run, author);
         let would = self.catalogues.with(&tenant, drop).await?;
 
         Ok(would.map_or(Gone::Gone, |changes| Gone::DryRun(Json(DryRun { changes }))))
@@ -234,20 +257,24 @@ impl CollectionsApi {
         known: Arc<Catalogue>,
         new: Collection,
         dry_run: Option<bool>,
+        author: Author,
     ) -> Result<Done, Error> {
         let (before, asked) = (Arc::clone(&known), new.clone());
-        let steps = self.considered(tenant, move || planned_new(&before, &asked)).await?;
+        let (new, steps) = self.considered(tenant, move || planned_new(&before, asked)).await?;
+        self.must_be_sound(tenant, &known, &new).await?;
         if dry_run == Some(true) {
             return Ok(Done::Would(changes(steps)));
         }
 
-        let (made, before) = (new.clone(), Arc::clone(&known));
+        let (made, before, keep) = (new.clone(), Arc::clone(&known), self.config.get().history_max);
         self.db
             .write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
                 store::insert(tx, &catalogue::pack(&made))?;
-                plan::run(tx, &steps, &made, &made.name)?;
-                Ok::<_, Error>(store::count_change(tx)?)
+                perform::run(tx, &steps, &made, &made.name)?;
+                store::count_change(tx)?;
+                let happened = [Happened { before: None, after: Some(&made) }];
+                Ok::<_, Error>(history::remember(tx, &happened, author, made.created_at, keep)?)
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;
@@ -261,6 +288,7 @@ impl CollectionsApi {
         name: &str,
         patch: CollectionPatch,
         expected: IfMatch,
+        author: Author,
     ) -> Result<Collection, Error> {
         let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
         if !expected.allows(old.version) {
@@ -271,22 +299,28 @@ impl CollectionsApi {
         if steps.is_empty() {
             return Ok(old);
         }
+        self.must_be_sound(tenant, &known, &new).await?;
         new.version += 1;
         let now = self.clock.now();
         new.updated_at = now;
 
         let (changed, old_name, before) = (new.clone(), old.name.clone(), Arc::clone(&known));
-        let needs_room = plan::needs_room(&steps);
+        let (needs_room, keep) = (plan::needs_room(&steps), self.config.get().history_max);
         let change = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
-            plan::run(tx, &steps, &changed, &old_name)?;
+            perform::run(tx, &steps, &changed, &old_name)?;
             store::update(tx, &catalogue::pack(&changed))?;
             store::announce_change(tx, changed.id, now)?;
             for other in &others {
                 store::update(tx, &catalogue::pack(other))?;
                 store::announce_change(tx, other.id, now)?;
             }
-            Ok::<_, Error>(store::count_change(tx)?)
+            store::count_change(tx)?;
+            let after = std::iter::once(&changed).chain(&others);
+            let was = |of: &Collection| known.entries().iter().find(|it| it.collection.id == of.id);
+            let happened: Vec<_> =
+                after.map(|it| Happened { before: was(it).map(|it| &it.collection), after: Some(it) }).collect();
+            Ok::<_, Error>(history::remember(tx, &happened, author, now, keep)?)
         };
         // A rule must be closed however full the disk is.
         let class = if needs_room { Class::ALONE } else { Class::ALONE.freeing() };
@@ -295,13 +329,37 @@ impl CollectionsApi {
         Ok(new)
     }
 
+    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of a read.
+    pub(super) async fn must_be_sound(
+        &self,
+        tenant: &TenantId,
+        known: &Arc<Catalogue>,
+        new: &Collection,
+    ) -> Result<(), Error> {
+        let old = known.entries().iter().find(|it| it.collection.id == new.id);
+        if new.view.is_none() || old.is_some_and(|it| it.collection.view == new.view) {
+            return Ok(());
+        }
+        let (known, new) = (Arc::clone(known), new.clone());
+        let looked = self.db.read(tenant, move |tx| {
+            known.must_be_current(tx)?;
+            view::must_be_sound(tx, &known.collections(), &new)
+        });
+        match looked.await {
+            Err(Error::Db(db::Error::BudgetSpent)) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Thinks about all collections, which takes a while if there are hundreds, where no other request waits for it.
-    async fn considered<T: Send + 'static>(
+    pub(super) async fn considered<T: Send + 'static>(
         &self,
         tenant: &TenantId,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.db.read(tenant, move |_| work()).await
+        // No statement is run, so none is stopped, and it is not begun again.
+        let mut work = Some(work);
+        self.db.read(tenant, move |_| work.take().map_or(Err(Error::Outdated), |it| it())).await
     }
 
     /// Drops a collection, or says what would be done.
@@ -312,6 +370,7 @@ impl CollectionsApi {
         name: &str,
         expected: IfMatch,
         dry_run: bool,
+        author: Author,
     ) -> Result<Option<Vec<Change>>, Error> {
         let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
         if !expected.allows(old.version) {
@@ -322,21 +381,24 @@ impl CollectionsApi {
         if let Some((other, field)) = referring(&all, name).next() {
             return Err(Error::InUse { collection: other.name.clone(), by: format!("the field `{field}`") });
         }
-        let named = name.to_owned();
-        self.considered(tenant, move || whole(all, &named)).await?;
+        let (named, before) = (name.to_owned(), Arc::clone(&known));
+        self.considered(tenant, move || whole(&before, all, &named)).await?;
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
         if dry_run {
-            return Ok(Some(changes(steps)));
+            let steps = steps.iter().map(|it| (&old, &old, it)).collect();
+            return Ok(Some(counts::tell(&self.db, tenant, steps).await?));
         }
 
-        let now = self.clock.now();
+        let (now, keep) = (self.clock.now(), self.config.get().history_max);
         self.db
             .write_as(Class::ALONE.freeing(), tenant, move |tx| {
                 known.must_be_current(tx)?;
-                plan::run(tx, &steps, &old, &old.name)?;
+                perform::run(tx, &steps, &old, &old.name)?;
                 store::delete(tx, old.id)?;
                 store::announce_change(tx, old.id, now)?;
-                Ok::<_, Error>(store::count_change(tx)?)
+                store::count_change(tx)?;
+                let happened = [Happened { before: Some(&old), after: None }];
+                Ok::<_, Error>(history::remember(tx, &happened, author, now, keep)?)
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;
@@ -345,18 +407,27 @@ impl CollectionsApi {
 }
 
 /// The steps that make a collection.
-fn planned_new(known: &Catalogue, new: &Collection) -> Result<Vec<Step>, Error> {
+fn planned_new(known: &Catalogue, mut new: Collection) -> Result<(Collection, Vec<Step>), Error> {
     if COLLECTIONS_MAX <= known.entries().len() {
         return Err(Error::TooMany { max: COLLECTIONS_MAX });
     }
     let mut all = known.collections();
+    if new.view.is_some() && VIEWS_MAX <= all.iter().filter(|it| it.view.is_some()).count() {
+        return Err(Error::TooManyViews { max: VIEWS_MAX });
+    }
+    let mut faults: Vec<Fault> = name_fault(&new.name).into_iter().collect();
+    if let Err(wrong) = view::infer(&mut new, &all) {
+        faults.extend(wrong);
+        return Err(Error::Invalid(faults));
+    }
     let is_taken = all.iter().any(|it| it.name.eq_ignore_ascii_case(&new.name));
     all.push(new.clone());
-    let judges = judged(all, new, name_fault(&new.name).into_iter().collect())?;
+    let judges = judged(known, all, &new, faults)?;
     if is_taken {
         return Err(Error::NameTaken { name: new.name.clone() });
     }
-    Ok(plan::create(new, &judges))
+    let steps = plan::create(&new, &judges);
+    Ok((new, steps))
 }
 
 /// The collection as it would be, the others that change with it, and the steps that lead there.
@@ -367,9 +438,19 @@ fn planned(
 ) -> Result<(Collection, Vec<Collection>, Vec<Step>), Error> {
     let old = &known.find(name).ok_or(Error::NotFound)?.collection;
     let mut new = old.clone();
-    let CollectionPatch { name: new_name, fields, indexes, search, rules, options } = patch;
+    let CollectionPatch { name: new_name, view, fields, indexes, search, rules, options } = patch;
     new.name = new_name.unwrap_or(new.name);
-    new.fields = fields.unwrap_or(new.fields);
+    let others = || known.collections().into_iter().filter(|it| it.id != old.id);
+    match (view.is_some() || fields.is_some(), &old.view) {
+        (true, Some(_)) => {
+            view::change(&mut new, view, fields, &others().collect::<Vec<_>>()).map_err(Error::Invalid)?;
+        }
+        _ if view.is_some() => {
+            let detail = "is for views: a collection with records does not become one";
+            return Err(Error::Invalid(vec![Fault::new("/view", "conflict", detail)]));
+        }
+        _ => new.fields = fields.unwrap_or(new.fields),
+    }
     let renamed = |was: &String| new.fields.iter().find(|it| it.renamed_from.as_ref() == Some(was));
     let follow = |(name, weight)| (renamed(&name).map_or(name, |it| it.name.clone()), weight);
     new.search = search.unwrap_or_else(|| new.search.into_iter().map(follow).collect());
@@ -405,7 +486,7 @@ fn planned(
         let relations = collection.fields.iter_mut().filter(|it| it.collection.as_deref() == Some(name));
         relations.for_each(|it| it.collection = Some(new.name.clone()));
     };
-    let mut others: Vec<Collection> = known.collections().into_iter().filter(|it| it.id != old.id).collect();
+    let mut others: Vec<Collection> = others().collect();
     let mut renamed = Vec::new();
     for other in &mut others {
         let before = other.clone();
@@ -421,7 +502,7 @@ fn planned(
 
     let mut all = others;
     all.push(Collection { fields: without_old_names(&itself), ..itself.clone() });
-    let judges = judged(all, &itself, Vec::new())?;
+    let judges = judged(known, all, &itself, Vec::new())?;
     let steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
     Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
 }
@@ -432,8 +513,17 @@ fn without_old_names(collection: &Collection) -> Vec<super::Field> {
 
 /// The judges of a collection's fields, or all that is wrong with it, among `all` collections as they would be, itself
 /// too; `faults` are those that were found before.
-fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> Result<Vec<Judge>, Error> {
-    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+fn judged(
+    known: &Catalogue,
+    all: Vec<Collection>,
+    itself: &Collection,
+    mut faults: Vec<Fault>,
+) -> Result<Vec<Judge>, Error> {
+    // Nothing refers to what is only computed.
+    let names: Vec<String> = all.iter().filter(|it| it.view.is_none()).map(|it| it.name.clone()).collect();
+    if itself.view.is_some() {
+        faults.extend(view::faults(itself));
+    }
     let judges = check::fields(&itself.fields, &names);
     let may_be_compiled = faults.is_empty() && judges.is_ok();
     let judges = judges.unwrap_or_else(|wrong| {
@@ -444,7 +534,7 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
     faults.extend(itself.options.faults());
     faults.extend(check::search(&itself.search, &itself.fields));
     if may_be_compiled {
-        match whole(all, &itself.name) {
+        match whole(known, all, &itself.name) {
             Err(Error::Invalid(wrong)) => faults.extend(wrong),
             outcome if faults.is_empty() => outcome?,
             _ => {}
@@ -454,16 +544,11 @@ fn judged(all: Vec<Collection>, itself: &Collection, mut faults: Vec<Fault>) -> 
 }
 
 /// Refuses a set of collections that does not hold together; faults of `name` are the caller's own.
-fn whole(all: Vec<Collection>, name: &str) -> Result<(), Error> {
+fn whole(known: &Catalogue, all: Vec<Collection>, name: &str) -> Result<(), Error> {
     match Catalogue::build(0, all) {
-        Ok(_) => Ok(()),
+        Ok(would_be) => would_be.must_keep_views(known, &|it| it == name),
         Err((of, faults)) if of == name => Err(Error::Invalid(faults)),
-        Err((of, faults)) => {
-            let by = faults
-                .first()
-                .map_or_else(String::new, |it| format!("the rule `{}`", it.pointer.trim_start_matches("/rules/")));
-            Err(Error::InUse { collection: of, by })
-        }
+        Err((of, faults)) => Err(Error::in_use_by_rule(of, &faults)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the server knows of its collections: read once, and again when they change.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
@@ -13,9 +13,11 @@ use super::searched::Searched;
 use super::sight::{Sight, Who};
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
+use super::view::{self, View, Viewed, Views};
 use super::{check, rule};
 use crate::base::TenantId;
-use crate::db::{Db, Tx};
+use crate::db::record_tables::quoted;
+use crate::db::{self, Db, Tx};
 use crate::expr::{Compiled, Schema};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
@@ -36,6 +38,10 @@ pub struct Entry {
     pub table: String,
     /// The table that all of them are in, which is written.
     pub rows: String,
+    /// What stands after FROM to read its records.
+    pub from: String,
+    /// What was found out about its query, if it is a view.
+    pub view: Option<Viewed>,
     /// In the order of its fields.
     pub judges: Vec<Judge>,
     pub rules: CompiledRules,
@@ -77,7 +83,7 @@ pub struct Follower {
 pub struct Catalogues {
     db: Db,
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
-    listener: Arc<OnceLock<Box<Listener>>>,
+    listeners: Arc<RwLock<Vec<Box<Listener>>>>,
     /// Held while a catalogue is read: all who need it wait for one reading.
     reading: Arc<Turn<()>>,
 }
@@ -88,6 +94,8 @@ type Listener = dyn Fn(&TenantId, &Arc<Catalogue>) + Send + Sync;
 /// What is kept of a collection in one column.
 #[derive(Object)]
 struct Definition {
+    #[oai(skip_serializing_if_is_none)]
+    view: Option<View>,
     fields: Vec<Field>,
     indexes: Vec<Index>,
     #[oai(default)]
@@ -100,6 +108,24 @@ struct Definition {
 impl Entry {
     pub fn name(&self) -> &str {
         &self.collection.name
+    }
+
+    /// What went wrong while records were read: what a view cannot compute is the fault of its query, not ours.
+    pub fn told(&self, error: db::Error) -> Error {
+        match error {
+            db::Error::Engine(cause) if self.view.is_some() => {
+                let view = self.name().to_owned();
+                tracing::warn!(collection.name = view, %cause, "the query of a view failed");
+                Error::ViewBroken { view }
+            }
+            db::Error::Column { .. } if self.view.is_some() => Error::ViewBroken { view: self.name().to_owned() },
+            error => error.into(),
+        }
+    }
+
+    /// Whether every record has this member beside its fields.
+    pub fn has_own(&self, name: &str) -> bool {
+        name == "id" || self.view.as_ref().is_none_or(|it| it.times.contains(&name))
     }
 
     /// The judge of a field, and the field's position.
@@ -121,11 +147,12 @@ impl Catalogue {
     /// Makes sense of a set of collections, or says which one cannot be, and why.
     pub(super) fn build(generation: i64, collections: Vec<Collection>) -> Result<Self, (String, Vec<Fault>)> {
         let names: Vec<String> = collections.iter().map(|it| it.name.clone()).collect();
-        let schema = rule::schema(&collections);
+        let mut views = view::look(&collections);
+        let schema = rule::schema(&collections, &views);
         let mut entries = Vec::new();
         for collection in collections {
             let name = collection.name.clone();
-            let entry = Entry::build(collection, &schema).map_err(|faults| (name, faults))?;
+            let entry = Entry::build(collection, &schema, &mut views).map_err(|faults| (name, faults))?;
             entries.push(Arc::new(entry));
         }
         let by_name = names.into_iter().enumerate().map(|(index, name)| (name, index)).collect();
@@ -157,6 +184,21 @@ impl Catalogue {
 
     pub fn find(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.get(*self.by_name.get(name)?)
+    }
+
+    /// A collection to read records of.
+    pub fn to_read(&self, name: &str) -> Result<&Arc<Entry>, Error> {
+        let entry = self.find(name).ok_or(Error::NotFound)?;
+        match entry.view.as_ref().and_then(|it| it.fault.as_ref()) {
+            Some(_) => Err(Error::ViewBroken { view: name.to_owned() }),
+            None => Ok(entry),
+        }
+    }
+
+    /// A collection to write records of.
+    pub fn to_write(&self, name: &str) -> Result<&Arc<Entry>, Error> {
+        let entry = self.find(name).ok_or(Error::NotFound)?;
+        if entry.view.is_some() { Err(Error::ReadOnly { view: name.to_owned() }) } else { Ok(entry) }
     }
 
     pub fn entries(&self) -> &[Arc<Entry>] {
@@ -193,6 +235,23 @@ impl Catalogue {
         self.entries.iter().map(|it| it.collection.clone()).collect()
     }
 
+    /// Refuses a change that a view which could be read before would not survive, or by which one that nobody asked to
+    /// change would show something else.
+    pub(super) fn must_keep_views(&self, before: &Self, is_changed: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+        for entry in &self.entries {
+            let Some(after) = &entry.view else { continue };
+            let was = before.entries.iter().find(|it| it.collection.id == entry.collection.id);
+            if is_changed(entry.name()) {
+                let Some(reason) = &after.fault else { continue };
+                return Err(Error::Invalid(vec![Fault::new("/view/query", "query", reason.as_str())]));
+            }
+            if let Some(by) = was.and_then(|it| it.view.as_ref()).and_then(|it| it.refusal(after, &entry.collection)) {
+                return Err(Error::InUse { collection: entry.name().to_owned(), by });
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses to go on if collections were changed since this was read. Asked inside a request's own
     /// transaction, so what follows in it is of one piece.
     pub fn must_be_current(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
@@ -203,7 +262,7 @@ impl Catalogue {
 impl Entry {
     // Whether it may be like this was asked when it was saved. It is not asked again, so that a version that refuses
     // more can still serve what an older one took.
-    fn build(collection: Collection, schema: &Schema) -> Result<Self, Vec<Fault>> {
+    fn build(collection: Collection, schema: &Schema, views: &mut Views) -> Result<Self, Vec<Fault>> {
         let judge = |(index, field): (usize, &Field)| {
             let unfit = |it: Unfit| vec![Fault::new(format!("/fields/{index}"), it.code, it.detail)];
             Judge::new(field.clone()).map_err(unfit)
@@ -217,18 +276,20 @@ impl Entry {
         let by_name = judges.iter().enumerate().map(|(index, it)| (it.field.name.clone(), index)).collect();
         let searched = Searched::of(&collection);
         let (table, rows) = (live_table(&collection), table(&collection.name));
-        Ok(Self { table, rows, collection, judges, rules, validators, searched, by_name })
+        let view = views.remove(&collection.id);
+        let from = view.as_ref().map_or_else(|| quoted(&table), |it| it.from.clone());
+        Ok(Self { table, rows, from, view, collection, judges, rules, validators, searched, by_name })
     }
 }
 
 impl Catalogues {
     pub fn new(db: Db) -> Self {
-        Self { db, known: Arc::default(), listener: Arc::default(), reading: Arc::default() }
+        Self { db, known: Arc::default(), listeners: Arc::default(), reading: Arc::default() }
     }
 
-    /// Has every catalogue that is read anew told to `listener`, the only one there is.
+    /// Has every catalogue that is read anew told to `listener` too.
     pub fn tell(&self, listener: Box<Listener>) {
-        let _ = self.listener.set(listener); // whoever was there first stays
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// What is known of a tenant's collections, read if this is the first time.
@@ -258,7 +319,7 @@ impl Catalogues {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(tenant.clone(), Arc::clone(&catalogue));
         drop(known);
-        if let Some(told) = self.listener.get() {
+        for told in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
             told(tenant, &catalogue);
         }
         Ok(catalogue)
@@ -285,10 +346,16 @@ impl Catalogues {
 fn read(tx: &mut Tx<'_>) -> Result<Catalogue, Error> {
     let generation = store::generation(tx)?;
     let collections = store::list(tx)?.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
-    Catalogue::build(generation, collections).map_err(|(name, faults)| {
+    let catalogue = Catalogue::build(generation, collections).map_err(|(name, faults)| {
         let reasons: Vec<_> = faults.iter().map(|it| format!("{}: {}", it.pointer, it.detail)).collect();
         Error::Unreadable { reason: format!("`{name}`: {}", reasons.join("; ")) }
-    })
+    })?;
+    for entry in &catalogue.entries {
+        if let Some(reason) = entry.view.as_ref().and_then(|it| it.fault.as_ref()) {
+            tracing::warn!(collection.name = entry.name(), %reason, "the query of a view is not taken any more");
+        }
+    }
+    Ok(catalogue)
 }
 
 /// Tells whether an error means that the catalogue was no longer true.
@@ -351,10 +418,10 @@ pub fn target_table(name: &str) -> String {
 
 /// A collection in the form in which it is kept.
 pub(super) fn pack(collection: &Collection) -> Kept {
-    let Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version } =
+    let Collection { id, name, view, fields, indexes, search, rules, options, created_at, updated_at, version } =
         collection.clone();
     let fields = fields.into_iter().map(|it| Field { renamed_from: None, ..it }).collect();
-    let definition = Definition { fields, indexes, search, rules, options }.to_json_string();
+    let definition = Definition { view, fields, indexes, search, rules, options }.to_json_string();
     Kept { id, name, definition, version, created_at, updated_at }
 }
 
@@ -362,9 +429,9 @@ fn unpack(kept: Kept) -> Result<Collection, Error> {
     let unreadable = |reason: String| Error::Unreadable { reason: format!("`{}`: {reason}", kept.name) };
     let json = serde_json::from_str(&kept.definition).map_err(|cause| unreadable(cause.to_string()))?;
     let definition = Definition::parse_from_json(Some(json)).map_err(|cause| unreadable(cause.into_message()))?;
-    let Definition { fields, indexes, search, rules, options } = definition;
+    let Definition { view, fields, indexes, search, rules, options } = definition;
     let Kept { id, name, version, created_at, updated_at, .. } = kept;
-    Ok(Collection { id, name, fields, indexes, search, rules, options, created_at, updated_at, version })
+    Ok(Collection { id, name, view, fields, indexes, search, rules, options, created_at, updated_at, version })
 }
 
 #[cfg(test)]
@@ -391,5 +458,44 @@ mod tests {
 
         assert!(check::fields(&collection.fields, &[]).is_err(), "it would be refused today");
         assert!(Catalogue::build(1, vec![collection]).is_ok_and(|it| it.find("Select").is_some()));
+    }
+
+    #[test]
+    fn a_view_that_cannot_be_read_any_more_stops_nothing_else() {
+        let kept = |number: u8, name: &str, definition: &str| Kept {
+            id: format!("0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e8{number}").parse().expect("an id"),
+            name: name.to_owned(),
+            definition: definition.to_owned(),
+            version: 1,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+        };
+        let posts = r#"{"fields":[{"name":"title","type":"text"}],"indexes":[],"rules":{}}"#;
+        let view = |query: &str| {
+            r#"{"view":{"query":"QUERY"},"fields":[{"name":"x","type":"text"}],"indexes":[],"rules":{"list":"x == ''"}}"#
+                .replace("QUERY", query)
+        };
+        let all = [
+            kept(0, "posts", posts),
+            kept(1, "sound", &view("SELECT id, title AS x FROM posts")),
+            kept(2, "broken", &view("SELECT id, gone(title) AS x FROM posts")),
+            kept(3, "narrow", &view("SELECT id FROM posts")),
+        ];
+        let all: Vec<_> = all.into_iter().map(|it| unpack(it).expect("readable")).collect();
+
+        let catalogue = Catalogue::build(1, all.clone()).expect("a catalogue");
+
+        let is_broken = |name: &str| matches!(catalogue.to_read(name), Err(Error::ViewBroken { .. }));
+        assert!(!is_broken("posts") && !is_broken("sound"));
+        assert!(is_broken("broken") && is_broken("narrow"));
+        assert!(matches!(catalogue.to_write("sound"), Err(Error::ReadOnly { .. })));
+        assert!(
+            catalogue.must_keep_views(&catalogue, &|it| it == "posts").is_ok(),
+            "what was broken before is in nobody's way"
+        );
+        let without: Vec<_> = all.into_iter().filter(|it| it.name != "posts").collect();
+        let without = Catalogue::build(1, without).expect("a catalogue");
+        let refused = without.must_keep_views(&catalogue, &|it| it == "posts");
+        assert!(matches!(refused, Err(Error::InUse { collection, .. }) if collection == "sound"));
     }
 }

@@ -8,32 +8,52 @@
 //! A change travels `api.rs` → `check.rs` (is it one that can be?) → `plan.rs` (which
 //! steps lead there?) → one transaction that nothing else shares. Nothing is guessed:
 //! a field is renamed only if the change says so, and values that do not fit refuse it.
+//!
+//! A view (`view.rs`) is a collection without a table: what its records are read from is a query, made anew with each
+//! catalogue. Nothing leads there but a request that reads it, so no rule and no write ever waits for one.
 mod api;
 mod bound;
+mod canonical;
 mod catalogue;
 mod check;
+mod counts;
 mod error;
+mod history;
+mod history_store;
 mod indexes;
 mod member;
 mod model;
 mod names;
 mod options;
+mod perform;
 mod plan;
 mod rule;
+mod schema_api;
 mod searched;
+mod set;
+mod set_apply;
+mod set_plan;
+mod several;
 mod sight;
 mod store;
 mod terms;
 mod value;
+mod view;
+mod view_plan;
 
 pub use api::CollectionsApi;
+pub use canonical::{canonical, of_text as canonical_of, text as canonical_text};
 pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
 pub use check::USERS;
-pub use error::{Error, PROBLEMS};
+pub use error::{Error, PROBLEMS, READ_ONLY, VIEW_BROKEN};
+pub use history::Author;
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};
 pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use rule::fault as expression_fault;
+pub use schema_api::{SchemaApi, SetOptions};
 pub use searched::{Searched, SearchedColumn};
+pub use set::{CollectionSet, SetDeed, SetReport};
 pub use sight::{Access, Sight};
 pub use terms::TERMS;
 pub use value::{Judge, Stored, Unfit};
+pub use view::{View, Viewed};

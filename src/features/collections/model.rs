@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::bound::Bound;
 use super::options::{Options, OptionsPatch};
+use super::view::View;
 use crate::base::{Id, Timestamp};
 use crate::db::search_tables::Content;
 use crate::http::Permission;
@@ -169,6 +170,9 @@ pub type Weights = BTreeMap<String, Bound>;
 pub struct Collection {
     pub id: CollectionId,
     pub name: String,
+    /// What it shows, if it is a view: its records are computed, and only read.
+    #[oai(skip_serializing_if_is_none)]
+    pub view: Option<View>,
     pub fields: Vec<Field>,
     pub indexes: Vec<Index>,
     /// The fields that `?search=` looks in, each with its weight.
@@ -190,8 +194,16 @@ pub struct NewCollection {
     /// Letters, digits and `_`, beginning with a letter; unique whatever the case. It is part of the paths.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
+    /// In an import: the name that the collection had, so that its records stay. Never shown.
+    #[oai(rename = "renamedFrom", skip_serializing_if_is_none)]
+    pub renamed_from: Option<String>,
+    /// Makes it a view: its records are what one SELECT finds in other collections, and nobody writes to it.
+    #[oai(skip_serializing_if_is_none)]
+    pub view: Option<View>,
+    /// Must be there, unless it is a view: of that, only the columns that are no fields of a collection have to be
+    /// said, and those that shall be something else.
     #[oai(validator(max_items = 100))]
-    pub fields: Vec<Field>,
+    pub fields: Option<Vec<Field>>,
     #[oai(default, validator(max_items = 20))]
     pub indexes: Vec<Index>,
     /// The fields that `?search=` looks in, at most 16, each with its weight (from 0.01 to 1,000): `{"title": 3, "body": 1}`.
@@ -210,7 +222,10 @@ pub struct NewCollection {
 pub struct CollectionPatch {
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,
-    /// All fields as they shall be: one that is not in it is dropped with its values.
+    /// Of a view: another query.
+    pub view: Option<View>,
+    /// All fields as they shall be: one that is not in it is dropped with its values. Of a view: those that shall be
+    /// something else than what they show.
     #[oai(validator(max_items = 100))]
     pub fields: Option<Vec<Field>>,
     /// All indexes as they shall be.
@@ -228,8 +243,20 @@ pub struct CollectionPatch {
 pub struct Change {
     /// What happens, in a sentence.
     pub description: String,
-    /// Whether values are lost by it.
+    /// Whether values are lost by it, if there are any.
     pub loses_data: bool,
+    /// In how many records it touches something. Absent: it touches none, or that was not counted.
+    #[oai(skip_serializing_if_is_none)]
+    pub records: Option<u64>,
+    /// How many records are in the way of it: with any, the change is refused.
+    #[oai(skip_serializing_if_is_none)]
+    pub in_the_way: Option<u64>,
+    /// The ids of the first of those that are in the way.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub ids: Vec<String>,
+    /// Whether there was no time to look at all records: there may be more than these numbers say.
+    #[oai(default, skip_serializing_if = "is_false")]
+    pub at_least: bool,
 }
 
 /// What a change would do.
@@ -250,6 +277,12 @@ pub struct CollectionList {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the framework asks so")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+impl Change {
+    pub(super) fn new(description: String, loses_data: bool) -> Self {
+        Self { description, loses_data, records: None, in_the_way: None, ids: Vec::new(), at_least: false }
+    }
 }
 
 impl Rules {
@@ -378,7 +411,9 @@ impl Example for NewCollection {
         let author = Field { collection: Some("users".to_owned()), ..Field::new("author", FieldType::Relation) };
         Self {
             name: "posts".to_owned(),
-            fields: vec![title, Field::new("published", FieldType::Bool), author],
+            renamed_from: None,
+            view: None,
+            fields: Some(vec![title, Field::new("published", FieldType::Bool), author]),
             indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()], unique: false }],
             search: Weights::from([("title".to_owned(), Bound(1.0))]),
             rules: Rules {
@@ -397,15 +432,16 @@ impl Example for CollectionPatch {
     fn example() -> Self {
         let delete = MaybeUndefined::Value("author == auth.id".to_owned());
         let rules = Some(RulesPatch { delete, ..RulesPatch::default() });
-        Self { name: None, fields: None, indexes: None, search: None, rules, options: None }
+        Self { name: None, view: None, fields: None, indexes: None, search: None, rules, options: None }
     }
 }
 
 impl Example for Collection {
     fn example() -> Self {
-        let NewCollection { name, fields, indexes, search, rules, options } = NewCollection::example();
-        let (id, moment) = (Id::example(), Timestamp::example());
-        Self { id, name, fields, indexes, search, rules, options, created_at: moment, updated_at: moment, version: 1 }
+        let NewCollection { name, view, fields, indexes, search, rules, options, .. } = NewCollection::example();
+        let (id, moment, fields) = (Id::example(), Timestamp::example(), fields.unwrap_or_default());
+        let (created_at, updated_at) = (moment, moment);
+        Self { id, name, view, fields, indexes, search, rules, options, created_at, updated_at, version: 1 }
     }
 }
 
@@ -417,7 +453,7 @@ impl Example for CollectionList {
 
 impl Example for DryRun {
     fn example() -> Self {
-        let change = |description: &str, loses_data| Change { description: description.to_owned(), loses_data };
+        let change = |description: &str, loses_data| Change::new(description.to_owned(), loses_data);
         Self {
             changes: vec![
                 change("add the field `subtitle`", false),

@@ -1,6 +1,7 @@
 //! Rules: expressions that are true for those who may.
 use super::check::{TIMES, USERS};
 use super::model::{Collection, FieldType};
+use super::view::{Viewed, Views};
 use crate::expr::{self, Compiled, Expression, Field, Kind, Purpose, Schema, Table, View};
 use crate::http::Fault;
 
@@ -33,19 +34,22 @@ pub struct CompiledRules {
 ///
 /// Rules that cannot be understood let nobody through here; what is wrong with them is told when their own
 /// collection is compiled.
-pub(super) fn schema(collections: &[Collection]) -> Schema {
+pub(super) fn schema(collections: &[Collection], views: &Views) -> Schema {
     let text = |name: &str| Field { name: name.to_owned(), kind: Kind::Text, hidden: false };
     let users = Table {
         name: USERS.to_owned(),
         sql_name: USERS.to_owned(),
         fields: ["id", "name", "role"].map(text).into(),
         view: View::Anyone,
+        is_computed: false,
     };
+    let table = |it| table(it, views.get(&it.id));
     Schema::new(collections.iter().map(table).chain([users]))
 }
 
-fn table(collection: &Collection) -> Table {
-    let times = TIMES.map(|it| Field { name: it.to_owned(), kind: Kind::Moment, hidden: false });
+fn table(collection: &Collection, view: Option<&Viewed>) -> Table {
+    let times = TIMES.into_iter().filter(|it| view.is_none_or(|view| view.times.contains(it)));
+    let times = times.map(|it| Field { name: it.to_owned(), kind: Kind::Moment, hidden: false });
     let of_deleted = [("isDeleted", Kind::Bool), ("deletedAt", Kind::Moment)];
     let of_deleted = of_deleted.map(|(name, kind)| Field { name: name.to_owned(), kind, hidden: false });
     let deleted = of_deleted.into_iter().filter(|_| collection.keeps_deleted());
@@ -64,6 +68,7 @@ fn table(collection: &Collection) -> Table {
             Some("true") => View::Anyone,
             Some(text) => expr::parse(text).map_or(View::Nobody, View::When),
         },
+        is_computed: view.is_some(),
     }
 }
 

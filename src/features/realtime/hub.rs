@@ -1,6 +1,7 @@
 //! The one who reads the log and lays what is told into the queues of those who listen.
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -111,7 +112,8 @@ impl Hub {
 
     pub(super) fn open(&self, arrival: Arrival) -> Result<Seat, Problem> {
         if self.0.stopping.is_cancelled() {
-            return Err(Problem::new(&problem::STOPPING, "the server is about to stop; try again"));
+            let stopping = Problem::new(&problem::STOPPING, "the server is about to stop; try again");
+            return Err(stopping.retry_after(Duration::from_secs(1)));
         }
         let connection = self.registry().open(arrival, &self.0.config.get())?;
         Ok(Seat { hub: self.clone(), connection })
@@ -446,7 +448,7 @@ impl Desk {
                 last: events.last().map_or(position, |it| it.seq),
                 is_about_accounts: events.iter().any(|it| it.kind == EventKind::Account),
                 told,
-                groups,
+                groups: Arc::clone(&groups),
             })
         };
         log.db.read(&log.tenant, read).await
@@ -506,7 +508,7 @@ impl Desk {
                 let is_over = caller.principal().until.is_some_and(|it| it <= now);
                 *stands = !is_over && accounts::still_stands(tx, caller, now)?;
             }
-            Ok::<_, db::Error>(callers)
+            Ok::<_, db::Error>(callers.clone())
         };
         match log.db.read(&log.tenant, look).await {
             Ok(callers) => {

@@ -55,6 +55,7 @@ pub struct RealtimeState {
 pub struct RealtimeTotals {
     pub connections: u64,
     pub subscriptions: u64,
+    /// What waits for all of them together. A message that waits for many is counted with each, and held once.
     pub waiting_bytes: u64,
     /// Since the start of the server, as the two that follow.
     pub opened: u64,

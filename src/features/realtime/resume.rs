@@ -93,8 +93,8 @@ impl Replay {
             if !is_there || !crate::features::accounts::still_stands(tx, &caller, now)? {
                 return Ok(None);
             }
-            let cuts = match cuts {
-                Some(cuts) => cuts,
+            let cuts = match &cuts {
+                Some(cuts) => cuts.clone(),
                 None => events::restructured(tx, position)?,
             };
             let events = events::read_after(tx, position, last, EVENTS_MAX, EVENTS_BYTES_MAX)?;

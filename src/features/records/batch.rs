@@ -452,7 +452,8 @@ fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, now: Timestamp, earlier:
     if let Some(refusal) = &step.refusal {
         return Err(refusal.clone().into());
     }
-    let (entry, judge) = (known.find(&step.collection).ok_or(Error::NotFound)?, &step.judge);
+    // A batch holds up all who write, so it computes nothing.
+    let (entry, judge) = (known.to_write(&step.collection)?, &step.judge);
     let reach = Reach { catalogue: known, made: &earlier.made };
     let outcome = match (&step.method, &step.target) {
         (Method::Get, target) => read(tx, entry, judge, named(target, earlier)?),

@@ -46,7 +46,7 @@ pub struct BulkReport {
     pub matched: u64,
     /// Of these, those that were written; with `dryRun`, none.
     pub done: u64,
-    /// Those that could not be, and are as they were.
+    /// Those that cannot be, and are as they were.
     pub refused: u64,
     /// The first 100 of these.
     pub errors: Vec<RefusedOne>,
@@ -164,7 +164,7 @@ impl RecordsApi {
     ) -> Result<BulkReport, Problem> {
         let tenant = caller.tenant();
         let begin = |known: Arc<Catalogue>| async move {
-            let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+            let entry = Arc::clone(known.to_write(collection)?);
             let work = Work::new(asker, bulk, known, entry)?;
             let (counting, catalogue) = (work.counting(bulk.limit()), Arc::clone(&work.known));
             let found = self
@@ -186,7 +186,8 @@ impl RecordsApi {
             return Err(Problem::new(&TOO_MANY_MATCH, detail));
         }
         let mut report = BulkReport { matched, ..BulkReport::default() };
-        let Some(last) = last.filter(|_| !bulk.dry_run) else { return Ok(report) };
+        let only_counts = bulk.dry_run && matches!(bulk.deed, Deed::Truncate);
+        let Some(last) = last.filter(|_| !only_counts) else { return Ok(report) };
         let (mut after, mut before) = (None, 0);
         loop {
             match self.batch_of(caller, &mut work, after.as_deref(), &last).await {
@@ -227,6 +228,7 @@ impl RecordsApi {
             let next = work.next(after, last);
             let (known, entry, what) = (Arc::clone(&work.known), Arc::clone(&work.entry), work.what());
             let (judge, writer, now) = (work.asker.detached(), caller.clone(), self.clock.now());
+            let dry_run = work.bulk.dry_run;
             let write = move |tx: &mut Tx<'_>| {
                 known.must_be_current(tx)?;
                 // Signing out is felt by what began before.
@@ -234,7 +236,12 @@ impl RecordsApi {
                     return Err(Problem::not_signed_in().into());
                 }
                 let ids = tx.query(&next.sql, &next.values, |row| row.text(0).map(ToOwned::to_owned))?;
-                batch(tx, &known, &entry, &judge, now, &what, &ids)
+                let batch = |tx: &mut Tx<'_>| batch(tx, &known, &entry, &judge, now, &what, &ids);
+                if !dry_run {
+                    return batch(tx);
+                }
+                // What cannot be done is found out by doing it.
+                Ok(Part { done: 0, ..tx.rehearse(batch)? })
             };
             let class = if work.sent.is_some() { Class::BULK } else { Class::BULK.freeing() };
             let outcome = self.db.write_as(class, caller.tenant(), write).await;
@@ -267,20 +274,17 @@ fn batch(
     let mut part = Part { last: ids.last().cloned(), ..Part::default() };
     for id in ids {
         let reach = Reach::of(known);
-        let changing = |sent: &Arc<Sent>| Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any);
-        let written = tx.attempt(|tx| match what {
-            What::Change(sent) => changing(sent).run(tx, reach).map(drop),
-            What::Remove => Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known),
-            What::Purge => Removing::purging(judge, entry, id, now, IfMatch::Any).run(tx, known),
-        });
+        let written = match what {
+            What::Change(sent) => {
+                Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any).attempt(tx, reach).map(drop)
+            }
+            What::Remove => tx.attempt(|tx| Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known)),
+            What::Purge => tx.attempt(|tx| Removing::purging(judge, entry, id, now, IfMatch::Any).run(tx, known)),
+        };
         match written {
             Ok(()) => part.done += 1,
             // It went with another one, or what it became does not let the caller any more.
             Err(Error::NotFound | Error::RuleDenied { .. }) => {}
-            Err(Error::RefersToNothing) if let What::Change(sent) = what => {
-                // What is sent is the same for all.
-                return Err(changing(sent).explain(tx, reach)?);
-            }
             Err(
                 error @ (Error::ValueTaken { .. }
                 | Error::Invalid(_)

@@ -17,6 +17,7 @@ use super::store::{self, Found};
 use super::validate;
 use crate::base::Timestamp;
 use crate::db::Tx;
+use crate::db::record_tables::quoted;
 use crate::features::collections::{Catalogue, Entry, Sight, Stored};
 use crate::http::Fault;
 use crate::http::etag::IfMatch;
@@ -204,7 +205,7 @@ impl Removing {
 
     /// Deletes it for good, whether it is in the bin or not. No rule is asked.
     pub fn purging(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
-        let judged = list::sought_among(&entry.rows, &Projection::default(), id, None);
+        let judged = list::sought_among(&quoted(&entry.rows), &Projection::default(), id, None);
         let deletion = store::deletion(entry, id, None);
         let (entry, judge) = (Arc::clone(entry), judge.clone());
         Self { entry, id: id.to_owned(), is_final: true, now, expected, judge, judged, deletion }
@@ -241,11 +242,15 @@ fn must_be_valid(tx: &mut Tx<'_>, entry: &Entry, id: &str, now: Timestamp, sight
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
 
-/// A record that is to be taken out of the bin, which the rule `delete` lets do.
+/// A record that is to be taken out of the bin. The rule `delete` lets do it, and so must the rule `create`: what that
+/// one keeps within bounds, the bin leads round.
 pub(super) struct Restoring {
     entry: Arc<Entry>,
     id: String,
     now: Timestamp,
+    judge: Judge,
+    /// What finds the record in the bin.
+    found: Statement,
     restoration: Statement,
     answer: Answer,
 }
@@ -253,12 +258,21 @@ pub(super) struct Restoring {
 impl Restoring {
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp) -> Self {
         let answer = Answer::new(judge, entry, id);
+        let found = store::in_bin(entry, id, judge.rule(&entry.rules.delete));
         let restoration = store::restoring(entry, id, judge.rule(&entry.rules.delete), &answer.returned);
-        Self { entry: Arc::clone(entry), id: id.to_owned(), now, restoration, answer }
+        let (entry, judge) = (Arc::clone(entry), judge.clone());
+        Self { entry, id: id.to_owned(), now, judge, found, restoration, answer }
     }
 
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
-        // Only those whom the rule lets know what is in the bin.
+        // Only those whom the rule `delete` lets know what is in the bin.
+        tx.find(&self.found.sql, &self.found.values, |row| row.integer(0))?.ok_or(Error::NotFound)?;
+        if self.judge.rule(&self.entry.rules.create).is_some() {
+            let values = store::values_in_bin(tx, &self.entry, &self.id)?;
+            let rule = self.judge.rule_about(&self.entry, &self.entry.rules.create, &values).unwrap_or_default();
+            let judged = store::would_be_again(&self.entry, &self.id, rule);
+            tx.find(&judged.sql, &judged.values, |row| row.integer(0))?.ok_or(Error::RuleDenied { rule: "create" })?;
+        }
         let restored = store::write(tx, &self.entry, &self.restoration, &self.answer.returned)?;
         let restored = restored.ok_or(Error::NotFound)?;
         log::restored(tx, &self.entry, &self.id, self.now)?;

@@ -21,6 +21,16 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
+        paths.insert(format!("/api/v1/collections/{name}/aggregate"), json!({ "get": aggregate::path(entry) }));
+        paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
+        schemas.extend([aggregate::schema(entry)]);
+        if entry.view.is_some() {
+            paths.insert(all, json!({ "get": list(&back, entry) }));
+            paths.insert(one, json!({ "get": show(&back, entry) }));
+            let is_read = |name: &str| !name.starts_with("New") && !name.starts_with("RecordPatch_");
+            schemas.extend(schemas_of(&back, entry).into_iter().filter(|(name, _)| is_read(name)));
+            continue;
+        }
         let many = json!({
             "get": list(&back, entry), "post": create(entry), "put": put(entry), "patch": patch(entry),
             "delete": delete_many(entry),
@@ -33,11 +43,8 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         if entry.collection.keeps_deleted() {
             paths.insert(format!("{all}/{{id}}/restore"), json!({ "post": restore(entry) }));
         }
-        paths.insert(format!("/api/v1/collections/{name}/aggregate"), json!({ "get": aggregate::path(entry) }));
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
-        paths.insert(format!("{all}/export"), json!({ "get": export(entry) }));
         schemas.extend(schemas_of(&back, entry));
-        schemas.extend([aggregate::schema(entry)]);
     }
     (paths, schemas)
 }
@@ -56,7 +63,7 @@ type Back = HashMap<String, Vec<String>>;
 
 fn backwards(catalogue: &Catalogue) -> Back {
     let mut back = Back::new();
-    for from in catalogue.entries() {
+    for from in catalogue.entries().iter().filter(|it| it.view.is_none()) {
         for field in visible(from) {
             if let Some(target) = &field.collection {
                 back.entry(target.clone()).or_default().push(format!("{}_via_{}", from.name(), field.name));
@@ -72,22 +79,35 @@ fn relations(back: &Back, entry: &Entry) -> Vec<String> {
     own.chain(back.get(entry.name()).into_iter().flatten().cloned()).collect()
 }
 
+/// The members that records have whatever their fields are.
+pub(super) fn own_members(entry: &Entry) -> Vec<(String, Value)> {
+    let moment =
+        || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
+    let mut id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
+    if entry.view.is_some() {
+        id = json!({ "type": "string", "readOnly": true, "example": ID });
+    }
+    let mut own = vec![("id".to_owned(), id)];
+    for time in ["createdAt", "updatedAt"].into_iter().filter(|it| entry.has_own(it)) {
+        let mut moment = moment();
+        if entry.view.is_some() {
+            moment["nullable"] = true.into();
+        }
+        own.push((time.to_owned(), moment));
+    }
+    if entry.collection.keeps_deleted() {
+        own.push(("isDeleted".to_owned(), json!({ "type": "boolean", "readOnly": true, "example": false })));
+        let mut deleted_at = moment();
+        deleted_at["nullable"] = true.into();
+        deleted_at["example"] = Value::Null;
+        own.push(("deletedAt".to_owned(), deleted_at));
+    }
+    own
+}
+
 fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
     let name = entry.name();
-    let own = || {
-        let moment = || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
-        let id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
-        let mut own =
-            vec![("id".to_owned(), id), ("createdAt".to_owned(), moment()), ("updatedAt".to_owned(), moment())];
-        if entry.collection.keeps_deleted() {
-            own.push(("isDeleted".to_owned(), json!({ "type": "boolean", "readOnly": true, "example": false })));
-            let mut deleted_at = moment();
-            deleted_at["nullable"] = true.into();
-            deleted_at["example"] = Value::Null;
-            own.push(("deletedAt".to_owned(), deleted_at));
-        }
-        own
-    };
+    let own = || own_members(entry);
     let shown = visible(entry).map(|it| (it.name.clone(), value(it)));
     let shown: Map<_, _> = own().into_iter().chain(shown).collect();
     let example: Map<_, _> = own()
@@ -202,7 +222,11 @@ fn create(entry: &Entry) -> Value {
 }
 
 fn show(back: &Back, entry: &Entry) -> Value {
-    let parameters: Vec<_> = [id()].into_iter().chain(shaping(back, entry)).chain(trashed(entry)).collect();
+    let mut id = id();
+    if entry.view.is_some() {
+        id["schema"] = json!({ "type": "string", "example": ID });
+    }
+    let parameters: Vec<_> = [id].into_iter().chain(shaping(back, entry)).chain(trashed(entry)).collect();
     let summary = format!("Read a record of `{}`", entry.name());
     operation(
         entry,
@@ -288,7 +312,11 @@ fn selecting(entry: &Entry, deed: &str) -> Vec<Value> {
             "Refuse if more records match. Absent: 1,000.",
             &json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 }),
         ),
-        parameter("dryRun", "Only says how many match.", &json!({ "type": "boolean" })),
+        parameter(
+            "dryRun",
+            "Writes nothing, and says how many match and which of them could not be written.",
+            &json!({ "type": "boolean" }),
+        ),
     ];
     for field in visible(entry) {
         parameters.extend(conditions(field));
@@ -474,7 +502,8 @@ fn is_for(operator: &str, field: &Field) -> bool {
 
 fn sortable(entry: &Entry) -> String {
     let fields = visible(entry).filter(|it| it.has_order());
-    let names = ["id", "createdAt", "updatedAt"].into_iter().chain(fields.map(|it| it.name.as_str()));
+    let own = ["id", "createdAt", "updatedAt"].into_iter().filter(|it| entry.has_own(it));
+    let names = own.chain(fields.map(|it| it.name.as_str()));
     names.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
 }
 

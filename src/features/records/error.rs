@@ -92,10 +92,21 @@ impl From<Error> for Problem {
 }
 
 impl Error {
-    /// The same without the names of fields that the caller does not see.
+    /// The same, told as the fault of the query if a view was read.
+    pub(super) fn of(self, entry: &Entry) -> Self {
+        match self {
+            Self::Db(cause) => match entry.told(cause) {
+                collections::Error::Db(cause) => Self::Db(cause),
+                told => Self::Collections(told),
+            },
+            other => other,
+        }
+    }
+
+    /// The same without the names of fields that are not there for the caller, who neither sees nor sets them.
     pub(super) fn without_hidden(self, entry: &Entry, sight: &Sight) -> Self {
         let Self::ValueTaken { mut fields } = self else { return self };
-        fields.retain(|it| entry.field(it).is_none_or(|(_, judge)| sight.sees(judge)));
+        fields.retain(|it| entry.field(it).is_none_or(|(_, judge)| sight.sees(judge) || sight.sets(judge)));
         Self::ValueTaken { fields }
     }
 }

@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
     /// What a name leads to from the records of a collection, or from accounts.
     fn way(&self, entry: Option<&'a Entry>, name: &str) -> Option<Way<'a>> {
         if let Some((collection, field)) = name.split_once("_via_") {
-            let from = self.catalogue.find(collection)?;
+            let from = self.catalogue.find(collection).filter(|it| it.view.is_none())?;
             let (_, judge) = from.field(field).filter(|(_, it)| self.asker.sight.sees(it))?;
             let leads_here = judge.field.collection.as_deref() == Some(entry.map_or(USERS, Entry::name));
             return leads_here.then_some(Way::Back { from, member: &judge.member });

@@ -62,7 +62,7 @@ impl RecordsApi {
         asked: Arc<Asked>,
         format: Format,
     ) -> Result<Export, Error> {
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_read(collection)?);
         let plan = plan(&known, &entry, asker, &asked)?;
         let mut export = Export {
             api: self.clone(),
@@ -163,7 +163,7 @@ impl Export {
             }
             list::run(tx, &plan)
         };
-        self.api.db.read(self.caller.tenant(), read).await
+        self.api.db.read(self.caller.tenant(), read).await.map_err(|it: Error| it.of(&self.entry))
     }
 
     /// Goes on under the rules as they are now, if the records still look the same.
@@ -203,7 +203,8 @@ fn lines(mut json: Vec<u8>, ends: &[usize]) -> Vec<u8> {
 }
 
 fn columns(entry: &Entry, sight: &Sight) -> Vec<(String, bool)> {
-    let own = ["id", "createdAt", "updatedAt"].map(|it| (it.to_owned(), false));
+    let own =
+        ["id", "createdAt", "updatedAt"].into_iter().filter(|it| entry.has_own(it)).map(|it| (it.to_owned(), false));
     let fields = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.field);
     own.into_iter().chain(fields.map(|it| (it.name.clone(), it.field_type == FieldType::Json))).collect()
 }

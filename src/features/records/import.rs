@@ -110,7 +110,7 @@ impl RecordsApi {
         dry_run: bool,
     ) -> Result<ImportReport, Problem> {
         let known = self.catalogues.current(caller.tenant()).await?;
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_write(collection)?);
         if let Some(cap) = &cap {
             cap.raise(FILE_BYTES_MAX);
         }

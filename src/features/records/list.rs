@@ -87,7 +87,7 @@ pub(super) fn plan(
     if let Some(search) = search.as_ref().filter(|it| it.shows_marks) {
         search.select_texts(&mut columns);
     }
-    let from = format!(" FROM {} AS {ALIAS}", quoted(asked.table(entry)));
+    let from = format!(" FROM {} AS {ALIAS}", asked.from(entry));
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
     statement.append(order.joins()).append(joins);
     caller.must_be_let(entry, &entry.rules.list, "list")?;
@@ -115,7 +115,7 @@ pub(super) fn plan(
         let mut total = Statement::default();
         match matching {
             Some(matching) => total.push(&format!("SELECT count(*){from} WHERE ")).append(matching),
-            None if search.is_some() => total.push(&format!("SELECT count(*){from}")),
+            None if search.is_some() || entry.view.is_some() => total.push(&format!("SELECT count(*){from}")),
             // Without a condition nothing has to be counted.
             None => total.push("SELECT count FROM record_counts WHERE collection_id = ").bind(entry.collection.id),
         };
@@ -293,26 +293,26 @@ pub(super) fn answer(listed: &Listed, page: &Page, next_cursor: Option<&str>) ->
     out
 }
 
-/// The statement that reads one record, with its version first.
-pub(super) fn one(projection: &Projection, table: &str, joins: Statement, with_generation: bool) -> Statement {
+/// The statement that reads one record, with its version first. `from` stands after FROM.
+pub(super) fn one(projection: &Projection, from: &str, joins: Statement, with_generation: bool) -> Statement {
     let mut columns = format!("SELECT {ALIAS}._version");
     if with_generation {
         columns = format!("SELECT (SELECT generation FROM catalogue WHERE id = 1), {ALIAS}._version");
     }
     projection.select(ALIAS, &mut columns);
-    let mut statement = Statement::new(format!("{columns} FROM {} AS {ALIAS}", quoted(table)));
+    let mut statement = Statement::new(format!("{columns} FROM {from} AS {ALIAS}"));
     statement.append(joins);
     statement
 }
 
 /// The statement that reads one record, if the rule lets the caller reach it.
 pub(super) fn sought(projection: &Projection, entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
-    sought_among(&entry.table, projection, id, rule)
+    sought_among(&entry.from, projection, id, rule)
 }
 
 /// The same of another table than that of the records that are there.
-pub(super) fn sought_among(table: &str, projection: &Projection, id: &str, rule: Option<Statement>) -> Statement {
-    let mut statement = one(projection, table, Statement::default(), false);
+pub(super) fn sought_among(from: &str, projection: &Projection, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = one(projection, from, Statement::default(), false);
     seek(&mut statement, id, rule);
     statement
 }

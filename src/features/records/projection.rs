@@ -34,7 +34,8 @@ impl Projection {
     pub fn whole(entry: &Entry, sight: &Sight) -> Self {
         let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.member);
         let of_deleted = OWN_OF_DELETED.iter().filter(|_| entry.collection.keeps_deleted());
-        let members = OWN_MEMBERS.iter().chain(of_deleted).chain(seen).cloned().collect();
+        let own = OWN_MEMBERS.iter().filter(|it| entry.has_own(&it.name));
+        let members = own.chain(of_deleted).chain(seen).cloned().collect();
         Self { members, expanded: Vec::new(), lists: None }
     }
 

@@ -1,5 +1,8 @@
 //! What a list is asked for, as it stands in the query.
+use std::borrow::Cow;
+
 use crate::base::text::nearest;
+use crate::db::record_tables::quoted;
 use crate::expr::Condition;
 use crate::features::collections::Entry;
 use crate::http::paging::Paging;
@@ -113,8 +116,8 @@ impl Asked {
     }
 
     /// What the records are read from.
-    pub fn table<'a>(&self, entry: &'a Entry) -> &'a str {
-        if self.trashed.is_some() { &entry.rows } else { &entry.table }
+    pub fn from<'a>(&self, entry: &'a Entry) -> Cow<'a, str> {
+        if self.trashed.is_some() { quoted(&entry.rows).into() } else { (&entry.from).into() }
     }
 
     /// As [`Asked::read`], for groups of records, of which there are no pages.

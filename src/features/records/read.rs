@@ -22,7 +22,7 @@ impl RecordsApi {
         collection: &str,
         asked: &Asked,
     ) -> Result<(Vec<u8>, Option<String>), Error> {
-        let entry = known.find(collection).ok_or(Error::NotFound)?;
+        let entry = known.to_read(collection)?;
         let scope = format!("records\0{}\0{}\0{}", entry.collection.id, who(caller), asked.scope());
         let page = asked.paging.check(&self.cursors, &scope)?;
         let plan = list::plan(&known, entry, asker, asked, &page)?;
@@ -34,7 +34,8 @@ impl RecordsApi {
                 catalogue.must_be_current(tx)?;
                 list::run(tx, &plan)
             })
-            .await?;
+            .await
+            .map_err(|it: Error| it.of(entry))?;
 
         let next = listed.next.as_deref().map(|it| self.cursors.seal(it, &scope));
         let total = listed.total.and_then(|it| u64::try_from(it).ok());
@@ -52,7 +53,7 @@ impl RecordsApi {
         id: &str,
         asked: &Asked,
     ) -> Result<Found, Error> {
-        let entry = known.find(collection).ok_or(Error::NotFound)?;
+        let entry = &Arc::clone(known.to_read(collection)?);
         asker.must_be_let(entry, &entry.rules.view, "read")?;
         let mut faults = Vec::new();
         let mut projection = Projection::whole(entry, &asker.sight);
@@ -65,8 +66,8 @@ impl RecordsApi {
         if of_bin.is_some() {
             asker.must_be_let(entry, &entry.rules.delete, "see deleted")?;
         }
-        let follows = !projection.expanded.is_empty() || !lists.is_empty();
-        let mut statement = list::one(&projection, asked.table(entry), joins, true);
+        let is_point_read = projection.expanded.is_empty() && lists.is_empty() && entry.view.is_none();
+        let mut statement = list::one(&projection, &asked.from(entry), joins, true);
         list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
         if let Some(of_bin) = of_bin {
             statement.push(" AND (").append(of_bin).push(")");
@@ -83,13 +84,13 @@ impl RecordsApi {
         };
         let tenant = caller.tenant();
         // A read in place sees each of its statements alone, so it has only one.
-        let found = if follows { self.db.read(tenant, read).await } else { self.db.get(tenant, read).await };
+        let found = if is_point_read { self.db.get(tenant, read).await } else { self.db.read(tenant, read).await };
         match found {
             Ok(Some(found)) => Ok(found),
             // Whether it is really not there, or what was asked for is no longer what the database has.
             outcome => {
                 self.db.read(tenant, move |tx| known.must_be_current(tx)).await?;
-                outcome.and_then(|it| it.ok_or(Error::NotFound))
+                outcome.map_err(|it: Error| it.of(entry)).and_then(|it| it.ok_or(Error::NotFound))
             }
         }
     }

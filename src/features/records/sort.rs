@@ -24,7 +24,8 @@ const TEXT_BYTES_MAX: usize = 200;
 /// The order of a list. The id breaks ties, in the direction of the last key.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
-    table: String,
+    /// What stands after FROM, to find a record that may be deleted by now.
+    from: String,
     /// What paths along relations lead to, joined to the table.
     joins: Statement,
     keys: Vec<Key>,
@@ -51,7 +52,7 @@ struct Key {
 impl Order {
     /// No order at all, in the place of one that was refused.
     pub fn none() -> Self {
-        Self { table: String::new(), joins: Statement::default(), keys: Vec::new() }
+        Self { from: String::new(), joins: Statement::default(), keys: Vec::new() }
     }
 
     /// Reads `sort=-views,title,author.name`. Nothing is the order of the ids, which is that of their making.
@@ -94,7 +95,8 @@ impl Order {
             }
         }
         // A cursor may name a record that was deleted since.
-        Ok(Self { table: entry.rows.clone(), joins: paths.joins, keys })
+        let from = if entry.view.is_some() { entry.from.clone() } else { quoted(&entry.rows) };
+        Ok(Self { from, joins: paths.joins, keys })
     }
 
     /// What has to be joined to the table, so that the keys mean something.
@@ -150,8 +152,7 @@ impl Order {
     /// The statement that reads the keys of a record.
     pub fn where_it_stands(&self, id: &str) -> Statement {
         let columns: Vec<_> = self.keys.iter().map(|it| it.column.as_str()).collect();
-        let mut statement =
-            Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), quoted(&self.table)));
+        let mut statement = Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), self.from));
         statement.append(self.joins());
         statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
         statement
@@ -315,7 +316,9 @@ impl Paths<'_> {
             (None, _) | (_, "id" | "createdAt" | "updatedAt") if is_place => {
                 Err(("type", format!("`{}` is no place", shortened(name))))
             }
-            (Some(_), "id" | "createdAt" | "updatedAt") => Ok((column, is_far)),
+            (Some(entry), "id" | "createdAt" | "updatedAt") if entry.has_own(name) => {
+                Ok((column, is_far || (entry.view.is_some() && name != "id")))
+            }
             (Some(entry), "deletedAt") if entry.collection.keeps_deleted() => Ok((column, true)),
             (None, "id" | "name" | "role") => Ok((column, true)),
             (None, _) => Err(("unknown", format!("`{}` is no field", shortened(name)))),

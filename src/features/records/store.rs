@@ -78,6 +78,27 @@ pub(super) fn would_be(
     statement
 }
 
+/// The statement that finds a record in the bin, if a rule would be true for it out of there.
+pub(super) fn would_be_again(entry: &Entry, id: &str, rule: Statement) -> Statement {
+    let mut statement = Statement::new(
+        "SELECT 1 FROM (SELECT kept.id AS id, kept.\"createdAt\" AS \"createdAt\", \
+         kept.\"updatedAt\" AS \"updatedAt\", 0 AS \"isDeleted\", NULL AS \"deletedAt\"",
+    );
+    for judge in &entry.judges {
+        statement.push(&format!(", {} AS {}", judge.member.select("kept"), judge.member.column));
+    }
+    statement.push(&format!(" FROM {} AS kept WHERE kept.id = ", quoted(&entry.rows))).bind(id.to_owned());
+    statement.push(&format!(" AND kept.\"isDeleted\" = 1) AS {ALIAS} WHERE (")).append(rule).push(")");
+    statement
+}
+
+/// The statement that finds a record in the bin, if the rule lets the caller reach it.
+pub(super) fn in_bin(entry: &Entry, id: &str, rule: Option<Statement>) -> Statement {
+    let mut statement = Statement::new(format!("SELECT 1 FROM {} AS {ALIAS}", quoted(&entry.rows)));
+    seek(&mut statement, entry, id, rule, true);
+    statement
+}
+
 /// The statement that changes the columns that are sent, counts the change, and returns the version and what
 /// `returned` shows. Without values nothing is changed, and it only reads.
 pub(super) fn change(
@@ -220,8 +241,25 @@ pub(super) fn having(tx: &mut Tx<'_>, entry: &Entry, values: &[(usize, Stored)])
 
 /// The values that a record has in some of its fields.
 pub(super) fn values(tx: &mut Tx<'_>, entry: &Entry, id: &str, positions: &[usize]) -> Result<Vec<Stored>, db::Error> {
+    values_among(tx, &entry.table, entry, id, positions)
+}
+
+/// All values of a record, in the bin or not.
+pub(super) fn values_in_bin(tx: &mut Tx<'_>, entry: &Entry, id: &str) -> Result<Vec<(usize, Stored)>, db::Error> {
+    let positions: Vec<usize> = (0..entry.judges.len()).collect();
+    let values = values_among(tx, &entry.rows, entry, id, &positions)?;
+    Ok(positions.into_iter().zip(values).collect())
+}
+
+fn values_among(
+    tx: &mut Tx<'_>,
+    table: &str,
+    entry: &Entry,
+    id: &str,
+    positions: &[usize],
+) -> Result<Vec<Stored>, db::Error> {
     let columns: Vec<_> = positions.iter().map(|it| entry.judges[*it].member.select(ALIAS)).collect();
-    let sql = format!("SELECT {} FROM {} AS {ALIAS} WHERE id = $1", columns.join(", "), quoted(&entry.table));
+    let sql = format!("SELECT {} FROM {} AS {ALIAS} WHERE id = $1", columns.join(", "), quoted(table));
     let mut found = Vec::new();
     tx.each(&sql, &[id.into()], &mut |row| {
         found = stored(row, positions.len())?;

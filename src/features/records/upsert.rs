@@ -59,7 +59,7 @@ impl RecordsApi {
         collection: &str,
         wanted: Arc<Wanted>,
     ) -> Result<Upserted, Error> {
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_write(collection)?);
         must_be_let_somehow(judge, &entry)?;
         let bytes = wanted.bytes.as_ref().map_err(Problem::clone)?;
         let by = positions(&wanted.by, &entry, &judge.sight)?;

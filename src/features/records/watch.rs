@@ -126,6 +126,10 @@ impl Watch {
             Problem::invalid(vec![Fault::new("/subscribe", "format", detail)])
         })?;
         let entry = catalogue.find(&read.collection).ok_or_else(Problem::not_found)?;
+        if entry.view.is_some() {
+            let detail = "is a view, which nothing happens in: watch the collections that it reads";
+            return Err(Problem::invalid(vec![Fault::new("/subscribe", "not-for-view", detail)]));
+        }
         let mut watch = Self {
             topic: topic.to_owned(),
             filter: filter.map(ToOwned::to_owned),

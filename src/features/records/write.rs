@@ -31,7 +31,7 @@ impl RecordsApi {
         bytes: &Result<Vec<u8>, Problem>,
         id: &str,
     ) -> Result<Found, Error> {
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.create, "make")?;
         let bytes = bytes.as_ref().map_err(Problem::clone)?;
         let values = deed::set(body::read(bytes, &entry, Meant::New, &asker.sight)?);
@@ -48,7 +48,7 @@ impl RecordsApi {
         collection: &str,
         change: Arc<Change>,
     ) -> Result<Found, Error> {
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.update, "change")?;
         let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
         let sent = Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?);
@@ -67,7 +67,7 @@ impl RecordsApi {
         expected: &IfMatch,
         is_final: bool,
     ) -> Result<(), Error> {
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
         let (judge, expected) = (asker.detached(), expected.clone());
         let now = self.clock.now();
@@ -94,8 +94,9 @@ impl RecordsApi {
         collection: &str,
         id: &str,
     ) -> Result<Found, Error> {
-        let entry = Arc::clone(known.find(collection).ok_or(Error::NotFound)?);
+        let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.delete, "restore")?;
+        asker.must_be_let(&entry, &entry.rules.create, "restore")?;
         if !entry.collection.keeps_deleted() {
             return Err(Error::NotFound);
         }

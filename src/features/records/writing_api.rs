@@ -64,8 +64,8 @@ impl WritingApi {
 
     /// Restore a record
     ///
-    /// Takes it out of the bin, as it was when it was deleted. The rule `delete` decides: who may delete a record may
-    /// restore it.
+    /// Takes it out of the bin, as it was when it was deleted. The rule `delete` decides who may, and the rule `create`
+    /// must be true for the record as it is then.
     #[oai(
         path = "/collections/:collection/records/:id/restore",
         method = "post",

@@ -8,6 +8,12 @@ use crate::http::problem::{self, FAULTS_MAX, Fault, Problem};
 
 /// Objects and arrays within one another. Readers recurse, and the stack is finite.
 pub(super) const NESTING_MAX: usize = 64;
+/// Most memory that a document may take once it is read, in bytes. Of 1 MB of small objects it would be 80 MB.
+pub(super) const READ_BYTES_MAX: usize = 12 << 20;
+/// What a member of an object takes, with its place in the index of names.
+const MEMBER_BYTES: usize = size_of::<String>() + size_of::<Value>() + 24;
+/// Members for which an object takes room with the first.
+const MEMBERS_AT_FIRST: usize = 4;
 /// Longest pointer in an answer, in bytes: names come from the caller, and an
 /// answer must not grow with faults times names.
 const POINTER_BYTES_MAX: usize = 1_024;
@@ -106,25 +112,44 @@ pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Value, Problem> 
         return Err(Problem::new(&problem::MALFORMED, "the body is empty; send JSON"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = Node { at: At::Root, depth: 0, faults }.deserialize(&mut json);
+    let mut reading = Reading { faults, bytes_left: Some(READ_BYTES_MAX) };
+    let value = Node { at: At::Root, depth: 0, reading: &mut reading }.deserialize(&mut json);
+    if reading.bytes_left.is_none() {
+        let detail = "the body has more values in it than can be read at once; send it in parts";
+        return Err(Problem::new(&problem::BODY_TOO_LARGE, detail));
+    }
     // The parser's words name a place and what was expected there, and never quote.
     value
         .and_then(|value| json.end().map(|()| value))
         .map_err(|error| Problem::new(&problem::MALFORMED, format!("the body is not valid JSON: {error}")))
 }
 
-/// A value about to be read, and where it stands.
-struct Node<'a> {
-    at: At<'a>,
-    depth: usize,
+/// What is found out while a document is read.
+struct Reading<'a> {
     faults: &'a mut Faults,
+    /// Of [`READ_BYTES_MAX`]; nothing once it was not enough.
+    bytes_left: Option<usize>,
 }
 
-impl Node<'_> {
+impl Reading<'_> {
+    fn take<E: Error>(&mut self, bytes: usize) -> Result<(), E> {
+        self.bytes_left = self.bytes_left.and_then(|it| it.checked_sub(bytes));
+        if self.bytes_left.is_some() { Ok(()) } else { Err(E::custom("too many values")) }
+    }
+}
+
+/// A value about to be read, and where it stands.
+struct Node<'a, 'r> {
+    at: At<'a>,
+    depth: usize,
+    reading: &'a mut Reading<'r>,
+}
+
+impl Node<'_, '_> {
     /// PostgreSQL and C libraries end a text at U+0000, so what is stored would not be what was sent.
     fn text(self, text: String) -> Value {
         if text.contains('\0') {
-            self.faults.add(self.at, "nul", "must not contain the character U+0000");
+            self.reading.faults.add(self.at, "nul", "must not contain the character U+0000");
         }
         Value::String(text)
     }
@@ -137,7 +162,7 @@ impl Node<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
@@ -145,7 +170,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,10 +209,12 @@ impl<'de> Visitor<'de> for Node<'_> {
         let depth = self.deeper()?;
         let mut array = Vec::new();
         while let Some(item) =
-            items.next_element_seed(Node { at: At::Item(&self.at, array.len()), depth, faults: self.faults })?
+            items.next_element_seed(Node { at: At::Item(&self.at, array.len()), depth, reading: self.reading })?
         {
+            self.reading.take(size_of::<Value>())?;
             array.push(item);
         }
+        array.shrink_to_fit();
         Ok(Value::Array(array))
     }
 
@@ -196,12 +223,18 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let at = At::Member(&self.at, &name);
-            let value = members.next_value_seed(Node { at, depth, faults: self.faults })?;
+            let value = members.next_value_seed(Node { at, depth, reading: self.reading })?;
+            let more = match object.len() {
+                0 => MEMBERS_AT_FIRST,
+                1..MEMBERS_AT_FIRST => 0,
+                _ => 1,
+            };
+            self.reading.take(name.len() + more * MEMBER_BYTES)?;
             if name.contains('\0') {
-                self.faults.add(self.at, "nul", "names of members must not contain the character U+0000");
+                self.reading.faults.add(self.at, "nul", "names of members must not contain the character U+0000");
             }
             if object.contains_key(&name) {
-                self.faults.add(at, "duplicate", "is given more than once");
+                self.reading.faults.add(at, "duplicate", "is given more than once");
             } else {
                 object.insert(name, value);
             }

@@ -14,7 +14,8 @@ mod tests;
 
 use std::marker::PhantomData;
 
-use poem::http::header::CONTENT_TYPE;
+use poem::http::Method;
+use poem::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use poem::{Request, RequestBody};
 use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
@@ -143,13 +144,14 @@ fn refused_by_type(shapes: &Shapes, bytes: &[u8], message: &str) -> Problem {
     Problem::invalid(vec![Fault::new(pointer, "invalid", words.unwrap_or("is not accepted"))])
 }
 
-/// `application/json` or anything `+json`, in UTF-8 if it says so.
+/// `application/json` or anything `+json`, in UTF-8 if it says so. A JSON Patch is a list of operations, which nothing
+/// here takes.
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(|it| it.trim().to_ascii_lowercase());
     let media_type = parts.next().unwrap_or_default();
     let json = media_type == "application/json"
         || (media_type.strip_prefix("application/").and_then(|it| it.strip_suffix("+json")))
-            .is_some_and(|it| !it.is_empty());
+            .is_some_and(|it| !it.is_empty() && it != "json-patch");
     let utf8 =
         parts.filter_map(|it| it.strip_prefix("charset=").map(|it| it.trim_matches('"') == "utf-8")).all(|it| it);
     json && utf8
@@ -184,7 +186,8 @@ impl<T: ParseFromJSON + 'static> ParsePayload for Input<T> {
             };
             bytes.map_err(|error| Problem::from_body(&error))
         } else {
-            Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED))
+            let problem = Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED);
+            Err(if request.method() == Method::PATCH { problem.with_header(ACCEPT_PATCH, PATCHES) } else { problem })
         };
         Ok(Self { arrived, of: PhantomData })
     }
@@ -214,4 +217,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Input<T> {
     }
 }
 
+/// What tells with the refusal of a patch which ones are taken (RFC 5789 section 2.2).
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+const PATCHES: HeaderValue = HeaderValue::from_static("application/merge-patch+json, application/json");
 const UNSUPPORTED: &str = "send the body with `Content-Type: application/json`, in UTF-8";

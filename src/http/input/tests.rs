@@ -334,6 +334,18 @@ fn duplicates_are_seen_at_every_depth_even_where_anything_goes() {
 
 /// Depth costs the sender nothing, so it must not cost the reader its stack.
 #[test]
+fn a_body_takes_no_more_memory_than_a_body_may() {
+    let many = |item: &str, count: usize| format!("{{\"x\":[{}1]}}", item.repeat(count));
+
+    for (item, count) in [("[[1]],", 170_000), ("1,", 500_000), ("{\"a\":1},", 110_000)] {
+        let refused = parse::<Value>(many(item, count).as_bytes()).expect_err("too many");
+        assert_eq!(refused.kind.code, "body-too-large", "{item}");
+    }
+    assert!(parse::<Value>(many("-0.12345678,", 80_000).as_bytes()).is_ok(), "a long list of numbers is no trouble");
+    assert!(parse::<Value>(many("{\"lat\":52.52,\"lon\":13.405},", 20_000).as_bytes()).is_ok());
+}
+
+#[test]
 fn a_document_of_100_000_levels_is_refused_at_once() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let started = Instant::now();
@@ -438,6 +450,7 @@ async fn only_json_in_utf8_is_taken() {
         (Some("application/merge-patch+json"), 200),
         (Some("application/json; charset=utf-16"), 415),
         (Some("application/+json"), 415),
+        (Some("application/json-patch+json"), 415),
         (Some("text/json"), 415),
         (Some("application/x-www-form-urlencoded"), 415),
         (None, 415),

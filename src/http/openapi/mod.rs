@@ -23,6 +23,7 @@ use super::health;
 use super::paging;
 use super::problem::Problem;
 
+pub use self::schemas::as_json_schema;
 pub use self::terms::{Terms, Told, Who};
 
 /// The chapters of the document.

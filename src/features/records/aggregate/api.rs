@@ -155,7 +155,7 @@ impl AggregatesApi {
         collection: &str,
         query: &str,
     ) -> Result<Vec<u8>, Error> {
-        let entry = known.find(collection).ok_or(Error::NotFound)?;
+        let entry = known.to_read(collection)?;
         asker.must_be_let(entry, &entry.rules.list, "list")?;
         let (question, asked) = Question::read(query, entry, &asker.sight)?;
         let mut faults = Vec::new();
@@ -163,13 +163,13 @@ impl AggregatesApi {
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
-        let plan = groups::plan(question, &entry.table, restriction);
+        let plan = groups::plan(question, &entry.from, restriction);
 
         let catalogue = Arc::clone(&known);
         let run = move |tx: &mut crate::db::Tx<'_>| {
             catalogue.must_be_current(tx)?;
             groups::run(tx, &plan)
         };
-        self.db.read(caller.tenant(), run).await
+        self.db.read(caller.tenant(), run).await.map_err(|it: Error| it.of(entry))
     }
 }

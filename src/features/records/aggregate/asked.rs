@@ -238,7 +238,9 @@ impl Reader<'_> {
         let sql = format!("r.{}", quoted(name));
         match name {
             "id" => return Some(Column { sql, shape: Shape::Text, field_type: None }),
-            "createdAt" | "updatedAt" => return Some(Column { sql, shape: Shape::Moment, field_type: None }),
+            "createdAt" | "updatedAt" if self.entry.has_own(name) => {
+                return Some(Column { sql, shape: Shape::Moment, field_type: None });
+            }
             _ => {}
         }
         let (entry, sight) = (self.entry, self.sight);

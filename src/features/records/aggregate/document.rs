@@ -55,8 +55,9 @@ fn groups(entry: &Entry) -> impl Iterator<Item = (String, Value)> {
     let has_one_value = |field_type, is_multiple: bool| field_type != FieldType::Json && !is_multiple;
     let fields = visible(entry).filter(move |it| has_one_value(it.field_type, it.is_multiple()));
     let moment = || json!({ "type": "string", "format": "date-time" });
-    let own = ["createdAt", "updatedAt"].map(|it| (it.to_owned(), moment()));
-    own.into_iter().chain(fields.map(|it| {
+    let own =
+        ["createdAt", "updatedAt"].into_iter().filter(|it| entry.has_own(it)).map(move |it| (it.to_owned(), moment()));
+    own.chain(fields.map(|it| {
         let mut schema = value(it);
         if let Some(schema) = schema.as_object_mut() {
             schema.remove("default");

@@ -7,7 +7,6 @@ use super::super::statement::Statement;
 use super::super::store::ALIAS;
 use super::asked::{Group, Kind, Metric, Question, Sorted};
 use crate::base::text::write_json;
-use crate::db::record_tables::quoted;
 use crate::db::{self, Row, Tx};
 use crate::http::Fault;
 
@@ -23,7 +22,7 @@ pub(super) struct Plan {
 /// What is wrong with a sum that no 64 bits hold.
 struct TooLarge(String);
 
-pub(super) fn plan(question: Question, table: &str, restriction: Option<Statement>) -> Plan {
+pub(super) fn plan(question: Question, from: &str, restriction: Option<Statement>) -> Plan {
     let Question { groups, metrics, order, limit } = question;
     let mut columns: Vec<String> = groups.iter().map(|it| it.sql.clone()).collect();
     for metric in &metrics {
@@ -32,7 +31,7 @@ pub(super) fn plan(question: Question, table: &str, restriction: Option<Statemen
             Kind::WholeSum(sql) => columns.extend([high(sql), low(sql)]),
         }
     }
-    let mut statement = Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), quoted(table)));
+    let mut statement = Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), from));
     if let Some(restriction) = restriction {
         statement.push(" WHERE ").append(restriction);
     }

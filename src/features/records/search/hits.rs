@@ -22,6 +22,20 @@ pub(super) struct Meant {
 #[derive(Clone, Debug)]
 pub(in super::super) struct Hits {
     parts: Vec<SoughtPart>,
+    /// The words of all parts, one after the other.
+    whole: Vec<String>,
+}
+
+/// Where in a text all that is looked for stands, as it was typed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Not together, or further on.
+    #[default]
+    Elsewhere,
+    /// The text begins with it.
+    Beginning,
+    /// It is the text.
+    Whole,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +58,7 @@ pub(super) struct Hit {
 pub(super) struct Found {
     pub hits: Vec<Hit>,
     pub words: usize,
+    pub place: Place,
 }
 
 /// A phrase that is there up to its word `next`.
@@ -58,7 +73,8 @@ impl Hits {
     pub(super) fn new(sought: &Sought, meant: &[Vec<Meant>]) -> Self {
         let meant = |index: usize| meant.get(index).cloned().unwrap_or_default();
         let parts = sought.wanted.iter().enumerate();
-        Self { parts: parts.map(|(index, it)| SoughtPart { part: it.clone(), meant: meant(index) }).collect() }
+        let parts = parts.map(|(index, it)| SoughtPart { part: it.clone(), meant: meant(index) }).collect();
+        Self { parts, whole: sought.whole().map(ToOwned::to_owned).collect() }
     }
 
     pub(super) fn parts(&self) -> usize {
@@ -69,7 +85,9 @@ impl Hits {
     pub(super) fn find(&self, text: &str, words_max: usize) -> Found {
         let mut found = Found::default();
         let mut begun: Vec<Begun> = Vec::new();
+        let mut begins = true;
         each_word(text, &mut |word, range| {
+            begins = begins && self.whole.get(found.words).is_none_or(|it| it == word);
             found.words += 1;
             begun.retain_mut(|it| {
                 let SoughtPart { part, .. } = &self.parts[it.part];
@@ -96,6 +114,11 @@ impl Hits {
             }
             if found.words < words_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        found.place = match found.words {
+            words if !begins || words < self.whole.len() => Place::Elsewhere,
+            words if words == self.whole.len() => Place::Whole,
+            _ => Place::Beginning,
+        };
         found
     }
 }
@@ -136,6 +159,25 @@ mod tests {
 
         let found = Hits::new(&sought, &[vec![meant]]).find("the light", 100);
 
-        assert_eq!(found, Found { hits: vec![Hit { part: 0, quality: MEANT[1], range: 4..9 }], words: 2 });
+        let hit = Hit { part: 0, quality: MEANT[1], range: 4..9 };
+        assert_eq!(found, Found { hits: vec![hit], words: 2, place: Place::Elsewhere });
+    }
+
+    #[test]
+    fn a_text_is_what_was_looked_for_or_begins_with_it() {
+        let place = |search: &str, text: &str| Hits::new(&Sought::read(search).expect("fits"), &[]).find(text, 3).place;
+
+        for (search, text, expected) in [
+            ("Dóg", "dog!", Place::Whole),
+            ("dog", "Dog do", Place::Beginning),
+            ("dog", "dogs", Place::Elsewhere),
+            ("dog", "hot dog", Place::Elsewhere),
+            ("dog", "", Place::Elsewhere),
+            ("hot \"dog stand\" -cold", "Hot dog stand", Place::Whole),
+            ("hot dog", "dog hot", Place::Elsewhere),
+            ("hot dog", "hot", Place::Elsewhere),
+        ] {
+            assert_eq!(place(search, text), expected, "{search} in {text}");
+        }
     }
 }

@@ -5,8 +5,9 @@
 //! neither counted nor ranked. Where few match, words that differ by a typing error are looked for too (`meant.rs`).
 //!
 //! Relevance is worked out from a record's own texts, for the first thousands of bytes of at most [`RANKED_MAX`] of
-//! them (`relevance.rs`): first of those that have the words in the weightiest fields, and of these the newest. What
-//! else matches follows, newest first.
+//! them (`relevance.rs`): first of those of which a weightiest field is just what was looked for, then of those where it
+//! begins with it, then of those that have the words in such a field, and of each sort the newest. What else matches
+//! follows, newest first.
 mod document;
 mod expression;
 mod hits;
@@ -18,7 +19,7 @@ mod sought;
 
 use std::borrow::Cow;
 
-use self::expression::{Nearness, unwanted, wanted, without};
+use self::expression::{Nearness, beginning, unwanted, wanted, without};
 use self::hits::Meant;
 use self::sought::Sought;
 use super::access::Asker;
@@ -39,6 +40,8 @@ pub(super) use ranked::run;
 
 /// Records that are compared by relevance. Each costs a look at its texts, and nobody reads more of them.
 const RANKED_MAX: usize = 200;
+/// Records that begin with what was looked for, among which those that are just that are looked for.
+const BEGINNING_MAX: usize = 5_000;
 /// With fewer records than these, typing errors are forgiven.
 const FEW: i64 = 10;
 
@@ -65,6 +68,8 @@ struct Column {
     /// The name as JSON has it, with its colon.
     key: String,
     weight: f64,
+    /// Whether no other field that the caller may search counts more.
+    is_weightiest: bool,
     content: Content,
 }
 
@@ -96,7 +101,7 @@ impl Search {
                 sought,
                 index: quoted(&searched.index),
                 words: searched.words.clone(),
-                table: quoted(asked.table(entry)),
+                table: asked.from(entry).into_owned(),
                 columns,
                 restriction: None,
                 shows_marks: asked.highlight,
@@ -191,10 +196,14 @@ impl Search {
 
     /// The same in the weightiest columns. Nothing if that is all of them.
     fn weightiest(&self, nearness: Nearness<'_>) -> Option<String> {
-        let most = self.columns.iter().map(|it| it.weight).fold(0.0, f64::max);
-        let columns = self.positions(|it| it.weight == most);
+        let columns = self.positions(|it| it.is_weightiest);
         let is_some = columns.len() < self.columns.len();
         is_some.then(|| self.without_unwanted(wanted(&self.sought, &columns, nearness)))
+    }
+
+    /// Everything wanted at the beginning of a weightiest column.
+    fn beginning(&self) -> String {
+        self.without_unwanted(beginning(&self.sought, &self.positions(|it| it.is_weightiest)))
     }
 
     fn without_unwanted(&self, expression: String) -> String {
@@ -233,9 +242,13 @@ fn searched(entry: &Entry, asker: &Asker<'_>) -> Vec<Column> {
         let name = judge.member.column.clone();
         let key = judge.member.key.clone();
         let is_seen = asker.sight.sees(judge);
-        is_seen.then_some(Column { position, name, key, weight: column.weight, content: column.content })
+        let (weight, content) = (column.weight, column.content);
+        is_seen.then_some(Column { position, name, key, weight, is_weightiest: false, content })
     });
-    seen.collect()
+    let mut seen: Vec<Column> = seen.collect();
+    let most = seen.iter().map(|it| it.weight).fold(0.0, f64::max);
+    seen.iter_mut().for_each(|it| it.is_weightiest = it.weight == most);
+    seen
 }
 
 /// The words of a column; nothing if there are none.

@@ -7,7 +7,8 @@ use super::super::statement::Statement;
 use super::super::store::ALIAS;
 use super::hits::Hits;
 use super::relevance::{Weighed, relevance};
-use super::{FEW, Nearness, RANKED_MAX, Search, text, without};
+use super::{BEGINNING_MAX, FEW, Nearness, RANKED_MAX, Search, text, without};
+use crate::db::search_tables::function_of;
 use crate::db::{self, Row, Tx};
 use crate::http::{Fault, Problem};
 
@@ -38,6 +39,8 @@ struct Matches {
     /// Expressions that have no record in common.
     streams: Vec<String>,
     ranked: Vec<Match>,
+    /// Rows of the first stream that are ranked whether it is their turn or not.
+    early: Vec<i64>,
     /// Where ranking ended: the stream, and the last row of it.
     cut: Option<(usize, i64)>,
     hits: Hits,
@@ -78,10 +81,11 @@ pub(in super::super) fn run(tx: &mut Tx<'_>, plan: &Plan, search: &Search) -> Re
     while let Some((stream, row)) = from.filter(|_| page.listed.next.is_none()) {
         let Some(expression) = matches.streams.get(stream) else { break };
         let room = plan.limit + 1 - page.listed.ends.len();
-        let found = search.unranked(tx, expression, stream, row, skip, room)?;
+        let rest = Rest { expression, stream, before: row, early: &matches.early };
+        let found = search.unranked(tx, &rest, skip, room)?;
         let is_over = found.is_empty() || found.len() < room;
         if is_over && 0 < skip {
-            let passed = search.count(tx, expression, Some(row), skip)?;
+            let passed = search.count(tx, search.rest("SELECT 1", &rest), skip)?;
             skip -= passed.min(skip);
         } else {
             skip = 0;
@@ -96,10 +100,21 @@ pub(in super::super) fn run(tx: &mut Tx<'_>, plan: &Plan, search: &Search) -> Re
     if plan.with_total {
         listed.total = Some(match matches.cut {
             None => i64::try_from(matches.ranked.len()).unwrap_or(i64::MAX),
-            Some(_) => i64::try_from(search.count(tx, &matches.all, None, usize::MAX)?).unwrap_or(i64::MAX),
+            Some(_) => {
+                let all = search.matching("SELECT 1", &matches.all, None);
+                i64::try_from(search.count(tx, all, usize::MAX)?).unwrap_or(i64::MAX)
+            }
         });
     }
     Ok(listed)
+}
+
+/// What of a stream was not shown yet.
+struct Rest<'a> {
+    expression: &'a str,
+    stream: usize,
+    before: i64,
+    early: &'a [i64],
 }
 
 /// A page that fills.
@@ -148,27 +163,19 @@ impl Search {
     fn matches(&self, tx: &mut Tx<'_>) -> Result<Matches, db::Error> {
         let (same, begun) = (self.all(Nearness::Same), self.all(Nearness::Begun));
         let mut hits = Hits::new(&self.sought, &[]);
-        let mut streams = Vec::new();
-        let mut heavy = String::new();
-        if let Some(same_heavy) = self.weightiest(Nearness::Same) {
-            heavy = self.weightiest(Nearness::Begun).unwrap_or_default();
-            if self.sought.is_begun() {
-                streams.push(same_heavy.clone());
-                streams.push(without(&heavy, &[&same_heavy]));
-            } else {
-                streams.push(heavy.clone());
-            }
-        }
-        let others = if heavy.is_empty() { vec![] } else { vec![heavy.as_str()] };
-        streams.push(without(&same, &others));
-        if self.sought.is_begun() {
-            streams.push(without(&begun, &[others, vec![same.as_str()]].concat()));
-        }
+        let mut streams = self.streams(&same, &begun);
         let mut first = self.ranked(tx, &streams[0], 0, RANKED_MAX + 1, &hits, false)?;
-        if first.len() <= RANKED_MAX && 1 < streams.len() {
+        let mut whole = Vec::new();
+        if RANKED_MAX < first.len() {
+            whole = self.whole(tx, &streams[0], &hits)?;
+            first.retain(|it| whole.iter().all(|whole| whole.row != it.row));
+        } else {
+            first.extend(self.ranked(tx, &streams[1], 1, RANKED_MAX + 1 - first.len(), &hits, false)?);
+        }
+        if whole.len() + first.len() <= RANKED_MAX && 2 < streams.len() {
             let all = self.ranked(tx, &begun, 0, RANKED_MAX + 1, &hits, false)?;
             if RANKED_MAX < all.len() {
-                for (index, expression) in streams.iter().enumerate().skip(1) {
+                for (index, expression) in streams.iter().enumerate().skip(2) {
                     let room = RANKED_MAX + 1 - first.len();
                     if 0 < room {
                         first.extend(self.ranked(tx, expression, index, room, &hits, false)?);
@@ -180,7 +187,7 @@ impl Search {
             }
         }
         let mut all = begun;
-        if i64::try_from(first.len()).is_ok_and(|it| it < FEW)
+        if i64::try_from(whole.len() + first.len()).is_ok_and(|it| it < FEW)
             && let Some(meant) = self.meant(tx)?
         {
             hits = Hits::new(&self.sought, &meant);
@@ -190,11 +197,66 @@ impl Search {
             first.extend(self.ranked(tx, &streams[1], 1, room, &hits, true)?);
             all = expression;
         }
-        let is_cut = RANKED_MAX < first.len();
-        first.truncate(RANKED_MAX);
-        let cut = first.last().filter(|_| is_cut).map(|it| (it.stream, it.row));
+        let is_cut = RANKED_MAX < whole.len() + first.len();
+        first.truncate(RANKED_MAX - whole.len());
+        let cut = is_cut.then(|| first.last().map_or((0, i64::MAX), |it| (it.stream, it.row)));
+        let early = whole.iter().map(|it| it.row).collect();
+        first.extend(whole);
         first.sort_by(|a, b| b.score.unwrap_or(0.0).total_cmp(&a.score.unwrap_or(0.0)).then_with(|| a.id.cmp(&b.id)));
-        Ok(Matches { streams, ranked: first, cut, hits, all })
+        Ok(Matches { streams, ranked: first, early, cut, hits, all })
+    }
+
+    /// Everything that matches, in sorts that have no record in common: what begins with it, what has it in the
+    /// weightiest fields, as it was typed and going on, and what has it anywhere.
+    fn streams(&self, same: &str, begun: &str) -> Vec<String> {
+        let beginning = self.beginning();
+        let is_begun = self.sought.is_begun();
+        let mut streams = vec![beginning.clone()];
+        match (self.weightiest(Nearness::Same), self.weightiest(Nearness::Begun)) {
+            (Some(same_heavy), Some(heavy)) => {
+                streams.push(without(&same_heavy, &[&beginning]));
+                if is_begun {
+                    streams.push(without(&heavy, &[&same_heavy]));
+                }
+                streams.push(without(same, &[&heavy]));
+                if is_begun {
+                    streams.push(without(begun, &[&heavy, same]));
+                }
+            }
+            _ => {
+                streams.push(without(same, &[&beginning]));
+                if is_begun {
+                    streams.push(without(begun, &[same]));
+                }
+            }
+        }
+        streams
+    }
+
+    /// The records of which a weightiest field is just what is looked for, each with its relevance: the newest among
+    /// those that begin so.
+    fn whole(&self, tx: &mut Tx<'_>, beginning: &str, hits: &Hits) -> Result<Vec<Match>, db::Error> {
+        let words = self.sought.whole().collect::<Vec<_>>().join(" ");
+        // Marks, signs and spaces around the words take some room, but not any.
+        let bytes_max = i64::try_from(words.len() * 4 + 64).unwrap_or(i64::MAX);
+        let mut select = Statement::new("SELECT row FROM (SELECT found.rowid AS row");
+        for (index, column) in self.columns.iter().filter(|it| it.is_weightiest).enumerate() {
+            let (function, name) = (function_of(column.content), &column.name);
+            select.push(if index == 0 { ", (" } else { " OR (" });
+            select.push(&format!("octet_length({ALIAS}.{name}) <= ")).bind(bytes_max);
+            select.push(&format!(" AND {function}({ALIAS}.{name}) = ")).bind(words.clone()).push(")");
+        }
+        select.push(" AS is_whole");
+        select.append(self.matching("", beginning, None));
+        newest(&mut select, BEGINNING_MAX, 0);
+        select.push(") WHERE is_whole LIMIT ").bind(RANKED_MAX as i64);
+        let rows = tx.query(&select.sql, &select.values, |row| row.integer(0))?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut statement = Statement::new(format!("{} FROM {} AS {ALIAS} WHERE", self.select_weighed(), self.table));
+        statement.push(&format!(" {ALIAS}._row IN ({})", list(&rows)));
+        self.weighed(tx, &statement, 0, hits, false)
     }
 
     /// The newest records of a stream, each with its relevance.
@@ -207,6 +269,13 @@ impl Search {
         hits: &Hits,
         is_meant: bool,
     ) -> Result<Vec<Match>, db::Error> {
+        let mut statement = self.matching(&self.select_weighed(), expression, None);
+        newest(&mut statement, room, 0);
+        self.weighed(tx, &statement, stream, hits, is_meant)
+    }
+
+    /// What is read of a record to weigh it.
+    fn select_weighed(&self) -> String {
         let mut select = format!("SELECT {ALIAS}._row, {ALIAS}.id");
         for column in &self.columns {
             let name = &column.name;
@@ -214,14 +283,24 @@ impl Search {
                 ", CASE WHEN octet_length({ALIAS}.{name}) <= {TEXT_BYTES_MAX} THEN {ALIAS}.{name} END"
             ));
         }
-        let mut statement = self.matching(&select, expression, None);
-        newest(&mut statement, room, 0);
+        select
+    }
+
+    fn weighed(
+        &self,
+        tx: &mut Tx<'_>,
+        statement: &Statement,
+        stream: usize,
+        hits: &Hits,
+        is_meant: bool,
+    ) -> Result<Vec<Match>, db::Error> {
         let mut found = Vec::new();
         tx.each(&statement.sql, &statement.values, &mut |row| {
-            let texts = self.columns.iter().enumerate().map(|(index, it)| Ok((text(row, 2 + index, it)?, it.weight)));
+            let texts = self.columns.iter().enumerate().map(|(index, it)| Ok((text(row, 2 + index, it)?, it)));
             let texts: Vec<_> = texts.collect::<Result<_, db::Error>>()?;
-            let weighed =
-                texts.iter().filter_map(|(text, weight)| Some(Weighed { text: text.as_deref()?, weight: *weight }));
+            let weighed = texts.iter().filter_map(|(text, it)| {
+                Some(Weighed { text: text.as_deref()?, weight: it.weight, is_weightiest: it.is_weightiest })
+            });
             let score = relevance(hits, weighed, is_meant);
             found.push(Match { score: Some(score), ..read(row, stream)? });
             Ok(())
@@ -229,31 +308,30 @@ impl Search {
         Ok(found)
     }
 
-    /// What comes after a row of a stream.
-    fn unranked(
-        &self,
-        tx: &mut Tx<'_>,
-        expression: &str,
-        stream: usize,
-        before: i64,
-        skip: usize,
-        room: usize,
-    ) -> Result<Vec<Match>, db::Error> {
-        let select = format!("SELECT {ALIAS}._row, {ALIAS}.id");
-        let mut statement = self.matching(&select, expression, Some(before));
+    /// What comes after a row of a stream, and was not ranked before.
+    fn rest(&self, select: &str, rest: &Rest<'_>) -> Statement {
+        let mut statement = self.matching(select, rest.expression, Some(rest.before));
+        if !rest.early.is_empty() {
+            statement.push(&format!(" AND found.rowid NOT IN ({})", list(rest.early)));
+        }
+        statement
+    }
+
+    fn unranked(&self, tx: &mut Tx<'_>, rest: &Rest<'_>, skip: usize, room: usize) -> Result<Vec<Match>, db::Error> {
+        let mut statement = self.rest(&format!("SELECT {ALIAS}._row, {ALIAS}.id"), rest);
         newest(&mut statement, room, skip);
         let mut found = Vec::new();
         tx.each(&statement.sql, &statement.values, &mut |row| {
-            found.push(read(row, stream)?);
+            found.push(read(row, rest.stream)?);
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// How many match, counted up to `most`.
-    fn count(&self, tx: &mut Tx<'_>, expression: &str, before: Option<i64>, most: usize) -> Result<usize, db::Error> {
-        let mut statement = self.matching("SELECT count(*) FROM (SELECT 1", expression, before);
-        statement.push(" LIMIT ").bind(i64::try_from(most).unwrap_or(i64::MAX)).push(")");
+    /// How many rows a statement finds, counted up to `most`.
+    fn count(&self, tx: &mut Tx<'_>, found: Statement, most: usize) -> Result<usize, db::Error> {
+        let mut statement = Statement::new("SELECT count(*) FROM (");
+        statement.append(found).push(" LIMIT ").bind(i64::try_from(most).unwrap_or(i64::MAX)).push(")");
         let count = tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0);
         Ok(usize::try_from(count).unwrap_or(0))
     }
@@ -261,6 +339,10 @@ impl Search {
     fn row_of(&self, tx: &mut Tx<'_>, id: &str) -> Result<Option<i64>, db::Error> {
         tx.find(&format!("SELECT _row FROM {} WHERE id = $1", self.table), &[id.into()], |row| row.integer(0))
     }
+}
+
+fn list(rows: &[i64]) -> String {
+    rows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn newest(statement: &mut Statement, room: usize, skip: usize) {

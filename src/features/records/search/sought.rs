@@ -82,6 +82,11 @@ impl Sought {
         }
     }
 
+    /// The words that are wanted, in the order in which they were typed.
+    pub fn whole(&self) -> impl Iterator<Item = &str> {
+        self.wanted.iter().flat_map(|it| &it.words).map(String::as_str)
+    }
+
     pub fn is_begun(&self) -> bool {
         self.wanted.iter().any(|it| it.is_begun)
     }
