@@ -13,15 +13,16 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Route};
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, Random, TenantId, lanes};
+use crate::base::lanes::{self, Asker};
+use crate::base::{Clock, Random, TenantId};
 use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
-use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi};
+use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
-use crate::features::records::{self, AggregatesApi, RecordsApi, WritingApi};
+use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -34,8 +35,13 @@ use crate::work::{Lifecycle, Pool, Worker};
 /// How often settings that were reloaded reach the handling of requests.
 const POLICY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a password waits to be checked. Clients give up after half a minute, and should be told before.
+const PASSWORD_WAIT_MAX: Duration = Duration::from_secs(20);
+
 /// Most workers that wait for the disk at the same time: more than there are.
 const BACKGROUND_QUEUE_MAX: usize = 16;
+/// How long they wait: a disk that is that slow has worse to do.
+const BACKGROUND_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Everything open and ready. Features get the parts they need, never this.
 #[derive(Clone, Debug)]
@@ -47,6 +53,7 @@ pub struct App {
     pub random: Random,
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
+    pub schema: SchemaApi,
     pub records: RecordsApi,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
@@ -64,7 +71,12 @@ impl App {
         let settings = config.get();
         let db = Db::open(Folder::take(data)?, Options::from(settings.storage.as_ref()), clock.clone())?;
         let kv = Kv::open(&data.join("cache.redb"), &clock);
-        Self::wire(config, db, kv, clock, random).await
+        let wired = Self::wire(config, db.clone(), kv, clock, random).await;
+        // A page that is damaged is found by whoever comes to it, and knows no file.
+        wired.map_err(|cause| match db.damaged_file() {
+            Some(file) => cause.context(format!("cannot use {}", file.display())),
+            None => cause,
+        })
     }
 
     /// An app whose data is gone with the process: for tests, and for looking at the API.
@@ -86,7 +98,7 @@ impl App {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             set => set,
         };
-        let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max)?;
+        let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max, PASSWORD_WAIT_MAX)?;
         let accounts = AccountsApi {
             db: db.clone(),
             kv: kv.clone(),
@@ -100,14 +112,16 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
         };
         let policy = Policy::from(settings.as_ref()).live();
-        let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX)?;
+        let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
         let collections = CollectionsApi {
             db: db.clone(),
             clock: clock.clone(),
             random: random.clone(),
             catalogues: catalogues.clone(),
+            config: config.view(|it| &it.schema),
         };
+        let schema = SchemaApi { collections: collections.clone(), cursors: Cursors::new(cursor.reveal()) };
         let records = RecordsApi {
             db: db.clone(),
             clock: clock.clone(),
@@ -128,9 +142,15 @@ impl App {
             stopping.clone(),
         );
         let realtime = RealtimeApi { hub };
-        let writing = WritingApi { records: records.clone() };
-        let apis =
-            (accounts.clone(), collections.clone(), records.clone(), aggregates.clone(), writing, realtime.clone());
+        let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
+        let apis = (
+            accounts.clone(),
+            (collections.clone(), schema.clone()),
+            records.clone(),
+            aggregates.clone(),
+            writing,
+            realtime.clone(),
+        );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
@@ -141,6 +161,7 @@ impl App {
             random,
             accounts,
             collections,
+            schema,
             records,
             aggregates,
             realtime,
@@ -197,10 +218,10 @@ impl App {
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
             self.accounts.clone(),
-            self.collections.clone(),
+            (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
-            WritingApi { records: self.records.clone() },
+            (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
             self.realtime.clone(),
         ));
         let kinds = crate::features::problems();
@@ -236,11 +257,13 @@ impl App {
             })
         });
         // Reads and passwords take turns by who asks, and from where: many of one client's leave time for those of others. Whose
-        // token is none reads nothing, so that nobody gets more turns by making some up.
+        // token is none reads nothing, and passwords take turns by place, so that nobody gets more turns by making some up.
         let lanes = RandomState::new();
         let routes = routes.around(move |endpoint, request| {
-            let client = request.extensions().get::<ClientAddress>().and_then(|it| it.throttle_key());
-            let asker = lanes.hash_one((client, request.headers().get(AUTHORIZATION)));
+            let client = request.extensions().get::<ClientAddress>();
+            let place = lanes.hash_one(client.and_then(|it| it.neighbourhood_key()));
+            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), request.headers().get(AUTHORIZATION)));
+            let asker = Asker { place, who };
             async move { lanes::on_behalf_of(asker, endpoint.call(request)).await }
         });
         let router: BoxEndpoint<'static> = routes.data(authenticate).map_to_response().boxed();
@@ -261,7 +284,8 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis = (AccountsApi, CollectionsApi, RecordsApi, AggregatesApi, WritingApi, RealtimeApi);
+type Apis =
+    (AccountsApi, (CollectionsApi, SchemaApi), RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

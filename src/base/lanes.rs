@@ -1,9 +1,23 @@
 //! A queue in which one asker cannot keep the others waiting: each has a lane, and lanes take turns.
+//!
+//! Lanes lie at places, and the places take turns before the lanes of one of them do: who has many names at one place
+//! gets no more turns by them.
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Whose turn it is. Work that nobody in particular asked for has a lane of its own.
-pub type Asker = u64;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    pub place: u64,
+    pub who: u64,
+}
+
+impl Asker {
+    /// Someone with a place of their own.
+    pub fn alone(who: u64) -> Self {
+        Self { place: who, who }
+    }
+}
 
 tokio::task_local! {
     static ASKER: Asker;
@@ -26,22 +40,24 @@ pub struct Lanes<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     waiting_max: usize,
-    /// Most that one asker has running at once.
+    /// Most that one place has running at once.
     running_max: usize,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    lanes: HashMap<Asker, Lane<T>>,
-    /// Lanes with something that waits, each once, the next one first.
-    turns: VecDeque<Asker>,
+    places: HashMap<u64, Place<T>>,
+    /// Places with something that waits, each once, the next one first.
+    turns: VecDeque<u64>,
     waiting: usize,
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Lane<T> {
-    waiting: VecDeque<T>,
+struct Place<T> {
+    lanes: HashMap<u64, VecDeque<T>>,
+    /// Its lanes, each once, the next one first. None is empty.
+    turns: VecDeque<u64>,
     running: usize,
 }
 
@@ -53,18 +69,18 @@ pub enum Refused<T> {
 }
 
 impl<T> Lanes<T> {
-    /// For `threads`, of which one is always left to others than the asker that has most running.
+    /// For `threads`, of which one is always left to others than the place that has most running.
     pub fn new(waiting_max: usize, threads: usize) -> Self {
         Self::with(waiting_max, threads.saturating_sub(1).max(1))
     }
 
-    /// For work that is done in a moment, so that one asker may have all threads.
+    /// For work that is done in a moment, so that one place may have all threads.
     pub fn of_moments(waiting_max: usize) -> Self {
         Self::with(waiting_max, usize::MAX)
     }
 
     fn with(waiting_max: usize, running_max: usize) -> Self {
-        let state = State { lanes: HashMap::new(), turns: VecDeque::new(), waiting: 0, closed: false };
+        let state = State { places: HashMap::new(), turns: VecDeque::new(), waiting: 0, closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), waiting_max, running_max }
     }
 
@@ -73,17 +89,17 @@ impl<T> Lanes<T> {
         if state.closed {
             return Err(Refused::Closed(work));
         }
-        let in_lane = state.lanes.get(&asker).map_or(0, |it| it.waiting.len());
+        let waits_already = state.places.get(&asker.place).is_some_and(|it| !it.turns.is_empty());
         // The last eighth of the queue is for those who have nothing in it yet.
         let for_all = self.waiting_max - self.waiting_max / 8;
-        let is_full = self.waiting_max <= state.waiting || (0 < in_lane && for_all <= state.waiting);
+        let is_full = self.waiting_max <= state.waiting || (waits_already && for_all <= state.waiting);
         if is_full {
             return Err(Refused::Full(work));
         }
-        let lane = state.lanes.entry(asker).or_insert_with(|| Lane { waiting: VecDeque::new(), running: 0 });
-        lane.waiting.push_back(work);
-        if lane.waiting.len() == 1 {
-            state.turns.push_back(asker);
+        let place = state.places.entry(asker.place).or_insert_with(Place::new);
+        place.push(asker.who, work);
+        if !waits_already {
+            state.turns.push_back(asker.place);
         }
         state.waiting += 1;
         drop(state);
@@ -107,13 +123,13 @@ impl<T> Lanes<T> {
 
     pub fn done(&self, asker: Asker) {
         let mut state = self.state();
-        if let Some(lane) = state.lanes.get_mut(&asker) {
-            lane.running -= 1;
-            if lane.running == 0 && lane.waiting.is_empty() {
-                state.lanes.remove(&asker);
+        if let Some(place) = state.places.get_mut(&asker.place) {
+            place.running -= 1;
+            if place.running == 0 && place.turns.is_empty() {
+                state.places.remove(&asker.place);
             }
         }
-        // Threads may wait because this asker had its fill.
+        // Threads may wait because this place had its fill.
         let somebody_waits = !state.turns.is_empty();
         drop(state);
         if somebody_waits {
@@ -134,16 +150,42 @@ impl<T> Lanes<T> {
 
 impl<T> State<T> {
     fn next(&mut self, running_max: usize) -> Option<(Asker, T)> {
-        let turn = self.turns.iter().position(|it| self.lanes.get(it).is_some_and(|it| it.running < running_max))?;
-        let asker = self.turns.remove(turn)?;
-        let lane = self.lanes.get_mut(&asker)?;
-        let work = lane.waiting.pop_front()?;
-        lane.running += 1;
-        if !lane.waiting.is_empty() {
-            self.turns.push_back(asker);
+        let turn = self.turns.iter().position(|it| self.places.get(it).is_some_and(|it| it.running < running_max))?;
+        let place = self.turns.remove(turn)?;
+        let there = self.places.get_mut(&place)?;
+        let (who, work) = there.next()?;
+        there.running += 1;
+        if !there.turns.is_empty() {
+            self.turns.push_back(place);
         }
         self.waiting -= 1;
-        Some((asker, work))
+        Some((Asker { place, who }, work))
+    }
+}
+
+impl<T> Place<T> {
+    fn new() -> Self {
+        Self { lanes: HashMap::new(), turns: VecDeque::new(), running: 0 }
+    }
+
+    fn push(&mut self, who: u64, work: T) {
+        let lane = self.lanes.entry(who).or_default();
+        if lane.is_empty() {
+            self.turns.push_back(who);
+        }
+        lane.push_back(work);
+    }
+
+    fn next(&mut self) -> Option<(u64, T)> {
+        let who = self.turns.pop_front()?;
+        let lane = self.lanes.get_mut(&who)?;
+        let work = lane.pop_front()?;
+        if lane.is_empty() {
+            self.lanes.remove(&who);
+        } else {
+            self.turns.push_back(who);
+        }
+        Some((who, work))
     }
 }
 
@@ -159,53 +201,68 @@ mod tests {
     fn askers_take_turns_however_much_one_of_them_asks() {
         let lanes = Lanes::new(100, 100);
         for work in 0..10 {
-            lanes.push(1, work).expect("room");
+            lanes.push(Asker::alone(1), work).expect("room");
         }
-        lanes.push(2, 100).expect("room");
-        lanes.push(3, 200).expect("room");
+        lanes.push(Asker::alone(2), 100).expect("room");
+        lanes.push(Asker::alone(3), 200).expect("room");
 
         let order: Vec<_> = (0..5).map(|_| taken(&lanes)).collect();
 
         assert_eq!(order, [0, 100, 200, 1, 2]);
     }
 
+    /// Whoever makes up many names at one address would have as many turns.
+    #[test]
+    fn many_at_one_place_have_together_the_turns_of_one() {
+        let lanes = Lanes::new(100, 100);
+        for who in 0..10 {
+            lanes.push(Asker { place: 1, who }, who as u32).expect("room");
+        }
+        lanes.push(Asker { place: 1, who: 0 }, 10).expect("room");
+        lanes.push(Asker::alone(2), 100).expect("room");
+
+        let order: Vec<_> = (0..12).map(|_| taken(&lanes)).collect();
+
+        assert_eq!(order, [0, 100, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "and take turns among themselves");
+    }
+
     #[test]
     fn one_thread_is_left_to_the_others() {
         let lanes = Lanes::new(100, 3);
         for work in 0..4 {
-            lanes.push(1, work).expect("room");
+            lanes.push(Asker::alone(1), work).expect("room");
         }
         assert_eq!((taken(&lanes), taken(&lanes)), (0, 1));
 
-        lanes.push(2, 100).expect("room");
+        lanes.push(Asker::alone(2), 100).expect("room");
 
         assert_eq!(taken(&lanes), 100, "the third thread is not for the first asker");
-        lanes.done(1);
+        lanes.done(Asker::alone(1));
         assert_eq!(taken(&lanes), 2);
     }
 
     #[test]
     fn a_queue_that_one_asker_filled_has_room_for_another() {
         let lanes = Lanes::new(16, 1);
-        let filled = (0..16).take_while(|it| lanes.push(1, *it).is_ok()).count();
+        let filled = (0..16).take_while(|it| lanes.push(Asker::alone(1), *it).is_ok()).count();
 
         assert_eq!(filled, 14);
-        lanes.push(2, 100).expect("room");
-        lanes.push(3, 200).expect("room");
-        assert!(matches!(lanes.push(4, 300), Err(Refused::Full(300))), "the queue is full for everyone");
+        lanes.push(Asker::alone(2), 100).expect("room");
+        lanes.push(Asker::alone(3), 200).expect("room");
+        assert!(matches!(lanes.push(Asker::alone(4), 300), Err(Refused::Full(300))), "the queue is full for everyone");
     }
 
     #[test]
     fn what_waits_when_the_queue_is_closed_is_still_handed_out() {
         let lanes = Lanes::new(8, 2);
-        lanes.push(1, 1).expect("room");
+        lanes.push(Asker::alone(1), 1).expect("room");
 
         lanes.close();
 
-        assert!(matches!(lanes.push(1, 2), Err(Refused::Closed(2))));
-        assert_eq!(lanes.take(), Some((1, 1)));
-        lanes.done(1);
+        assert!(matches!(lanes.push(Asker::alone(1), 2), Err(Refused::Closed(2))));
+        assert_eq!(lanes.take(), Some((Asker::alone(1), 1)));
+        lanes.done(Asker::alone(1));
         assert_eq!(lanes.take(), None);
-        assert!(lanes.state().lanes.is_empty(), "nothing is kept of those who asked");
+        assert!(lanes.state().places.is_empty(), "nothing is kept of those who asked");
     }
 }

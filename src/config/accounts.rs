@@ -49,7 +49,7 @@ impl Default for AccountsConfig {
             hash_memory_kib: 19_456,
             hash_iterations: 2,
             hash_threads: 0,
-            hash_queue_max: 64,
+            hash_queue_max: 1_024,
             sign_in_failures_per_account_max: 10,
             sign_in_failures_per_address_max: 100,
             sign_in_window_secs: 900,

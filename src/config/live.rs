@@ -15,6 +15,7 @@ const AFTER_RESTART: &[&str] = &[
     "storage.",
     "accounts.hash_threads",
     "accounts.hash_queue_max",
+    "schema.folder",
     "log.level",
     "log.format",
     "setup.",
@@ -94,10 +95,10 @@ impl Live {
         self.current.store(Arc::new(config));
         let (later, now): (Vec<_>, Vec<_>) = changed.iter().partition(|it| counts_after_restart(it));
         if !now.is_empty() {
-            tracing::info!(settings = ?now, "new settings are in force");
+            tracing::info!(settings = list(&now), "new settings are in force");
         }
         if !later.is_empty() {
-            tracing::warn!(settings = ?later, "these settings count after a restart");
+            tracing::warn!(settings = list(&later), "these settings count after a restart");
         }
         Ok(true)
     }
@@ -107,10 +108,20 @@ impl Live {
         self.file().map(|file| Watch::start(self.clone(), file)).transpose()
     }
 
+    /// Where a setting was given, for whoever finds a mistake in it only later.
+    pub fn place(&self, section: &str, key: &str) -> String {
+        self.sources.place(section, key)
+    }
+
     /// The file that the settings come from, if there is one.
     pub fn file(&self) -> Option<&Path> {
         self.sources.file.as_deref()
     }
+}
+
+/// Names in a line of the log, whose JSON has no lists.
+fn list(names: &[&String]) -> String {
+    names.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a change of `section.key` counts only after a restart.

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::merge::{Known, Merge, concerns_us};
 use super::{Config, DEFAULT, Error, Flags};
+use crate::base::Secret;
 
 /// Most files in `conf.d`. Each is read whole at every reload.
 pub(super) const MORE_FILES_MAX: usize = 100;
@@ -33,6 +34,13 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| concerns_us(name)).collect()
 }
 
+/// The token with which the command line asks a server elsewhere. Not among the settings: it is no server's own.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn token() -> Option<Secret<String>> {
+    let token = std::env::var("STEADING_TOKEN").ok()?.trim().to_owned();
+    (!token.is_empty()).then(|| Secret::new(token))
+}
+
 /// Sections with their keys and defaults, read from the commented file.
 pub(super) fn known(commented: &str) -> Known {
     let is_setting = |line: &str| {
@@ -55,6 +63,16 @@ pub(super) fn known(commented: &str) -> Known {
 impl Sources {
     /// Reads and checks everything.
     pub(super) fn load(&self) -> Result<Config, Error> {
+        let mut merge = self.merged();
+        let mut config = merge.build();
+        self.flags.apply(&mut config, &mut merge.error);
+        for (section, faults) in config.check() {
+            faults.into_iter().for_each(|(key, text)| merge.add_fault(section, key, &text));
+        }
+        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error.sorted()) }
+    }
+
+    fn merged(&self) -> Merge {
         let mut merge = Merge::new(known(DEFAULT));
         for file in self.files(&mut merge.error) {
             merge.add_file(&file);
@@ -62,12 +80,12 @@ impl Sources {
         for (name, value) in &self.environment {
             merge.add_variable(name, value);
         }
-        let mut config = merge.build();
-        self.flags.apply(&mut config, &mut merge.error);
-        for (section, faults) in config.check() {
-            faults.into_iter().for_each(|(key, text)| merge.add_fault(section, key, &text));
-        }
-        if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error.sorted()) }
+        merge
+    }
+
+    /// Where a setting stands, or that it stands nowhere.
+    pub(super) fn place(&self, section: &str, key: &str) -> String {
+        self.merged().place(section, key).to_owned()
     }
 
     /// The file and what lies in `conf.d` beside it, in the order in which they count.

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::complaint::{place, shown};
+use super::complaint::{cut, place, shown};
 use super::{Config, Error, read};
 use crate::base::text::nearest;
 
@@ -69,12 +69,20 @@ impl Merge {
         Self { known, given: BTreeMap::new(), refused: BTreeSet::new(), error: Error::default() }
     }
 
+    /// Where a setting was given.
+    pub fn place(&self, section: &str, key: &str) -> &str {
+        self.given.get(&(section.to_owned(), key.to_owned())).map_or("the default", |it| it.place.as_str())
+    }
+
     /// Adds what is wrong with a setting's value once all is put together.
     pub fn add_fault(&mut self, section: &str, key: &str, text: &str) {
         let name = (section.to_owned(), key.to_owned());
         // That a refused value is missing now is no mistake of its own.
         if !self.refused.contains(&name) {
-            let place = self.given.get(&name).map_or("the default", |it| it.place.as_str());
+            // What is missing is told where the setting stands that needs it.
+            let needed_by = || self.given.get(&(section.to_owned(), text.split('`').nth(1)?.to_owned()));
+            let given = self.given.get(&name).or_else(needed_by);
+            let place = given.map_or("the default", |it| it.place.as_str());
             self.error.add(place, format!("`{section}.{key}` {text}"));
         }
     }
@@ -86,15 +94,25 @@ impl Merge {
             Err(why) => return self.error.add(name, why),
         };
         let (table, errors) = DeTable::parse_recoverable(&text);
+        let mut lines = BTreeSet::new();
         for cause in errors {
             if self.error.is_full() {
                 break;
             }
             let span = cause.span().unwrap_or_default();
-            let words = syntax_fault(cause.message(), text.get(span.clone()).unwrap_or_default());
-            self.error.add(place(&name, &text, span.start), words);
+            let line = Lines::around(&text, span.start);
+            // One mistake makes several of what follows it on its line.
+            if lines.insert(line.start) {
+                let there = text.get(span.clone()).unwrap_or_default();
+                self.error.add(place(&name, &text, span.start), syntax_fault(cause.message(), there, &line));
+            }
         }
+        // What is left of a line that is no TOML is not what was meant.
+        let is_broken = |at: usize| lines.contains(&Lines::around(&text, at).start);
         for (section, keys) in table.get_ref() {
+            if is_broken(section.span().start) {
+                continue;
+            }
             let at = place(&name, &text, section.span().start);
             let section = section.get_ref().as_ref();
             if !self.known.contains_key(section) {
@@ -105,7 +123,7 @@ impl Merge {
                 );
                 self.error.add(at, format!("`{}` is not a section{hint}", shown(section)));
             } else if let Some(keys) = keys.get_ref().as_table() {
-                self.add_section(section, keys, file, &text);
+                self.add_section(section, keys, file, &text, &is_broken);
             } else {
                 self.error.add(at, format!("`{section}` is a section: write `[{section}]` on a line of its own"));
             }
@@ -115,9 +133,20 @@ impl Merge {
         }
     }
 
-    fn add_section(&mut self, section: &str, keys: &DeTable<'_>, file: &Path, text: &str) {
+    fn add_section(
+        &mut self,
+        section: &str,
+        keys: &DeTable<'_>,
+        file: &Path,
+        text: &str,
+        is_broken: &dyn Fn(usize) -> bool,
+    ) {
         let (name, folder) = (file.display().to_string(), file.parent().unwrap_or(Path::new(".")));
         for (key, value) in keys {
+            if is_broken(key.span().start) {
+                self.refused.insert((section.to_owned(), key.get_ref().to_string()));
+                continue;
+            }
             let (place, key) = (place(&name, text, key.span().start), key.get_ref().as_ref());
             let value = read::plain(value.get_ref());
             self.add(Typed { section, key, value, place, is_variable: false, folder });
@@ -236,13 +265,43 @@ fn miswritten(name: &str) -> Option<String> {
 }
 
 /// What is wrong with a file that is no TOML, with what mostly is behind it.
-fn syntax_fault(message: &str, there: &str) -> String {
+fn syntax_fault(message: &str, there: &str, line: &Lines<'_>) -> String {
     match message {
-        "duplicate key" => format!("`{}` is there twice", shown(there)),
-        _ if message.starts_with("invalid float") || message.contains("must be quoted") => {
-            format!("{message}; a text stands in quotes")
-        }
-        _ => message.to_owned(),
+        "duplicate key" => match line.section.filter(|_| !line.text.starts_with('[')) {
+            Some(section) => format!("`{section}.{}` is there twice", shown(there)),
+            None => format!("`{}` is there twice", shown(there)),
+        },
+        _ => match line.bare_text() {
+            Some(bare) => format!("a text stands in quotes: \"{}\"", cut(bare)),
+            None => message.to_owned(),
+        },
+    }
+}
+
+/// A line of a file, with what it stands under.
+struct Lines<'a> {
+    start: usize,
+    text: &'a str,
+    section: Option<&'a str>,
+}
+
+impl<'a> Lines<'a> {
+    fn around(text: &'a str, offset: usize) -> Self {
+        let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+        let start = before.rfind('\n').map_or(0, |it| it + 1);
+        let end = offset.min(text.len()) + after.find('\n').unwrap_or(after.len());
+        let sections = before.lines().rev().map(str::trim);
+        let section = sections.filter_map(|it| it.strip_prefix('[')?.split_once(']')).map(|(it, _)| it).next();
+        Self { start, text: text[start..end].trim(), section }
+    }
+
+    /// A value that is meant to be a text, and has no quotes: one word with letters, such as an address.
+    fn bare_text(&self) -> Option<&'a str> {
+        let value = self.text.split_once('=')?.1.trim();
+        let is_one = !value.contains(['"', '\'', '[', ']', '{', '}', '#', '=']) && !value.contains(char::is_whitespace);
+        let is_text =
+            value.contains(|it: char| it.is_alphabetic() || it == ':' || it == '/') || 1 < value.matches('.').count();
+        (is_one && is_text).then_some(value)
     }
 }
 
@@ -279,7 +338,10 @@ fn in_file(setting: &str, name: Result<Value, String>, default: &Value, folder: 
         _ => return Err(format!("`{setting}_file` must be the name of a file")),
     };
     let file = folder.join(name);
-    let text = read::value(&file).map_err(|why| format!("{} {why}", file.display()))?;
+    let text = read::value(&file).map_err(|why| format!("`{setting}_file`: {} {why}", file.display()))?;
+    if text.is_empty() {
+        return Err(format!("`{setting}_file`: {} is empty", file.display()));
+    }
     // What stands in it may be secret, so it is not repeated.
     let wrong = |_| format!("{} must hold a value of type {} for `{setting}`", file.display(), default.type_str());
     written(&text, default).and_then(|it| fitting(default, it)).map_err(wrong)

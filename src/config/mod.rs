@@ -14,6 +14,7 @@ mod log;
 mod merge;
 mod read;
 mod realtime;
+mod schema;
 mod server;
 mod setup;
 mod storage;
@@ -31,9 +32,10 @@ pub use self::cors::CorsConfig;
 pub use self::flags::Flags;
 pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
-pub use self::load::{Sources, environment};
+pub use self::load::{Sources, environment, token};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::realtime::RealtimeConfig;
+pub use self::schema::SchemaConfig;
 pub use self::server::ServerConfig;
 pub use self::setup::SetupConfig;
 pub use self::storage::StorageConfig;
@@ -52,6 +54,7 @@ pub struct Config {
     pub storage: Arc<StorageConfig>,
     pub accounts: Arc<AccountsConfig>,
     pub realtime: Arc<RealtimeConfig>,
+    pub schema: Arc<SchemaConfig>,
     pub log: Arc<LogConfig>,
     pub setup: Arc<SetupConfig>,
 }
@@ -75,6 +78,7 @@ impl Config {
             ("storage", self.storage.check()),
             ("accounts", self.accounts.check()),
             ("realtime", self.realtime.check()),
+            ("schema", self.schema.check()),
             ("log", self.log.check()),
             ("setup", self.setup.check()),
         ]

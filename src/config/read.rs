@@ -1,6 +1,7 @@
 //! Files as they are read for settings: whole, as text, and never beyond a limit.
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use toml::Value;
@@ -31,6 +32,10 @@ pub(super) fn value(file: &Path) -> Result<String, String> {
 }
 
 fn text(file: &Path, bytes_max: u64) -> Result<String, String> {
+    // Opening one would wait until somebody writes to it, and the next reload would wait again.
+    if std::fs::metadata(file).is_ok_and(|it| it.file_type().is_fifo()) {
+        return Err("cannot be read: it is a pipe, and settings are read more than once".to_owned());
+    }
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|it| it.take(bytes_max + 1).read_to_end(&mut bytes));
     read.map_err(|cause| format!("cannot be read: {cause}"))?;

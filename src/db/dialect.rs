@@ -59,6 +59,16 @@ pub fn list_has(list: &str, item: &str) -> String {
     format!("EXISTS (SELECT 1 FROM json_each({list}) AS item WHERE item.value = {item})")
 }
 
+/// A JSON array of one value.
+pub fn json_array(value: &str) -> String {
+    format!("json_array({value})")
+}
+
+/// The first item of a JSON array; null if it has none.
+pub fn first_of(list: &str) -> String {
+    format!("json_extract({list}, '$[0]')")
+}
+
 /// How many items a JSON array has.
 pub fn list_length(list: &str) -> String {
     format!("json_array_length({list})")

@@ -67,9 +67,39 @@ pub(super) fn make(path: &Path) -> Result<(), Error> {
     make().map_err(|cause| Error::Io { what: path.display().to_string(), cause })
 }
 
+/// Which parts of a data folder others than its owner may change or read, and what to do about it, in plain words. Looks
+/// at names and rights only. That the names can be seen is no harm: service managers make such folders.
+pub fn open_to_others(data: &Path) -> Vec<String> {
+    let tenants = data.join("tenants");
+    let mut folders = vec![data.to_owned(), data.join("tmp"), tenants.clone()];
+    folders.extend(fs::read_dir(tenants).into_iter().flatten().flatten().map(|it| it.path()));
+    let mut found = Vec::new();
+    for folder in folders {
+        let inside = fs::read_dir(&folder).into_iter().flatten().flatten().map(|it| it.path());
+        let readable = inside.filter(|it| it.is_file() && mode(it) & 0o077 != 0).min();
+        let shown = folder.display();
+        if folder.is_dir() && mode(&folder) & 0o022 != 0 {
+            found.push(format!("others on this machine may change what is in {shown}: `chmod go-w {shown}`"));
+        }
+        if let Some(file) = readable {
+            let shown = file.display();
+            found.push(format!(
+                "others on this machine may read or change {shown}, and the data opens every account: `chmod -R go= {}`",
+                data.display()
+            ));
+        }
+    }
+    found
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).map_or(0, |it| it.permissions().mode())
+}
+
 /// Free room on the disk of a folder, in bytes. A file system that cannot tell has room
 /// until it says otherwise by failing.
-pub(super) fn free_bytes(path: &Path) -> u64 {
+pub fn free_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(path).map_or(u64::MAX, |it| it.f_bavail.saturating_mul(it.f_frsize))
 }
 
@@ -86,6 +116,28 @@ mod tests {
         assert!(matches!(Folder::take(&path), Err(Error::InUse { .. })));
         drop(first);
         Folder::take(&path).expect("free again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_change_or_read_is_told_and_what_they_may_only_see_is_not() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().expect("a folder");
+        let (path, file) = (parent.path().join("data"), parent.path().join("data/system.db"));
+        let _folder = Folder::take(&path).expect("taken");
+        fs::write(&file, "keys").expect("written");
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        let told = || open_to_others(&path).join("\n");
+        for (it, mode) in [(&path, 0o755), (&path.join("steading.lock"), 0o600), (&file, 0o600)] {
+            set(it, mode);
+        }
+        assert_eq!(told(), "");
+
+        set(&file, 0o640);
+        assert!(told().contains("system.db") && told().contains("chmod -R go= "), "{}", told());
+        set(&file, 0o600);
+        set(&path, 0o777);
+        assert!(told().contains("may change what is in") && told().contains("chmod go-w "), "{}", told());
     }
 
     #[cfg(unix)]

@@ -40,6 +40,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 1, "0001_accounts"),
     migration!("tenant", 2, "0002_collections"),
     migration!("tenant", 3, "0003_events"),
+    migration!("tenant", 4, "0004_schema_history"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

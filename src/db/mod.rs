@@ -21,6 +21,7 @@ mod tx;
 mod value;
 pub mod views;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,13 +30,14 @@ use tokio::sync::oneshot;
 
 pub use class::Class;
 pub use error::Error;
-pub use folder::Folder;
+pub use folder::{Folder, free_bytes, open_to_others};
 use sqlite::{ReadTask, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
 pub use value::{Row, Value};
 
-use crate::base::{Clock, TenantId, Timestamp, lanes};
+use crate::base::lanes::{self, Asker};
+use crate::base::{Clock, TenantId, Timestamp};
 use crate::config::StorageConfig;
 
 /// How much the databases may take. The defaults are those of `config.toml`.
@@ -264,6 +266,12 @@ impl Db {
         !self.system.condition.is_damaged() && self.tenants.are_sound()
     }
 
+    /// The file that was found damaged, if one was.
+    pub fn damaged_file(&self) -> Option<PathBuf> {
+        let system = self.tenants.system_file().filter(|_| self.system.condition.is_damaged());
+        system.or_else(|| self.tenants.damaged_file())
+    }
+
     /// Whether there is more room on the disk than is kept free: the other word for health checks.
     pub fn has_room(&self) -> bool {
         self.tenants.has_room()
@@ -299,7 +307,9 @@ where
     E: From<Error> + Send + 'static,
 {
     let (asker, answer) = oneshot::channel();
-    database.readers.send(lanes::asker(), Box::new(Reading { work, asker: Some(asker) }));
+    // One office behind one address has many people, each with a token that was checked: each has turns of their own.
+    let lane = Asker::alone(lanes::asker().who);
+    database.readers.send(lane, Box::new(Reading { work, asker: Some(asker) }));
     // A reader that panicked drops the asker without an answer.
     answer.await.unwrap_or_else(|_| Err(Error::Panicked { message: "see the log".to_owned() }.into()))
 }

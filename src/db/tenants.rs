@@ -214,6 +214,17 @@ impl Tenants {
         sqlite::examine(&place)
     }
 
+    /// The file of an open tenant that was found damaged.
+    pub(super) fn damaged_file(&self) -> Option<PathBuf> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let damaged = open.iter().find(|(_, it)| it.condition.is_damaged())?.0;
+        self.home.tenant(damaged).path().map(Path::to_owned)
+    }
+
+    pub(super) fn system_file(&self) -> Option<PathBuf> {
+        self.home.system().path().map(Path::to_owned)
+    }
+
     /// Whether every open database may be written.
     pub(super) fn are_sound(&self) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);

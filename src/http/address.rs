@@ -28,6 +28,11 @@ impl ClientAddress {
     pub fn throttle_key(self) -> Option<IpAddr> {
         self.0.map(throttle_key)
     }
+
+    /// What a higher limit for neighbours counts by.
+    pub fn neighbourhood_key(self) -> Option<IpAddr> {
+        self.0.map(neighbourhood_key)
+    }
 }
 
 impl<'a> FromRequest<'a> for ClientAddress {
@@ -40,8 +45,21 @@ impl<'a> FromRequest<'a> for ClientAddress {
 pub fn throttle_key(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & (u128::MAX << 64))),
+        IpAddr::V6(address) => IpAddr::V6(first_bits(address, 64)),
     }
+}
+
+/// What a limit counts by that is to hold for everyone nearby. With IPv6 that is the /48: a site has that much, and so
+/// 65,536 times what [`throttle_key`] takes for one customer.
+pub fn neighbourhood_key(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(first_bits(address, 48)),
+    }
+}
+
+fn first_bits(address: Ipv6Addr, count: u32) -> Ipv6Addr {
+    Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - count)))
 }
 
 /// How the client reached us, in the extensions of every request.

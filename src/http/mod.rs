@@ -26,6 +26,7 @@ pub mod request_id;
 mod security_headers;
 pub mod shell;
 pub mod swagger;
+mod unread;
 pub mod websocket;
 
 pub use accept::{Door, serve};

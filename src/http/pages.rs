@@ -62,8 +62,18 @@ struct Guide {
 }
 
 /// The guides in the order in which one reads them. Others follow by name.
-const READING_ORDER: &[&str] =
-    &["start", "collections", "rules", "records", "batch", "search", "realtime", "configuration", "architecture"];
+const READING_ORDER: &[&str] = &[
+    "start",
+    "collections",
+    "schema",
+    "rules",
+    "records",
+    "batch",
+    "search",
+    "realtime",
+    "configuration",
+    "architecture",
+];
 
 /// Adds a page, in its final form and with the policy above. With a slash after it, its path leads there.
 pub fn add(route: Route, path: &str, html: String) -> Route {
@@ -135,6 +145,8 @@ fn add_problems(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Rou
             kind.status,
             escaped(kind.title)
         ));
+        let code = format!("</h1><p>Status {}, code <code>{}</code></p>", kind.status, kind.code);
+        rendered.html = rendered.html.replacen("</h1>", &code, 1);
         rendered.html.push_str("<p><a href=\"/problems\">All problems</a></p>");
         route = add(route, &format!("/problems/{}", kind.code), text_page(&rendered)?);
     }

@@ -14,6 +14,12 @@ pub const LIMIT_MAX: u64 = 500;
 pub const LIMIT: u64 = 30;
 /// Furthest that numbered pages reach. Beyond, each costs more than the one before; cursors do not.
 const SKIP_MAX: u64 = 100_000;
+/// Furthest page that there can be: of one thing each.
+pub const PAGE_MAX: u64 = SKIP_MAX + 1;
+
+/// What a limit must be.
+pub const OF_LIMIT: &str = "must be a whole number from 1 to 500";
+const OF_PAGE: &str = "must be a whole number from 1";
 
 /// What a list is asked for, as it comes in the query.
 #[derive(Debug, Default)]
@@ -37,18 +43,27 @@ pub struct Page {
 }
 
 impl Paging {
+    /// Reads `limit` or `page` as it stands in a query. Whether it is in range is told by [`Paging::check`].
+    pub fn read(&mut self, name: &str, text: &str) -> Result<(), Fault> {
+        let is_limit = name == "limit";
+        let detail = if is_limit { OF_LIMIT } else { OF_PAGE };
+        let number = text.parse().map_err(|_| Fault::new(format!("?{name}"), "type", detail))?;
+        *(if is_limit { &mut self.limit } else { &mut self.page }) = Some(number);
+        Ok(())
+    }
+
     /// Checks what was asked for. `scope` names the list and its caller: a cursor of another is refused.
     pub fn check(&self, cursors: &Cursors, scope: &str) -> Result<Page, Problem> {
         let mut faults = Vec::new();
         let mut fault = |name: &str, code, detail: &str| faults.push(Fault::new(format!("?{name}"), code, detail));
         let limit = self.limit.unwrap_or(LIMIT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            fault("limit", "out-of-range", "must be 1 to 500");
+            fault("limit", "out-of-range", OF_LIMIT);
         }
         let page = self.page.unwrap_or(1);
         let skip = page.saturating_sub(1).saturating_mul(limit);
         if page == 0 || SKIP_MAX < skip {
-            fault("page", "out-of-range", "must be at least 1, and within the first 100,000; go on with `cursor`");
+            fault("page", "out-of-range", "must be 1 or more, and within the first 100,000; go on with `cursor`");
         }
         if self.page.is_some() && self.cursor.is_some() {
             fault("page", "conflict", "cannot be combined with `cursor`");
@@ -192,6 +207,20 @@ mod tests {
 
         let pointers: Vec<_> = problem.errors.iter().map(|it| it.pointer.as_str()).collect();
         assert_eq!(pointers, ["?limit", "?page", "?page", "?count", "?cursor"]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_with_the_numbers_that_there_are() {
+        let mut asked = Paging::default();
+        asked.read("limit", "20").expect("a number");
+        asked.read("page", "3").expect("a number");
+        assert_eq!((asked.limit, asked.page), (Some(20), Some(3)));
+
+        for text in ["abc", "-1", "", "1.0", "99999999999999999999"] {
+            let fault = asked.read("limit", text).expect_err("refused");
+            assert_eq!((fault.pointer.as_str(), fault.detail.as_str()), ("?limit", OF_LIMIT), "{text:?}");
+            assert_eq!(asked.read("page", text).expect_err("refused").code, "type");
+        }
     }
 
     #[test]

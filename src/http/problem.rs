@@ -254,7 +254,7 @@ impl Problem {
             return error.into_response();
         }
         let problem = if let Some(cause) = error.downcast_ref::<ParseParamError>() {
-            Self::invalid(vec![Fault::new(format!("?{}", cause.name), "invalid", cause.reason.clone())])
+            Self::invalid(vec![parameter_fault(cause.name, &cause.reason)])
         } else if error.is::<ParsePathError>() || error.is::<NotFoundError>() {
             // An id that is no id is the id of nothing.
             Self::not_found()
@@ -278,6 +278,18 @@ impl Problem {
         };
         problem.respond()
     }
+}
+
+/// What is wrong with a parameter that the framework could not read, in our words: its own name types of Rust.
+fn parameter_fault(name: &str, reason: &str) -> Fault {
+    let (code, detail) = if reason.starts_with("failed to parse \"integer") {
+        ("type", "must be a whole number")
+    } else if reason.starts_with("failed to parse \"boolean") {
+        ("type", "must be `true` or `false`")
+    } else {
+        ("invalid", "is not what this parameter takes")
+    };
+    Fault::new(format!("?{name}"), code, detail)
 }
 
 /// Writes the body of a problem, if the response carries one. Called once, outermost, when the id is known.
@@ -424,6 +436,23 @@ mod tests {
 
         let body = response.into_body().into_string().await.expect("a body");
         assert!(body.contains(r#""code":"not-found""#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_the_framework_says_of_a_parameter_is_told_in_our_words() {
+        for (reason, words) in [
+            (r#"failed to parse "integer(uint64)": invalid digit"#, "must be a whole number"),
+            (r#"failed to parse "boolean": provided string was not `true`"#, "must be `true` or `false`"),
+            ("verification failed. minimum(1)", "is not what this parameter takes"),
+        ] {
+            let error = poem_openapi::error::ParseParamError { name: "dryRun", reason: reason.to_owned() };
+
+            let mut response = Problem::from_framework(error.into()).await;
+            finish(&mut response, "7");
+
+            let body = response.into_body().into_string().await.expect("a body");
+            assert!(body.contains(&format!(r#""detail":"?dryRun: {words}""#)), "{body}");
+        }
     }
 
     #[test]

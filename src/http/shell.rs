@@ -34,10 +34,11 @@ use super::outgoing::Outgoing;
 use super::policy::{LivePolicy, Policy};
 use super::problem::{self, Problem};
 use super::request_id::{RequestId, X_REQUEST_ID};
+use super::unread::Unread;
 use super::{alias, host, pages, security_headers};
 use crate::base::{Clock, Random, TenantId};
 
-const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
+pub(super) const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 /// How long a client should wait when its request was given up: the cause seldom passes at once.
 const RETRY_WHEN_LATE: Duration = Duration::from_secs(5);
 
@@ -77,10 +78,16 @@ impl Shell {
         self.policy.load_full()
     }
 
+    /// A name for an answer to nothing that was asked.
+    pub(super) fn new_id(&self) -> RequestId {
+        RequestId::of(&HeaderMap::new(), &self.random, &self.clock)
+    }
+
     /// Answers one request, whatever happens.
     pub async fn answer(&self, mut request: Request) -> Response {
         let began = Instant::now();
         let policy = self.policy();
+        let unread = Unread::lend(&mut request);
         let id = RequestId::of(request.headers(), &self.random, &self.clock);
         let mut origin = address::of(peer(&request), request.headers(), &policy.trusted_proxies);
         origin.https |= *request.scheme() == Scheme::HTTPS;
@@ -99,6 +106,12 @@ impl Shell {
             },
         };
 
+        if let Some(unread) = unread
+            && !response.headers().contains_key(CONNECTION)
+            && !unread.settle().await
+        {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Err(problem) = self.outgoing.hold(origin.client, &method, &mut response) {
             response = problem.respond();
         }
@@ -134,7 +147,7 @@ impl Shell {
     pub(super) fn refuse(&self, problem: Problem, peer: Option<IpAddr>, took: Option<Duration>) -> Response {
         let policy = self.policy();
         let nothing = HeaderMap::new();
-        let id = RequestId::of(&nothing, &self.random, &self.clock);
+        let id = self.new_id();
         let origin = address::of(peer, &nothing, &policy.trusted_proxies);
         let mut response = problem.respond();
         problem::finish(&mut response, id.as_str());
@@ -350,7 +363,7 @@ fn see_off(response: &mut Response, policy: &Policy, https: bool, line: &Line<'_
 }
 
 /// Milliseconds with three decimals: `1.234ms`.
-fn response_time(duration: Duration) -> HeaderValue {
+pub(super) fn response_time(duration: Duration) -> HeaderValue {
     let micros = duration.as_micros();
     HeaderValue::try_from(format!("{}.{:03}ms", micros / 1_000, micros % 1_000))
         .unwrap_or(HeaderValue::from_static("0.000ms"))

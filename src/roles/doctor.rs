@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use poem::http::Method;
 
 use super::operator::Operator;
-use super::{Context, say};
+use super::{Context, advice, say};
 use crate::base::TenantId;
 use crate::base::text::chain;
 use crate::db;
@@ -18,7 +18,11 @@ struct Finding {
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let mut findings = vec![settings(context), folder(&context.data)];
-    if context.data.exists() && findings.iter().all(|it| it.outcome.is_ok()) {
+    if context.data.is_dir() {
+        findings.push(rights(&context.data));
+    }
+    // Others' rights keep nothing from working.
+    if context.data.is_dir() && findings[..2].iter().all(|it| it.outcome.is_ok()) {
         findings.extend(databases(context).await);
     }
     for Finding { part, outcome } in &findings {
@@ -41,43 +45,48 @@ fn settings(context: &Context) -> Finding {
 /// Looks at the folder, and leaves it as it is: a mistyped name must not become one.
 fn folder(data: &Path) -> Finding {
     let probe = data.join(".doctor");
-    let outcome = if data.exists() {
-        std::fs::write(&probe, b"probe")
+    let is_there = data.symlink_metadata().is_ok();
+    let outcome = if is_there {
+        std::fs::read_dir(data)
+            .and_then(|_| std::fs::write(&probe, b"probe"))
             .and_then(|()| std::fs::remove_file(&probe))
             .map(|()| format!("{} can be written", data.display()))
     } else {
         can_be_made(data).map(|()| format!("there is no folder {} yet; `steading serve` makes it", data.display()))
     };
     let outcome = outcome.map_err(|cause| {
+        // A link that leads nowhere is there, and is not.
         let advice = match cause.kind() {
-            std::io::ErrorKind::StorageFull => "free some room on the disk",
-            _ => "give it to the user that runs the server, or name another with --data",
+            std::io::ErrorKind::NotFound if is_there => {
+                advice::about_path(data, &std::io::ErrorKind::NotADirectory.into())
+            }
+            _ => advice::about_path(data, &cause),
         };
+        let advice = advice.unwrap_or_else(|| "name another with --data".to_owned());
         format!("{} cannot be written: {cause}; {advice}", data.display())
     });
     Finding { part: "folder", outcome }
 }
 
+/// Who may look into the folder.
+fn rights(data: &Path) -> Finding {
+    let open = db::open_to_others(data);
+    let outcome =
+        if open.is_empty() { Ok("nobody else may look into the data".to_owned()) } else { Err(open.join("; ")) };
+    Finding { part: "rights", outcome }
+}
+
 /// Whether the nearest folder above that exists can be written.
 fn can_be_made(data: &Path) -> std::io::Result<()> {
-    let above = data.ancestors().skip(1).find(|it| it.exists()).unwrap_or(Path::new("."));
-    Ok(rustix::fs::access(above, rustix::fs::Access::WRITE_OK)?)
+    let above = data.ancestors().skip(1).find(|it| it.exists()).filter(|it| !it.as_os_str().is_empty());
+    Ok(rustix::fs::access(above.unwrap_or(Path::new(".")), rustix::fs::Access::WRITE_OK)?)
 }
 
 async fn databases(context: &Context) -> Vec<Finding> {
     let operator = match Operator::find(context).await {
         Ok(operator) => operator,
         Err(cause) => {
-            let inner = match cause.downcast_ref::<db::Error>() {
-                Some(db::Error::Opening { cause, .. }) => Some(&**cause),
-                other => other,
-            };
-            let advice = match inner {
-                Some(db::Error::Missing { .. } | db::Error::InUse { .. }) => "",
-                Some(db::Error::Newer { .. }) => "; use the newer Steading that wrote it, or a backup from before",
-                Some(db::Error::StorageFull) => "; free some room on the disk",
-                _ => "; if the file is damaged, restore a backup",
-            };
+            let advice = advice::about(&cause, context).map(|it| format!("; {it}")).unwrap_or_default();
             let outcome = Err(format!("{cause:#}{advice}"));
             return vec![Finding { part: "databases", outcome }];
         }

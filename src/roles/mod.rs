@@ -3,6 +3,7 @@
 //! All but `serve` are clients. They ask the running server through its socket, or,
 //! with the server stopped, the same router in their own process ([`operator`]).
 mod admin;
+mod advice;
 mod completions;
 mod doctor;
 mod health;
@@ -10,6 +11,7 @@ mod logs;
 mod migrate;
 mod openapi;
 mod operator;
+mod schema;
 mod seed;
 mod serve;
 mod transfer;
@@ -48,7 +50,10 @@ enum Role {
     Import(transfer::ImportArgs),
     /// Write the records of a collection to a file.
     Export(transfer::ExportArgs),
-    /// Make collections, people and records to begin with.
+    /// Keep collections as files in a folder, for a repository.
+    #[command(subcommand)]
+    Schema(schema::Args),
+    /// Make collections, people (of `demo` one is an admin) and records to begin with.
     Seed(seed::Args),
     /// Bring the data to this version, without serving it.
     Migrate,
@@ -84,7 +89,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let file = command.config.or_else(|| default.is_file().then_some(default));
     let sources = Sources { file, environment: environment(), flags: Flags::default() };
     let mut context = Context { data: command.data, sources };
-    match command.role {
+    let outcome = match command.role {
         Role::Serve(args) => {
             context.sources.flags = args.flags();
             serve::run(&context).await
@@ -92,13 +97,18 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,
+        Role::Schema(args) => schema::run(&context, args).await,
         Role::Seed(args) => seed::run(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
         Role::Doctor => doctor::run(&context).await,
         Role::Health => health::run(&context).await,
         Role::Openapi(args) => openapi::run(&context, &args).await,
         Role::Completions(args) => completions::run(&args),
-    }
+    };
+    outcome.map_err(|cause| match advice::about(&cause, &context) {
+        Some(advice) => anyhow::anyhow!("{cause:#}; {advice}"),
+        None => cause,
+    })
 }
 
 /// Tells a person why a role failed.

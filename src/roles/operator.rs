@@ -20,7 +20,7 @@ use super::Context;
 use crate::app::App;
 use crate::base::{Clock, Random, TenantId};
 use crate::db::Folder;
-use crate::http::{Caller, Shell};
+use crate::http::{Caller, Shell, etag};
 
 /// The name of the socket in the data folder.
 pub(super) const SOCKET: &str = "steading.sock";
@@ -37,21 +37,35 @@ pub(super) struct Request {
     pub path: String,
     pub media_type: &'static str,
     pub body: Body,
+    /// The tag of what the request is meant for.
+    pub if_match: Option<String>,
 }
 
 impl Request {
     pub(super) fn of_json(method: Method, path: &str, body: String) -> Self {
-        Self { method, path: path.to_owned(), media_type: "application/json", body: body.into() }
+        Self::new(method, path.to_owned(), "application/json", body.into())
+    }
+
+    pub(super) fn new(method: Method, path: String, media_type: &'static str, body: Body) -> Self {
+        Self { method, path, media_type, body, if_match: None }
+    }
+
+    /// The same, meant for one version of a thing.
+    pub(super) fn if_match(self, version: i64) -> Self {
+        Self { if_match: Some(etag::of_version(version)), ..self }
     }
 
     fn of_operator(self) -> anyhow::Result<poem::Request> {
-        Ok(poem::Request::builder()
+        let mut request = poem::Request::builder()
             .method(self.method)
             .uri(self.path.parse::<Uri>()?)
             .header("host", "localhost")
             .header("content-type", self.media_type)
-            .extension(Caller::operator(TenantId::main()))
-            .body(self.body))
+            .extension(Caller::operator(TenantId::main()));
+        if let Some(tag) = self.if_match {
+            request = request.header("if-match", tag);
+        }
+        Ok(request.body(self.body))
     }
 }
 
@@ -67,13 +81,20 @@ impl Reply {
             return Ok(body);
         }
         let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
-        let faults: Vec<_> = body["errors"].as_array().into_iter().flatten().collect();
+        let faults = self.faults();
         if faults.is_empty() {
             anyhow::bail!("{}: {}", text(&body["title"]), text(&body["detail"]));
         }
-        let lines =
-            faults.iter().map(|it| format!("{} {}", text(&it["pointer"]).trim_start_matches('/'), text(&it["detail"])));
+        let lines = faults.iter().map(|(pointer, detail)| format!("{} {detail}", pointer.trim_start_matches('/')));
         anyhow::bail!("{}", lines.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Where and what is wrong with what was sent, if the answer tells.
+    pub(super) fn faults(&self) -> Vec<(String, String)> {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+        let faults = body["errors"].as_array().into_iter().flatten();
+        faults.map(|it| (text(&it["pointer"]), text(&it["detail"]))).collect()
     }
 }
 
@@ -158,12 +179,15 @@ async fn ask_socket<T>(
 ) -> anyhow::Result<T> {
     let stream = UnixStream::connect(socket).await.context("the server does not answer at its socket")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = http::Request::builder()
+    let mut asked = http::Request::builder()
         .method(request.method)
         .uri(request.path)
         .header("host", "localhost")
-        .header("content-type", request.media_type)
-        .body(BoxBody::<Bytes, std::io::Error>::from(request.body))?;
+        .header("content-type", request.media_type);
+    if let Some(tag) = request.if_match {
+        asked = asked.header("if-match", tag);
+    }
+    let request = asked.body(BoxBody::<Bytes, std::io::Error>::from(request.body))?;
     let answering = async {
         let response = sender.send_request(request).await.context("the server closed the connection")?;
         let status = response.status().as_u16();

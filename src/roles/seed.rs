@@ -203,12 +203,8 @@ async fn find_person(operator: &Operator, email: &str) -> anyhow::Result<String>
 
 /// Imports lines, and tells how many are new and how many were there.
 async fn import(operator: &Operator, collection: &str, lines: String) -> anyhow::Result<(u64, u64)> {
-    let request = Request {
-        method: Method::POST,
-        path: format!("{COLLECTIONS}/{collection}/records/import?format=ndjson"),
-        media_type: "application/x-ndjson",
-        body: lines.into(),
-    };
+    let path = format!("{COLLECTIONS}/{collection}/records/import?format=ndjson");
+    let request = Request::new(Method::POST, path, "application/x-ndjson", lines.into());
     let report = operator.exchange(request, Reply::read).await?.json()?;
     let is_there = |record: &&Value| {
         let faults = record["errors"].as_array();

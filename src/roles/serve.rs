@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::operator::{Request, SOCKET, ask_shell};
-use super::{Context, logs, say};
+use super::{Context, advice, logs, say, schema};
 use crate::app::App;
 use crate::base::text::chain;
 use crate::base::{Clock, Random, TenantId};
@@ -26,11 +26,17 @@ use crate::work::Lifecycle;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to listen, instead of `server.listen`.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     listen: Option<SocketAddr>,
     /// For your own machine: loopback only, readable logs, relaxed limits.
     #[arg(long)]
     dev: bool,
+}
+
+/// An address with a port, of which `localhost` is the one name: others may have several.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| "it must be an address with a port, such as 127.0.0.1:8088 or [::]:8088")
 }
 
 impl Args {
@@ -45,10 +51,16 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     logs::start(&settings.log);
     let signals = Signals::receive().context("cannot receive signals")?;
     let app = App::open(&context.data, config.clone(), Clock::system(), Random::system()).await?;
+    for what in db::open_to_others(&context.data) {
+        tracing::warn!("{what}");
+    }
+    let (folder, writes_back) = (settings.schema.folder.as_str(), context.sources.flags.dev);
+    schema::apply(&app, folder, writes_back).await?;
     // The folder is ours now, so a socket in it is a stale one.
     let socket = open_socket(&context.data.join(SOCKET))?;
     let listen = settings.server.listen;
-    let tcp = Door::open_tcp(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let tcp = Door::open_tcp(listen)
+        .map_err(|cause| anyhow::anyhow!("cannot listen on {listen}: {cause}; {}", advice::about_listening(&cause)))?;
     let address = tcp.local_addr()?;
 
     let shell = Arc::new(app.shell(app.routes()?));
@@ -57,6 +69,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
 
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
+    if writes_back && !folder.is_empty() {
+        let known = app.schema.canonical(&TenantId::main()).await?;
+        lifecycle.task("schema.follow", schema::follow(app.clone(), folder.into(), known, lifecycle.stop_token()));
+    }
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));
     // The system may have no watches left, which is no reason to serve nobody.
     let _watch = config.watch().inspect_err(|cause| {
@@ -95,7 +111,16 @@ fn open_socket(path: &Path) -> anyhow::Result<UnixListener> {
 
 /// Makes the admin that the settings name, unless there is an admin already.
 async fn make_first_admin(app: &App, setup: &SetupConfig, shell: &Shell) -> anyhow::Result<()> {
-    if setup.admin_email.is_empty() || accounts::admin_exists(&app.db, &TenantId::main()).await? {
+    if setup.admin_email.is_empty() {
+        return Ok(());
+    }
+    if accounts::admin_exists(&app.db, &TenantId::main()).await? {
+        if !accounts::is_admin(&app.db, &TenantId::main(), &setup.admin_email).await? {
+            tracing::warn!(
+                email = setup.admin_email,
+                "the admin of the settings was not made: there is another already; `steading admin create` makes more"
+            );
+        }
         return Ok(());
     }
     let body = json!({ "email": setup.admin_email, "password": setup.admin_password.reveal(), "role": "admin" });
@@ -107,6 +132,15 @@ async fn make_first_admin(app: &App, setup: &SetupConfig, shell: &Shell) -> anyh
         // A restart on a full disk, so that something can be deleted.
         507 => tracing::warn!("there was no room to look after the admin of the settings"),
         _ => {
+            let faults = reply.faults();
+            if !faults.is_empty() {
+                let line = |(pointer, detail): (String, String)| {
+                    let key = format!("admin_{}", pointer.trim_start_matches('/'));
+                    format!("{}: `setup.{key}` {detail}", app.config.place("setup", &key))
+                };
+                let lines: Vec<_> = faults.into_iter().map(line).collect();
+                anyhow::bail!("the settings have mistakes:\n{}", lines.join("\n"));
+            }
             reply.json().context("the admin of the settings was refused")?;
         }
     }

@@ -91,7 +91,7 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> anyhow::Resul
     let path = format!("{}/import?{}", records(&args.collection), query.finish());
 
     let operator = Operator::find_existing(context).await?;
-    let request = Request { method: Method::POST, path, media_type: "application/octet-stream", body };
+    let request = Request::new(Method::POST, path, "application/octet-stream", body);
     let reply = operator.exchange(request, Reply::read).await;
     bar.finish_and_clear();
 
@@ -109,7 +109,7 @@ pub(super) async fn export(context: &Context, args: ExportArgs) -> anyhow::Resul
     let path = format!("{}/export?{}", records(&args.collection), query.finish());
 
     let operator = Operator::find_existing(context).await?;
-    let request = Request { method: Method::GET, path, media_type: "application/json", body: Body::empty() };
+    let request = Request::new(Method::GET, path, "application/json", Body::empty());
     let save = async |status, body| match &args.file {
         _ if 400 <= status => found(&args.collection, Reply::read(status, body).await?)?.json().map(drop),
         Some(file) => write_file(file, body).await,

@@ -1,12 +1,14 @@
 //! Threads for work that takes long on the processor, within bounds.
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::base::lanes::{self, Lanes};
 
-/// More work waits than the pool takes. Nothing was done.
+/// More work waits than the pool takes, or it waited for too long. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pool's queue is full")]
 pub struct Full;
@@ -19,7 +21,10 @@ type Job = Box<dyn FnOnce() + Send>;
 pub struct Pool(Arc<Queue>);
 
 #[derive(Debug)]
-struct Queue(Arc<Lanes<Hidden>>);
+struct Queue {
+    lanes: Arc<Lanes<Hidden>>,
+    wait_max: Duration,
+}
 
 /// Work, of which nothing can be shown.
 struct Hidden(Job);
@@ -32,12 +37,13 @@ impl std::fmt::Debug for Hidden {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.0.close();
+        self.lanes.close();
     }
 }
 
 impl Pool {
-    pub fn start(name: &'static str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
+    /// Starts `threads`, for which up to `queue_max` pieces of work wait, each up to `wait_max`.
+    pub fn start(name: &'static str, threads: usize, queue_max: usize, wait_max: Duration) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let lanes = Arc::new(Lanes::new(queue_max, threads));
         for number in 0..threads {
@@ -50,19 +56,24 @@ impl Pool {
                 }
             })?;
         }
-        Ok(Self(Arc::new(Queue(lanes))))
+        Ok(Self(Arc::new(Queue { lanes, wait_max })))
     }
 
     /// Runs `work` on a thread of the pool. If it panics, so does the caller, and nobody else.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Full> {
         let (asker, answer) = oneshot::channel();
+        let (beginning, begun) = oneshot::channel();
         let job: Job = Box::new(move || {
             // Nobody waits any more: the work would be for nothing.
-            if !asker.is_closed() {
+            if !asker.is_closed() && beginning.send(()).is_ok() {
                 let _ = asker.send(catch_unwind(AssertUnwindSafe(work)));
             }
         });
-        if self.0.0.push(lanes::asker(), Hidden(job)).is_err() {
+        if self.0.lanes.push(lanes::asker(), Hidden(job)).is_err() {
+            return Err(Full);
+        }
+        // What has begun is waited for: it is not undone, and seldom long.
+        if timeout(self.0.wait_max, begun).await.is_err() {
             return Err(Full);
         }
         match answer.await {
@@ -81,6 +92,9 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
+    use crate::base::lanes::Asker;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     /// What cannot even be thrown away quietly.
     struct Bomb;
@@ -94,7 +108,7 @@ mod tests {
     /// A thread that is gone would be missed only when all are.
     #[tokio::test]
     async fn a_panic_while_an_answer_is_dropped_does_not_end_the_thread() {
-        let pool = Pool::start("test", 1, 4).expect("threads");
+        let pool = Pool::start("test", 1, 4, LONG).expect("threads");
         let (release, held) = std::sync::mpsc::channel::<()>();
         let (started, has_started) = oneshot::channel();
         let mut given_up = Box::pin(pool.run(move || {
@@ -113,11 +127,11 @@ mod tests {
     /// A flood from one place must not keep people elsewhere from signing in.
     #[tokio::test]
     async fn one_askers_flood_leaves_room_and_turns_for_another() {
-        let pool = Pool::start("test", 1, 8).expect("threads");
+        let pool = Pool::start("test", 1, 8, LONG).expect("threads");
         let (release, held) = std::sync::mpsc::channel::<()>();
         let done = Arc::new(AtomicUsize::new(0));
         let mut first = Box::pin(lanes::on_behalf_of(
-            1,
+            Asker::alone(1),
             pool.run(move || {
                 let _ = held.recv();
             }),
@@ -127,9 +141,9 @@ mod tests {
             let done = Arc::clone(&done);
             pool.run(move || done.fetch_add(1, Ordering::Relaxed))
         };
-        let mut flood = Box::pin(lanes::on_behalf_of(1, join_all((0..100).map(|_| work()))));
+        let mut flood = Box::pin(lanes::on_behalf_of(Asker::alone(1), join_all((0..100).map(|_| work()))));
         assert!(futures_util::poll!(&mut flood).is_pending());
-        let mut other = Box::pin(lanes::on_behalf_of(2, work()));
+        let mut other = Box::pin(lanes::on_behalf_of(Asker::alone(2), work()));
         assert!(futures_util::poll!(&mut other).is_pending(), "there is room");
 
         drop(release);
@@ -142,7 +156,7 @@ mod tests {
     /// A panic is its caller's, and nobody else's.
     #[tokio::test]
     async fn a_panic_in_the_pool_is_its_callers() {
-        let pool = Pool::start("test", 1, 4).expect("threads");
+        let pool = Pool::start("test", 1, 4, LONG).expect("threads");
 
         let panicked = AssertUnwindSafe(pool.run(|| panic!("on purpose"))).catch_unwind().await;
 
@@ -150,9 +164,32 @@ mod tests {
         assert_eq!(pool.run(|| 2).await, Ok(2));
     }
 
+    /// Behind a flood from a thousand places: told so, while the client still listens.
+    #[tokio::test]
+    async fn what_waits_for_too_long_is_refused_and_not_done() {
+        let pool = Pool::start("test", 1, 4, Duration::from_millis(50)).expect("threads");
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
+        let mut running = Box::pin(pool.run(move || {
+            let _ = started.send(());
+            let _ = held.recv();
+        }));
+        assert!(futures_util::poll!(&mut running).is_pending());
+        has_started.await.expect("started");
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&done);
+
+        let late = pool.run(move || counted.fetch_add(1, Ordering::Relaxed)).await;
+
+        assert_eq!(late, Err(Full));
+        drop(release);
+        assert_eq!((running.await, pool.run(|| 2).await), (Ok(()), Ok(2)), "what has begun is no part of the wait");
+        assert_eq!(done.load(Ordering::Relaxed), 0);
+    }
+
     #[tokio::test]
     async fn what_does_not_fit_is_refused_at_once() {
-        let pool = Pool::start("test", 1, 1).expect("threads");
+        let pool = Pool::start("test", 1, 1, LONG).expect("threads");
         let (release, held) = std::sync::mpsc::channel::<()>();
         let (started, has_started) = oneshot::channel();
         let running = pool.run(move || {

@@ -7,6 +7,7 @@ mod ask;
 mod load;
 mod power_loss;
 mod records;
+mod schema;
 #[path = "../server.rs"]
 mod server;
 mod vfs;
@@ -67,6 +68,18 @@ fn a_kill_in_the_middle_of_imports_and_changes_leaves_collections_and_records_in
 
     assert!(100 < ledger.acknowledged(), "only {} records were acknowledged", ledger.acknowledged());
     println!("{} records were acknowledged over 10 kills, and none was lost", ledger.acknowledged());
+    assert!(steading(folder.path(), &["doctor"]).contains("every page and reference was looked at"));
+}
+
+/// A push changes eighty tables, their names, their indexes and what refers to what.
+#[test]
+fn a_kill_in_the_middle_of_a_push_leaves_all_of_it_or_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let cut_short = schema::push_under_kills(folder.path(), 14);
+
+    assert!(0 < cut_short, "no kill came before a push was through");
+    println!("of 14 kills {cut_short} came before the push was through, and none left half of it");
     assert!(steading(folder.path(), &["doctor"]).contains("every page and reference was looked at"));
 }
 

@@ -8,6 +8,19 @@ use steading::base::TenantId;
 
 use crate::support::{PASSWORD, TestApp};
 
+/// Not in the words of the framework, which name types of Rust.
+#[tokio::test]
+async fn a_page_that_is_no_number_is_told_with_the_numbers_that_there_are() {
+    let app = TestApp::with_people().await;
+    for text in ["abc", "-1", "", "1.0", "99999999999999999999"] {
+        let reply = app.as_role("admin", Method::GET, &format!("/api/v1/admin/users?limit={text}&page=x")).send().await;
+
+        assert_eq!(reply.refusal(), (422, "validation-failed"), "{reply:?}");
+        assert_eq!(reply.body["errors"][0]["detail"], "must be a whole number from 1 to 500", "{text:?}");
+        assert_eq!(reply.body["errors"][1]["pointer"], "?page");
+    }
+}
+
 #[tokio::test]
 async fn who_registers_is_signed_in() {
     let app = TestApp::new().await;

@@ -427,7 +427,8 @@ async fn a_change_takes_no_parameters_that_it_does_not_have() {
 
     assert_eq!((renamed.refusal().0, misspelt.refusal().0), (422, 422));
     let would = app.operator(Method::DELETE, &format!("{path}?dryRun=true")).send().await;
-    let expected = json!([{ "description": "drop the collection `posts` with all its records", "losesData": true }]);
+    let expected =
+        json!([{ "description": "drop the collection `posts` with all its records", "losesData": true, "records": 0 }]);
     assert_eq!((would.status, &would.body["changes"]), (200, &expected));
     assert_eq!(show(&app, "posts").await.status, 200);
 }

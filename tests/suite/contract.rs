@@ -7,9 +7,18 @@ use serde_json::Value;
 use crate::support::promise::resolved;
 use crate::support::{TestApp, schema};
 
-/// Operations that a stranger may call. Adding a line here is a security decision.
-const PUBLIC: &[&str] =
-    &["register", "login", "refresh_token", "set_up", "check_setup_link", "health", "health_live", "health_ready"];
+/// Operations that a stranger may call: what the public document tells is public. Adding a line here is a security decision.
+const PUBLIC: &[&str] = &[
+    "register",
+    "login",
+    "refresh_token",
+    "set_up",
+    "check_setup_link",
+    "health",
+    "health_live",
+    "health_ready",
+    "show_json_schema",
+];
 /// Operations whose collection decides who may: a stranger is let as far as its rules.
 const BY_RULE: &[&str] = &[
     "list_records",
@@ -53,6 +62,10 @@ const ADMINS_ONLY: &[&str] = &[
     "import_records",
     "show_realtime",
     "truncate_collection",
+    "export_collections",
+    "import_collections",
+    "list_schema_changes",
+    "show_schema_change",
 ];
 
 struct Operation {
@@ -136,6 +149,23 @@ async fn a_stranger_is_turned_away_everywhere_but_where_it_is_meant() {
     }
 
     assert_eq!(let_in, PUBLIC.iter().chain(BY_RULE).map(|it| (*it).to_owned()).collect());
+}
+
+/// A typing error in a parameter must not do what was only to be tried, or show what was not asked for.
+#[tokio::test]
+async fn a_parameter_that_an_operation_does_not_have_is_refused() {
+    let app = TestApp::with_people().await;
+    for operation in operations(&app.openapi().await) {
+        let path = &operation.path;
+        if !path.starts_with("/api/") {
+            continue;
+        }
+        let reply = app.as_role("admin", operation.method, &format!("{path}?nonsense=1")).text("{}").send().await;
+        let is_about_nothing =
+            reply.status == 404 && operation.spec["parameters"].to_string().contains(r#""in":"path""#);
+        let is_told = reply.status == 422 && reply.text.contains(r#""pointer":"?nonsense""#);
+        assert!(is_told || is_about_nothing, "{}: {reply:?}", operation.id);
+    }
 }
 
 #[tokio::test]

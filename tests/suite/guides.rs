@@ -432,6 +432,11 @@ async fn the_guide_to_collections_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_the_schema_is_true() {
+    work_through("schema", 11).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_rules_is_true() {
     work_through("rules", 100).await;
 }

@@ -17,6 +17,8 @@ mod records;
 mod relations;
 mod roles;
 mod rules;
+mod schema;
+mod schema_files;
 mod search;
 mod seed;
 #[path = "../server.rs"]

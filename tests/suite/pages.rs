@@ -11,6 +11,7 @@ const PAGES: &[&str] = &[
     "/docs",
     "/docs/start",
     "/docs/collections",
+    "/docs/schema",
     "/docs/rules",
     "/docs/records",
     "/docs/batch",

@@ -149,8 +149,76 @@ fn a_folder_that_cannot_be_made_is_told_with_its_name() {
 
     let said = refused(folder.path(), &["serve"]);
 
-    assert!(said.contains("cannot reach data"), "{said}");
-    assert!(refused(folder.path(), &["doctor"]).contains("WRONG folder"));
+    assert!(said.contains("cannot reach data") && said.contains("move that away"), "{said}");
+    let doctor = refused(folder.path(), &["doctor"]);
+    assert!(doctor.contains("WRONG folder") && doctor.contains("move that away"), "{doctor}");
+    std::fs::remove_file(folder.path().join("data")).expect("removed");
+    std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("data")).expect("linked");
+    for role in ["serve", "doctor"] {
+        let said = refused(folder.path(), &[role]);
+        assert!(said.contains("a link that leads nowhere"), "{role}: {said}");
+    }
+}
+
+/// What went wrong is half of what an operator needs to know.
+#[test]
+fn an_address_that_cannot_be_listened_at_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port();
+
+    for host in ["127.0.0.1", "localhost"] {
+        let said = refused(folder.path(), &["serve", "--listen", &format!("{host}:{port}")]);
+        assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}")) && said.contains("--listen"), "{said}");
+    }
+    let said = refused(folder.path(), &["serve", "--listen", "example.com:80"]);
+    assert!(said.contains("such as 127.0.0.1:8088"), "{said}");
+}
+
+/// The signing keys are in there.
+#[test]
+fn data_that_others_may_read_is_told_at_the_start_and_by_the_doctor() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    stop(Server::start(folder.path(), &[]));
+    assert!(steading(folder.path(), &["doctor"]).contains("ok    rights"));
+    let keys = folder.path().join("data/system.db");
+    std::fs::set_permissions(keys, std::fs::Permissions::from_mode(0o644)).expect("set");
+
+    let doctor = refused(folder.path(), &["doctor"]);
+    stop(Server::start(folder.path(), &[]));
+
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    for said in [doctor, log] {
+        assert!(said.contains("data/system.db") && said.contains("chmod -R go= data"), "{said}");
+    }
+}
+
+/// A mistyped `--data` must not leave a new folder behind.
+#[test]
+fn there_must_be_something_to_migrate() {
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let said = refused(folder.path(), &["--data", "dta", "migrate"]);
+
+    assert!(said.contains("there is no data folder `dta` here"), "{said}");
+    assert!(!folder.path().join("dta").exists());
+}
+
+/// With several files, that one of them is damaged is little to go by.
+#[test]
+fn a_damaged_page_is_told_with_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stop(Server::start(folder.path(), &[]));
+    let file = folder.path().join("data/system.db");
+    let mut bytes = std::fs::read(&file).expect("read");
+    bytes[4_096..].fill(0xa5);
+    std::fs::write(&file, bytes).expect("written");
+
+    for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["doctor"]] {
+        let said = refused(folder.path(), args);
+        assert!(said.contains("data/system.db") && said.contains("restore a backup"), "{args:?}: {said}");
+    }
 }
 
 #[test]
@@ -247,6 +315,8 @@ fn the_admin_of_the_environment_is_not_made_beside_another() {
 
     stop(Server::start(folder.path(), &environment));
 
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    assert!(log.contains("was not made: there is another already"), "{log}");
     let made = steading(folder.path(), &create("ada@example.com"));
     assert!(made.contains("made admin ada@example.com"), "there was none yet: {made}");
 }
@@ -275,7 +345,8 @@ fn a_refused_admin_of_the_environment_is_told_in_words() {
     let ran = serve.output().expect("run");
 
     let said = String::from_utf8_lossy(&ran.stderr);
-    let words = "steading: the admin of the settings was refused: password must be at least 15 characters long\n";
+    let words = "steading: the settings have mistakes:\n\
+                 STEADING_ADMIN_PASSWORD: `setup.admin_password` must be at least 15 characters long\n";
     assert!(said.ends_with(words), "{said}");
     assert!(!ran.status.success());
 }

@@ -22,7 +22,10 @@ fn a_file_of_settings_has_a_largest_size() {
 #[test]
 fn a_file_without_end_is_refused() {
     let mut it = fixture("[setup]\nadmin_password_file = \"/dev/zero\"\n");
-    assert_eq!(it.complaints(), ["config.toml:2:1: /dev/zero cannot be read: it has more than 65536 bytes"]);
+    assert_eq!(
+        it.complaints(),
+        ["config.toml:2:1: `setup.admin_password_file`: /dev/zero cannot be read: it has more than 65536 bytes"]
+    );
 
     it.sources.file = Some("/dev/zero".into());
     assert_eq!(it.complaints(), ["/dev/zero: cannot be read: it has more than 1048576 bytes"]);
@@ -35,7 +38,10 @@ fn a_file_with_a_value_has_a_largest_size() {
     assert_eq!(it.load().setup.admin_password.reveal().len(), 64 << 10);
 
     it.write("password", &"x".repeat((64 << 10) + 1));
-    assert_eq!(it.complaints(), ["config.toml:3:1: password cannot be read: it has more than 65536 bytes"]);
+    assert_eq!(
+        it.complaints(),
+        ["config.toml:3:1: `setup.admin_password_file`: password cannot be read: it has more than 65536 bytes"]
+    );
 }
 
 #[test]

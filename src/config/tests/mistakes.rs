@@ -32,7 +32,7 @@ fn a_text_without_quotes_a_key_that_is_doubled_and_one_without_a_section_are_tol
     for (text, expected) in [
         ("[server]\nlisten = 127.0.0.1:1\n", "a text stands in quotes"),
         ("[server]\nlisten = localhost\n", "a text stands in quotes"),
-        ("[server]\nstop_grace_secs = 1\nstop_grace_secs = 2\n", "`stop_grace_secs` is there twice"),
+        ("[server]\nstop_grace_secs = 1\nstop_grace_secs = 2\n", "`server.stop_grace_secs` is there twice"),
         ("stop_grace_secs = 1\n", "the setting of that name stands under `[server]`"),
     ] {
         let complaints = fixture(text).complaints();
@@ -144,6 +144,49 @@ fn a_value_stands_alone() {
         "{complaints:?}"
     );
     assert_eq!(complaints[1], "STEADING__LOG__REQUESTS: `log.requests` must be of type boolean, not string");
+}
+
+/// The mistake that everyone makes once.
+#[test]
+fn a_text_without_quotes_is_one_mistake_and_told_as_such() {
+    for (line, bare) in [
+        ("listen = 127.0.0.1:8088", "127.0.0.1:8088"),
+        ("listen = [::1]:8088", ""),
+        ("public_url = https://example.com/x", "https://example.com/x"),
+        ("public_url = ada@example.com", "ada@example.com"),
+    ] {
+        let complaints = fixture(&format!("[server]\n{line}\nstop_delay_secs = 1\n")).complaints();
+
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].starts_with("config.toml:2:") && complaints[0].contains(bare), "{complaints:?}");
+        assert!(bare.is_empty() || complaints[0].contains("a text stands in quotes"), "{complaints:?}");
+    }
+    assert_eq!(fixture(&format!("[server]\na = {}\n", "[".repeat(500))).complaints().len(), 1);
+}
+
+#[test]
+fn a_mistake_names_the_whole_key_and_the_place_that_it_comes_from() {
+    let missing = fixture("").with("STEADING_ADMIN_EMAIL", "ada@example.com").complaints();
+    assert_eq!(missing, ["STEADING_ADMIN_EMAIL: `setup.admin_password` is needed beside `admin_email`"]);
+    let twice =
+        fixture("[log]\nrequests = true\n[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n").complaints();
+    assert!(twice[0].contains("`server.listen` is there twice"), "{twice:?}");
+    let gone = fixture("[server]\nlisten_file = \"gone\"\n").complaints();
+    assert!(gone[0].contains("`server.listen_file`: gone cannot be read"), "{gone:?}");
+    let it = fixture("[setup]\nadmin_email = \"ada@example.com\"\nadmin_password_file = \"empty\"\n");
+    it.write("empty", "\n");
+    assert!(it.complaints()[0].contains("`setup.admin_password_file`: empty is empty"), "{:?}", it.complaints());
+}
+
+/// Opening it would wait for whoever writes to it, at every reload.
+#[test]
+fn a_pipe_is_no_file_with_settings() {
+    let it = fixture("");
+    let file = it.folder.path().join("config.toml");
+    std::fs::remove_file(&file).expect("removed");
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
+
+    assert!(it.complaints()[0].contains("it is a pipe"), "{:?}", it.complaints());
 }
 
 #[test]

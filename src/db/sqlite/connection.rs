@@ -170,7 +170,7 @@ pub(in crate::db) fn snapshot(place: &Place, into: &Path) -> Result<(), Error> {
 
 /// Looks through every page, index and foreign key, and tells what is wrong. Takes as long as reading the file.
 pub(in crate::db) fn examine(place: &Place) -> Result<Vec<String>, Error> {
-    let connection = open_reader(place)?;
+    let connection = open_reader(place).map_err(|cause| cause.about(place.path()))?;
     let look = || -> rusqlite::Result<Vec<String>> {
         let mut integrity = connection.prepare("PRAGMA integrity_check(20)")?;
         let mut found: Vec<String> = integrity.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -181,7 +181,11 @@ pub(in crate::db) fn examine(place: &Place) -> Result<Vec<String>, Error> {
         found.extend(dangling.take(20).collect::<Result<Vec<_>, _>>()?);
         Ok(found)
     };
-    look().map_err(error)
+    let named = |it: String| match place.path() {
+        Some(file) => format!("{}: {it}", file.display()),
+        None => it,
+    };
+    look().map(|found| found.into_iter().map(named).collect()).map_err(|cause| error(cause).about(place.path()))
 }
 
 /// Where large sorts and the like go, so that memory stays bounded and `/tmp` is not filled.

@@ -139,10 +139,10 @@ async fn a_read_waits_for_few_of_those_that_one_other_asker_sent_before() {
             Ok::<_, Error>(())
         })
     };
-    let mut many = Box::pin(lanes::on_behalf_of(1, join_all((0..50).map(slow))));
+    let mut many = Box::pin(lanes::on_behalf_of(Asker::alone(1), join_all((0..50).map(slow))));
     assert!(futures_util::poll!(&mut many).is_pending(), "all of them wait");
 
-    lanes::on_behalf_of(2, it.db.read(&it.main, all)).await.expect("read");
+    lanes::on_behalf_of(Asker::alone(2), it.db.read(&it.main, all)).await.expect("read");
 
     assert!(finished.load(Ordering::Relaxed) < 10, "{} were done before", finished.load(Ordering::Relaxed));
     many.await;

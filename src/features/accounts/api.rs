@@ -26,7 +26,7 @@ use crate::http::input::Sound;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
-use crate::http::query::must_be_among;
+use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{Caller, ClientAddress, Input, Subject};
 use crate::kv::Kv;
 
@@ -125,7 +125,7 @@ impl AccountsApi {
     /// Makes an account with the role `user` and signs its owner in, unless the server's operator
     /// has closed registration.
     #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
-    async fn register(&self, body: Input<Registration>) -> Result<Created, Problem> {
+    async fn register(&self, _query: NoQuery, body: Input<Registration>) -> Result<Created, Problem> {
         let config = self.config.get();
         if config.registration == config::Registration::Closed {
             return Err(Error::RegistrationClosed.into());
@@ -145,7 +145,7 @@ impl AccountsApi {
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
     /// makes it.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
-    async fn set_up(&self, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
+    async fn set_up(&self, _query: NoQuery, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
@@ -169,6 +169,7 @@ impl AccountsApi {
     #[oai(path = "/setup/check", method = "post", operation_id = "check_setup_link", tag = "Tag::Accounts")]
     async fn check_setup_link(
         &self,
+        _query: NoQuery,
         address: ClientAddress,
         body: Input<SetupToken>,
     ) -> Result<Json<SetupState>, Problem> {
@@ -191,7 +192,12 @@ impl AccountsApi {
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
     /// 429 for a while.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
-    async fn login(&self, address: ClientAddress, body: Input<Credentials>) -> Result<Json<SignedIn>, Problem> {
+    async fn login(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        body: Input<Credentials>,
+    ) -> Result<Json<SignedIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.read()?;
@@ -232,7 +238,7 @@ impl AccountsApi {
     /// answer again, in case that was lost. After that, using it again ends the session, since one
     /// of the two who used it stole it.
     #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
-    async fn refresh_token(&self, body: Input<Refresh>) -> Result<Json<TokenPair>, Problem> {
+    async fn refresh_token(&self, _query: NoQuery, body: Input<Refresh>) -> Result<Json<TokenPair>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let token = self.tokens.read_refresh(&tenant, &body.read()?.refresh_token).ok_or(Error::TokenInvalid)?;
 
@@ -255,7 +261,7 @@ impl AccountsApi {
     ///
     /// Ends this session: its access tokens and its refresh token stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
-    async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
+    async fn logout(&self, caller: Caller, _query: NoQuery) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
 
         let now = self.clock.now();
@@ -269,7 +275,7 @@ impl AccountsApi {
     ///
     /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
-    async fn logout_all(&self, caller: Caller) -> Result<Done, Problem> {
+    async fn logout_all(&self, caller: Caller, _query: NoQuery) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
         let now = self.clock.now();
@@ -281,7 +287,7 @@ impl AccountsApi {
 
     /// Read one's own profile
     #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
-    async fn show_profile(&self, caller: Caller) -> Result<Profile, Problem> {
+    async fn show_profile(&self, caller: Caller, _query: NoQuery) -> Result<Profile, Problem> {
         let (user, _) = caller.user()?;
 
         let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, user)).await?;
@@ -298,6 +304,7 @@ impl AccountsApi {
     async fn update_profile(
         &self,
         caller: Caller,
+        _query: NoQuery,
         /// The `ETag` of the profile that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
@@ -333,7 +340,7 @@ impl AccountsApi {
 
     /// Make an account for someone
     #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
-    async fn create_user(&self, caller: Caller, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
+    async fn create_user(&self, caller: Caller, _query: NoQuery, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
 
         let config = self.config.get();
@@ -358,7 +365,7 @@ impl AccountsApi {
 
     /// Read an account
     #[oai(path = "/users/:id", method = "get", operation_id = "show_user", tag = "Tag::Users")]
-    async fn show_user(&self, caller: Caller, id: Path<String>) -> Result<Profile, Problem> {
+    async fn show_user(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Profile, Problem> {
         caller.must(USERS_READ)?;
 
         let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
@@ -377,11 +384,11 @@ impl AccountsApi {
         &self,
         caller: Caller,
         /// Most accounts on a page: 1 to 500, or 30 if absent.
-        limit: Query<Option<u64>>,
+        limit: Query<Option<String>>,
         /// `meta.nextCursor` of the page before.
         cursor: Query<Option<String>>,
         /// The number of a page, from 1; not beside `cursor`.
-        page: Query<Option<u64>>,
+        page: Query<Option<String>>,
         /// `exact` to get `meta.total`.
         count: Query<Option<String>>,
         request: &Request,
@@ -389,7 +396,12 @@ impl AccountsApi {
         caller.must(USERS_READ)?;
 
         must_be_among(request, &["limit", "cursor", "page", "count"])?;
-        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let mut asked = Paging { cursor: cursor.0, count: count.0, ..Paging::default() };
+        let sent = [("limit", limit.0), ("page", page.0)];
+        let faults: Vec<_> = sent.iter().filter_map(|(name, it)| asked.read(name, it.as_ref()?).err()).collect();
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
         let scope = cursor_scope(&caller);
         let page = asked.check(&self.cursors, &scope)?;
         let after = page.after.as_deref().and_then(read_position);
@@ -418,7 +430,7 @@ impl AccountsApi {
     ///
     /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set another time.
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
-    async fn create_setup_link(&self, caller: Caller) -> Result<CreatedLink, Problem> {
+    async fn create_setup_link(&self, caller: Caller, _query: NoQuery) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;
 
         let (url, lifetime) = (self.server.get().url(), self.config.get().setup_link_lifetime());

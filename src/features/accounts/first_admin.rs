@@ -8,14 +8,25 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 
 use super::error::Error;
-use super::model::SetupLink;
+use super::model::{Role, SetupLink};
 use super::store;
+use crate::base::text::normalize_email;
 use crate::base::{Clock, Random, TenantId};
 use crate::db::Db;
 
 /// Whether someone can already administer the tenant.
 pub async fn admin_exists(db: &Db, tenant: &TenantId) -> Result<bool, Error> {
     db.read(tenant, |tx| Ok(0 < store::count_admins(tx)?)).await
+}
+
+/// Whether the account with that address is one of those.
+pub async fn is_admin(db: &Db, tenant: &TenantId, email: &str) -> Result<bool, Error> {
+    let Ok(email) = normalize_email(email) else { return Ok(false) };
+    db.read(tenant, move |tx| {
+        let Some((id, _)) = store::find_user_and_hash(tx, &email)? else { return Ok(false) };
+        Ok(store::find_user(tx, id)?.is_some_and(|it| it.role == Role::Admin))
+    })
+    .await
 }
 
 /// Makes a link with which whoever holds it becomes an admin. Its secret is in the answer only.

@@ -26,7 +26,7 @@ mod token;
 
 pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS};
-pub use first_admin::{admin_exists, open_setup_link};
+pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use gate::{Gate, still_stands};
 pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, Role, SetupLink, User};
 pub use password::Passwords;

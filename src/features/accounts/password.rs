@@ -145,11 +145,13 @@ fn is_little_more_than(password: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn passwords() -> Passwords {
         let config = AccountsConfig { hash_memory_kib: 64, hash_iterations: 1, ..AccountsConfig::default() };
-        let pool = Pool::start("passwords", 1, 4).expect("threads");
+        let pool = Pool::start("passwords", 1, 4, Duration::from_secs(60)).expect("threads");
         Passwords::new(pool, View::fixed(config), Random::system())
     }
 

@@ -4,6 +4,8 @@
 //! names, keyboard rows, sequences, repeats and dates, and sees through capitals, reversal and `@`
 //! for `a`. Its tables take some 8 MB from the first new password on. The parts of a password that
 //! it copies are not wiped from memory afterwards.
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 use zxcvbn::matching::patterns::MatchPattern;
 use zxcvbn::{Entropy, zxcvbn};
 
@@ -25,16 +27,39 @@ const HOUSE_WORDS: &[&str] = &["steading"];
 /// Why a password is too easy to guess, in plain words; nothing if it is not. `known` is what others
 /// know of its owner.
 pub(super) fn weakness(password: &str, known: &[String]) -> Option<String> {
-    let beginning: String = password.chars().take(CHARS_MAX).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).chain(HOUSE_WORDS.iter().copied()).collect();
-    let judged = zxcvbn(&beginning, &known);
-    if GUESSES_MIN <= judged.guesses() && !is_one_entry(&judged) {
+    let judge = |text: &str| zxcvbn(&text.chars().take(CHARS_MAX).collect::<String>(), &known);
+    let plain = without_marks(password);
+    // A sign before or after words, names and years is the first thing that is tried with them.
+    let bare = plain.trim_matches(|it: char| !it.is_alphanumeric());
+    let mut judged = judge(password);
+    if !is_weak(&judged) && plain != password {
+        judged = judge(&plain);
+    }
+    if !is_weak(&judged) && bare != plain && !bare.is_empty() {
+        judged = Some(judge(bare)).filter(is_all_known).unwrap_or(judged);
+    }
+    if !is_weak(&judged) {
         return None;
     }
     let advice = judged.feedback().map(ToString::to_string).unwrap_or_default();
     let advice = advice.trim().trim_end_matches('.');
     let advice = if advice.is_empty() { "It is a common word or password. Add another word or two" } else { advice };
     Some(format!("must be harder to guess. {advice}"))
+}
+
+fn is_weak(judged: &Entropy) -> bool {
+    judged.guesses() < GUESSES_MIN || is_one_entry(judged)
+}
+
+/// The same letters without accents and dots: the tables have `password`, and not `pässwörd`.
+fn without_marks(password: &str) -> String {
+    password.nfd().filter(|it| !is_combining_mark(*it)).nfc().collect()
+}
+
+/// Whether no part of it had to be tried letter by letter.
+fn is_all_known(judged: &Entropy) -> bool {
+    !judged.sequence().iter().any(|it| matches!(it.pattern, MatchPattern::BruteForce))
 }
 
 /// Whether all of it is a single entry of a dictionary, in whatever disguise.
@@ -72,6 +97,10 @@ mod tests {
             "abcdefghijklmno",
             "aaaaaaaaaaaaaaa",
             "Winter2025",
+            "Summer2024!",
+            "!!Monkey2024??",
+            "pässwörd",
+            "Pässwörd123",
             "international",
             "steading",
             "Steading2026",
@@ -87,6 +116,8 @@ mod tests {
     fn what_is_hard_to_guess_is_accepted() {
         for password in [
             "x7Kq!m2P",
+            "~k%z)q;&",
+            "x7Kqm2P!",
             "jzqxwvkp",
             "93047162",
             "correct horse",

@@ -10,13 +10,17 @@ use crate::config::AccountsConfig;
 use crate::http::ClientAddress;
 use crate::kv::{Count, Kv};
 
+/// How many times as much as one address a neighbourhood may try: a company or a school is many people.
+const NEIGHBOURHOOD_FACTOR: u32 = 10;
+
 /// An attempt that was let through and counted. It is taken back if it turns out right, or is not looked at.
 #[derive(Debug)]
 pub(super) struct Attempt {
     /// Absent where a secret belongs to no account: counting those together would let anyone
     /// lock out everyone.
     account: Option<String>,
-    address: Option<String>,
+    /// Its own, and that of its neighbourhood if it has one.
+    addresses: Vec<String>,
 }
 
 /// Counts an attempt with a setup link, which belongs to no account, and refuses it beyond the limit. Apart from the
@@ -27,8 +31,8 @@ pub(super) fn attempt_setup(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let address = count_address("setup", kv, config, address, now)?;
-    Ok(Attempt { account: None, address })
+    let addresses = count_address("setup", kv, config, address, now)?;
+    Ok(Attempt { account: None, addresses })
 }
 
 /// Counts an attempt to sign in, and refuses it beyond the limits.
@@ -43,13 +47,13 @@ pub(super) fn attempt(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let address = count_address("sign-in", kv, config, address, now)?;
+    let addresses = count_address("sign-in", kv, config, address, now)?;
     let window = Duration::from_secs(config.sign_in_window_secs);
     // A digest: the account's name is a client's text of any length.
     let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
     let account = format!("sign-in/{tenant}/account/{account}");
     within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
-    Ok(Attempt { account: Some(account), address })
+    Ok(Attempt { account: Some(account), addresses })
 }
 
 fn count_address(
@@ -58,11 +62,17 @@ fn count_address(
     config: &AccountsConfig,
     address: ClientAddress,
     now: Timestamp,
-) -> Result<Option<String>, Error> {
-    let Some(address) = address.throttle_key() else { return Ok(None) };
-    let (key, window) = (format!("{what}/address/{address}"), Duration::from_secs(config.sign_in_window_secs));
-    within(kv.count_up(&key, window, now), config.sign_in_failures_per_address_max, now)?;
-    Ok(Some(key))
+) -> Result<Vec<String>, Error> {
+    let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else { return Ok(Vec::new()) };
+    let (window, most) = (Duration::from_secs(config.sign_in_window_secs), config.sign_in_failures_per_address_max);
+    let mut keys = vec![format!("{what}/address/{own}")];
+    within(kv.count_up(&keys[0], window, now), most, now)?;
+    if own.is_ipv6() {
+        let key = format!("{what}/neighbourhood/{near}");
+        within(kv.count_up(&key, window, now), most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 impl Attempt {
@@ -71,14 +81,14 @@ impl Attempt {
         if let Some(account) = &self.account {
             kv.forget(account);
         }
-        if let Some(address) = &self.address {
+        for address in &self.addresses {
             kv.count_down(address);
         }
     }
 
     /// The server failed or was too busy to look at the guess: nothing was learned by it.
     pub(super) fn was_not_judged(&self, kv: &Kv) {
-        for counted in self.account.iter().chain(&self.address) {
+        for counted in self.account.iter().chain(&self.addresses) {
             kv.count_down(counted);
         }
     }
@@ -134,6 +144,19 @@ mod tests {
 
         assert!(try_once(&kv, "user6", "2001:db8::ffff").is_err());
         assert!(try_once(&kv, "user6", "2001:db8:0:1::1").is_ok());
+    }
+
+    /// A site has 65,536 of those.
+    #[test]
+    fn an_ipv6_site_is_closed_after_ten_times_the_guesses_of_one_address() {
+        let kv = Kv::in_memory();
+        let guess =
+            |site: u32, n: u32| try_once(&kv, &format!("user{n}"), &format!("2001:db8:{site:x}:{n:x}::1")).is_ok();
+
+        let outcomes: Vec<_> = (1..=51).map(|n| guess(1, n)).collect();
+
+        assert_eq!(outcomes.iter().position(|it| !it), Some(50));
+        assert!(guess(2, 52), "another site");
     }
 
     #[test]

@@ -8,23 +8,23 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::catalogue::{self, Catalogue, Catalogues};
 use super::error::Error;
+use super::history::{self, Author, Happened, SchemaSource};
 use super::model::{
     COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, CollectionList, CollectionPatch, DryRun, FieldType,
     NewCollection,
 };
 use super::plan::{self, Step};
+use super::set_plan::COLLECTIONS_MAX;
 use super::value::Judge;
 use super::view::{self, VIEWS_MAX};
-use super::{check, names, store};
+use super::{check, counts, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
+use crate::config::{SchemaConfig, View};
 use crate::db::{self, Class, Db, Tx};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{Caller, Fault, Input, Problem};
-
-/// Most collections of a tenant: each costs memory, and a table that every backup and check goes through.
-const COLLECTIONS_MAX: usize = 500;
 
 /// The endpoints of collections, with what they need.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ pub struct CollectionsApi {
     pub clock: Clock,
     pub random: Random,
     pub catalogues: Catalogues,
+    pub config: View<SchemaConfig>,
 }
 
 #[derive(ApiResponse)]
@@ -89,7 +90,11 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, view, fields, indexes, search, rules, options } = body.read()?;
+        let NewCollection { name, renamed_from, view, fields, indexes, search, rules, options } = body.read()?;
+        if renamed_from.is_some() {
+            let detail = "is for an import; a collection that is new had no other name";
+            return Err(Problem::invalid(vec![Fault::new("/renamedFrom", "conflict", detail)]));
+        }
         let fields = match (fields, &view) {
             (None, None) => return Err(Problem::invalid(vec![Fault::new("/fields", "required", "must be there")])),
             (fields, _) => fields.unwrap_or_default(),
@@ -108,8 +113,9 @@ impl CollectionsApi {
             updated_at: now,
             version: 1,
         };
-        let tenant = caller.tenant().clone();
-        let done = self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0)).await?;
+        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
+        let done =
+            self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0, author)).await?;
 
         Ok(match done {
             Done::Would(changes) => Made::DryRun(Json(DryRun { changes })),
@@ -164,8 +170,8 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         let (patch, expected) = (body.read()?, IfMatch::parse(if_match.0.as_deref())?);
-        let tenant = caller.tenant().clone();
-        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone());
+        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
+        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone(), author);
         let collection = self.catalogues.with(&tenant, work).await?;
 
         let tag = etag::of_version(collection.version);
@@ -174,8 +180,9 @@ impl CollectionsApi {
 
     /// See what a change would do
     ///
-    /// Each step in words, and whether values are lost by it. Nothing is changed; whether the records fit is only
-    /// found out by doing it.
+    /// Each step in words, whether values are lost by it, in how many records it touches something, and how many are in
+    /// the way of it, with the ids of the first. Nothing is changed. There is a second and a half for counting: with
+    /// `atLeast`, not all records were looked at.
     #[oai(
         path = "/collections/:name/preview",
         method = "post",
@@ -193,10 +200,19 @@ impl CollectionsApi {
 
         let patch = body.read()?;
         let known = self.catalogues.current(caller.tenant()).await?;
-        let considered = self.considered(caller.tenant(), move || planned(&known, &name.0, patch)).await;
-        let (_, _, steps) = considered?;
+        let considered = self.considered(caller.tenant(), move || {
+            let old = known.find(&name.0).ok_or(Error::NotFound)?.collection.clone();
+            let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
+            let (mut new, _, steps) = planned(&known, &name.0, patch)?;
+            // What was called how is said once, and forgotten in what is kept.
+            new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
+            Ok((old, new, steps))
+        });
+        let considered = considered.await;
+        let (old, new, steps) = considered?;
+        let steps = steps.iter().map(|it| (&old, &new, it)).collect();
 
-        Ok(Json(DryRun { changes: changes(steps) }))
+        Ok(Json(DryRun { changes: counts::tell(&self.db, caller.tenant(), steps).await? }))
     }
 
     /// Drop a collection
@@ -221,7 +237,8 @@ impl CollectionsApi {
         must_be_among(request, &["dryRun"])?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let (tenant, dry_run) = (caller.tenant().clone(), dry_run.0 == Some(true));
-        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run);
+        let author = Author::of(&caller, SchemaSource::Api);
+        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run, author);
         let would = self.catalogues.with(&tenant, drop).await?;
 
         Ok(would.map_or(Gone::Gone, |changes| Gone::DryRun(Json(DryRun { changes }))))
@@ -240,6 +257,7 @@ impl CollectionsApi {
         known: Arc<Catalogue>,
         new: Collection,
         dry_run: Option<bool>,
+        author: Author,
     ) -> Result<Done, Error> {
         let (before, asked) = (Arc::clone(&known), new.clone());
         let (new, steps) = self.considered(tenant, move || planned_new(&before, asked)).await?;
@@ -248,13 +266,15 @@ impl CollectionsApi {
             return Ok(Done::Would(changes(steps)));
         }
 
-        let (made, before) = (new.clone(), Arc::clone(&known));
+        let (made, before, keep) = (new.clone(), Arc::clone(&known), self.config.get().history_max);
         self.db
             .write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
                 store::insert(tx, &catalogue::pack(&made))?;
-                plan::run(tx, &steps, &made, &made.name)?;
-                Ok::<_, Error>(store::count_change(tx)?)
+                perform::run(tx, &steps, &made, &made.name)?;
+                store::count_change(tx)?;
+                let happened = [Happened { before: None, after: Some(&made) }];
+                Ok::<_, Error>(history::remember(tx, &happened, author, made.created_at, keep)?)
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;
@@ -268,6 +288,7 @@ impl CollectionsApi {
         name: &str,
         patch: CollectionPatch,
         expected: IfMatch,
+        author: Author,
     ) -> Result<Collection, Error> {
         let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
         if !expected.allows(old.version) {
@@ -284,17 +305,22 @@ impl CollectionsApi {
         new.updated_at = now;
 
         let (changed, old_name, before) = (new.clone(), old.name.clone(), Arc::clone(&known));
-        let needs_room = plan::needs_room(&steps);
+        let (needs_room, keep) = (plan::needs_room(&steps), self.config.get().history_max);
         let change = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
-            plan::run(tx, &steps, &changed, &old_name)?;
+            perform::run(tx, &steps, &changed, &old_name)?;
             store::update(tx, &catalogue::pack(&changed))?;
             store::announce_change(tx, changed.id, now)?;
             for other in &others {
                 store::update(tx, &catalogue::pack(other))?;
                 store::announce_change(tx, other.id, now)?;
             }
-            Ok::<_, Error>(store::count_change(tx)?)
+            store::count_change(tx)?;
+            let after = std::iter::once(&changed).chain(&others);
+            let was = |of: &Collection| known.entries().iter().find(|it| it.collection.id == of.id);
+            let happened: Vec<_> =
+                after.map(|it| Happened { before: was(it).map(|it| &it.collection), after: Some(it) }).collect();
+            Ok::<_, Error>(history::remember(tx, &happened, author, now, keep)?)
         };
         // A rule must be closed however full the disk is.
         let class = if needs_room { Class::ALONE } else { Class::ALONE.freeing() };
@@ -304,7 +330,12 @@ impl CollectionsApi {
     }
 
     /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of a read.
-    async fn must_be_sound(&self, tenant: &TenantId, known: &Arc<Catalogue>, new: &Collection) -> Result<(), Error> {
+    pub(super) async fn must_be_sound(
+        &self,
+        tenant: &TenantId,
+        known: &Arc<Catalogue>,
+        new: &Collection,
+    ) -> Result<(), Error> {
         let old = known.entries().iter().find(|it| it.collection.id == new.id);
         if new.view.is_none() || old.is_some_and(|it| it.collection.view == new.view) {
             return Ok(());
@@ -321,7 +352,7 @@ impl CollectionsApi {
     }
 
     /// Thinks about all collections, which takes a while if there are hundreds, where no other request waits for it.
-    async fn considered<T: Send + 'static>(
+    pub(super) async fn considered<T: Send + 'static>(
         &self,
         tenant: &TenantId,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
@@ -339,6 +370,7 @@ impl CollectionsApi {
         name: &str,
         expected: IfMatch,
         dry_run: bool,
+        author: Author,
     ) -> Result<Option<Vec<Change>>, Error> {
         let old = known.find(name).ok_or(Error::NotFound)?.collection.clone();
         if !expected.allows(old.version) {
@@ -353,17 +385,20 @@ impl CollectionsApi {
         self.considered(tenant, move || whole(&before, all, &named)).await?;
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
         if dry_run {
-            return Ok(Some(changes(steps)));
+            let steps = steps.iter().map(|it| (&old, &old, it)).collect();
+            return Ok(Some(counts::tell(&self.db, tenant, steps).await?));
         }
 
-        let now = self.clock.now();
+        let (now, keep) = (self.clock.now(), self.config.get().history_max);
         self.db
             .write_as(Class::ALONE.freeing(), tenant, move |tx| {
                 known.must_be_current(tx)?;
-                plan::run(tx, &steps, &old, &old.name)?;
+                perform::run(tx, &steps, &old, &old.name)?;
                 store::delete(tx, old.id)?;
                 store::announce_change(tx, old.id, now)?;
-                Ok::<_, Error>(store::count_change(tx)?)
+                store::count_change(tx)?;
+                let happened = [Happened { before: Some(&old), after: None }];
+                Ok::<_, Error>(history::remember(tx, &happened, author, now, keep)?)
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;
@@ -511,14 +546,9 @@ fn judged(
 /// Refuses a set of collections that does not hold together; faults of `name` are the caller's own.
 fn whole(known: &Catalogue, all: Vec<Collection>, name: &str) -> Result<(), Error> {
     match Catalogue::build(0, all) {
-        Ok(would_be) => would_be.must_keep_views(known, name),
+        Ok(would_be) => would_be.must_keep_views(known, &|it| it == name),
         Err((of, faults)) if of == name => Err(Error::Invalid(faults)),
-        Err((of, faults)) => {
-            let by = faults
-                .first()
-                .map_or_else(String::new, |it| format!("the rule `{}`", it.pointer.trim_start_matches("/rules/")));
-            Err(Error::InUse { collection: of, by })
-        }
+        Err((of, faults)) => Err(Error::in_use_by_rule(of, &faults)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the server knows of its collections: read once, and again when they change.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
@@ -83,7 +83,7 @@ pub struct Follower {
 pub struct Catalogues {
     db: Db,
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
-    listener: Arc<OnceLock<Box<Listener>>>,
+    listeners: Arc<RwLock<Vec<Box<Listener>>>>,
     /// Held while a catalogue is read: all who need it wait for one reading.
     reading: Arc<Turn<()>>,
 }
@@ -235,13 +235,13 @@ impl Catalogue {
         self.entries.iter().map(|it| it.collection.clone()).collect()
     }
 
-    /// Refuses a change of `changed` that a view which could be read before would not survive, or by which it would
-    /// show something else.
-    pub(super) fn must_keep_views(&self, before: &Self, changed: &str) -> Result<(), Error> {
+    /// Refuses a change that a view which could be read before would not survive, or by which one that nobody asked to
+    /// change would show something else.
+    pub(super) fn must_keep_views(&self, before: &Self, is_changed: &dyn Fn(&str) -> bool) -> Result<(), Error> {
         for entry in &self.entries {
             let Some(after) = &entry.view else { continue };
             let was = before.entries.iter().find(|it| it.collection.id == entry.collection.id);
-            if entry.name() == changed {
+            if is_changed(entry.name()) {
                 let Some(reason) = &after.fault else { continue };
                 return Err(Error::Invalid(vec![Fault::new("/view/query", "query", reason.as_str())]));
             }
@@ -284,12 +284,12 @@ impl Entry {
 
 impl Catalogues {
     pub fn new(db: Db) -> Self {
-        Self { db, known: Arc::default(), listener: Arc::default(), reading: Arc::default() }
+        Self { db, known: Arc::default(), listeners: Arc::default(), reading: Arc::default() }
     }
 
-    /// Has every catalogue that is read anew told to `listener`, the only one there is.
+    /// Has every catalogue that is read anew told to `listener` too.
     pub fn tell(&self, listener: Box<Listener>) {
-        let _ = self.listener.set(listener); // whoever was there first stays
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// What is known of a tenant's collections, read if this is the first time.
@@ -319,7 +319,7 @@ impl Catalogues {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(tenant.clone(), Arc::clone(&catalogue));
         drop(known);
-        if let Some(told) = self.listener.get() {
+        for told in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
             told(tenant, &catalogue);
         }
         Ok(catalogue)
@@ -489,10 +489,13 @@ mod tests {
         assert!(!is_broken("posts") && !is_broken("sound"));
         assert!(is_broken("broken") && is_broken("narrow"));
         assert!(matches!(catalogue.to_write("sound"), Err(Error::ReadOnly { .. })));
-        assert!(catalogue.must_keep_views(&catalogue, "posts").is_ok(), "what was broken before is in nobody's way");
+        assert!(
+            catalogue.must_keep_views(&catalogue, &|it| it == "posts").is_ok(),
+            "what was broken before is in nobody's way"
+        );
         let without: Vec<_> = all.into_iter().filter(|it| it.name != "posts").collect();
         let without = Catalogue::build(1, without).expect("a catalogue");
-        let refused = without.must_keep_views(&catalogue, "posts");
+        let refused = without.must_keep_views(&catalogue, &|it| it == "posts");
         assert!(matches!(refused, Err(Error::InUse { collection, .. }) if collection == "sound"));
     }
 }

@@ -7,6 +7,7 @@ pub(super) const NAME_TAKEN: Kind =
 pub(super) const IN_USE: Kind = Kind { status: 409, code: "collection-in-use", title: "Others refer to it" };
 pub(super) const DATA_IN_THE_WAY: Kind =
     Kind { status: 409, code: "collection-data-conflict", title: "The records do not fit the change" };
+pub(super) const DATA_LOSS: Kind = Kind { status: 409, code: "collection-data-loss", title: "Values would be lost" };
 pub(super) const TOO_MANY: Kind =
     Kind { status: 409, code: "collection-limit-reached", title: "No room for another collection" };
 
@@ -14,7 +15,8 @@ pub const READ_ONLY: Kind = Kind { status: 409, code: "collection-read-only", ti
 pub const VIEW_BROKEN: Kind = Kind { status: 409, code: "view-broken", title: "The view cannot be computed" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&NAME_TAKEN, &IN_USE, &DATA_IN_THE_WAY, &TOO_MANY, &READ_ONLY, &VIEW_BROKEN];
+pub const PROBLEMS: &[&Kind] =
+    &[&NAME_TAKEN, &IN_USE, &DATA_IN_THE_WAY, &DATA_LOSS, &TOO_MANY, &READ_ONLY, &VIEW_BROKEN];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,6 +26,8 @@ pub enum Error {
     InUse { collection: String, by: String },
     #[error("`{field}` {what}")]
     DataInTheWay { field: String, what: String },
+    #[error("nothing was done, since values would be lost: {}", told(.losses))]
+    WouldLose { losses: Vec<String> },
     #[error(
         "`{view}` is a view: its records are computed, and read one request at a time; change those of the collections that it reads"
     )]
@@ -37,6 +41,8 @@ pub enum Error {
     TooMany { max: usize },
     #[error("the collection is another than the one that `If-Match` names; read it again")]
     Stale,
+    #[error("collections were changed since what `If-Match` names; look at the difference again")]
+    StaleSet,
     #[error("there is nothing here, or nothing that you may see")]
     NotFound,
     #[error("some values are not valid")]
@@ -59,7 +65,8 @@ impl From<Error> for Problem {
             Error::TooMany { .. } | Error::TooManyViews { .. } => &TOO_MANY,
             Error::ReadOnly { .. } => &READ_ONLY,
             Error::ViewBroken { .. } => &VIEW_BROKEN,
-            Error::Stale => &problem::STALE,
+            Error::WouldLose { .. } => &DATA_LOSS,
+            Error::Stale | Error::StaleSet => &problem::STALE,
             Error::NotFound => return Self::not_found(),
             Error::Invalid(faults) => return Self::invalid(faults),
             Error::Outdated => return Self::new(&problem::BUSY, error.to_string()).retry_after(RETRY_WHEN_CHANGING),
@@ -67,6 +74,28 @@ impl From<Error> for Problem {
             Error::Db(cause) => return cause.into(),
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+/// Losses that are told of one by one.
+const LOSSES_MAX: usize = 10;
+
+fn told(losses: &[String]) -> String {
+    let more = losses.len().saturating_sub(LOSSES_MAX);
+    let mut told = losses.iter().take(LOSSES_MAX).cloned().collect::<Vec<_>>().join("; ");
+    if 0 < more {
+        told.push_str(&format!("; and {more} more"));
+    }
+    told
+}
+
+impl Error {
+    /// A rule of a collection that nobody asked to change needs what would be gone.
+    pub(super) fn in_use_by_rule(collection: String, faults: &[Fault]) -> Self {
+        let by = faults
+            .first()
+            .map_or_else(String::new, |it| format!("the rule `{}`", it.pointer.trim_start_matches("/rules/")));
+        Self::InUse { collection, by }
     }
 }
 

@@ -194,7 +194,11 @@ pub struct NewCollection {
     /// Letters, digits and `_`, beginning with a letter; unique whatever the case. It is part of the paths.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
+    /// In an import: the name that the collection had, so that its records stay. Never shown.
+    #[oai(rename = "renamedFrom", skip_serializing_if_is_none)]
+    pub renamed_from: Option<String>,
     /// Makes it a view: its records are what one SELECT finds in other collections, and nobody writes to it.
+    #[oai(skip_serializing_if_is_none)]
     pub view: Option<View>,
     /// Must be there, unless it is a view: of that, only the columns that are no fields of a collection have to be
     /// said, and those that shall be something else.
@@ -239,8 +243,20 @@ pub struct CollectionPatch {
 pub struct Change {
     /// What happens, in a sentence.
     pub description: String,
-    /// Whether values are lost by it.
+    /// Whether values are lost by it, if there are any.
     pub loses_data: bool,
+    /// In how many records it touches something. Absent: it touches none, or that was not counted.
+    #[oai(skip_serializing_if_is_none)]
+    pub records: Option<u64>,
+    /// How many records are in the way of it: with any, the change is refused.
+    #[oai(skip_serializing_if_is_none)]
+    pub in_the_way: Option<u64>,
+    /// The ids of the first of those that are in the way.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub ids: Vec<String>,
+    /// Whether there was no time to look at all records: there may be more than these numbers say.
+    #[oai(default, skip_serializing_if = "is_false")]
+    pub at_least: bool,
 }
 
 /// What a change would do.
@@ -261,6 +277,12 @@ pub struct CollectionList {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the framework asks so")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+impl Change {
+    pub(super) fn new(description: String, loses_data: bool) -> Self {
+        Self { description, loses_data, records: None, in_the_way: None, ids: Vec::new(), at_least: false }
+    }
 }
 
 impl Rules {
@@ -389,6 +411,7 @@ impl Example for NewCollection {
         let author = Field { collection: Some("users".to_owned()), ..Field::new("author", FieldType::Relation) };
         Self {
             name: "posts".to_owned(),
+            renamed_from: None,
             view: None,
             fields: Some(vec![title, Field::new("published", FieldType::Bool), author]),
             indexes: vec![Index { fields: vec!["published".to_owned(), "createdAt".to_owned()], unique: false }],
@@ -415,7 +438,7 @@ impl Example for CollectionPatch {
 
 impl Example for Collection {
     fn example() -> Self {
-        let NewCollection { name, view, fields, indexes, search, rules, options } = NewCollection::example();
+        let NewCollection { name, view, fields, indexes, search, rules, options, .. } = NewCollection::example();
         let (id, moment, fields) = (Id::example(), Timestamp::example(), fields.unwrap_or_default());
         let (created_at, updated_at) = (moment, moment);
         Self { id, name, view, fields, indexes, search, rules, options, created_at, updated_at, version: 1 }
@@ -430,7 +453,7 @@ impl Example for CollectionList {
 
 impl Example for DryRun {
     fn example() -> Self {
-        let change = |description: &str, loses_data| Change { description: description.to_owned(), loses_data };
+        let change = |description: &str, loses_data| Change::new(description.to_owned(), loses_data);
         Self {
             changes: vec![
                 change("add the field `subtitle`", false),

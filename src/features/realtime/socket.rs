@@ -15,7 +15,7 @@ use super::limits::{
 };
 use super::message::{self, Said, Which};
 use super::resume::Replay;
-use crate::base::lanes;
+use crate::base::lanes::{self, Asker};
 use crate::features::records::Watch;
 use crate::http::websocket::{self, CloseFrame, Message, Utf8Bytes, WebSocket};
 use crate::http::{Fault, Problem};
@@ -33,8 +33,8 @@ const SILENT: u16 = 4408;
 static LANES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Whose turn it is when a connection reads from the database.
-pub(super) fn lane(seat: &Seat) -> lanes::Asker {
-    LANES.hash_one(seat.connection.address.throttle_key())
+pub(super) fn lane(seat: &Seat) -> Asker {
+    Asker::alone(LANES.hash_one(seat.connection.address.throttle_key()))
 }
 
 /// Serves a socket until one of both sides ends it.

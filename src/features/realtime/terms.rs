@@ -3,7 +3,7 @@ use super::error::{CONNECTION_LIMIT, SUBSCRIPTION_LIMIT};
 use super::model::REALTIME_READ;
 use crate::features::accounts::RECORDS_READ;
 use crate::http::openapi::{Terms, Who};
-use crate::http::problem::{INVALID, NOT_FOUND};
+use crate::http::problem::NOT_FOUND;
 use crate::http::websocket::UPGRADE_REQUIRED;
 
 pub const TERMS: &[Terms] = &[
@@ -12,5 +12,5 @@ pub const TERMS: &[Terms] = &[
         who: Who::Visitors(RECORDS_READ),
         problems: &[&NOT_FOUND, &SUBSCRIPTION_LIMIT, &UPGRADE_REQUIRED, &CONNECTION_LIMIT],
     },
-    Terms { operation: "show_realtime", who: Who::Holders(REALTIME_READ), problems: &[&INVALID] },
+    Terms { operation: "show_realtime", who: Who::Holders(REALTIME_READ), problems: &[] },
 ];

@@ -12,6 +12,7 @@ use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::collections::{Catalogue, Entry, Field, FieldType, Rule};
 use crate::http::openapi::Who;
+use crate::http::paging::PAGE_MAX;
 
 /// Paths and schemas of all collections, in the words of OpenAPI 3.0.
 pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
@@ -78,31 +79,35 @@ fn relations(back: &Back, entry: &Entry) -> Vec<String> {
     own.chain(back.get(entry.name()).into_iter().flatten().cloned()).collect()
 }
 
+/// The members that records have whatever their fields are.
+pub(super) fn own_members(entry: &Entry) -> Vec<(String, Value)> {
+    let moment =
+        || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
+    let mut id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
+    if entry.view.is_some() {
+        id = json!({ "type": "string", "readOnly": true, "example": ID });
+    }
+    let mut own = vec![("id".to_owned(), id)];
+    for time in ["createdAt", "updatedAt"].into_iter().filter(|it| entry.has_own(it)) {
+        let mut moment = moment();
+        if entry.view.is_some() {
+            moment["nullable"] = true.into();
+        }
+        own.push((time.to_owned(), moment));
+    }
+    if entry.collection.keeps_deleted() {
+        own.push(("isDeleted".to_owned(), json!({ "type": "boolean", "readOnly": true, "example": false })));
+        let mut deleted_at = moment();
+        deleted_at["nullable"] = true.into();
+        deleted_at["example"] = Value::Null;
+        own.push(("deletedAt".to_owned(), deleted_at));
+    }
+    own
+}
+
 fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
     let name = entry.name();
-    let own = || {
-        let moment = || json!({ "type": "string", "format": "date-time", "readOnly": true, "example": "2026-01-02T03:04:05.678Z" });
-        let mut id = json!({ "type": "string", "format": "uuid", "readOnly": true, "example": ID });
-        if entry.view.is_some() {
-            id = json!({ "type": "string", "readOnly": true, "example": ID });
-        }
-        let mut own = vec![("id".to_owned(), id)];
-        for time in ["createdAt", "updatedAt"].into_iter().filter(|it| entry.has_own(it)) {
-            let mut moment = moment();
-            if entry.view.is_some() {
-                moment["nullable"] = true.into();
-            }
-            own.push((time.to_owned(), moment));
-        }
-        if entry.collection.keeps_deleted() {
-            own.push(("isDeleted".to_owned(), json!({ "type": "boolean", "readOnly": true, "example": false })));
-            let mut deleted_at = moment();
-            deleted_at["nullable"] = true.into();
-            deleted_at["example"] = Value::Null;
-            own.push(("deletedAt".to_owned(), deleted_at));
-        }
-        own
-    };
+    let own = || own_members(entry);
     let shown = visible(entry).map(|it| (it.name.clone(), value(it)));
     let shown: Map<_, _> = own().into_iter().chain(shown).collect();
     let example: Map<_, _> = own()
@@ -174,7 +179,7 @@ fn list(back: &Back, entry: &Entry) -> Value {
         parameter(
             "page",
             "The number of a page, from 1; not beside `cursor`.",
-            &json!({ "type": "integer", "minimum": 1 }),
+            &json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX }),
         ),
         parameter("count", "`exact` adds `meta.total`.", &json!({ "type": "string", "enum": ["exact"] })),
         parameter(

@@ -73,11 +73,7 @@ impl Asked {
             }
             seen.push(name.clone());
             match name.as_str() {
-                "limit" | "page" => match value.parse() {
-                    Ok(number) if name == "limit" => asked.paging.limit = Some(number),
-                    Ok(number) => asked.paging.page = Some(number),
-                    Err(_) => fault("type", "must be a whole number"),
-                },
+                "limit" | "page" => faults.extend(asked.paging.read(&name, &value).err()),
                 "cursor" => asked.paging.cursor = Some(value),
                 "count" => asked.paging.count = Some(value),
                 "sort" => asked.sort = Some(value),
@@ -252,7 +248,7 @@ mod tests {
     fn what_is_unknown_or_given_twice_is_refused() {
         assert_eq!(faults("limt=5"), [("?limt".to_owned(), "is no parameter; did you mean `limit`?".to_owned())]);
         assert_eq!(faults("sort=a&sort=b"), [("?sort".to_owned(), "is given more than once".to_owned())]);
-        assert_eq!(faults("limit=ten"), [("?limit".to_owned(), "must be a whole number".to_owned())]);
+        assert_eq!(faults("limit=ten"), [("?limit".to_owned(), "must be a whole number from 1 to 500".to_owned())]);
         for odd in ["where=1", "where[a=1", "where[a]b=1", "where[a][b=1"] {
             assert_eq!(faults(odd).len(), 1, "{odd}");
         }

@@ -53,5 +53,6 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "truncate_collection", who: Who::Holders(RECORDS_ADMIN), problems: &[&READ_ONLY] },
     Terms { operation: "import_records", who: Who::Holders(RECORDS_ADMIN), problems: &[&READ_ONLY] },
     Terms { operation: "aggregate_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[&VIEW_BROKEN] },
+    Terms { operation: "show_json_schema", who: Who::Visitors(RECORDS_READ), problems: &[] },
     Terms { operation: "export_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[&VIEW_BROKEN] },
 ];

@@ -5,61 +5,127 @@
 
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 
+/// What the line at hand is about, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// So many of its bytes name a length.
+    Name(usize),
+    Length,
+    Other,
+}
+
 /// Follows the bytes of one head as they come, in whatever parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lengths {
-    /// How many bytes of the line have come, as far as it may still name a length.
-    named: Option<usize>,
+    line: Line,
+    line_bytes: usize,
     /// Whether the line has more than its end.
     is_text: bool,
-    /// Whether there was such a line before: empty ones before a request are no end of its head.
-    has_begun: bool,
+    /// How many bytes the first line has, once it has ended. Empty ones before a request are no part of its head.
+    first_line_bytes: Option<usize>,
     is_over: bool,
     found: bool,
+    /// The number that the line at hand gives.
+    number: Option<u64>,
+    earlier: Option<u64>,
+    fault: Option<Fault>,
+}
+
+/// What makes no length of a line that should give one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    NoNumber,
+    Differs,
+}
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self {
+            line: Line::Name(0),
+            line_bytes: 0,
+            is_text: false,
+            first_line_bytes: None,
+            is_over: false,
+            found: false,
+            number: None,
+            earlier: None,
+            fault: None,
+        }
+    }
 }
 
 impl Lengths {
     /// Begins with a new head.
     pub(super) fn begin(&mut self) {
-        *self = Self { named: Some(0), ..Self::default() };
+        *self = Self::default();
+    }
+
+    /// What is wrong with the lengths that the head gave, if anything.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// How many bytes of the first line have come: the method, the target and the version.
+    pub(super) fn first_line_bytes(&self) -> usize {
+        self.first_line_bytes.unwrap_or(self.line_bytes)
     }
 
     /// Goes on with what came next. True once the head has given a length.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(first) = bytes.first()
             && !self.is_over
-            && !self.found
         {
-            let Some(seen) = self.named else {
-                // The rest of a line that is about something else.
-                let Some(end) = memchr::memchr(b'\n', bytes) else { break };
-                bytes = &bytes[end + 1..];
-                self.has_begun = true;
-                self.named = Some(0);
-                self.is_text = false;
+            if matches!(self.line, Line::Other) {
+                let end = memchr::memchr(b'\n', bytes);
+                let rest = end.map_or(bytes.len(), |it| it + 1);
+                bytes = &bytes[rest..];
+                self.line_bytes += rest;
+                if end.is_some() {
+                    self.end_line();
+                }
                 continue;
-            };
+            }
             bytes = &bytes[1..];
-            match first {
-                b'\n' => {
-                    self.is_over = self.has_begun && !self.is_text;
-                    self.has_begun |= self.is_text;
-                    self.named = Some(0);
-                    self.is_text = false;
+            self.line_bytes += 1;
+            match (self.line, first) {
+                (_, b'\n') => self.end_line(),
+                (_, b'\r') => {}
+                (Line::Length, b' ' | b'\t') => {}
+                (Line::Length, digit @ b'0'..=b'9') => {
+                    let number = self.number.unwrap_or_default().saturating_mul(10);
+                    self.number = Some(number.saturating_add((digit - b'0').into()));
                 }
-                b'\r' => {}
-                letter if letter.eq_ignore_ascii_case(&CONTENT_LENGTH[seen]) => {
+                (Line::Length, _) => self.fault = Some(Fault::NoNumber),
+                (Line::Name(seen), letter) if letter.eq_ignore_ascii_case(&CONTENT_LENGTH[seen]) => {
                     self.is_text = true;
-                    self.found = seen + 1 == CONTENT_LENGTH.len();
-                    self.named = Some(seen + 1);
+                    let is_whole = seen + 1 == CONTENT_LENGTH.len();
+                    self.found |= is_whole;
+                    self.line = if is_whole { Line::Length } else { Line::Name(seen + 1) };
                 }
-                _ => {
+                (Line::Name(_) | Line::Other, _) => {
                     self.is_text = true;
-                    self.named = None;
+                    self.line = Line::Other;
                 }
             }
         }
         self.found
+    }
+
+    fn end_line(&mut self) {
+        if matches!(self.line, Line::Length) {
+            let number = self.number.take();
+            if number.is_none() {
+                self.fault = Some(Fault::NoNumber);
+            } else if self.earlier.is_some_and(|it| Some(it) != number) {
+                self.fault = self.fault.or(Some(Fault::Differs));
+            }
+            self.earlier = number;
+        }
+        self.is_over = self.first_line_bytes.is_some() && !self.is_text;
+        if self.first_line_bytes.is_none() && self.is_text {
+            self.first_line_bytes = Some(self.line_bytes);
+        }
+        (self.line, self.line_bytes, self.is_text) = (Line::Name(0), 0, false);
     }
 }
 
@@ -90,6 +156,22 @@ mod tests {
             "POST / HTTP/1.1\nHost: a\nCONTENT-LENGTH: 5\n\n",
         ] {
             assert!(has_length(head), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_that_are_none_or_differ_are_told_apart() {
+        let fault = |lines: &str| {
+            let mut lengths = Lengths::default();
+            lengths.follow(format!("POST / HTTP/1.1\r\n{lines}\r\nContent-Length: x\r\n").as_bytes());
+            lengths.fault()
+        };
+
+        assert_eq!(fault("Content-Length: 5\r\n"), None, "what follows is the body");
+        assert_eq!(fault("Content-Length: 5\r\nContent-Length: 5\r\n"), None);
+        assert_eq!(fault("Content-Length: 5\r\nHost: a\r\nContent-Length: 6\r\n"), Some(Fault::Differs));
+        for none in ["-1", "", "five", "0x5"] {
+            assert_eq!(fault(&format!("Content-Length: {none}\r\n")), Some(Fault::NoNumber), "{none:?}");
         }
     }
 

@@ -128,8 +128,9 @@ impl House {
         let seat = match self.seats.take(counted, &policy.limits) {
             Ok(seat) => seat,
             Err(refusal) => {
-                self.turned_away.count(address, refusal, &self.phase, &self.tasks);
-                self.turned_away.turn_away(stream, refusal, &self.tasks);
+                let id = self.shell.new_id();
+                self.turned_away.turn_away(stream, refusal, &id, &self.tasks);
+                self.turned_away.count(address, id, refusal, &self.phase, &self.tasks);
                 return;
             }
         };

@@ -7,13 +7,16 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::lengths::Lengths;
+use super::lengths::{self, Lengths};
 use super::pulse::{Arrived, Pulse};
-use super::raw::Refuser;
+use super::raw::{Refuser, Seen};
 use super::seats::Seat;
 
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How every TLS connection begins: a handshake, of version 3 (RFC 8446 section 5.1).
+const TLS_HELLO: &[u8] = &[0x16, 0x03];
 
 /// So many bytes of it begin no method of HTTP/1 that anyone uses.
 const TELLING_BYTES: usize = 3;
@@ -25,6 +28,8 @@ pub(super) struct Stream<S> {
     /// How many bytes of the preface have come; nothing once it is clear which protocol is spoken.
     preface: Option<usize>,
     lengths: Lengths,
+    /// Whether the head at hand is none, but the first word of TLS.
+    is_tls: bool,
     shut: bool,
     /// What is left to say instead of hyper's own words about a head that it cannot read.
     instead: Option<Bytes>,
@@ -39,6 +44,7 @@ impl<S> Stream<S> {
             pulse,
             preface: Some(0),
             lengths: Lengths::default(),
+            is_tls: false,
             shut: false,
             instead: None,
             refuser,
@@ -63,7 +69,10 @@ impl<S> Stream<S> {
         }
         match self.pulse.received() {
             Arrived::Elsewhere => return,
-            Arrived::NewHead => self.lengths.begin(),
+            Arrived::NewHead => {
+                self.lengths.begin();
+                self.is_tls = bytes.starts_with(TLS_HELLO);
+            }
             Arrived::MoreOfHead => {}
         }
         if self.lengths.follow(bytes) {
@@ -72,11 +81,23 @@ impl<S> Stream<S> {
     }
 }
 
+impl<S> Stream<S> {
+    /// What was seen of the head that hyper cannot read.
+    fn seen(&self) -> Seen {
+        Seen {
+            is_tls: self.is_tls,
+            lengths_differ: self.lengths.fault() == Some(lengths::Fault::Differs),
+            length_is_no_number: self.lengths.fault() == Some(lengths::Fault::NoNumber),
+            first_line_bytes: self.lengths.first_line_bytes(),
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Stream<S> {
     /// Puts a problem in the place of hyper's own words, if `bytes` are these. True once it is written whole.
     fn write_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.instead.is_none() && self.pulse.speaks_unasked() {
-            self.instead = self.refuser.instead_of(bytes, self.pulse.head_took());
+            self.instead = self.refuser.instead_of(bytes, self.pulse.head_took(), &self.seen());
         }
         if self.instead.is_none() {
             return Poll::Ready(Ok(false));

@@ -1,6 +1,6 @@
 //! Clients for whom there is no room: told so in a few prepared bytes, and counted in the log.
 //!
-//! A flood must cost next to nothing. So a client gets the same bytes as all others, nothing that it sends is looked
+//! A flood must cost next to nothing. So a client gets the same bytes as all others but for an id, nothing that it sends is looked
 //! at, only some at a time are waited for, and the log has one line a second at most.
 use std::io::Write as _;
 use std::net::{IpAddr, Shutdown};
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::super::request_id::RequestId;
 use super::phase::{Phase, SERVING};
 use super::raw;
 use super::seats::Refusal;
@@ -39,7 +40,7 @@ pub(super) struct TurnedAway {
 struct Untold {
     full: u64,
     from_one_address: u64,
-    last: Option<IpAddr>,
+    last: Option<(IpAddr, RequestId)>,
     /// Whether a task waits for the moment to tell it.
     is_awaited: bool,
 }
@@ -55,7 +56,8 @@ impl TurnedAway {
 
     /// Says that there is no room, and waits a moment for the client to read it: closing at once, with its
     /// request unread, would make the system throw our words away. If too many are waited for, it comes to that.
-    pub(super) fn turn_away(&self, mut stream: TcpStream, refusal: Refusal, tasks: &TaskTracker) {
+    pub(super) fn turn_away(&self, mut stream: TcpStream, refusal: Refusal, id: &RequestId, tasks: &TaskTracker) {
+        let words = raw::no_room(id);
         let places = match refusal {
             Refusal::Full => &self.waited_for,
             Refusal::TooManyFromThere => &self.waited_for_of_crowds,
@@ -63,14 +65,14 @@ impl TurnedAway {
         let Ok(permit) = places.clone().try_acquire_owned() else {
             // The room for what is sent is empty on a new connection, so this does not wait.
             let _ = stream.into_std().and_then(|mut it| {
-                it.write_all(&raw::NO_ROOM)?;
+                it.write_all(&words)?;
                 it.shutdown(Shutdown::Write)
             });
             return;
         };
         tasks.spawn(async move {
             let _ = timeout(TIMEOUT, async {
-                stream.write_all(&raw::NO_ROOM).await?;
+                stream.write_all(&words).await?;
                 stream.shutdown().await?;
                 let mut unread = [0; 1024];
                 while 0 < stream.read(&mut unread).await? {}
@@ -82,13 +84,20 @@ impl TurnedAway {
     }
 
     /// Counts a client, and tells of it at once unless another was told of a moment ago.
-    pub(super) fn count(self: &Arc<Self>, address: IpAddr, refusal: Refusal, phase: &Arc<Phase>, tasks: &TaskTracker) {
+    pub(super) fn count(
+        self: &Arc<Self>,
+        address: IpAddr,
+        id: RequestId,
+        refusal: Refusal,
+        phase: &Arc<Phase>,
+        tasks: &TaskTracker,
+    ) {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         match refusal {
             Refusal::Full => untold.full += 1,
             Refusal::TooManyFromThere => untold.from_one_address += 1,
         }
-        untold.last = Some(address);
+        untold.last = Some((address, id));
         if untold.is_awaited {
             return;
         }
@@ -119,13 +128,14 @@ impl TurnedAway {
 impl Untold {
     /// False if there was nothing to tell.
     fn tell(&mut self) -> bool {
-        let Some(address) = self.last.take() else { return false };
+        let Some((address, id)) = self.last.take() else { return false };
         let (full, from_one_address) = (std::mem::take(&mut self.full), std::mem::take(&mut self.from_one_address));
         tracing::warn!(
             no_room = full,
             too_many_from_one_address = from_one_address,
             client.address = %address,
-            "clients were turned away since the last such line; the address is that of the last"
+            request.id = id.as_str(),
+            "clients were turned away since the last such line; the address and the id are those of the last"
         );
         true
     }

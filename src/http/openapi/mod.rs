@@ -20,8 +20,10 @@ use super::alias;
 use super::allow::Allow;
 use super::asset::{Asset, Caching};
 use super::health;
+use super::paging;
 use super::problem::Problem;
 
+pub use self::schemas::as_json_schema;
 pub use self::terms::{Terms, Told, Who};
 
 /// The chapters of the document.
@@ -106,6 +108,7 @@ impl Documents {
         schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
         close_bodies(&mut fixed);
         describe_answers(&mut fixed);
+        number_pages(&mut fixed);
         add_health(&mut fixed);
         told.add_terms(&mut fixed);
         add_aliases(&mut fixed);
@@ -236,6 +239,21 @@ fn close_bodies(document: &mut Value) {
         if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
             schema["additionalProperties"] = false.into();
         }
+    }
+}
+
+/// Says of the parameters of pages that they are numbers, and which: they are read as text, so that what is wrong with
+/// them is told in our words.
+fn number_pages(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    let operations = paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    for parameter in operations.filter_map(|it| it["parameters"].as_array_mut()).flatten() {
+        let most = match parameter["name"].as_str() {
+            Some("limit") => paging::LIMIT_MAX,
+            Some("page") => paging::PAGE_MAX,
+            _ => continue,
+        };
+        parameter["schema"] = json!({ "type": "integer", "minimum": 1, "maximum": most });
     }
 }
 

@@ -107,6 +107,12 @@ pub(super) fn say_null_is_allowed(schema: &mut Map<String, Value>) {
     }
 }
 
+/// A schema with all within it, and those that it defines, in the words of JSON Schema 2020-12.
+pub fn as_json_schema(schema: &mut Value) {
+    members(schema.get_mut("$defs")).for_each(as_json_schema);
+    each_within(schema, &mut as_3_1);
+}
+
 /// The same schema in the words of OpenAPI 3.1: JSON Schema 2020-12.
 pub(super) fn as_3_1(schema: &mut Map<String, Value>) {
     if let Some(example) = schema.remove("example") {

@@ -159,9 +159,10 @@ impl Told {
             &problem::BUSY,
             &problem::GIVEN_UP,
         ];
-        // Features keep what they know in the database.
+        // Features keep what they know in the database, and take no parameters that they do not know.
         if path.starts_with("/api/") {
             kinds.extend([
+                &problem::INVALID,
                 &problem::BUDGET_SPENT,
                 &problem::STORAGE_DAMAGED,
                 &problem::STOPPING,
@@ -233,14 +234,11 @@ fn describe(status: u16, kinds: &[&'static Kind]) -> (String, Value) {
     let mut failure = json!({ "description": lines.join("\n"), "content": { MEDIA_TYPE: content } });
     match status {
         401 => failure["headers"]["WWW-Authenticate"] = refer("headers", "WWW-Authenticate"),
+        426 => failure["headers"]["Upgrade"] = refer("headers", "Upgrade"),
         429 | 503 | 507 => failure["headers"]["Retry-After"] = refer("headers", "Retry-After"),
         _ => {}
     }
-    match status {
-        // Some of these were turned away at the door.
-        503 => failure["headers"]["X-Request-Id"] = optional("X-Request-Id"),
-        _ => failure["headers"]["X-Request-Id"] = refer("headers", "X-Request-Id"),
-    }
+    failure["headers"]["X-Request-Id"] = refer("headers", "X-Request-Id");
     (names.join("_"), failure)
 }
 
@@ -287,6 +285,7 @@ fn headers() -> Value {
             json!({ "type": "integer", "minimum": 1, "example": 1 }),
             true
         ),
+        "Upgrade": header("The protocol to change to (RFC 9110).", text("websocket"), true),
         "WWW-Authenticate": header("How to sign in (RFC 9110).", text("Bearer"), true),
         "X-Request-Id": header(
             "The name of the request in the server's log: the one that was sent, or a new one.",

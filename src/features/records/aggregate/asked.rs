@@ -4,7 +4,7 @@ use crate::base::text::nearest;
 use crate::db::dialect::{self, TimeUnit};
 use crate::db::record_tables::quoted;
 use crate::features::collections::{Entry, FieldType, Shape, Sight};
-use crate::http::paging::LIMIT_MAX;
+use crate::http::paging::{LIMIT_MAX, OF_LIMIT};
 use crate::http::{Fault, Problem};
 
 /// Groups in groups: more are no table that anyone can read.
@@ -90,7 +90,7 @@ impl Question {
         let order = reader.order(asked.sort.as_deref(), &groups, &metrics);
         let limit = asked.paging.limit.unwrap_or(LIMIT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            reader.faults.push(Fault::new("?limit", "out-of-range", "must be 1 to 500"));
+            reader.faults.push(Fault::new("?limit", "out-of-range", OF_LIMIT));
         }
         if !reader.faults.is_empty() {
             return Err(Problem::invalid(reader.faults));

@@ -99,11 +99,59 @@ async fn a_request_with_two_lengths_is_refused_and_the_connection_closed() {
     }
 }
 
+/// A browser that was given https:// for an address without it.
+#[tokio::test]
+async fn tls_is_told_that_this_is_plain_http() {
+    let server = Server::start(Limits::default()).await;
+
+    let answer = server.say([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[7; 500]].concat()).await;
+
+    assert!(status(&answer) == "400" && answer.contains("this is TLS"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_target_that_is_too_long_is_told_from_a_head_that_is() {
+    let server = Server::start(Limits::default()).await;
+    let (long, many) = ("a".repeat(40_000), format!("X-A: {}\r\n", "b".repeat(40_000)));
+
+    let target = server.say(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    let head = server.say(format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).await;
+
+    assert_eq!((status(&target), status(&head)), ("414", "431"));
+}
+
+/// An early answer, as 401, must not cost the client its connection without a word.
+#[tokio::test]
+async fn a_body_that_nobody_reads_leaves_the_connection_or_the_answer_says_that_it_ends() {
+    let server = Server::start(Limits::default()).await;
+    let head = |more: &str| format!("POST /who HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    let mut stream = server.connect().await;
+    stream.set_nodelay(true).expect("set");
+    for _ in 0..2 {
+        stream.write_all(head("Content-Length: 2\r\n").as_bytes()).await.expect("sent");
+        sleep(Duration::from_millis(20)).await;
+        stream.write_all(b"{}").await.expect("sent");
+        let answer = read_one(&mut stream).await;
+        assert!(status(&answer) == "200" && !answer.contains("connection: close"), "{answer}");
+    }
+    drop(stream);
+
+    for never_sent in
+        ["Content-Length: 2\r\n", "Content-Length: 900000\r\n", "Content-Length: 2\r\nExpect: 100-continue\r\n"]
+    {
+        let answer = server.say(head(never_sent)).await;
+        assert!(status(&answer) == "200" && answer.contains("connection: close"), "{never_sent}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn lengths_that_contradict_one_another_are_400() {
     let server = Server::start(Limits::default()).await;
     let unequal = "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello";
-    assert_eq!(status(&server.say(unequal).await), "400");
+    let answer = server.say(unequal).await;
+    assert!(status(&answer) == "400" && answer.contains("`Content-Length` is there more than once"), "{answer}");
+    let negative = server.say("POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n").await;
+    assert!(status(&negative) == "400" && negative.contains("`Content-Length` must be a whole number"), "{negative}");
     let not_chunked = "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nhello";
     assert_eq!(status(&server.say(not_chunked).await), "400");
     for odd in ["Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"]
@@ -146,7 +194,7 @@ async fn a_head_that_nobody_can_read_is_a_problem_too() {
         ("nonsense\r\n\r\n", ("400", "malformed-request")),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", ("400", "malformed-request")),
         ("GET / HTTP/3.7\r\nHost: a\r\n\r\n", ("400", "malformed-request")),
-        (&long, ("431", "head-too-large")),
+        (&long, ("414", "target-too-long")),
         (&many, ("431", "head-too-large")),
     ] {
         let answer = server.say(head).await;

@@ -55,6 +55,10 @@ async fn a_client_without_a_seat_is_told_so() {
     assert!(head.contains("retry-after: 1\r\n") && head.contains(&format!("content-length: {}", body.len())), "{head}");
     let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(document["code"], "busy");
+    let id = document["instance"].as_str().expect("an id");
+    assert_eq!(id.len(), 36);
+    assert!(head.contains(&format!("x-request-id: {id}\r\n")) && head.contains("x-response-time: "), "{head}");
+    assert!(!server.say(WHO_AND_CLOSE).await.contains(id), "each has its own");
 }
 
 /// A flood is when the log must neither be silent nor grow with it.
