@@ -568,6 +568,13 @@ async fn a_view_shows_hidden_fields_only_where_an_admin_says_so() {
         let together = create(&app, &json!({ "name": "bad", "view": { "query": query } })).await;
         assert_eq!(faults(&together), [("/view/query", "hidden")], "{query}");
     }
+    let computed = json!({ "name": "bad", "view": { "query": "SELECT salary || '' AS id FROM authors" } });
+    assert_eq!(faults(&create(&app, &computed).await), [("/view/query", "hidden")]);
+    // What was said of a column is not said of another that gets its name.
+    made(&app, json!({ "name": "names", "view": { "query": "SELECT id, name AS shown FROM authors" } })).await;
+    let other = change(&app, "names", json!({ "view": { "query": "SELECT id, salary AS shown FROM authors" } })).await;
+    assert_eq!(faults(&other), [("/fields", "required")]);
+    assert_eq!(app.operator(Method::DELETE, "/api/v1/collections/names").send().await.status, 204);
     let open = json!({ "fields": [{ "name": "salary", "type": "integer" }] });
     assert_eq!(change(&app, "people", open).await.status, 200);
     assert_eq!(as_guest("records?sort=-salary").await.body["data"][0]["salary"], 7);

@@ -264,7 +264,9 @@ pub(super) fn infer(collection: &mut Collection, all: &[Collection]) -> Result<(
         names.push(lower);
         if name == "id" || TIMES.contains(&name.as_str()) {
             let origin = ground.origin(*from).map(|(_, it)| it);
-            if let Some(field) = origin.filter(|it| !is_open(it)) {
+            // An expression may be made of any of them.
+            let computed = (origin.is_none() && ground.own(*from).is_none()).then_some(closed).flatten();
+            if let Some(field) = origin.filter(|it| !is_open(it)).or(computed.map(|(_, it)| it)) {
                 let detail =
                     format!("shows `{}`, which not everyone sees, as `{name}`, which everyone does", field.name);
                 faults.push(of_query("hidden", detail));
@@ -336,6 +338,9 @@ pub(super) fn change(
     others: &[Collection],
 ) -> Result<(), Vec<Fault>> {
     if let Some(view) = view {
+        if fields.is_none() {
+            must_tell_no_more(collection, &view, others)?;
+        }
         collection.view = Some(view);
     }
     if let Some(fields) = fields {
@@ -346,6 +351,21 @@ pub(super) fn change(
         collection.fields.retain(|it| columns.iter().any(|(name, _)| *name == it.name));
     }
     infer(collection, others)
+}
+
+/// Refuses a query that reads fields which not everyone sees and which the one before did not read, as long as nobody
+/// says what its columns are: what was said of them was about others.
+fn must_tell_no_more(collection: &Collection, view: &View, others: &[Collection]) -> Result<(), Vec<Fault>> {
+    let Ok(ground) = Ground::of(others) else { return Ok(()) }; // what is wrong with it is told below
+    let closed = |query: &str| -> Vec<(usize, usize)> {
+        let read = ground.look(query).map(|it| it.read).unwrap_or_default();
+        read.into_iter().filter(|it| ground.origin(Some(*it)).is_some_and(|(_, field)| !is_open(field))).collect()
+    };
+    let before = collection.view.as_ref().map(|it| closed(&it.query)).unwrap_or_default();
+    let new = closed(&view.query).into_iter().find(|it| !before.contains(it));
+    let Some((source, field)) = new.and_then(|it| ground.origin(Some(it))) else { return Ok(()) };
+    let detail = format!("must be sent: the query reads `{}` of `{source}`, which not everyone sees", field.name);
+    Err(vec![Fault::new("/fields", "required", detail)])
 }
 
 /// Refuses a view of which two records have one id now, or whose records cannot be computed.
