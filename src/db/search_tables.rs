@@ -5,6 +5,9 @@
 //! table of all words that a typing error could lead to; one that no row has any more stays there until the index is
 //! made anew, and leads to nothing.
 //!
+//! What a short text is as a whole is looked up elsewhere: each column of texts has an index of the table itself, by all
+//! its words in a row. It leads to the few rows that are called just so, or begin so, however many have the words.
+//!
 //! The texts are cut into words by our own functions ([`crate::base::words`]); the index cuts at spaces.
 use std::fmt::Write as _;
 
@@ -16,6 +19,11 @@ pub const CHARACTERS_MAX: usize = 100_000;
 
 /// The beginnings of words, in letters, that are looked up like words.
 const PREFIXES: &str = "2 3";
+
+/// The most of a text, in bytes, that is found as a whole: names are short.
+const NAME_BYTES_MAX: usize = 100;
+/// Most columns that are searched.
+pub const COLUMNS_MAX: usize = 16;
 
 /// How a column of texts is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +46,26 @@ pub fn words_name(id: &str) -> String {
 /// The column of the index for the field at `position`: fields can have names that mean something else there.
 pub fn column_name(position: usize) -> String {
     format!("f{position}")
+}
+
+/// The index of the whole texts of a column.
+pub fn names_name(id: &str, position: usize) -> String {
+    format!("names_{id}_{position}")
+}
+
+/// Whether there is such an index: one that was made before there were any has it once its fields are set anew.
+pub fn has_names(tx: &mut Tx<'_>, name: &str) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = $1";
+    Ok(tx.find(sql, &[name.into()], |row| row.integer(0))?.is_some())
+}
+
+/// The words of a column in the table that the statement calls `alias`, and whether it is short enough to be found by
+/// them, as their index has it.
+pub fn whole_text(alias: &str, column: &str) -> (String, String) {
+    (
+        format!("{}({alias}{column})", function_of(Content::Text)),
+        format!("octet_length({alias}{column}) <= {NAME_BYTES_MAX}"),
+    )
 }
 
 /// Makes the index over some columns of a table and fills it.
@@ -68,6 +96,11 @@ pub fn create(tx: &mut Tx<'_>, table: &str, columns: &[(String, Content)], id: &
     let own = columns.iter().map(|(name, _)| quoted(name)).collect::<Vec<_>>();
     let differs: Vec<_> = own.iter().map(|it| format!("OLD.{it} IS NOT NEW.{it}")).collect();
     let trigger = |event: &str| quoted(&trigger_name(event, id));
+    for (position, (name, _)) in columns.iter().enumerate().filter(|(_, it)| it.1 == Content::Text) {
+        let (words, is_short) = whole_text("", &quoted(name));
+        let index = quoted(&names_name(id, position));
+        let _ = write!(sql, "CREATE INDEX {index} ON {table} ({words}) WHERE {is_short};");
+    }
     let _ = write!(
         sql,
         "CREATE TRIGGER {} AFTER INSERT ON {table} BEGIN {add} END;
@@ -88,6 +121,9 @@ pub fn drop(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
     for event in ["insert", "delete", "update"] {
         let _ = write!(sql, "DROP TRIGGER {};", quoted(&trigger_name(event, id)));
     }
+    for position in 0..COLUMNS_MAX {
+        let _ = write!(sql, "DROP INDEX IF EXISTS {};", quoted(&names_name(id, position)));
+    }
     let _ = write!(sql, "DROP TABLE {}; DROP TABLE {};", quoted(&index_name(id)), quoted(&words_name(id)));
     tx.batch(&sql)
 }
@@ -102,7 +138,7 @@ fn text(row: &str, (name, content): &(String, Content)) -> String {
 }
 
 /// The function that makes words of a column, with one space between them.
-pub fn function_of(content: Content) -> &'static str {
+fn function_of(content: Content) -> &'static str {
     match content {
         Content::Text => "search_text",
         Content::Json => "search_json",

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use super::model::{Field, FieldType, Index, OnDelete, Weights};
 use super::names;
 use super::value::{ENTRIES_MAX, Judge};
+use crate::db::search_tables;
 use crate::expr;
 use crate::http::Fault;
 
@@ -12,7 +13,7 @@ pub const USERS: &str = "users";
 /// What a record has besides its fields, and can be indexed.
 pub(super) const TIMES: [&str; 2] = ["createdAt", "updatedAt"];
 /// Most fields that are searched: each is one more place to look for every word.
-const SEARCHED_MAX: usize = 16;
+const SEARCHED_MAX: usize = search_tables::COLUMNS_MAX;
 /// Longest value that can be selected, in bytes.
 const SELECT_VALUE_BYTES_MAX: usize = 200;
 

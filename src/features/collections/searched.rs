@@ -1,6 +1,6 @@
 //! What of a collection is searched, and where its index is.
 use super::model::Collection;
-use crate::db::search_tables::{Content, index_name, words_name};
+use crate::db::search_tables::{Content, index_name, names_name, words_name};
 
 /// The index of a collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,16 +18,22 @@ pub struct SearchedColumn {
     pub field: usize,
     pub weight: f64,
     pub content: Content,
+    /// The index of its whole texts, if it has texts.
+    pub names: Option<String>,
 }
 
 impl Searched {
     pub(super) fn of(collection: &Collection) -> Option<Self> {
+        let id = collection.id.to_string();
         let columns = collection.search.iter().filter_map(|(name, weight)| {
             let field = collection.fields.iter().position(|it| it.name == *name)?;
-            Some(SearchedColumn { field, weight: weight.0, content: collection.fields[field].content() })
+            Some((field, weight.0, collection.fields[field].content()))
+        });
+        let columns = columns.enumerate().map(|(position, (field, weight, content))| {
+            let names = (content == Content::Text).then(|| names_name(&id, position));
+            SearchedColumn { field, weight, content, names }
         });
         let columns: Vec<_> = columns.collect();
-        let id = collection.id.to_string();
         (!columns.is_empty()).then(|| Self { index: index_name(&id), words: words_name(&id), columns })
     }
 }

@@ -40,12 +40,6 @@ pub(super) fn wanted(sought: &Sought, columns: &[usize], nearness: Nearness<'_>)
     within(columns, &all)
 }
 
-/// Everything wanted stands at the beginning of one of these columns, as it was typed.
-pub(super) fn beginning(sought: &Sought, columns: &[usize]) -> String {
-    let words: Vec<_> = sought.whole().collect();
-    within(columns, &format!("^\"{}\"", words.join(" ")))
-}
-
 /// Everything that matches the first expression and nothing of the others.
 pub(super) fn without(expression: &str, others: &[&str]) -> String {
     let others: String = others.iter().map(|it| format!(" NOT ({it})")).collect();
@@ -87,7 +81,6 @@ mod tests {
 
         let begun = wanted(&sought, &[0, 2], Nearness::Begun);
 
-        assert_eq!(beginning(&sought, &[1]), "{f1} : (^\"a or f1 b near c x y li\")");
         assert_eq!(begun, "{f0 f2} : (\"a\" AND \"or f1 b near c\" AND \"x\" AND \"y\" AND \"li\" *)");
     }
 

@@ -19,7 +19,7 @@ mod sought;
 
 use std::borrow::Cow;
 
-use self::expression::{Nearness, beginning, unwanted, wanted, without};
+use self::expression::{Nearness, unwanted, wanted, without};
 use self::hits::Meant;
 use self::sought::Sought;
 use super::access::Asker;
@@ -40,8 +40,6 @@ pub(super) use ranked::run;
 
 /// Records that are compared by relevance. Each costs a look at its texts, and nobody reads more of them.
 const RANKED_MAX: usize = 200;
-/// Records that begin with what was looked for, among which those that are just that are looked for.
-const BEGINNING_MAX: usize = 5_000;
 /// With fewer records than these, typing errors are forgiven.
 const FEW: i64 = 10;
 
@@ -53,6 +51,8 @@ pub(super) struct Search {
     index: String,
     words: String,
     table: String,
+    /// The table of which that is all or some.
+    rows: String,
     /// Those that the caller may search.
     columns: Vec<Column>,
     restriction: Option<Statement>,
@@ -71,6 +71,8 @@ struct Column {
     /// Whether no other field that the caller may search counts more.
     is_weightiest: bool,
     content: Content,
+    /// The index of its whole texts.
+    names: Option<String>,
 }
 
 /// What a search comes to in this state of the data.
@@ -102,6 +104,7 @@ impl Search {
                 index: quoted(&searched.index),
                 words: searched.words.clone(),
                 table: asked.from(entry).into_owned(),
+                rows: quoted(&entry.rows),
                 columns,
                 restriction: None,
                 shows_marks: asked.highlight,
@@ -201,11 +204,6 @@ impl Search {
         is_some.then(|| self.without_unwanted(wanted(&self.sought, &columns, nearness)))
     }
 
-    /// Everything wanted at the beginning of a weightiest column.
-    fn beginning(&self) -> String {
-        self.without_unwanted(beginning(&self.sought, &self.positions(|it| it.is_weightiest)))
-    }
-
     fn without_unwanted(&self, expression: String) -> String {
         match unwanted(&self.sought, &self.positions(|_| true)) {
             Some(unwanted) => without(&expression, &[&unwanted]),
@@ -242,8 +240,8 @@ fn searched(entry: &Entry, asker: &Asker<'_>) -> Vec<Column> {
         let name = judge.member.column.clone();
         let key = judge.member.key.clone();
         let is_seen = asker.sight.sees(judge);
-        let (weight, content) = (column.weight, column.content);
-        is_seen.then_some(Column { position, name, key, weight, is_weightiest: false, content })
+        let (weight, content, names) = (column.weight, column.content, column.names.clone());
+        is_seen.then_some(Column { position, name, key, weight, is_weightiest: false, content, names })
     });
     let mut seen: Vec<Column> = seen.collect();
     let most = seen.iter().map(|it| it.weight).fold(0.0, f64::max);

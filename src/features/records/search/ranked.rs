@@ -7,8 +7,9 @@ use super::super::statement::Statement;
 use super::super::store::ALIAS;
 use super::hits::Hits;
 use super::relevance::{Weighed, relevance};
-use super::{BEGINNING_MAX, FEW, Nearness, RANKED_MAX, Search, text, without};
-use crate::db::search_tables::function_of;
+use super::{FEW, Nearness, RANKED_MAX, Search, text, unwanted, without};
+use crate::db::record_tables::quoted;
+use crate::db::search_tables;
 use crate::db::{self, Row, Tx};
 use crate::http::{Fault, Problem};
 
@@ -39,7 +40,7 @@ struct Matches {
     /// Expressions that have no record in common.
     streams: Vec<String>,
     ranked: Vec<Match>,
-    /// Rows of the first stream that are ranked whether it is their turn or not.
+    /// Rows that are ranked whether it is their turn or not.
     early: Vec<i64>,
     /// Where ranking ended: the stream, and the last row of it.
     cut: Option<(usize, i64)>,
@@ -81,7 +82,7 @@ pub(in super::super) fn run(tx: &mut Tx<'_>, plan: &Plan, search: &Search) -> Re
     while let Some((stream, row)) = from.filter(|_| page.listed.next.is_none()) {
         let Some(expression) = matches.streams.get(stream) else { break };
         let room = plan.limit + 1 - page.listed.ends.len();
-        let rest = Rest { expression, stream, before: row, early: &matches.early };
+        let rest = Rest { expression, stream, before: Some(row), early: &matches.early };
         let found = search.unranked(tx, &rest, skip, room)?;
         let is_over = found.is_empty() || found.len() < room;
         if is_over && 0 < skip {
@@ -113,8 +114,15 @@ pub(in super::super) fn run(tx: &mut Tx<'_>, plan: &Plan, search: &Search) -> Re
 struct Rest<'a> {
     expression: &'a str,
     stream: usize,
-    before: i64,
+    /// The last row that was.
+    before: Option<i64>,
     early: &'a [i64],
+}
+
+impl<'a> Rest<'a> {
+    fn whole(expression: &'a str, stream: usize, early: &'a [i64]) -> Self {
+        Self { expression, stream, before: None, early }
+    }
 }
 
 /// A page that fills.
@@ -164,21 +172,18 @@ impl Search {
         let (same, begun) = (self.all(Nearness::Same), self.all(Nearness::Begun));
         let mut hits = Hits::new(&self.sought, &[]);
         let mut streams = self.streams(&same, &begun);
-        let mut first = self.ranked(tx, &streams[0], 0, RANKED_MAX + 1, &hits, false)?;
-        let mut whole = Vec::new();
-        if RANKED_MAX < first.len() {
-            whole = self.whole(tx, &streams[0], &hits)?;
-            first.retain(|it| whole.iter().all(|whole| whole.row != it.row));
-        } else {
-            first.extend(self.ranked(tx, &streams[1], 1, RANKED_MAX + 1 - first.len(), &hits, false)?);
-        }
-        if whole.len() + first.len() <= RANKED_MAX && 2 < streams.len() {
-            let all = self.ranked(tx, &begun, 0, RANKED_MAX + 1, &hits, false)?;
-            if RANKED_MAX < all.len() {
-                for (index, expression) in streams.iter().enumerate().skip(2) {
-                    let room = RANKED_MAX + 1 - first.len();
+        let early = self.called_so(tx, &hits)?;
+        let rows: Vec<i64> = early.iter().map(|it| it.row).collect();
+        let room = RANKED_MAX + 1 - early.len();
+        let mut first = self.ranked(tx, &Rest::whole(&streams[0], 0, &rows), room, &hits, false)?;
+        if first.len() < room && 1 < streams.len() {
+            let all = self.ranked(tx, &Rest::whole(&begun, 0, &rows), room, &hits, false)?;
+            if room <= all.len() {
+                for (index, expression) in streams.iter().enumerate().skip(1) {
+                    let room = room - first.len();
                     if 0 < room {
-                        first.extend(self.ranked(tx, expression, index, room, &hits, false)?);
+                        let rest = Rest::whole(expression, index, &rows);
+                        first.extend(self.ranked(tx, &rest, room, &hits, false)?);
                     }
                 }
             } else {
@@ -187,91 +192,106 @@ impl Search {
             }
         }
         let mut all = begun;
-        if i64::try_from(whole.len() + first.len()).is_ok_and(|it| it < FEW)
+        if i64::try_from(early.len() + first.len()).is_ok_and(|it| it < FEW)
             && let Some(meant) = self.meant(tx)?
         {
             hits = Hits::new(&self.sought, &meant);
             let expression = self.all(Nearness::Meant(&meant));
             streams = vec![all.clone(), without(&expression, &[&all])];
-            let room = RANKED_MAX + 1 - first.len();
-            first.extend(self.ranked(tx, &streams[1], 1, room, &hits, true)?);
+            let room = room - first.len();
+            first.extend(self.ranked(tx, &Rest::whole(&streams[1], 1, &rows), room, &hits, true)?);
             all = expression;
         }
-        let is_cut = RANKED_MAX < whole.len() + first.len();
-        first.truncate(RANKED_MAX - whole.len());
+        let is_cut = RANKED_MAX < early.len() + first.len();
+        first.truncate(RANKED_MAX - early.len());
         let cut = is_cut.then(|| first.last().map_or((0, i64::MAX), |it| (it.stream, it.row)));
-        let early = whole.iter().map(|it| it.row).collect();
-        first.extend(whole);
+        first.extend(early);
         first.sort_by(|a, b| b.score.unwrap_or(0.0).total_cmp(&a.score.unwrap_or(0.0)).then_with(|| a.id.cmp(&b.id)));
-        Ok(Matches { streams, ranked: first, early, cut, hits, all })
+        Ok(Matches { streams, ranked: first, early: rows, cut, hits, all })
     }
 
-    /// Everything that matches, in sorts that have no record in common: what begins with it, what has it in the
-    /// weightiest fields, as it was typed and going on, and what has it anywhere.
+    /// Everything that matches, in sorts that have no record in common: what has it in the weightiest fields, as it was
+    /// typed and going on, and what has it anywhere.
     fn streams(&self, same: &str, begun: &str) -> Vec<String> {
-        let beginning = self.beginning();
-        let is_begun = self.sought.is_begun();
-        let mut streams = vec![beginning.clone()];
-        match (self.weightiest(Nearness::Same), self.weightiest(Nearness::Begun)) {
-            (Some(same_heavy), Some(heavy)) => {
-                streams.push(without(&same_heavy, &[&beginning]));
-                if is_begun {
-                    streams.push(without(&heavy, &[&same_heavy]));
-                }
-                streams.push(without(same, &[&heavy]));
-                if is_begun {
-                    streams.push(without(begun, &[&heavy, same]));
-                }
+        let (mut streams, mut heavy) = (Vec::new(), String::new());
+        if let Some(same_heavy) = self.weightiest(Nearness::Same) {
+            heavy = self.weightiest(Nearness::Begun).unwrap_or_default();
+            if self.sought.is_begun() {
+                streams.push(same_heavy.clone());
+                streams.push(without(&heavy, &[&same_heavy]));
+            } else {
+                streams.push(heavy.clone());
             }
-            _ => {
-                streams.push(without(same, &[&beginning]));
-                if is_begun {
-                    streams.push(without(begun, &[same]));
-                }
-            }
+        }
+        let others = if heavy.is_empty() { vec![] } else { vec![heavy.as_str()] };
+        streams.push(without(same, &others));
+        if self.sought.is_begun() {
+            streams.push(without(begun, &[others, vec![same]].concat()));
         }
         streams
     }
 
-    /// The records of which a weightiest field is just what is looked for, each with its relevance: the newest among
-    /// those that begin so.
-    fn whole(&self, tx: &mut Tx<'_>, beginning: &str, hits: &Hits) -> Result<Vec<Match>, db::Error> {
+    /// The records of which a weightiest field is just what is looked for, and then those where it begins with it: as
+    /// many as are ranked, each with its relevance.
+    fn called_so(&self, tx: &mut Tx<'_>, hits: &Hits) -> Result<Vec<Match>, db::Error> {
         let words = self.sought.whole().collect::<Vec<_>>().join(" ");
-        // Marks, signs and spaces around the words take some room, but not any.
-        let bytes_max = i64::try_from(words.len() * 4 + 64).unwrap_or(i64::MAX);
-        let mut select = Statement::new("SELECT row FROM (SELECT found.rowid AS row");
-        for (index, column) in self.columns.iter().filter(|it| it.is_weightiest).enumerate() {
-            let (function, name) = (function_of(column.content), &column.name);
-            select.push(if index == 0 { ", (" } else { " OR (" });
-            select.push(&format!("octet_length({ALIAS}.{name}) <= ")).bind(bytes_max);
-            select.push(&format!(" AND {function}({ALIAS}.{name}) = ")).bind(words.clone()).push(")");
+        let (mut found, mut indexes) = (Vec::<Match>::new(), Vec::new());
+        for column in self.columns.iter().filter(|it| it.is_weightiest) {
+            if let Some(index) = &column.names
+                && search_tables::has_names(tx, index)?
+            {
+                indexes.push((quoted(index), search_tables::whole_text("named.", &column.name)));
+            }
         }
-        select.push(" AS is_whole");
-        select.append(self.matching("", beginning, None));
-        newest(&mut select, BEGINNING_MAX, 0);
-        select.push(") WHERE is_whole LIMIT ").bind(RANKED_MAX as i64);
-        let rows = tx.query(&select.sql, &select.values, |row| row.integer(0))?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
+        for is_whole in [true, false] {
+            for (index, (named, is_short)) in &indexes {
+                let mut statement = Statement::new(format!(
+                    "{} FROM {} AS named INDEXED BY {index} CROSS JOIN {} AS {ALIAS} ON {ALIAS}._row = named._row \
+                     WHERE {is_short} AND {named}",
+                    self.select_weighed(),
+                    self.rows,
+                    self.table
+                ));
+                if is_whole {
+                    statement.push(" = ").bind(words.clone());
+                } else {
+                    // Nothing stands between a space and this sign.
+                    statement.push(" >= ").bind(format!("{words} "));
+                    statement.push(&format!(" AND {named} < ")).bind(format!("{words}!"));
+                }
+                if let Some(restriction) = &self.restriction {
+                    statement.push(" AND (").append(restriction.clone()).push(")");
+                }
+                if let Some(unwanted) = unwanted(&self.sought, &self.positions(|_| true)) {
+                    let index = &self.index;
+                    statement.push(&format!(" AND NOT EXISTS (SELECT 1 FROM {index} WHERE {index} MATCH "));
+                    statement.bind(unwanted).push(&format!(" AND {index}.rowid = {ALIAS}._row)"));
+                }
+                // In the order of the index, so that only these are read.
+                let order = if is_whole { "named._row DESC".to_owned() } else { format!("{named}, named._row") };
+                statement.push(&format!(" ORDER BY {order} LIMIT ")).bind(RANKED_MAX as i64);
+                for it in self.weighed(tx, &statement, 0, hits, false)? {
+                    if found.len() < RANKED_MAX && found.iter().all(|other| other.row != it.row) {
+                        found.push(it);
+                    }
+                }
+            }
         }
-        let mut statement = Statement::new(format!("{} FROM {} AS {ALIAS} WHERE", self.select_weighed(), self.table));
-        statement.push(&format!(" {ALIAS}._row IN ({})", list(&rows)));
-        self.weighed(tx, &statement, 0, hits, false)
+        Ok(found)
     }
 
     /// The newest records of a stream, each with its relevance.
     fn ranked(
         &self,
         tx: &mut Tx<'_>,
-        expression: &str,
-        stream: usize,
+        rest: &Rest<'_>,
         room: usize,
         hits: &Hits,
         is_meant: bool,
     ) -> Result<Vec<Match>, db::Error> {
-        let mut statement = self.matching(&self.select_weighed(), expression, None);
+        let mut statement = self.rest(&self.select_weighed(), rest);
         newest(&mut statement, room, 0);
-        self.weighed(tx, &statement, stream, hits, is_meant)
+        self.weighed(tx, &statement, rest.stream, hits, is_meant)
     }
 
     /// What is read of a record to weigh it.
@@ -308,9 +328,9 @@ impl Search {
         Ok(found)
     }
 
-    /// What comes after a row of a stream, and was not ranked before.
+    /// What of a stream comes after a row, if one is given, and is not ranked before its turn.
     fn rest(&self, select: &str, rest: &Rest<'_>) -> Statement {
-        let mut statement = self.matching(select, rest.expression, Some(rest.before));
+        let mut statement = self.matching(select, rest.expression, rest.before);
         if !rest.early.is_empty() {
             statement.push(&format!(" AND found.rowid NOT IN ({})", list(rest.early)));
         }
