@@ -84,7 +84,10 @@ async function open() {
       find('which').textContent = answer.firstAdmin ? 'the first admin' : 'another admin';
       show('open');
       find('email').focus();
-      find('setup').onsubmit = (event) => {
+      const form = find('setup');
+      // What was wrong before is not what is wrong now.
+      for (const event of ['input', 'invalid']) form.addEventListener(event, () => say(find('outcome'), ''), true);
+      form.onsubmit = (event) => {
         event.preventDefault();
         setUp(token);
       };

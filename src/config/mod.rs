@@ -80,7 +80,7 @@ impl Config {
             ("realtime", self.realtime.check()),
             ("schema", self.schema.check()),
             ("log", self.log.check()),
-            ("setup", self.setup.check()),
+            ("setup", self.setup.check(self.accounts.password_length_min_admin)),
         ]
     }
 }

@@ -14,7 +14,9 @@ pub struct SetupConfig {
 }
 
 impl SetupConfig {
-    pub(super) fn check(&self) -> Faults {
+    /// Whether the password will do is found out when there is no admin yet. But who has to mend the address anyway is told
+    /// at once of a password that is too short.
+    pub(super) fn check(&self, password_length_min: u32) -> Faults {
         let mut faults = match (self.admin_email.is_empty(), self.admin_password.reveal().is_empty()) {
             (true, false) => vec![("admin_email", "is needed beside `admin_password`".to_owned())],
             (false, true) => vec![("admin_password", "is needed beside `admin_email`".to_owned())],
@@ -24,6 +26,11 @@ impl SetupConfig {
             && let Err(why) = normalize_email(&self.admin_email)
         {
             faults.push(("admin_email", format!("{why}, got {}", quoted(&self.admin_email))));
+            let length = self.admin_password.reveal().chars().count();
+            if 0 < length && length < password_length_min as usize {
+                let words = format!("must be at least {password_length_min} characters long");
+                faults.push(("admin_password", words));
+            }
         }
         faults
     }

@@ -30,6 +30,8 @@ pub struct Seen {
     pub columns: Vec<(String, Option<(usize, usize)>)>,
     /// Which of the sources it reads.
     pub used: Vec<usize>,
+    /// Which columns of the sources it reads, be it only to compute or to select by.
+    pub read: Vec<(usize, usize)>,
     /// Whether a column has nothing but what it shows.
     pub is_plain: bool,
 }
@@ -62,11 +64,13 @@ impl Bench {
         let named: Vec<usize> =
             (0..sources.len()).filter(|it| lower.contains(&sources[*it].name.to_lowercase())).collect();
         let among: Vec<&Source> = named.iter().map(|it| &sources[*it]).collect();
-        let (columns, used) = self.0.look(query, &among)?;
-        let columns = columns.into_iter().map(|(name, from)| (name, from.map(|(it, column)| (named[it], column))));
+        let tried = self.0.look(query, &among)?;
+        let place = |(source, column): (usize, usize)| (named[source], column);
+        let columns = tried.columns.into_iter().map(|(name, from)| (name, from.map(place)));
         // Of what is put together of several, only the first is looked at.
         let is_plain = !["union", "except", "intersect", "values"].iter().any(|it| lower.contains(it));
-        Ok(Seen { columns: columns.collect(), used: used.into_iter().map(|it| named[it]).collect(), is_plain })
+        let used = tried.used.into_iter().map(|it| named[it]).collect();
+        Ok(Seen { columns: columns.collect(), used, read: tried.read.into_iter().map(place).collect(), is_plain })
     }
 }
 

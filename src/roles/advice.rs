@@ -21,12 +21,12 @@ fn about_data(cause: &db::Error, context: &Context) -> Option<String> {
             Some("the file is whole, but of another build of Steading: use that one".to_owned())
         }
         db::Error::StorageFull => Some(about_room(context)),
-        db::Error::Io { what, cause } => about_path(Path::new(what), cause),
+        db::Error::Io { what, cause } => about_path(Path::new(what), cause, &context.data),
         db::Error::Opening { file, cause } => match &**cause {
             // What the engine says of a file that it may not touch names no reason.
             db::Error::Engine(_) => access(file, Access::READ_OK | Access::WRITE_OK)
                 .err()
-                .and_then(|it| about_path(file, &it.into()))
+                .and_then(|it| about_path(file, &it.into(), &context.data))
                 .or_else(|| Some("if the file is damaged, restore a backup".to_owned())),
             inner => about_data(inner, context),
         },
@@ -35,7 +35,7 @@ fn about_data(cause: &db::Error, context: &Context) -> Option<String> {
 }
 
 /// What to do when a file or folder of the data cannot be reached.
-pub(super) fn about_path(path: &Path, cause: &io::Error) -> Option<String> {
+pub(super) fn about_path(path: &Path, cause: &io::Error, data: &Path) -> Option<String> {
     let other = "--data names another folder";
     match cause.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -43,14 +43,16 @@ pub(super) fn about_path(path: &Path, cause: &io::Error) -> Option<String> {
             let there = path.ancestors().find(|it| it.exists()).filter(|it| !it.as_os_str().is_empty());
             let there = there.unwrap_or(Path::new("."));
             let (owner, ours) = (std::fs::metadata(there).ok()?.uid(), rustix::process::geteuid().as_raw());
-            let there = there.display();
+            let is_there = data.symlink_metadata().is_ok();
+            let (there, data) = (there.display(), data.display());
+            let theirs = format!("{there} belongs to user {owner}, and this runs as user {ours}");
             Some(if owner == ours {
                 format!("give its owner, which this is, the right to it: `chmod u+rwX {there}`; or {other}")
+            } else if is_there {
+                format!("{theirs}: run it as user {owner}, or `chown -R {ours} {data}`; or {other}")
             } else {
-                format!(
-                    "{there} belongs to user {owner}, and this runs as user {ours}: run it as user {owner}, or \
-                     `chown -R {ours} {there}`; or {other}"
-                )
+                // What is above it may be everybody's, or the whole disk.
+                format!("{theirs}: make the folder for it, `install -d -m 700 -o {ours} {data}` as root; or {other}")
             })
         }
         io::ErrorKind::ReadOnlyFilesystem => {

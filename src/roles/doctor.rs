@@ -18,7 +18,7 @@ struct Finding {
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let mut findings = vec![settings(context), folder(&context.data)];
-    if context.data.is_dir() {
+    if findings[1].outcome.is_ok() && context.data.is_dir() {
         findings.push(rights(&context.data));
     }
     // Others' rights keep nothing from working.
@@ -58,9 +58,9 @@ fn folder(data: &Path) -> Finding {
         // A link that leads nowhere is there, and is not.
         let advice = match cause.kind() {
             std::io::ErrorKind::NotFound if is_there => {
-                advice::about_path(data, &std::io::ErrorKind::NotADirectory.into())
+                advice::about_path(data, &std::io::ErrorKind::NotADirectory.into(), data)
             }
-            _ => advice::about_path(data, &cause),
+            _ => advice::about_path(data, &cause, data),
         };
         let advice = advice.unwrap_or_else(|| "name another with --data".to_owned());
         format!("{} cannot be written: {cause}; {advice}", data.display())
@@ -79,7 +79,11 @@ fn rights(data: &Path) -> Finding {
 /// Whether the nearest folder above that exists can be written.
 fn can_be_made(data: &Path) -> std::io::Result<()> {
     let above = data.ancestors().skip(1).find(|it| it.exists()).filter(|it| !it.as_os_str().is_empty());
-    Ok(rustix::fs::access(above.unwrap_or(Path::new(".")), rustix::fs::Access::WRITE_OK)?)
+    let above = above.unwrap_or(Path::new("."));
+    if !above.is_dir() {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
+    Ok(rustix::fs::access(above, rustix::fs::Access::WRITE_OK)?)
 }
 
 async fn databases(context: &Context) -> Vec<Finding> {

@@ -97,6 +97,9 @@ async fn a_setup_link_leads_to_an_admin_and_on() {
     let refusal = browser.shown("#outcome").await;
     assert!(refusal.starts_with("The password must be harder to guess."), "{refusal}");
     browser.find("#password").await.clear().await.expect("emptied");
+    browser.find("#email").await.send_keys("!").await.expect("typed");
+    assert_eq!(browser.ask("document.getElementById('outcome').textContent").await, "", "that is mended");
+    browser.find("#email").await.send_keys("\u{8}").await.expect("mended");
     browser.find("#password").await.send_keys("some words and fifteen more").await.expect("typed");
     browser.find("#setup button").await.click().await.expect("sent");
 
@@ -260,4 +263,18 @@ async fn pages_fit_a_phone() {
     }
     let complaints = browser.complaints().await;
     assert!(complaints.iter().all(|it| it.contains("/nothing")), "{complaints:?}");
+
+    browser.client.goto(&format!("{}/docs/start", server.url)).await.expect("opened");
+    browser.find("pre button").await;
+    let covered = "[...document.querySelectorAll('pre')].filter((it) => {
+        const [button, code] = ['button', 'code'].map((name) => it.querySelector(name).getBoundingClientRect());
+        return code.top < button.bottom && button.left < code.right;
+    }).length";
+    assert_eq!(browser.ask(covered).await, 0, "a button hides the code that it copies");
+    browser.client.goto(&format!("{}/api-docs", server.url)).await.expect("opened");
+    browser.find("#operations-Accounts-login .opblock-summary").await.click().await.expect("opened the call");
+    browser.find("#operations-Accounts-login .responses-table").await;
+    let cut =
+        "[...document.querySelectorAll('.responses-table')].filter((it) => it.clientWidth < it.scrollWidth).length";
+    assert_eq!(browser.ask(cut).await, 0, "the answers are cut off");
 }

@@ -347,7 +347,7 @@ fn a_new_folder_is_on_the_disk_before_anything_is_acknowledged() {
     let ran = Command::new("strace")
         .args(["-f", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-o"])
         .arg(&trace)
-        .args([env!("CARGO_BIN_EXE_steading"), "migrate"])
+        .args([env!("CARGO_BIN_EXE_steading"), "admin", "link"])
         .current_dir(&path)
         .output()
         .expect("strace is installed (tests/run installs it)");

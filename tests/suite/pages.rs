@@ -99,6 +99,14 @@ async fn an_unknown_page_is_a_calm_page_for_people_and_has_the_id_of_the_request
     }
 }
 
+/// What stands in a log or a program is what one looks for.
+#[tokio::test]
+async fn the_page_of_a_problem_has_its_status_and_its_code() {
+    let page = TestApp::new().await.ask(Method::GET, "/problems/busy").send().await;
+
+    assert!(page.text.contains("<p>Status 503, code <code>busy</code></p>"), "{}", page.text);
+}
+
 /// A browser's address bar is no reason for the API to speak HTML.
 #[tokio::test]
 async fn the_api_answers_in_json_also_when_a_browser_asks() {

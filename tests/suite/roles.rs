@@ -160,6 +160,29 @@ fn a_folder_that_cannot_be_made_is_told_with_its_name() {
     }
 }
 
+/// The folder of another user, as after a first start with `sudo`.
+#[test]
+fn a_folder_of_another_user_is_told_with_whose_it_is() {
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        return; // nobody else can become somebody else
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("set");
+    let binary = folder.path().join("steading");
+    std::fs::copy(env!("CARGO_BIN_EXE_steading"), &binary).expect("copied");
+    steading(folder.path(), &["admin", "link"]);
+
+    for role in [&["serve"][..], &["doctor"], &["admin", "link"], &["--data", "new", "serve"]] {
+        let mut other = Command::new(&binary);
+        let ran = other.current_dir(folder.path()).args(role).uid(65_534).gid(65_534).output().expect("run");
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let what = if role.contains(&"new") { "install -d -m 700 -o 65534 new" } else { "chown -R 65534 data" };
+        assert!(!ran.status.success() && said.contains("belongs to user 0") && said.contains(what), "{role:?}: {said}");
+    }
+}
+
 /// What went wrong is half of what an operator needs to know.
 #[test]
 fn an_address_that_cannot_be_listened_at_is_told_with_what_to_do() {

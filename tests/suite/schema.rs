@@ -257,6 +257,12 @@ async fn a_rename_that_could_mean_two_things_is_refused() {
     let fields = import(&app, json!([collection("a", &[field])])).await;
     let case = import(&app, json!([collection("A", &[])])).await;
 
+    let swapped = import(
+        &app,
+        json!([{ "name": "a", "renamedFrom": "b", "fields": [] }, { "name": "b", "renamedFrom": "a", "fields": [] }]),
+    )
+    .await;
+    assert_eq!(faults(&swapped).len(), 2, "names that are exchanged: {swapped:?}");
     assert_eq!(faults(&both), [("/collections/0/renamedFrom", "conflict")]);
     assert_eq!(faults(&kept), [("/collections/0/renamedFrom", "conflict")]);
     assert_eq!(faults(&twice), [("/collections/1/renamedFrom", "conflict")]);

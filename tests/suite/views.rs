@@ -560,9 +560,39 @@ async fn a_view_shows_hidden_fields_only_where_an_admin_says_so() {
     assert_eq!(seen, [200, 404], "the rule of the view decides");
     let as_id = create(&app, &json!({ "name": "bad", "view": { "query": "SELECT salary AS id FROM authors" } })).await;
     assert_eq!(faults(&as_id), [("/view/query", "hidden")]);
+    // Of several queries together the first alone says what is shown.
+    for query in [
+        "SELECT id, name FROM authors UNION ALL SELECT id, salary FROM authors",
+        "SELECT name AS id FROM authors UNION ALL SELECT salary FROM authors",
+    ] {
+        let together = create(&app, &json!({ "name": "bad", "view": { "query": query } })).await;
+        assert_eq!(faults(&together), [("/view/query", "hidden")], "{query}");
+    }
+    let computed = json!({ "name": "bad", "view": { "query": "SELECT salary || '' AS id FROM authors" } });
+    assert_eq!(faults(&create(&app, &computed).await), [("/view/query", "hidden")]);
+    // What was said of a column is not said of another that gets its name.
+    made(&app, json!({ "name": "names", "view": { "query": "SELECT id, name AS shown FROM authors" } })).await;
+    let other = change(&app, "names", json!({ "view": { "query": "SELECT id, salary AS shown FROM authors" } })).await;
+    assert_eq!(faults(&other), [("/fields", "required")]);
+    assert_eq!(app.operator(Method::DELETE, "/api/v1/collections/names").send().await.status, 204);
     let open = json!({ "fields": [{ "name": "salary", "type": "integer" }] });
     assert_eq!(change(&app, "people", open).await.status, 200);
     assert_eq!(as_guest("records?sort=-salary").await.body["data"][0]["salary"], 7);
+    // What is computed of a value tells of it as well.
+    let loud = json!({
+        "name": "loud", "view": { "query": "SELECT id, upper(name) AS shout FROM authors" },
+        "fields": [{ "name": "shout", "type": "text" }], "rules": { "list": "true" },
+    });
+    made(&app, loud).await;
+    let mut authors = read(&app, "authors").await.body["fields"].clone();
+    authors[0]["hidden"] = true.into();
+    assert_eq!(
+        change(&app, "people", json!({ "fields": [{ "name": "name", "type": "text", "hidden": true }] })).await.status,
+        200
+    );
+    let hiding = change(&app, "authors", json!({ "fields": authors })).await;
+    assert_eq!(hiding.refusal(), (409, "collection-in-use"), "{hiding:?}");
+    assert!(hiding.text.contains("`loud`") && hiding.text.contains("`name`"), "{hiding:?}");
     assert_eq!(change(&app, "people", json!({ "rules": { "list": null } })).await.status, 200);
     assert_eq!(as_guest("records").await.status, 401);
     assert_eq!(as_guest("records/export").await.status, 401);

@@ -168,6 +168,8 @@ fn a_text_without_quotes_is_one_mistake_and_told_as_such() {
 fn a_mistake_names_the_whole_key_and_the_place_that_it_comes_from() {
     let missing = fixture("").with("STEADING_ADMIN_EMAIL", "ada@example.com").complaints();
     assert_eq!(missing, ["STEADING_ADMIN_EMAIL: `setup.admin_password` is needed beside `admin_email`"]);
+    let both = fixture("[setup]\nadmin_email = \"ada\"\nadmin_password = \"short\"\n").complaints();
+    assert!(both.len() == 2 && both[1].starts_with("config.toml:3:1: `setup.admin_password` must be at"), "{both:?}");
     let twice =
         fixture("[log]\nrequests = true\n[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n").complaints();
     assert!(twice[0].contains("`server.listen` is there twice"), "{twice:?}");

@@ -53,12 +53,23 @@ struct Heard {
     tables: Vec<String>,
     selects: usize,
     used: BTreeSet<String>,
+    /// The columns of people's tables that the query reads, wherever in it.
+    read: BTreeSet<(String, String)>,
     /// Why the query was refused, if we did it.
     refusal: Option<String>,
 }
 
 /// The columns of a query, each with the source and the column that it shows.
 type Columns = Vec<(String, Option<(usize, usize)>)>;
+
+/// What was found out of a query.
+pub(in crate::db) struct Tried {
+    pub columns: Columns,
+    /// The sources that it reads.
+    pub used: Vec<usize>,
+    /// The columns of sources that it reads, wherever in it.
+    pub read: Vec<(usize, usize)>,
+}
 
 impl Bench {
     pub fn new() -> Result<Self, Error> {
@@ -69,6 +80,7 @@ impl Bench {
             tables: Vec::new(),
             selects: 0,
             used: BTreeSet::new(),
+            read: BTreeSet::new(),
             refusal: None,
         };
         let heard = Arc::new(Mutex::new(heard));
@@ -81,9 +93,11 @@ impl Bench {
         Ok(Self { plain, hidden, heard })
     }
 
-    pub fn look(&self, query: &str, sources: &[&Source]) -> Result<(Columns, Vec<usize>), String> {
+    pub fn look(&self, query: &str, sources: &[&Source]) -> Result<Tried, String> {
         self.make_tables(sources).map_err(|cause| format!("cannot be tried: {cause}"))?;
+        let mut heard_read = BTreeSet::new();
         let outcome = self.columns(query).and_then(|columns| {
+            heard_read = std::mem::take(&mut lock(&self.heard).read);
             // The text is one whole statement by itself, so it ends where its parentheses end.
             let wrapped = format!("{}SELECT * FROM (\n{query}\n) AS q", prelude(sources, HIDDEN));
             self.tried(&self.hidden, &wrapped, |_| Ok(())).map(|()| columns)
@@ -91,7 +105,12 @@ impl Bench {
         let used = std::mem::take(&mut lock(&self.heard).used);
         let used = (0..sources.len()).filter(|it| used.contains(&sources[*it].name)).collect();
         self.drop_tables(sources).map_err(|cause| format!("cannot be tried: {cause}"))?;
-        outcome.map(|columns| (columns, used))
+        let read = heard_read.iter().filter_map(|(table, column)| {
+            let source = sources.iter().position(|it| it.name.eq_ignore_ascii_case(table))?;
+            let column = sources[source].columns.iter().position(|(name, _)| name.eq_ignore_ascii_case(column))?;
+            Some((source, column))
+        });
+        outcome.map(|columns| Tried { columns, used, read: read.collect() })
     }
 
     fn columns(&self, query: &str) -> Result<Columns, String> {
@@ -118,6 +137,7 @@ impl Bench {
         (heard.is_trial, heard.selects, heard.refusal) = (true, 0, None);
         heard.until = Instant::now() + TIME_MAX;
         heard.used.clear();
+        heard.read.clear();
         drop(heard);
         let prepared = connection.prepare(sql);
         let mut heard = lock(&self.heard);
@@ -205,6 +225,9 @@ impl Heard {
         let lower = table.to_ascii_lowercase();
         let is_engines = lower.starts_with("sqlite_") || lower.starts_with("pragma_") || self.modules.contains(&lower);
         let is_named = self.tables.iter().any(|it| it.eq_ignore_ascii_case(table)) || TABLES.contains(&lower.as_str());
+        if is_named && !column.is_empty() {
+            self.read.insert((table.to_owned(), column.to_owned()));
+        }
         if is_named || (column.is_empty() && !is_engines) {
             return Authorization::Allow;
         }

@@ -241,7 +241,11 @@ impl Catalogue {
         for entry in &self.entries {
             let Some(after) = &entry.view else { continue };
             let was = before.entries.iter().find(|it| it.collection.id == entry.collection.id);
-            if is_changed(entry.name()) {
+            // What is sent again as it was says nothing new of what the view shows.
+            let is_same = |it: &Arc<Entry>| {
+                it.collection.view == entry.collection.view && it.collection.fields == entry.collection.fields
+            };
+            if is_changed(entry.name()) && !was.is_some_and(is_same) {
                 let Some(reason) = &after.fault else { continue };
                 return Err(Error::Invalid(vec![Fault::new("/view/query", "query", reason.as_str())]));
             }

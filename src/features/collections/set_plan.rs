@@ -172,6 +172,8 @@ fn origins<'k>(known: &'k Catalogue, set: &[NewCollection]) -> (Vec<Fault>, Vec<
     let by_key: HashMap<String, &str> =
         known.entries().iter().map(|it| (it.name().to_ascii_lowercase(), it.name())).collect();
     let (mut keys, mut claimed) = (HashSet::new(), HashSet::new());
+    let renames: HashMap<&str, &str> =
+        set.iter().filter_map(|it| Some((it.name.as_str(), it.renamed_from.as_deref()?))).collect();
     let mut found = Vec::new();
     for (index, new) in set.iter().enumerate() {
         let mut fault = |member: &str, code, detail: String| {
@@ -186,6 +188,9 @@ fn origins<'k>(known: &'k Catalogue, set: &[NewCollection]) -> (Vec<Fault>, Vec<
         let from = new.renamed_from.as_deref().filter(|it| *it != new.name);
         let (there, before) = (find(&new.name), from.and_then(find));
         let was = from.unwrap_or_default();
+        if before.is_some() && exchanges(&new.name, &renames) {
+            fault("renamedFrom", "conflict", EXCHANGE.to_owned());
+        }
         let old = match (there, before) {
             (Some(there), Some(_)) => {
                 if !wanted.contains(was) {
@@ -214,13 +219,38 @@ fn origins<'k>(known: &'k Catalogue, set: &[NewCollection]) -> (Vec<Fault>, Vec<
     (faults, found)
 }
 
+/// What is said of names that are exchanged.
+const EXCHANGE: &str =
+    "exchanges names, and done once or twice it would look the same; go by a third name, in two steps";
+
+/// Whether a name leads back to itself by what others were called before.
+fn exchanges(name: &str, renames: &HashMap<&str, &str>) -> bool {
+    let mut at = name;
+    for _ in 0..renames.len() {
+        match renames.get(at) {
+            Some(from) if *from == at => return false,
+            Some(from) if *from == name => return true,
+            Some(from) => at = from,
+            None => return false,
+        }
+    }
+    false
+}
+
 /// Takes out `renamedFrom` where it was done already, or where there is nothing to rename.
 fn settle_renames(fields: &mut [Field], old: Option<&Collection>) -> Vec<Fault> {
     let had: BTreeSet<&str> = old.iter().flat_map(|it| &it.fields).map(|it| it.name.as_str()).collect();
     let names: BTreeSet<String> = fields.iter().map(|it| it.name.clone()).collect();
+    let renames: HashMap<String, String> =
+        fields.iter().filter_map(|it| Some((it.name.clone(), it.renamed_from.clone()?))).collect();
+    let renames: HashMap<&str, &str> = renames.iter().map(|(name, from)| (name.as_str(), from.as_str())).collect();
     let mut faults = Vec::new();
     for (index, field) in fields.iter_mut().enumerate() {
         let Some(from) = field.renamed_from.take() else { continue };
+        if from != field.name && had.contains(from.as_str()) && exchanges(&field.name, &renames) {
+            faults.push(Fault::new(format!("/fields/{index}/renamedFrom"), "conflict", EXCHANGE));
+            continue;
+        }
         match (had.contains(field.name.as_str()), had.contains(from.as_str())) {
             (true, true) if from != field.name && !names.contains(&from) => {
                 let detail = format!("names `{from}`, which is there beside `{}`; drop one of them first", field.name);

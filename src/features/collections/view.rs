@@ -4,7 +4,7 @@
 //! collections change, so the query always speaks of these as they are. Whether it still can be put is found out
 //! then, too. A change that it would not survive is refused; a version that does not take it any more says so to
 //! whoever reads it, and serves everything else.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use poem_openapi::Object;
 
@@ -48,6 +48,8 @@ pub struct Viewed {
     pub times: Vec<&'static str>,
     /// Which fields of collections its columns show unchanged.
     origins: HashMap<String, Field>,
+    /// The fields of collections that the query reads, by their collections and names.
+    read: BTreeMap<(String, String), Field>,
 }
 
 /// All views among some collections, by their ids.
@@ -168,14 +170,22 @@ impl Viewed {
         }
         let used: Vec<_> = seen.used.iter().map(|it| &ground.sources[*it]).collect();
         times.sort_unstable();
-        Ok(Self { from: views::from(&view.query, &used, &columns), fault: None, times, origins })
+        let read = seen.read.iter().filter_map(|it| ground.origin(Some(*it)));
+        let read = read.map(|(name, field)| ((name.to_owned(), field.name.clone()), field.clone())).collect();
+        Ok(Self { from: views::from(&view.query, &used, &columns), fault: None, times, origins, read })
     }
 
     /// One that nobody can read. Whoever comes by finds nothing there.
     fn broken(collection: &Collection, fault: String) -> Self {
         let own = ["id"].into_iter().chain(TIMES).map(ToOwned::to_owned);
         let columns: Vec<_> = own.chain(collection.fields.iter().map(|it| it.name.clone())).collect();
-        Self { from: views::nothing(&columns), fault: Some(fault), times: TIMES.to_vec(), origins: HashMap::new() }
+        Self {
+            from: views::nothing(&columns),
+            fault: Some(fault),
+            times: TIMES.to_vec(),
+            origins: HashMap::new(),
+            read: BTreeMap::new(),
+        }
     }
 
     /// Why a view must not become what `after` is by a change of the collection that it reads.
@@ -191,8 +201,24 @@ impl Viewed {
             let is_hidden = view.fields.iter().any(|it| it.name == *name && it.hidden);
             (is_retyped || (is_closed && !is_hidden)).then(|| format!("the field `{name}`"))
         };
-        self.origins.iter().filter_map(changed).min()
+        let shown = self.origins.iter().filter_map(changed).min();
+        shown.or_else(|| {
+            // What is computed of a value, or selected by it, tells of it too.
+            let is_for_admins = view.rules.list.is_none() && view.rules.view.is_none();
+            let is_shown = |field: &Field| self.origins.values().any(|it| it.name == field.name);
+            let closed = self.read.iter().find(|(place, was)| {
+                after.read.get(place).is_some_and(|is| !is_open(is) && is_open(was) && !is_shown(was))
+            });
+            closed
+                .filter(|_| !is_for_admins)
+                .map(|((_, name), _)| format!("the field `{name}`, which it computes with"))
+        })
     }
+}
+
+/// Whether everyone sees a field who sees its record.
+fn is_open(field: &Field) -> bool {
+    !field.hidden && field.readable_by.is_none()
 }
 
 /// What is kept in the column of a field.
@@ -216,6 +242,15 @@ pub(super) fn infer(collection: &mut Collection, all: &[Collection]) -> Result<(
     let ground = Ground::of(all).map_err(|reason| vec![of_query("query", reason)])?;
     let seen = ground.look(&view.query).map_err(|reason| vec![of_query("query", reason)])?;
     let (mut faults, mut fields, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    // Of what is put together, the first part alone says which fields are shown.
+    let closed = seen.read.iter().filter_map(|it| ground.origin(Some(*it))).find(|(_, it)| !is_open(it));
+    if let Some((source, field)) = closed.filter(|_| !seen.is_plain) {
+        let detail = format!(
+            "puts several queries together and reads `{}` of `{source}`, which not everyone sees; leave it out",
+            field.name
+        );
+        faults.push(of_query("hidden", detail));
+    }
     if COLUMNS_MAX < seen.columns.len() {
         faults.push(of_query("too-many", format!("has more than {COLUMNS_MAX} columns")));
     }
@@ -229,7 +264,9 @@ pub(super) fn infer(collection: &mut Collection, all: &[Collection]) -> Result<(
         names.push(lower);
         if name == "id" || TIMES.contains(&name.as_str()) {
             let origin = ground.origin(*from).map(|(_, it)| it);
-            if let Some(field) = origin.filter(|it| it.hidden || it.readable_by.is_some()) {
+            // An expression may be made of any of them.
+            let computed = (origin.is_none() && ground.own(*from).is_none()).then_some(closed).flatten();
+            if let Some(field) = origin.filter(|it| !is_open(it)).or(computed.map(|(_, it)| it)) {
                 let detail =
                     format!("shows `{}`, which not everyone sees, as `{name}`, which everyone does", field.name);
                 faults.push(of_query("hidden", detail));
@@ -301,6 +338,9 @@ pub(super) fn change(
     others: &[Collection],
 ) -> Result<(), Vec<Fault>> {
     if let Some(view) = view {
+        if fields.is_none() {
+            must_tell_no_more(collection, &view, others)?;
+        }
         collection.view = Some(view);
     }
     if let Some(fields) = fields {
@@ -311,6 +351,21 @@ pub(super) fn change(
         collection.fields.retain(|it| columns.iter().any(|(name, _)| *name == it.name));
     }
     infer(collection, others)
+}
+
+/// Refuses a query that reads fields which not everyone sees and which the one before did not read, as long as nobody
+/// says what its columns are: what was said of them was about others.
+fn must_tell_no_more(collection: &Collection, view: &View, others: &[Collection]) -> Result<(), Vec<Fault>> {
+    let Ok(ground) = Ground::of(others) else { return Ok(()) }; // what is wrong with it is told below
+    let closed = |query: &str| -> Vec<(usize, usize)> {
+        let read = ground.look(query).map(|it| it.read).unwrap_or_default();
+        read.into_iter().filter(|it| ground.origin(Some(*it)).is_some_and(|(_, field)| !is_open(field))).collect()
+    };
+    let before = collection.view.as_ref().map(|it| closed(&it.query)).unwrap_or_default();
+    let new = closed(&view.query).into_iter().find(|it| !before.contains(it));
+    let Some((source, field)) = new.and_then(|it| ground.origin(Some(it))) else { return Ok(()) };
+    let detail = format!("must be sent: the query reads `{}` of `{source}`, which not everyone sees", field.name);
+    Err(vec![Fault::new("/fields", "required", detail)])
 }
 
 /// Refuses a view of which two records have one id now, or whose records cannot be computed.

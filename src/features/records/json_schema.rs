@@ -79,8 +79,10 @@ fn schema(catalogue: &Catalogue, collection: &str, sight: &Sight) -> Result<Valu
     let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.field);
     let set = entry.judges.iter().filter(|it| sight.sets(it)).map(|it| &it.field);
     let own = document::own_members(entry);
-    let members: Map<_, _> = own.into_iter().chain(seen.map(shape)).collect();
-    let names: Vec<&String> = members.keys().collect();
+    let mut members: Map<_, _> = own.into_iter().chain(seen.map(shape)).collect();
+    let names: Vec<String> = members.keys().cloned().collect();
+    // It is there where it was asked for.
+    members.insert("expand".to_owned(), json!({ "type": "object" }));
     let mut schema = json!({
         "$schema": DIALECT, "$id": format!("/api/v1/collections/{collection}/schema"), "title": collection,
         "type": "object", "required": names, "properties": members, "additionalProperties": false,

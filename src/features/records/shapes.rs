@@ -37,7 +37,9 @@ pub(super) fn value(field: &Field) -> Value {
         _ => ("minLength", "maxLength"),
     };
     for (word, limit) in [(least, field.min), (most, field.max)] {
-        if let Some(limit) = limit {
+        // No value is an empty list, whatever the least is.
+        let may_be_none = word == "minItems" && !field.required;
+        if let Some(limit) = limit.filter(|_| !may_be_none) {
             // Lengths are whole numbers in a schema.
             schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
                 json!(limit.0.max(0.0).ceil() as u64)

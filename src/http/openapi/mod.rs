@@ -247,7 +247,7 @@ fn close_bodies(document: &mut Value) {
 fn number_pages(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     let operations = paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    for parameter in operations.filter_map(|it| it["parameters"].as_array_mut()).flatten() {
+    for parameter in operations.filter_map(|it| it.get_mut("parameters")?.as_array_mut()).flatten() {
         let most = match parameter["name"].as_str() {
             Some("limit") => paging::LIMIT_MAX,
             Some("page") => paging::PAGE_MAX,
