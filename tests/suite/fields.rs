@@ -436,7 +436,9 @@ async fn a_collection_tells_its_shape_as_json_schema_as_far_as_the_caller_sees_i
     let names = |schema: &Value| -> Vec<String> {
         schema["properties"].as_object().expect("members").keys().cloned().collect()
     };
-    assert_eq!(schema["required"], json!(made.as_object().expect("a record").keys().collect::<Vec<_>>()));
+    let members: Vec<_> = made.as_object().expect("a record").keys().cloned().collect();
+    assert_eq!(schema["required"], json!(members));
+    assert_eq!(names(&schema), [members, vec!["expand".to_owned()]].concat(), "where it was asked for");
     assert_eq!(names(&schema["$defs"]["new"]), ["title", "state", "code"]);
     assert_eq!(schema["$defs"]["new"]["required"], json!(["title"]));
     assert!(names(&whole).contains(&"secret".to_owned()) && schema["properties"]["state"]["nullable"].is_null());
