@@ -308,8 +308,13 @@ fn on_a_disk_that_is_really_full_deleting_and_signing_out_still_work() {
 
         assert_eq!((delete.0, deleted.0), (204, 404), "{delete:?}");
         assert_eq!((sign_out.0, signed_out.0), (204, 401), "{sign_out:?}");
+        // What the write-ahead log gave back is for anyone; the reserve is not for writes.
+        let reserved = || std::fs::metadata(disk.path().join("data/reserve")).map_or(0, |it| it.len());
+        let before = reserved();
         let write = ask(&server.url, "PATCH", "/api/v1/auth/profile", &load.token(2), r#"{"name": "1"}"#);
-        assert_eq!(write.expect("answered").0, 507, "the reserve is not for writes");
+        let status = write.expect("answered").0;
+        assert!(status == 507 || (status == 200 && before == 4 << 20), "{status} with {before} bytes in reserve");
+        assert_eq!(reserved(), before, "the reserve is not for writes");
     }
     disk.empty();
     let write = ask(&server.url, "PATCH", "/api/v1/auth/profile", &load.token(2), r#"{"name": "1"}"#);
