@@ -30,6 +30,7 @@ fn table(name: &str, view: View, fields: &[(&str, Kind)]) -> Table {
         sql_name: format!("c_{name}"),
         fields: known.iter().chain(fields).map(field).collect(),
         view,
+        is_computed: false,
     }
 }
 
