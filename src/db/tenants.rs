@@ -110,7 +110,9 @@ impl Tenants {
                 return Err(Error::Missing { file });
             }
         }
-        self.open_file(self.home.system(), migrate::SYSTEM, Box::new(|| ()))
+        // Little is read there, and seldom.
+        let options = Options { read_threads: 1, ..self.options.clone() };
+        self.open_file(self.home.system(), migrate::SYSTEM, &options, Box::new(|| ()))
     }
 
     /// Refuses a tenant that was there, and whose database is not any more: an empty one in its place would look like
@@ -161,22 +163,28 @@ impl Tenants {
                 told(&id);
             }
         });
-        let database = self.open_file(self.home.tenant(tenant), migrate::TENANT, news)?;
+        let database = self.open_file(self.home.tenant(tenant), migrate::TENANT, &self.options, news)?;
         database.last_asked.store(asked, Ordering::Relaxed);
         let database = Arc::new(database);
         open.insert(tenant.clone(), Arc::clone(&database));
         Ok(database)
     }
 
-    fn open_file(&self, place: Place, migrations: &[Migration], news: News) -> Result<Database, Error> {
+    fn open_file(
+        &self,
+        place: Place,
+        migrations: &[Migration],
+        options: &Options,
+        news: News,
+    ) -> Result<Database, Error> {
         let file = place.path().map(Path::to_owned);
         let open = || {
             let connection = sqlite::open_writer(&place)?;
             migrate::migrate(&connection, &place, migrations, &self.clock)?;
             let condition = Arc::new(Condition::default());
-            let readers = Readers::start(&place, &self.options, Arc::clone(&condition))?;
+            let readers = Readers::start(&place, options, Arc::clone(&condition))?;
             let (reserve, known) = (self.reserve(), Arc::clone(&condition));
-            let writer = Writer::start(place, connection, &self.options, reserve, known, news)?;
+            let writer = Writer::start(place, connection, options, reserve, known, news)?;
             Ok(Database { writer, readers, condition, last_asked: AtomicU64::new(0) })
         };
         open().map_err(|cause: Error| cause.about(file.as_deref()))

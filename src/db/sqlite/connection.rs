@@ -14,8 +14,10 @@ use crate::db::{Error, Value};
 const VERSION_MIN: i32 = 3_051_003;
 /// Statements kept prepared per connection. A feature has a few dozen.
 const STATEMENTS_KEPT: usize = 256;
-/// Page cache per connection, in KiB (negative by SQLite's custom).
+/// Page cache of the writer, in KiB (negative by SQLite's custom), and of each reader: there are several, and what one
+/// has not, the system has.
 const CACHE_KIB: i64 = 4_096;
+const READER_CACHE_KIB: i64 = 2_048;
 /// How long a lock of another connection is waited for. Only checkpoints and snapshots hold any.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -67,7 +69,8 @@ pub(in crate::db) fn open_writer(place: &Place) -> Result<Connection, Error> {
 /// Opens a connection that cannot write.
 pub(in crate::db) fn open_reader(place: &Place) -> Result<Connection, Error> {
     let connection = open(place, OpenFlags::empty())?;
-    connection.execute_batch("PRAGMA query_only=ON;").map_err(error)?;
+    let settings = format!("PRAGMA query_only=ON; PRAGMA cache_size=-{READER_CACHE_KIB};");
+    connection.execute_batch(&settings).map_err(error)?;
     Ok(connection)
 }
 
