@@ -340,6 +340,8 @@ fn a_nearly_full_disk_does_not_keep_the_server_from_starting() {
 
     let server = Server::start(disk.path(), &settings);
 
+    let ready = ask(&server.url, "GET", "/health/ready", "", "").expect("answered");
+    assert_eq!(ready.0, 503, "it is known from the first moment: {ready:?}");
     load.check(&server.url);
 }
 

@@ -90,29 +90,16 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         must_be_among(request, &["dryRun"])?;
-        let NewCollection { name, renamed_from, view, fields, indexes, search, rules, options } = body.read()?;
-        if renamed_from.is_some() {
+        let asked: NewCollection = body.read()?;
+        if asked.renamed_from.is_some() {
             let detail = "is for an import; a collection that is new had no other name";
             return Err(Problem::invalid(vec![Fault::new("/renamedFrom", "conflict", detail)]));
         }
-        let fields = match (fields, &view) {
-            (None, None) => return Err(Problem::invalid(vec![Fault::new("/fields", "required", "must be there")])),
-            (fields, _) => fields.unwrap_or_default(),
-        };
+        if asked.fields.is_none() && asked.view.is_none() {
+            return Err(Problem::invalid(vec![Fault::new("/fields", "required", "must be there")]));
+        }
         let now = self.clock.now();
-        let new = Collection {
-            id: self.random.id(&self.clock),
-            name,
-            view,
-            fields,
-            indexes,
-            search,
-            rules,
-            options,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        };
+        let new = asked.into_collection(self.random.id(&self.clock), 1, now, now);
         let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
         let done =
             self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0, author)).await?;

@@ -3,7 +3,8 @@ use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::types::Example;
 use poem_openapi::{ApiExtractor, Enum, ExtractParamOptions, Object};
 
-use super::model::{COLLECTIONS_WRITE, Change, Collection, NewCollection};
+use super::model::{COLLECTIONS_WRITE, Change, Collection, CollectionId, NewCollection};
+use crate::base::Timestamp;
 use crate::http::{BodyCap, Caller};
 
 /// Largest set: 500 collections with as many fields as people give them. Of those who may change collections only.
@@ -67,6 +68,21 @@ impl<'a> FromRequest<'a> for RoomForSet {
             cap.raise(SET_BYTES_MAX);
         }
         Ok(Self)
+    }
+}
+
+impl NewCollection {
+    /// The collection that is asked for.
+    pub(super) fn into_collection(
+        self,
+        id: CollectionId,
+        version: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    ) -> Collection {
+        let Self { name, renamed_from: _, view, fields, indexes, search, rules, options } = self;
+        let fields = fields.unwrap_or_default();
+        Collection { id, name, view, fields, indexes, search, rules, options, created_at, updated_at, version }
     }
 }
 

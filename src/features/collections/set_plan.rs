@@ -74,7 +74,7 @@ pub(super) fn plan(
     }
 
     let mut wanted: Vec<Collection> = Vec::new();
-    for (index, (new, old)) in set.iter().cloned().zip(&origins).enumerate() {
+    for (index, (mut new, old)) in set.iter().cloned().zip(&origins).enumerate() {
         let (is_view, was_view) = (new.view.is_some(), old.map(|it| it.view.is_some()));
         if was_view.is_some_and(|it| it != is_view) {
             let detail = "is for views: a collection with records does not become one, nor the other way round";
@@ -82,27 +82,12 @@ pub(super) fn plan(
         } else if !is_view && new.fields.is_none() {
             faults.extend(pointed(index, vec![Fault::new("/fields", "required", "must be there")]));
         }
-        let mut fields = new.fields.unwrap_or_default();
-        if !is_view {
-            faults.extend(pointed(index, settle_renames(&mut fields, *old)));
+        if let Some(fields) = new.fields.as_mut().filter(|_| !is_view) {
+            faults.extend(pointed(index, settle_renames(fields, *old)));
         }
         let (id, version, created_at) =
             old.map_or_else(|| ((birth.id)(), 1, birth.now), |it| (it.id, it.version + 1, it.created_at));
-        let NewCollection { name, renamed_from: _, view, fields: _, indexes, search, rules, options } = new;
-        let updated_at = birth.now;
-        wanted.push(Collection {
-            id,
-            name,
-            view,
-            fields,
-            indexes,
-            search,
-            rules,
-            options,
-            created_at,
-            updated_at,
-            version,
-        });
+        wanted.push(new.into_collection(id, version, created_at, birth.now));
     }
     let all_count = wanted.len() + kept.len();
     if COLLECTIONS_MAX < all_count {

@@ -101,7 +101,7 @@ impl Relations<'_> {
     /// Whether more is asked of a relation than what foreign keys see: a rule, or that it is not in the bin.
     fn is_restricted(&self, position: usize) -> bool {
         let is_restricted =
-            |it: &Arc<Entry>| it.collection.keeps_deleted() || self.judge.rule(&it.rules.view).is_some();
+            |it: &Arc<Entry>| it.collection.keeps_deleted() || !self.judge.is_let_always(&it.rules.view);
         self.target(position).is_some_and(is_restricted)
     }
 
