@@ -18,11 +18,12 @@ use crate::base::{Clock, Random, TenantId};
 use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
-use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
+use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens, UsersApi};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
+use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -52,6 +53,8 @@ pub struct App {
     pub clock: Clock,
     pub random: Random,
     pub accounts: AccountsApi,
+    pub users: UsersApi,
+    pub roles: RolesApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -111,6 +114,10 @@ impl App {
             tokens,
             cursors: Cursors::new(cursor.reveal()),
         };
+        let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
+        let gate = accounts.gate.clone();
+        let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
+        let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -144,7 +151,7 @@ impl App {
         let realtime = RealtimeApi { hub };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            accounts.clone(),
+            (accounts.clone(), users.clone(), roles.clone()),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -160,6 +167,8 @@ impl App {
             clock,
             random,
             accounts,
+            users,
+            roles,
             collections,
             schema,
             records,
@@ -217,7 +226,7 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            self.accounts.clone(),
+            (self.accounts.clone(), self.users.clone(), self.roles.clone()),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
@@ -252,7 +261,7 @@ impl App {
             Box::pin(async move {
                 match token {
                     Some(token) => gate.caller(&tenant, &token).await.map_err(Problem::from),
-                    None => Ok(Gate::stranger(tenant)),
+                    None => gate.stranger(&tenant).await.map_err(Problem::from),
                 }
             })
         });
@@ -284,8 +293,14 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis =
-    (AccountsApi, (CollectionsApi, SchemaApi), RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
+type Apis = (
+    (AccountsApi, UsersApi, RolesApi),
+    (CollectionsApi, SchemaApi),
+    RecordsApi,
+    AggregatesApi,
+    (WritingApi, JsonSchemasApi),
+    RealtimeApi,
+);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

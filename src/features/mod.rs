@@ -2,7 +2,8 @@
 //!
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
-//! - [`accounts`]: people: registering, signing in, sessions, roles
+//! - [`roles`]: what people may try, under a name
+//! - [`accounts`]: people: registering, signing in, sessions
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`realtime`]: telling those who want to know while it happens
@@ -11,6 +12,7 @@ pub mod collections;
 pub mod events;
 pub mod realtime;
 pub mod records;
+pub mod roles;
 pub mod server_keys;
 
 use crate::http::health;
@@ -19,7 +21,15 @@ use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
 pub fn problems() -> Vec<&'static Kind> {
-    [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
+    [
+        problem::PROBLEMS,
+        roles::PROBLEMS,
+        accounts::PROBLEMS,
+        collections::PROBLEMS,
+        records::PROBLEMS,
+        realtime::PROBLEMS,
+    ]
+    .concat()
 }
 
 /// What the OpenAPI document says of the endpoints beside their signatures.
@@ -27,6 +37,6 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+        terms: &[roles::TERMS, accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
     }
 }

@@ -12,6 +12,7 @@ mod expand;
 mod fields;
 mod guides;
 mod pages;
+mod permissions;
 mod realtime;
 mod records;
 mod relations;

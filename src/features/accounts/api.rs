@@ -10,24 +10,26 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use super::error::Error;
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SetupState, SetupToken,
+    Credentials, NewUser, ProfilePatch, Refresh, Registration, Session, Setup, SetupLink, SetupState, SetupToken,
     SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
+use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{Db, Tx};
+use crate::features::roles::{self, RoleName};
 use crate::http::etag::{self, IfMatch};
 use crate::http::input::Sound;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, ClientAddress, Input, Subject};
+use crate::http::{Caller, ClientAddress, Input, Permissions, Subject};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -131,9 +133,9 @@ impl AccountsApi {
             return Err(Error::RegistrationClosed.into());
         }
 
-        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let Registration { email, password, name } = sent;
-        let newcomer = self.newcomer(&email, password, name, Role::User).await?;
+        let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
 
@@ -157,7 +159,7 @@ impl AccountsApi {
             return Err(Error::SetupLinkInvalid.into());
         }
         attempt.succeeded(&self.kv);
-        let newcomer = self.newcomer(&email, password, name, Role::Admin).await?;
+        let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
         let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
@@ -221,8 +223,8 @@ impl AccountsApi {
                 }
                 store::insert_session(tx, &opened)?;
                 let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
-                let user = store::find_user(tx, user)?.ok_or(Error::WrongCredentials)?;
-                Ok::<_, Error>((user, ended))
+                let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
+                Ok::<_, Error>((user.ok_or(Error::WrongCredentials)?, ended))
             })
             .await?;
         for session in ended {
@@ -345,16 +347,16 @@ impl AccountsApi {
 
         let config = self.config.get();
         // An admin's password has to be longer; who has not said which role yet is not told of that.
-        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let NewUser { email, password, name, role } = sent;
-        let newcomer = self.newcomer(&email, password, name, role.unwrap_or(Role::User)).await?;
-        let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
+        let newcomer = self.newcomer(&email, password, name, role.unwrap_or_else(RoleName::user)).await?;
+        let (user, hash, maker) = (newcomer.user, self.passwords.hash(newcomer.password).await?, caller.clone());
 
         let user = self
             .db
             .write(caller.tenant(), move |tx| {
-                add(tx, &user, &hash)?;
-                Ok::<_, Error>(user.clone())
+                must_be_given(tx, &maker, &user.role)?;
+                add(tx, &user, &hash)
             })
             .await?;
 
@@ -432,6 +434,7 @@ impl AccountsApi {
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
     async fn create_setup_link(&self, caller: Caller, _query: NoQuery) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;
+        roles::must_hold(&caller, &Permissions::All)?;
 
         let (url, lifetime) = (self.server.get().url(), self.config.get().setup_link_lifetime());
         let link =
@@ -448,14 +451,14 @@ impl AccountsApi {
         email: &str,
         password: String,
         name: Option<String>,
-        role: Role,
+        role: RoleName,
     ) -> Result<Newcomer, Error> {
         let mut faults = Vec::new();
         let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
         let email = checked(checked_email(email));
         let name = checked(checked_name(&name.unwrap_or_default()));
         let password = Secret::new(password);
-        faults.extend(self.passwords.fault(password.clone(), role, &email, &name).await?);
+        faults.extend(self.passwords.fault(password.clone(), role.is_admin(), &email, &name).await?);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
@@ -466,7 +469,9 @@ impl AccountsApi {
             email_verified: false,
             name,
             role,
-            permissions: User::permission_names(role),
+            permissions: Vec::new(),
+            tier: None,
+            disabled_at: None,
             created_at: now,
             updated_at: now,
             last_sign_in_at: None,
@@ -513,9 +518,9 @@ impl AccountsApi {
                 {
                     return Err(Error::SetupLinkInvalid);
                 }
-                add(tx, &user, &hash)?;
+                let user = add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
-                Ok(user.clone())
+                Ok(user)
             })
             .await?;
 
@@ -548,22 +553,22 @@ impl AccountsApi {
     }
 }
 
-/// Adds someone. Once there is an admin, all setup links have done their work.
-fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
+/// Adds someone, and tells who that is now. Once there is an admin, all setup links have done their work.
+fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<User, Error> {
     store::insert_user(tx, user, password_hash)?;
-    if user.role == Role::Admin {
+    if user.role.is_admin() {
         store::delete_setup_links(tx)?;
     }
-    Ok(())
+    store::find_user(tx, user.id)?.ok_or(Error::NotFound)
 }
 
 /// What is wrong with someone's values, of a body that has other faults too.
-fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, role: Role) -> Vec<Fault> {
+fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, is_admin: bool) -> Vec<Fault> {
     let email = sound.text("email").map(checked_email).transpose();
     let name = sound.text("name").map(checked_name).transpose();
     let known = |it: &Result<Option<String>, Fault>| it.as_ref().ok().cloned().flatten().unwrap_or_default();
     let password =
-        sound.text("password").and_then(|it| password::fault(config, it, role, &known(&email), &known(&name)));
+        sound.text("password").and_then(|it| password::fault(config, it, is_admin, &known(&email), &known(&name)));
     email.err().into_iter().chain(name.err()).chain(password).collect()
 }
 

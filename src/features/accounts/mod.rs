@@ -23,13 +23,15 @@ mod sweep;
 mod terms;
 mod throttle;
 mod token;
+mod users_api;
 
 pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use gate::{Gate, still_stands};
-pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, Role, SetupLink, User};
+pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, SetupLink, User};
 pub use password::Passwords;
 pub use sweep::worker;
 pub use terms::{PROBLEMS_OF_CALLERS, TERMS};
 pub use token::Tokens;
+pub use users_api::UsersApi;

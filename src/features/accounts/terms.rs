@@ -1,6 +1,9 @@
 //! On what terms the endpoints of accounts answer, beside what their signatures say.
-use super::error::{EMAIL_TAKEN, REGISTRATION_CLOSED, SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS};
+use super::error::{
+    EMAIL_TAKEN, LAST_ADMIN, REGISTRATION_CLOSED, SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS,
+};
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
+use crate::features::roles::PERMISSION_NOT_HELD;
 use crate::http::openapi::{Terms, Who};
 use crate::http::problem::{Kind, NOT_FOUND, TOO_MANY_REQUESTS};
 
@@ -18,8 +21,14 @@ pub const TERMS: &[Terms] = &[
     // Who was removed a moment ago is believed to be there for a few seconds.
     Terms { operation: "show_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
     Terms { operation: "update_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
-    Terms { operation: "create_user", who: Who::Holders(USERS_WRITE), problems: &[&EMAIL_TAKEN] },
+    Terms { operation: "create_user", who: Who::Holders(USERS_WRITE), problems: &[&EMAIL_TAKEN, &PERMISSION_NOT_HELD] },
+    Terms { operation: "update_user", who: Who::Holders(USERS_WRITE), problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD] },
+    Terms {
+        operation: "set_user_role",
+        who: Who::Holders(USERS_WRITE),
+        problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD],
+    },
     Terms { operation: "show_user", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
-    Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[] },
+    Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
 ];
