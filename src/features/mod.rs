@@ -2,6 +2,8 @@
 //!
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
+//! - [`jobs`]: work that is done after the request that asked for it
+//! - [`mails`]: their words, their looks, and where they go
 //! - [`accounts`]: people: registering, signing in, sessions, roles
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
@@ -9,6 +11,8 @@
 pub mod accounts;
 pub mod collections;
 pub mod events;
+pub mod jobs;
+pub mod mails;
 pub mod realtime;
 pub mod records;
 pub mod server_keys;
@@ -19,7 +23,7 @@ use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
 pub fn problems() -> Vec<&'static Kind> {
-    [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
+    [problem::PROBLEMS, jobs::PROBLEMS, mails::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
 }
 
 /// What the OpenAPI document says of the endpoints beside their signatures.
@@ -27,6 +31,6 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+        terms: &[jobs::TERMS, mails::TERMS, accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
     }
 }
