@@ -18,9 +18,13 @@ use crate::base::{Clock, Random, TenantId};
 use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
-use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens, UsersApi};
+use crate::features::accounts::{
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
+};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
+use crate::features::jobs::JobsApi;
+use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
@@ -31,6 +35,8 @@ use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
 use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, etag, pages, swagger};
 use crate::kv::{self, Kv};
+use crate::mail::Postman;
+use crate::work::queue::{self, Queue};
 use crate::work::{Lifecycle, Pool, Worker};
 
 /// How often settings that were reloaded reach the handling of requests.
@@ -60,10 +66,15 @@ pub struct App {
     pub records: RecordsApi,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
+    pub jobs: JobsApi,
+    pub mails: MailsApi,
+    pub mailbox: MailboxApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
     documents: Documents,
     policy: LivePolicy,
+    /// Says when there are new jobs.
+    job_bus: Bus,
     /// For what waits on a disk without being part of a request.
     background: Pool,
 }
@@ -90,11 +101,20 @@ impl App {
     async fn wire(config: Live, db: Db, kv: Kv, clock: Clock, random: Random) -> anyhow::Result<Self> {
         let settings = config.get();
         let bus = Bus::default();
-        let told = bus.clone();
-        db.after_commit(Box::new(move |tenant| told.tell(tenant)));
+        let job_bus = Bus::default();
+        let (of_events, of_jobs) = (bus.clone(), job_bus.clone());
+        db.after_commit(Box::new(move |tenant, news| {
+            if news.events {
+                of_events.tell(tenant);
+            }
+            if news.jobs {
+                of_jobs.tell(tenant);
+            }
+        }));
         db.open_tenant(&TenantId::main(), clock.now()).await?;
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
+        let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -102,6 +122,9 @@ impl App {
             set => set,
         };
         let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max, PASSWORD_WAIT_MAX)?;
+        let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
+        let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
+        let mailbox = MailboxApi { db: db.clone(), cursors: Cursors::new(cursor.reveal()) };
         let accounts = AccountsApi {
             db: db.clone(),
             kv: kv.clone(),
@@ -113,6 +136,8 @@ impl App {
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),
+            mails: mails.mails.clone(),
+            one_time: Arc::new(OneTimeSecrets::new(&one_time)),
         };
         let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
         let gate = accounts.gate.clone();
@@ -149,14 +174,25 @@ impl App {
             stopping.clone(),
         );
         let realtime = RealtimeApi { hub };
+        let account_mails = AccountMails {
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            config: config.view(|it| &it.accounts),
+            server: config.view(|it| &it.server),
+            mails: mails.mails.clone(),
+            one_time: Arc::clone(&accounts.one_time),
+        };
+        let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind()]);
+        let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            (accounts.clone(), users.clone(), roles.clone()),
+            (of_accounts(&accounts), users.clone(), roles.clone()),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
             writing,
-            realtime.clone(),
+            (realtime.clone(), jobs.clone(), mails.clone(), mailbox.clone()),
         );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
@@ -174,9 +210,13 @@ impl App {
             records,
             aggregates,
             realtime,
+            jobs,
+            mails,
+            mailbox,
             stopping,
             documents,
             policy,
+            job_bus,
             background,
         })
     }
@@ -184,6 +224,10 @@ impl App {
     /// The one list of everything that runs beside requests.
     pub fn start(&self, lifecycle: &Lifecycle) {
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        let news = self.job_bus.listen(&TenantId::main());
+        lifecycle.task("jobs.run", self.jobs.queue.clone().run(news, lifecycle.stop_token()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
         let keep = move || {
@@ -226,12 +270,12 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            (self.accounts.clone(), self.users.clone(), self.roles.clone()),
+            (of_accounts(&self.accounts), self.users.clone(), self.roles.clone()),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
             (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
-            self.realtime.clone(),
+            (self.realtime.clone(), self.jobs.clone(), self.mails.clone(), self.mailbox.clone()),
         ));
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
@@ -294,13 +338,21 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (AccountsApi, UsersApi, RolesApi),
+    (OfAccounts, UsersApi, RolesApi),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
     (WritingApi, JsonSchemasApi),
-    RealtimeApi,
+    (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
+
+type OfAccounts = (AccountsApi, FlowsApi, SessionsApi);
+
+/// The endpoints of accounts, which share their parts.
+fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
+    let own = || accounts.clone();
+    (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
+}
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

@@ -11,6 +11,7 @@ mod http;
 mod live;
 mod load;
 mod log;
+mod mail;
 mod merge;
 mod read;
 mod realtime;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::accounts::{AccountsConfig, Registration};
+pub use self::accounts::{AccountsConfig, Registration, Verification};
 pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;
 pub use self::flags::Flags;
@@ -34,6 +35,7 @@ pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
 pub use self::load::{Sources, environment, token};
 pub use self::log::{LogConfig, LogFormat};
+pub use self::mail::{MailConfig, MailSecurity};
 pub use self::realtime::RealtimeConfig;
 pub use self::schema::SchemaConfig;
 pub use self::server::ServerConfig;
@@ -53,6 +55,7 @@ pub struct Config {
     pub cors: Arc<CorsConfig>,
     pub storage: Arc<StorageConfig>,
     pub accounts: Arc<AccountsConfig>,
+    pub mail: Arc<MailConfig>,
     pub realtime: Arc<RealtimeConfig>,
     pub schema: Arc<SchemaConfig>,
     pub log: Arc<LogConfig>,
@@ -77,6 +80,7 @@ impl Config {
             ("cors", self.cors.check()),
             ("storage", self.storage.check()),
             ("accounts", self.accounts.check()),
+            ("mail", self.mail.check()),
             ("realtime", self.realtime.check()),
             ("schema", self.schema.check()),
             ("log", self.log.check()),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{Error, Row, Value, sqlite};
+use super::{Error, News, Row, Value, sqlite};
 
 /// An open transaction. A store gets `&mut Tx` and never commits, waits or opens one.
 pub struct Tx<'a> {
@@ -18,8 +18,8 @@ pub struct Tx<'a> {
     saw_full_disk: bool,
     /// Whether a statement was not run, or not to its end, for want of time.
     ran_out: bool,
-    /// Whether it holds something that others wait to hear of.
-    has_news: bool,
+    /// What it holds that others wait to hear of.
+    news: News,
     /// What the writer lends to it; a reader lends nothing.
     lent: Option<&'a dyn Lent>,
 }
@@ -69,7 +69,7 @@ impl<'a> Tx<'a> {
             deadline,
             has_begun,
             saw_damage: false,
-            has_news: false,
+            news: News::default(),
             saw_full_disk: false,
             ran_out: false,
             lent: None,
@@ -123,12 +123,12 @@ impl<'a> Tx<'a> {
     }
 
     /// Has those told who listen ([`super::Db::after_commit`]), once what is written here is on the disk.
-    pub fn announce(&mut self) {
-        self.has_news = true;
+    pub fn announce(&mut self, news: News) {
+        self.news.add(news);
     }
 
-    pub(super) fn has_news(&self) -> bool {
-        self.has_news
+    pub(super) fn news(&self) -> News {
+        self.news
     }
 
     pub(super) fn saw_damage(&self) -> bool {

@@ -3,6 +3,8 @@
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
 //! - [`roles`]: what people may try, under a name
+//! - [`jobs`]: work that is done after the request that asked for it
+//! - [`mails`]: their words, their looks, and where they go
 //! - [`accounts`]: people: registering, signing in, sessions
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
@@ -10,6 +12,8 @@
 pub mod accounts;
 pub mod collections;
 pub mod events;
+pub mod jobs;
+pub mod mails;
 pub mod realtime;
 pub mod records;
 pub mod roles;
@@ -24,6 +28,8 @@ pub fn problems() -> Vec<&'static Kind> {
     [
         problem::PROBLEMS,
         roles::PROBLEMS,
+        jobs::PROBLEMS,
+        mails::PROBLEMS,
         accounts::PROBLEMS,
         collections::PROBLEMS,
         records::PROBLEMS,
@@ -37,6 +43,15 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[roles::TERMS, accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+        terms: &[
+            roles::TERMS,
+            jobs::TERMS,
+            mails::TERMS,
+            accounts::TERMS,
+            collections::TERMS,
+            records::TERMS,
+            realtime::TERMS,
+            health::TERMS,
+        ],
     }
 }

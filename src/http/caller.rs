@@ -106,6 +106,11 @@ impl Caller {
         if self.may_in(permission, collection) { Ok(()) } else { self.must(permission) }
     }
 
+    /// Refuses a caller who may not try it with any collection; which ones they may is asked of each.
+    pub fn must_somewhere(&self, permission: Permission) -> Result<(), Problem> {
+        if self.0.permissions.allow_somewhere(permission) { Ok(()) } else { self.must(permission) }
+    }
+
     /// Refuses a caller without `permission`. A stranger is told to sign in first.
     pub fn must(&self, permission: Permission) -> Result<(), Problem> {
         if self.may(permission) {

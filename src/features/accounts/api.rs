@@ -9,19 +9,22 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::error::Error;
 use super::gate::Gate;
+use super::mail_job::{self, AccountMail};
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registration, Session, Setup, SetupLink, SetupState, SetupToken,
-    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Session, Setup, SetupLink, SetupState,
+    SetupToken, SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
+use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate, session_end};
 use super::token::{Access, RefreshToken, Tokens};
 use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
-use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
+use crate::base::{Clock, JobId, Random, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
-use crate::db::{Db, Tx};
+use crate::db::{self, Db, Tx};
+use crate::features::mails::Mails;
 use crate::features::roles::{self, RoleName};
 use crate::http::etag::{self, IfMatch};
 use crate::http::input::Sound;
@@ -29,12 +32,12 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, ClientAddress, Input, Permissions, Subject};
+use crate::http::{Caller, Client, ClientAddress, Input, Permissions, Subject};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
 /// The one that was not used for longest makes room for the next.
-const SESSIONS_MAX: i64 = 1_000;
+pub(super) const SESSIONS_MAX: i64 = 1_000;
 
 /// The endpoints of accounts, with what they need.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub struct AccountsApi {
     pub tokens: Arc<Tokens>,
     pub gate: Gate,
     pub cursors: Cursors,
+    pub mails: Mails,
+    pub one_time: Arc<OneTimeSecrets>,
 }
 
 #[derive(ApiResponse)]
@@ -56,6 +61,14 @@ enum Created {
     /// The account was made, and its owner is signed in.
     #[oai(status = 201)]
     SignedIn(Json<SignedIn>),
+}
+
+#[derive(ApiResponse)]
+enum CreatedOrPending {
+    /// The account was made. Its owner is signed in, or was sent a link that verifies the address first; then the answer
+    /// is the same if the address has an account already.
+    #[oai(status = 201)]
+    Registered(Json<Registered>),
 }
 
 #[derive(ApiResponse)]
@@ -125,9 +138,15 @@ impl AccountsApi {
     /// Register
     ///
     /// Makes an account with the role `user` and signs its owner in, unless the server's operator
-    /// has closed registration.
+    /// has closed registration. Where an address has to be verified first, there are no tokens yet.
     #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
-    async fn register(&self, _query: NoQuery, body: Input<Registration>) -> Result<Created, Problem> {
+    async fn register(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        body: Input<Registration>,
+    ) -> Result<CreatedOrPending, Problem> {
         let config = self.config.get();
         if config.registration == config::Registration::Closed {
             return Err(Error::RegistrationClosed.into());
@@ -137,9 +156,16 @@ impl AccountsApi {
         let Registration { email, password, name } = sent;
         let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
+        let registered = if self.needs_verification() {
+            throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
+            Registered::new(None, self.add_pending(&tenant, newcomer).await?)
+        } else {
+            let mail = config.verification != config::Verification::Off;
+            let SignedIn { tokens, user } = self.add_signed_in(&config, &tenant, newcomer, client, None, mail).await?;
+            Registered::new(Some(tokens), user)
+        };
 
-        Ok(Created::SignedIn(Json(signed_in)))
+        Ok(CreatedOrPending::Registered(Json(registered)))
     }
 
     /// Become an admin
@@ -147,7 +173,13 @@ impl AccountsApi {
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
     /// makes it.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
-    async fn set_up(&self, _query: NoQuery, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
+    async fn set_up(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        body: Input<Setup>,
+    ) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
@@ -160,7 +192,7 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, client, Some(digest), false).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
@@ -198,6 +230,7 @@ impl AccountsApi {
         &self,
         _query: NoQuery,
         address: ClientAddress,
+        client: Client,
         body: Input<Credentials>,
     ) -> Result<Json<SignedIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
@@ -211,27 +244,16 @@ impl AccountsApi {
         let Judged { user, new_hash } = judged.ok_or(Error::WrongCredentials)?;
         attempt.succeeded(&self.kv);
 
-        let session = self.session(&config, user, now);
-        let opened = session.clone();
-        let (user, ended) = self
-            .db
-            // Whoever is to free some room on the disk has to sign in first.
-            .free(&tenant, move |tx| {
-                store::set_last_sign_in(tx, user, now)?;
+        let signed_in = self
+            .sign_in(&tenant, user, client, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
-                store::insert_session(tx, &opened)?;
-                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
-                let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
-                Ok::<_, Error>((user.ok_or(Error::WrongCredentials)?, ended))
+                Ok(())
             })
             .await?;
-        for session in ended {
-            self.gate.forget_session(session);
-        }
 
-        Ok(Json(SignedIn { tokens: self.token_pair(&config, &tenant, &session, now)?, user }))
+        Ok(Json(signed_in))
     }
 
     /// Get fresh tokens
@@ -482,10 +504,18 @@ impl AccountsApi {
 
     /// Whose account it is, if the password is right. Takes as long if there is no account.
     async fn judge(&self, tenant: &TenantId, email: String, password: Secret<String>) -> Result<Option<Judged>, Error> {
-        let found = self.db.get(tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
-        let (user, kept) = found.unzip();
-        let is_right = self.passwords.is_right(password.clone(), kept.clone()).await?;
-        let Some((user, kept)) = user.zip(kept).filter(|_| is_right) else {
+        let found = self
+            .db
+            .get(tenant, move |tx| {
+                let Some((user, hash)) = store::find_user_and_hash(tx, &email)? else { return Ok(None) };
+                Ok::<_, db::Error>(Some((user, hash, !store::is_pending(tx, user)?)))
+            })
+            .await?;
+        let kept = found.as_ref().map(|(_, hash, _)| hash.clone());
+        let is_right = self.passwords.is_right(password.clone(), kept).await?;
+        // Someone who has to show first that the address is theirs is told nothing else than a stranger: otherwise
+        // registering and signing in would tell whether an address has an account.
+        let Some((user, kept, true)) = found.filter(|_| is_right) else {
             return Ok(None);
         };
         if self.passwords.has_todays_cost(&kept) {
@@ -496,18 +526,76 @@ impl AccountsApi {
         Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
     }
 
-    /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up.
+    /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
+    pub(super) async fn sign_in(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        client: Client,
+        now: Timestamp,
+        mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<SignedIn, Error> {
+        let config = self.config.get();
+        let session = self.session(&config, user, client, now);
+        let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
+        let (user, ended) = self
+            .db
+            // Whoever is to free some room on the disk has to sign in first.
+            .free(tenant, move |tx| {
+                first(tx)?;
+                store::set_last_sign_in(tx, user, now)?;
+                store::insert_session(tx, &opened)?;
+                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
+                if store::is_new_client(tx, user, &opened.client.name, now)? {
+                    let Client { name: client, address } = opened.client.clone();
+                    let notice = AccountMail::NewSignIn { user: user.to_string(), at: now.millis(), client, address };
+                    mail_job::promise(tx, job, &notice, now)?;
+                }
+                let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
+                Ok::<_, Error>((user.ok_or(Error::WrongCredentials)?, ended))
+            })
+            .await?;
+        for session in ended {
+            self.gate.forget_session(session);
+        }
+        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
+    }
+
+    /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
+    /// already: then whoever reads its mails is told.
+    async fn add_pending(&self, tenant: &TenantId, newcomer: Newcomer) -> Result<User, Error> {
+        let Newcomer { user, password } = newcomer;
+        let hash = self.passwords.hash(password).await?;
+        let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
+        self.db
+            .write(tenant, move |tx| {
+                match store::insert_user(tx, &user, &hash) {
+                    Ok(()) => store::set_pending(tx, user.id)?,
+                    Err(Error::EmailTaken) => store::take_over_pending(tx, &user.email, &user.name, &hash, now)?,
+                    Err(other) => return Err(other),
+                }
+                mail_job::promise(tx, job, &AccountMail::Registered { email: user.email.clone() }, now)?;
+                let granted = roles::permissions_of(tx, &user.role)?;
+                Ok(User { permissions: granted.map_or_else(Vec::new, |it| it.names()), ..user.clone() })
+            })
+            .await
+    }
+
+    /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up. With `mail`, they are
+    /// sent a link that verifies the address.
     async fn add_signed_in(
         &self,
         config: &AccountsConfig,
         tenant: &TenantId,
         newcomer: Newcomer,
+        client: Client,
         setup_link: Option<String>,
+        mail: bool,
     ) -> Result<SignedIn, Error> {
         let hash = self.passwords.hash(newcomer.password).await?;
-        let now = self.clock.now();
+        let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(config, user.id, now);
+        let session = self.session(config, user.id, client, now);
         let opened = session.clone();
 
         let user = self
@@ -520,6 +608,10 @@ impl AccountsApi {
                 }
                 let user = add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
+                store::is_new_client(tx, user.id, &opened.client.name, now)?;
+                if mail {
+                    mail_job::promise(tx, job, &AccountMail::Registered { email: user.email.clone() }, now)?;
+                }
                 Ok(user)
             })
             .await?;
@@ -527,10 +619,10 @@ impl AccountsApi {
         Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
     }
 
-    fn session(&self, config: &AccountsConfig, user: UserId, now: Timestamp) -> Session {
+    fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
         let id: SessionId = self.random.id(&self.clock);
         let expires_at = session_end(config, now, now);
-        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at }
+        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at, client }
     }
 
     fn token_pair(
@@ -572,7 +664,7 @@ fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, is_admin: bool
     email.err().into_iter().chain(name.err()).chain(password).collect()
 }
 
-fn checked_email(email: &str) -> Result<String, Fault> {
+pub(super) fn checked_email(email: &str) -> Result<String, Fault> {
     normalize_email(email).map_err(|why| Fault::new("/email", "email", why))
 }
 

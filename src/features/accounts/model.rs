@@ -4,7 +4,7 @@ use poem_openapi::types::{Example, MaybeUndefined};
 
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::features::roles::RoleName;
-use crate::http::Permission;
+use crate::http::{Client, Permission};
 
 pub const USERS_READ: Permission = Permission("users:read");
 pub const USERS_WRITE: Permission = Permission("users:write");
@@ -287,6 +287,42 @@ impl Example for SignedIn {
     }
 }
 
+/// Someone who just registered, with their tokens if they need not verify the address first.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct Registered {
+    /// Send it as `Authorization: Bearer …`. Absent: the address has to be verified first, as all four.
+    pub access_token: Option<String>,
+    /// Works once, for the next pair.
+    pub refresh_token: Option<String>,
+    /// Always `Bearer`.
+    pub token_type: Option<String>,
+    /// Seconds until the access token stops working.
+    pub expires_in: Option<u64>,
+    pub user: User,
+}
+
+impl Registered {
+    pub(super) fn new(tokens: Option<TokenPair>, user: User) -> Self {
+        let Some(TokenPair { access_token, refresh_token, token_type, expires_in }) = tokens else {
+            return Self { access_token: None, refresh_token: None, token_type: None, expires_in: None, user };
+        };
+        Self {
+            access_token: Some(access_token),
+            refresh_token: Some(refresh_token),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            user,
+        }
+    }
+}
+
+impl Example for Registered {
+    fn example() -> Self {
+        Self::new(Some(TokenPair::example()), User::example())
+    }
+}
+
 /// A link with which someone becomes an admin. Shown this once.
 #[derive(Clone, Debug, Object)]
 #[oai(example, rename_all = "camelCase")]
@@ -312,4 +348,6 @@ pub struct Session {
     pub created_at: Timestamp,
     pub refreshed_at: Timestamp,
     pub expires_at: Timestamp,
+    /// With what it was begun.
+    pub client: Client,
 }

@@ -340,7 +340,7 @@ fn step(
     let expected = expected.map_err(|it| Fault::new(format!("/operations/{index}/ifMatch"), "format", it.detail))?;
     let permission = if method == Method::Get { RECORDS_READ } else { RECORDS_WRITE };
     let judge = judge.by(method.name());
-    let refusal = caller.must(permission).err();
+    let refusal = caller.must_in(permission, collection).err();
     Ok(Step { method, collection: collection.to_owned(), target, body, expected, name, id, judge, refusal })
 }
 
@@ -495,7 +495,7 @@ fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, now: Timestamp, earlier:
 fn read(tx: &mut Tx<'_>, entry: &Entry, judge: &Judge, id: &str) -> Result<Done, Error> {
     judge.must_be_let(entry, &entry.rules.view, "read")?;
     let whole = Projection::whole(entry, &judge.sight);
-    let statement = list::sought(&whole, entry, id, judge.rule(&entry.rules.view));
+    let statement = list::sought(&whole, entry, id, judge.rule(entry, &entry.rules.view));
     let found = store::find(tx, &statement, &whole)?.ok_or(Error::NotFound)?;
     Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
 }

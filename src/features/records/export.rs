@@ -171,7 +171,7 @@ impl Export {
         self.known = self.api.catalogues.newer_than(self.caller.tenant(), &self.known).await?;
         let same = self.known.entries().iter().find(|it| it.is_as(&self.entry));
         self.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
-        let asker = Asker::to_read(&self.caller, self.circumstances)?;
+        let asker = Asker::to_read(&self.caller, self.entry.name(), self.circumstances)?;
         self.plan = plan(&self.known, &self.entry, &asker, &self.asked)?;
         Ok(())
     }

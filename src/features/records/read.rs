@@ -68,7 +68,7 @@ impl RecordsApi {
         }
         let is_point_read = projection.expanded.is_empty() && lists.is_empty() && entry.view.is_none();
         let mut statement = list::one(&projection, &asked.from(entry), joins, true);
-        list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
+        list::seek(&mut statement, id, asker.rule(entry, &entry.rules.view, ALIAS));
         if let Some(of_bin) = of_bin {
             statement.push(" AND (").append(of_bin).push(")");
         }

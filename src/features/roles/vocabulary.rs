@@ -23,6 +23,13 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("users:admin"), "Make links with which someone becomes an admin."),
     (ROLES_READ, "See roles, and ask why a caller is let or refused."),
     (ROLES_WRITE, "Make, change and drop roles."),
+    (Permission("jobs:read"), "See the work that is done beside requests."),
+    (Permission("jobs:write"), "Try such work again, or cancel it."),
+    (
+        Permission("mail:read"),
+        "Read the mails in the mailbox, with the links in them: whoever may this can sign in as anyone.",
+    ),
+    (Permission("mail:write"), "Change the words and the looks of mails, send one as a test, and empty the mailbox."),
     (Permission("realtime:read"), "See who listens to changes."),
     (Permission("system:read"), "See how the server is doing."),
 ];

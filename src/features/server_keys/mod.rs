@@ -15,6 +15,8 @@ pub enum Purpose {
     AccessToken,
     RefreshToken,
     Cursor,
+    /// Links and codes that are sent by mail.
+    OneTimeSecret,
 }
 
 impl Purpose {
@@ -23,6 +25,7 @@ impl Purpose {
             Self::AccessToken => "access-token",
             Self::RefreshToken => "refresh-token",
             Self::Cursor => "cursor",
+            Self::OneTimeSecret => "one-time-secret",
         }
     }
 }
