@@ -19,7 +19,7 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
@@ -27,6 +27,7 @@ use crate::features::jobs::JobsApi;
 use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
+use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -58,6 +59,8 @@ pub struct App {
     pub clock: Clock,
     pub random: Random,
     pub accounts: AccountsApi,
+    pub users: UsersApi,
+    pub roles: RolesApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -120,10 +123,7 @@ impl App {
         };
         let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max, PASSWORD_WAIT_MAX)?;
         let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
-        let mails = MailsApi {
-            mails: Mails { db: db.clone(), clock: clock.clone(), postman },
-            random: random.clone(),
-        };
+        let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
         let mailbox = MailboxApi { db: db.clone(), cursors: Cursors::new(cursor.reveal()) };
         let accounts = AccountsApi {
             db: db.clone(),
@@ -139,6 +139,10 @@ impl App {
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
         };
+        let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
+        let gate = accounts.gate.clone();
+        let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
+        let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -183,7 +187,7 @@ impl App {
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            of_accounts(&accounts),
+            (of_accounts(&accounts), users.clone(), roles.clone()),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -199,6 +203,8 @@ impl App {
             clock,
             random,
             accounts,
+            users,
+            roles,
             collections,
             schema,
             records,
@@ -264,7 +270,7 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            of_accounts(&self.accounts),
+            (of_accounts(&self.accounts), self.users.clone(), self.roles.clone()),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
@@ -299,7 +305,7 @@ impl App {
             Box::pin(async move {
                 match token {
                     Some(token) => gate.caller(&tenant, &token).await.map_err(Problem::from),
-                    None => Ok(Gate::stranger(tenant)),
+                    None => gate.stranger(&tenant).await.map_err(Problem::from),
                 }
             })
         });
@@ -332,7 +338,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (AccountsApi, FlowsApi, SessionsApi),
+    ((AccountsApi, FlowsApi, SessionsApi), UsersApi, RolesApi),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,

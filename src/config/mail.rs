@@ -65,16 +65,25 @@ impl MailConfig {
             fault("from", format!("{why}, got {}", quoted(&self.from)));
         }
         if self.host.contains(|it: char| it.is_whitespace() || it == '/' || it == '@') {
-            fault("host", format!("must be a name or an address such as \"smtp.example.com\", got {}", quoted(&self.host)));
+            fault(
+                "host",
+                format!("must be a name or an address such as \"smtp.example.com\", got {}", quoted(&self.host)),
+            );
         }
         if 200 < self.from_name.chars().count() || self.from_name.contains(char::is_control) {
             fault("from_name", "must be at most 200 characters in one line".to_owned());
         }
         if self.username.is_empty() != self.password.reveal().is_empty() {
-            fault(if self.username.is_empty() { "username" } else { "password" }, "is needed beside the other".to_owned());
+            fault(
+                if self.username.is_empty() { "username" } else { "password" },
+                "is needed beside the other".to_owned(),
+            );
         }
         if !self.username.is_empty() && self.security == MailSecurity::None && !self.is_local() {
-            fault("security", "must not be \"none\" beside a password, unless the server is on this machine".to_owned());
+            fault(
+                "security",
+                "must not be \"none\" beside a password, unless the server is on this machine".to_owned(),
+            );
         }
         if !self.ca.is_empty() && !self.ca.contains("-----BEGIN CERTIFICATE-----") {
             fault("ca", "must be certificates in the PEM format; `ca_file` names a file with them".to_owned());

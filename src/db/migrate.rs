@@ -42,6 +42,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 3, "0003_events"),
     migration!("tenant", 4, "0004_schema_history"),
     migration!("tenant", 5, "0005_jobs_and_mail"),
+    migration!("tenant", 6, "0006_roles_and_keys"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::migrate::{self, Migration};
-use super::reserve::Reserve;
 use super::news::News;
+use super::reserve::Reserve;
 use super::sqlite::{self, Condition, Place, Readers, Tell, Writer};
 use super::{Error, Options, folder};
 use crate::base::{Clock, TenantId};

@@ -4,7 +4,8 @@
 //! - [`events`]: what happened to records, in one order
 //! - [`jobs`]: work that is done after the request that asked for it
 //! - [`mails`]: their words, their looks, and where they go
-//! - [`accounts`]: people: registering, signing in, sessions, roles
+//! - [`roles`]: what people may try, under a name
+//! - [`accounts`]: people: registering, signing in, sessions
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`realtime`]: telling those who want to know while it happens
@@ -15,6 +16,7 @@ pub mod jobs;
 pub mod mails;
 pub mod realtime;
 pub mod records;
+pub mod roles;
 pub mod server_keys;
 
 use crate::http::health;
@@ -23,7 +25,17 @@ use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
 pub fn problems() -> Vec<&'static Kind> {
-    [problem::PROBLEMS, jobs::PROBLEMS, mails::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
+    [
+        problem::PROBLEMS,
+        jobs::PROBLEMS,
+        mails::PROBLEMS,
+        roles::PROBLEMS,
+        accounts::PROBLEMS,
+        collections::PROBLEMS,
+        records::PROBLEMS,
+        realtime::PROBLEMS,
+    ]
+    .concat()
 }
 
 /// What the OpenAPI document says of the endpoints beside their signatures.
@@ -31,6 +43,15 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[jobs::TERMS, mails::TERMS, accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+        terms: &[
+            jobs::TERMS,
+            mails::TERMS,
+            roles::TERMS,
+            accounts::TERMS,
+            collections::TERMS,
+            records::TERMS,
+            realtime::TERMS,
+            health::TERMS,
+        ],
     }
 }

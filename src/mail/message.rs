@@ -21,7 +21,8 @@ pub struct Message {
 impl Message {
     /// As it goes over the wire (RFC 5322, RFC 2045).
     pub(super) fn letter(&self, config: &MailConfig) -> Result<Letter, Error> {
-        let address = |it: &str| it.parse::<Address>().map_err(|_| Error::Refused(format!("{it} is no address for mail")));
+        let address =
+            |it: &str| it.parse::<Address>().map_err(|_| Error::Refused(format!("{it} is no address for mail")));
         let from = address(&config.from)?;
         let name = Some(config.from_name.clone()).filter(|it| !it.is_empty());
         let id = format!("<{}@{}>", self.id, from.domain());

@@ -76,7 +76,9 @@ impl Postman {
             return Error::Refused(format!("{server} refuses it: {text}"));
         }
         if code.is_some_and(|it| ABOUT_SIGNING_IN.contains(&it)) {
-            return Error::NotNow(format!("{server} does not let us in: {text}; look at `mail.username` and `mail.password`"));
+            return Error::NotNow(format!(
+                "{server} does not let us in: {text}; look at `mail.username` and `mail.password`"
+            ));
         }
         if cause.is_timeout() {
             return Error::NotNow(format!("{server} takes too long to answer"));
@@ -99,7 +101,8 @@ impl Postman {
 }
 
 fn build(config: &MailConfig, server: &ServerConfig) -> Result<Transport, Error> {
-    let unusable = |cause: lettre::transport::smtp::Error| Error::NotNow(format!("`mail` cannot be used: {}", chain(&cause)));
+    let unusable =
+        |cause: lettre::transport::smtp::Error| Error::NotNow(format!("`mail` cannot be used: {}", chain(&cause)));
     let tls = || -> Result<TlsParameters, Error> {
         let mut tls = TlsParameters::builder(config.host.clone());
         if !config.ca.is_empty() {

@@ -324,7 +324,8 @@ async fn a_code_is_guessed_five_times_and_no_more() {
     let mail = post.mail("user@example.com", "code").await;
     let right = code(&mail);
     let wrong = if right == "00000000" { "00000001" } else { "00000000" };
-    let guess = |email: &'static str, code: String| post.post("email-sign-in/confirm", json!({ "email": email, "code": code }));
+    let guess =
+        |email: &'static str, code: String| post.post("email-sign-in/confirm", json!({ "email": email, "code": code }));
 
     for _ in 0..5 {
         assert_eq!(guess("user@example.com", wrong.to_owned()).await.refusal(), (403, "one-time-secret-invalid"));
@@ -545,13 +546,15 @@ async fn words_that_cannot_be_made_into_a_mail_are_refused_with_the_line() {
         let refused = app.as_role("admin", method, &path).json(&words).send().await;
 
         assert_eq!(refused.refusal(), (422, "validation-failed"));
-        let pointers: Vec<_> = refused.body["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
+        let pointers: Vec<_> =
+            refused.body["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
         assert_eq!(pointers, ["/subject", "/text"], "{refused:?}");
         assert!(refused.body["errors"][1]["detail"].as_str().expect("a text").contains("line 2"));
     }
     let kept = app.as_role("admin", Method::GET, path).send().await;
     assert_eq!(kept.body["isChanged"], false);
-    let stale = app.as_role("admin", Method::PUT, path).header("if-match", "\"7\"").json(&kept_words(&kept)).send().await;
+    let stale =
+        app.as_role("admin", Method::PUT, path).header("if-match", "\"7\"").json(&kept_words(&kept)).send().await;
     assert_eq!(stale.refusal(), (412, "stale-version"));
 }
 

@@ -13,6 +13,7 @@ mod fields;
 mod guides;
 mod mail;
 mod pages;
+mod permissions;
 mod realtime;
 mod records;
 mod relations;

@@ -5,6 +5,7 @@ use poem::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use crate::base::Timestamp;
 use crate::db;
+use crate::features::roles;
 use crate::http::problem::{self, Fault, Kind, Problem};
 use crate::work::Full;
 
@@ -18,10 +19,18 @@ pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
+pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] =
-    &[&EMAIL_TAKEN, &WRONG_CREDENTIALS, &REGISTRATION_CLOSED, &TOKEN_INVALID, &SECRET_INVALID, &SETUP_LINK_INVALID];
+pub const PROBLEMS: &[&Kind] = &[
+    &EMAIL_TAKEN,
+    &WRONG_CREDENTIALS,
+    &REGISTRATION_CLOSED,
+    &TOKEN_INVALID,
+    &SECRET_INVALID,
+    &SETUP_LINK_INVALID,
+    &LAST_ADMIN,
+];
 
 /// How long to wait when the threads that check passwords have more than enough to do.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
@@ -40,9 +49,13 @@ pub enum Error {
     SecretInvalid,
     #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
     SetupLinkInvalid,
+    #[error("nobody else is an admin; make somebody one first")]
+    LastAdmin,
+    #[error(transparent)]
+    Role(#[from] roles::Error),
     #[error("there were too many attempts; wait until {until}")]
     TooManyAttempts { until: Timestamp, wait: Duration },
-    #[error("the profile is another than the one that `If-Match` names; read it again")]
+    #[error("the account is another than the one that `If-Match` names; read it again")]
     Stale,
     #[error("there is nothing here, or nothing that you may see")]
     NotFound,
@@ -72,6 +85,8 @@ impl From<Error> for Problem {
             Error::TokenInvalid => return unauthorized(&TOKEN_INVALID, &error, "Bearer error=\"invalid_token\""),
             Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
+            Error::LastAdmin => &LAST_ADMIN,
+            Error::Role(cause) => return cause.into(),
             Error::Stale => &problem::STALE,
             Error::NotFound => return Self::not_found(),
             Error::TooManyAttempts { wait, .. } => {

@@ -8,8 +8,8 @@ use super::{mail_job, one_time_store, store};
 use crate::base::text::normalize_email;
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
-use crate::http::problem::Fault;
 use crate::http::ClientAddress;
+use crate::http::problem::Fault;
 use mail_job::AccountMail;
 
 /// The secret of a link, or a code with the address that it was sent to.
@@ -107,7 +107,8 @@ impl AccountsApi {
                 Ok::<_, db::Error>(candidates)
             })
             .await?;
-        let is_it = |(id, _, purpose): &(OneTimeId, UserId, Purpose)| self.one_time.is_code(tenant, *purpose, *id, code);
+        let is_it =
+            |(id, _, purpose): &(OneTimeId, UserId, Purpose)| self.one_time.is_code(tenant, *purpose, *id, code);
         let found = candidates.into_iter().find(is_it);
         Ok(found.map(|(id, user, purpose)| Found { id, user, purpose, email }))
     }

@@ -5,8 +5,8 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::api::{AccountsApi, checked_email};
 use super::error::Error;
 use super::flows::{self, Shown};
-use super::mail_job::{self, AccountMail};
 use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
+use super::mail_job::{self, AccountMail};
 use super::model::SignedIn;
 use super::one_time::Purpose;
 use super::{one_time_store, store, throttle};
@@ -189,12 +189,14 @@ impl FlowsApi {
     ) -> Result<Taken, Problem> {
         let (user, _) = caller.user()?;
         let EmailChange { new_email, password } = body.read()?;
-        let email = checked_email(&new_email).map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
+        let email = checked_email(&new_email)
+            .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         self.confirm(&caller, password, "/password", address).await?;
         throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, &email, address, now)?;
 
-        let (job, mail): (JobId, _) = (own.random.id(&own.clock), AccountMail::ChangeEmail { user: user.to_string(), email });
+        let (job, mail): (JobId, _) =
+            (own.random.id(&own.clock), AccountMail::ChangeEmail { user: user.to_string(), email });
         own.db.write(tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
 
         Ok(Taken::Taken)
@@ -254,7 +256,9 @@ impl FlowsApi {
         let own = &self.accounts;
         let password = Secret::new(password);
         let user = own.db.get(tenant, move |tx| store::find_user(tx, user)).await?.ok_or(if_gone)?;
-        if let Some(fault) = own.passwords.fault(password.clone(), user.role, &user.email, &user.name).await? {
+        if let Some(fault) =
+            own.passwords.fault(password.clone(), user.role.is_admin(), &user.email, &user.name).await?
+        {
             return Err(Error::Invalid(vec![Fault { pointer: "/newPassword".to_owned(), ..fault }]));
         }
         own.passwords.hash(password).await

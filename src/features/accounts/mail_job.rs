@@ -40,19 +40,46 @@ const PAUSES: &[Duration] = &[
 #[serde(tag = "mail", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub(super) enum AccountMail {
     /// Someone registered with the address.
-    Registered { email: String },
+    Registered {
+        email: String,
+    },
     /// Someone wants to verify it.
-    Verification { email: String },
+    Verification {
+        email: String,
+    },
     /// Someone wants to sign in with it.
-    Code { email: String },
-    ResetPassword { email: String },
+    Code {
+        email: String,
+    },
+    ResetPassword {
+        email: String,
+    },
     /// Someone wants to have it from now on.
-    ChangeEmail { user: String, email: String },
-    Welcome { user: String },
-    PasswordChanged { user: String, at: i64, client: String, address: String },
+    ChangeEmail {
+        user: String,
+        email: String,
+    },
+    Welcome {
+        user: String,
+    },
+    PasswordChanged {
+        user: String,
+        at: i64,
+        client: String,
+        address: String,
+    },
     /// It had been theirs.
-    EmailChanged { user: String, email: String, at: i64 },
-    NewSignIn { user: String, at: i64, client: String, address: String },
+    EmailChanged {
+        user: String,
+        email: String,
+        at: i64,
+    },
+    NewSignIn {
+        user: String,
+        at: i64,
+        client: String,
+        address: String,
+    },
 }
 
 impl AccountMail {
@@ -105,7 +132,8 @@ impl AccountMails {
         mail: AccountMail,
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
-            ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, Registered, ResetPassword, Verification, Welcome,
+            ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, Registered, ResetPassword, Verification,
+            Welcome,
         };
         let user = match &mail {
             Registered { email } | Verification { email } | Code { email } | ResetPassword { email } => {

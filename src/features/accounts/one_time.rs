@@ -95,7 +95,8 @@ impl OneTimeSecrets {
 
     /// Whether a code is that of the secret. Spaces and dashes between its digits do not count.
     pub(super) fn is_code(&self, tenant: &TenantId, purpose: Purpose, id: OneTimeId, typed: &str) -> bool {
-        let typed: String = typed.chars().filter(|it| !it.is_whitespace() && *it != '-').take(CODE_DIGITS + 1).collect();
+        let typed: String =
+            typed.chars().filter(|it| !it.is_whitespace() && *it != '-').take(CODE_DIGITS + 1).collect();
         bool::from(typed.as_bytes().ct_eq(self.code(tenant, purpose, id).as_bytes()))
     }
 
@@ -151,7 +152,11 @@ mod tests {
 
         assert!(code.len() == CODE_DIGITS && code.bytes().all(|it| it.is_ascii_digit()), "{code}");
         let is = |typed: &str| ours.is_code(&main, Purpose::SignIn, id, typed);
-        assert!(is(&code) && is(&format!(" {} {} ", &code[..4], &code[4..])) && is(&format!("{}-{}", &code[..4], &code[4..])));
+        assert!(
+            is(&code)
+                && is(&format!(" {} {} ", &code[..4], &code[4..]))
+                && is(&format!("{}-{}", &code[..4], &code[4..]))
+        );
         assert!(!is("") && !is(&code[1..]) && !is(&format!("{code}0")));
         assert_ne!(ours.code(&main, Purpose::ResetPassword, id), code, "another purpose, another code");
     }

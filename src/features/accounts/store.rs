@@ -1,22 +1,26 @@
 //! The SQL of accounts.
 use super::error::Error;
-use super::model::{Role, Session, User};
+use super::model::{Session, User};
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
-use crate::features::events::{self, EventKind, NewEvent};
+use crate::features::events;
+use crate::features::roles::{self, RoleName};
 use crate::http::Client;
+use crate::http::Permissions;
 
-const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at";
+const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
+                    disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role)";
 
 fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
-    let role = read_role(row, 4)?;
     Ok(User {
         id: row.id(0)?,
         email: row.text(1)?.to_owned(),
         email_verified: row.bool(2)?,
         name: row.text(3)?.to_owned(),
-        role,
-        permissions: User::permission_names(role),
+        role: read_role(row, 4)?,
+        permissions: roles::read_granted(row, 11)?.names(),
+        tier: row.optional(9, |row, column| Ok(row.text(column)?.to_owned()))?,
+        disabled_at: row.optional(10, Row::timestamp)?,
         version: row.integer(5)?,
         created_at: row.timestamp(6)?,
         updated_at: row.timestamp(7)?,
@@ -24,8 +28,8 @@ fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
     })
 }
 
-fn read_role(row: &Row<'_>, column: usize) -> Result<Role, db::Error> {
-    row.text(column)?.parse().map_err(|_| db::Error::Column { column, expected: "a role" })
+fn read_role(row: &Row<'_>, column: usize) -> Result<RoleName, db::Error> {
+    row.text(column)?.parse().map_err(|_| db::Error::Column { column, expected: "the name of a role" })
 }
 
 /// Adds someone, refusing an address that has an account.
@@ -40,7 +44,7 @@ pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> 
             (&user.email).into(),
             user.email_verified.into(),
             (&user.name).into(),
-            user.role.name().into(),
+            user.role.as_str().into(),
             password_hash.into(),
             user.version.into(),
             user.created_at.into(),
@@ -53,6 +57,28 @@ pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> 
 
 pub(super) fn find_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, db::Error> {
     tx.find(&format!("SELECT {USER} FROM users WHERE id = $1"), &[id.into()], read_user)
+}
+
+/// The role of the account with an address.
+pub(super) fn find_role(tx: &mut Tx<'_>, email: &str) -> Result<Option<RoleName>, db::Error> {
+    tx.find("SELECT role FROM users WHERE email = $1", &[email.into()], |row| read_role(row, 0))
+}
+
+/// What an admin sets of an account beside its owner's own values.
+pub(super) fn set_standing(tx: &mut Tx<'_>, user: &User) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE users SET name = $2, role = $3, tier = $4, disabled_at = $5, updated_at = $6, version = $7 WHERE id = $1",
+        &[
+            user.id.into(),
+            (&user.name).into(),
+            user.role.as_str().into(),
+            user.tier.as_ref().into(),
+            user.disabled_at.into(),
+            user.updated_at.into(),
+            user.version.into(),
+        ],
+    )
+    .map(drop)
 }
 
 /// The hash of someone's password.
@@ -129,9 +155,9 @@ pub(super) fn delete_pending(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> 
     )
 }
 
-/// The account with an address, and the hash of its password.
+/// The account with an address, if it works, and the hash of its password.
 pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<(UserId, String)>, db::Error> {
-    tx.find("SELECT id, password_hash FROM users WHERE email = $1", &[email.into()], |row| {
+    tx.find("SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL", &[email.into()], |row| {
         Ok((row.id(0)?, row.text(1)?.to_owned()))
     })
 }
@@ -174,8 +200,10 @@ pub(super) fn count_users(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
     Ok(count.unwrap_or(0))
 }
 
+/// How many can do everything: whoever is disabled cannot.
 pub(super) fn count_admins(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
-    let count = tx.find("SELECT count(*) FROM users WHERE role = 'admin'", &[], |row| row.integer(0))?;
+    let count =
+        tx.find("SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL", &[], |row| row.integer(0))?;
     Ok(count.unwrap_or(0))
 }
 
@@ -255,7 +283,7 @@ pub(super) fn list_sessions(
 pub(super) fn end_session(tx: &mut Tx<'_>, id: SessionId, user: UserId, now: Timestamp) -> Result<bool, db::Error> {
     let ended = tx.execute("DELETE FROM sessions WHERE id = $1 AND user_id = $2", &[id.into(), user.into()])?;
     if ended == 1 {
-        announce_end(tx, now)?;
+        events::append_about_accounts(tx, now)?;
     }
     Ok(ended == 1)
 }
@@ -268,7 +296,7 @@ pub(super) fn end_other_sessions(
     now: Timestamp,
 ) -> Result<(), db::Error> {
     tx.execute("DELETE FROM sessions WHERE user_id = $1 AND id <> $2", &[user.into(), kept.into()])?;
-    announce_end(tx, now)
+    events::append_about_accounts(tx, now)
 }
 
 /// Most programs that are remembered of one account.
@@ -296,9 +324,11 @@ pub(super) fn is_new_client(tx: &mut Tx<'_>, user: UserId, client: &str, now: Ti
 
 /// What is asked of a session's owner for every request.
 pub(super) struct Owner {
-    pub role: Role,
+    pub role: RoleName,
+    pub permissions: Permissions,
     pub email: String,
     pub email_verified: bool,
+    pub tier: Option<String>,
 }
 
 /// Whose a live session is: what a token is worth now.
@@ -309,10 +339,19 @@ pub(super) fn find_session_owner(
     now: Timestamp,
 ) -> Result<Option<Owner>, db::Error> {
     tx.find(
-        "SELECT users.role, users.email, users.email_verified FROM sessions JOIN users ON users.id = sessions.user_id
-         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at",
+        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
+         FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
+         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL",
         &[id.into(), user.into(), now.into()],
-        |row| Ok(Owner { role: read_role(row, 0)?, email: row.text(1)?.to_owned(), email_verified: row.bool(2)? }),
+        |row| {
+            Ok(Owner {
+                role: read_role(row, 0)?,
+                permissions: roles::read_granted(row, 1)?,
+                email: row.text(2)?.to_owned(),
+                email_verified: row.bool(3)?,
+                tier: row.optional(4, |row, column| Ok(row.text(column)?.to_owned()))?,
+            })
+        },
     )
 }
 
@@ -326,18 +365,12 @@ pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), 
 
 pub(super) fn delete_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), db::Error> {
     tx.execute("DELETE FROM sessions WHERE id = $1", &[id.into()])?;
-    announce_end(tx, now)
+    events::append_about_accounts(tx, now)
 }
 
 pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<(), db::Error> {
     tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.into()])?;
-    announce_end(tx, now)
-}
-
-/// Has those who hold on to callers ask again who still stands, before they tell anyone of what was written after this.
-fn announce_end(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
-    let (kind, collection) = (EventKind::Account, "users");
-    events::append(tx, &NewEvent { kind, collection, record: None, version: 0, after: None, before: None, at: now })
+    events::append_about_accounts(tx, now)
 }
 
 /// Most sessions that one call of [`end_surplus_sessions`] ends.
@@ -457,15 +490,16 @@ mod tests {
     }
 
     fn user() -> User {
-        let role = Role::User;
         let at = Timestamp::from_millis(0);
         User {
             id: crate::base::Id::from_uuid(uuid::Uuid::nil()),
             email: "ada@example.com".to_owned(),
             email_verified: false,
             name: String::new(),
-            role,
-            permissions: User::permission_names(role),
+            role: RoleName::user(),
+            permissions: Vec::new(),
+            tier: None,
+            disabled_at: None,
             created_at: at,
             updated_at: at,
             last_sign_in_at: None,

@@ -32,6 +32,12 @@ pub fn append(tx: &mut Tx<'_>, event: &NewEvent<'_>) -> Result<(), db::Error> {
     .map(drop)
 }
 
+/// Has those who hold on to callers ask again who still stands, before they tell anyone of what was written after this.
+pub fn append_about_accounts(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    let (kind, collection) = (EventKind::Account, "users");
+    append(tx, &NewEvent { kind, collection, record: None, version: 0, after: None, before: None, at: now })
+}
+
 /// The number of the newest event; 0 before the first.
 pub fn find_newest(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
     Ok(tx.find("SELECT coalesce(max(seq), 0) FROM events", &[], |row| row.integer(0))?.unwrap_or(0))

@@ -7,9 +7,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::brand::{Brand, BrandPatch};
 use super::deliver::{Letter, Mails};
 use super::error::Error;
-use super::model::{
-    MAIL_READ, MAIL_WRITE, MailTemplate, MailTemplateList, MailWords, TestMail, TestMailSent,
-};
+use super::model::{MAIL_READ, MAIL_WRITE, MailTemplate, MailTemplateList, MailWords, TestMail, TestMailSent};
 use super::render::render;
 use super::store;
 use super::templates::{self, Data, TEMPLATES, Template, Words};
@@ -192,7 +190,12 @@ impl MailsApi {
     ///
     /// At once, to see whether mails arrive; what the mail server has against it is told.
     #[oai(path = "/admin/mail/test", method = "post", operation_id = "send_test_mail")]
-    async fn test(&self, caller: Caller, _query: NoQuery, body: Input<TestMail>) -> Result<Json<TestMailSent>, Problem> {
+    async fn test(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        body: Input<TestMail>,
+    ) -> Result<Json<TestMailSent>, Problem> {
         caller.must(MAIL_WRITE)?;
 
         let TestMail { to } = body.read()?;

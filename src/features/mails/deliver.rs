@@ -3,8 +3,8 @@ use super::brand::Brand;
 use super::error::Error;
 use super::model::{MailId, MailInBox};
 use super::render::{Broken, render};
-use super::templates::{self, Data, Template, Words};
 use super::store;
+use super::templates::{self, Data, Template, Words};
 use crate::base::{Clock, TenantId};
 use crate::db::{Db, Tx};
 use crate::mail::{self, Message, Postman};
@@ -51,9 +51,7 @@ impl Mails {
         let name = template.name;
         let (changed, brand) = self
             .db
-            .read(tenant, move |tx| {
-                Ok::<_, crate::db::Error>((store::find_words(tx, name)?, store::find_brand(tx)?.0))
-            })
+            .read(tenant, move |tx| Ok::<_, crate::db::Error>((store::find_words(tx, name)?, store::find_brand(tx)?.0)))
             .await?;
         let Words { subject, text, html } = written(template, changed.map(|it| it.0), &brand, &letter.data)?;
         if self.postman.is_set() {
@@ -70,18 +68,17 @@ impl Mails {
 }
 
 /// The mail in the words of an admin, or in ours if those fail: nobody shall be locked out by a template.
-fn written(
-    template: &Template,
-    changed: Option<Words>,
-    brand: &Brand,
-    data: &Data,
-) -> Result<Words, Error> {
+fn written(template: &Template, changed: Option<Words>, brand: &Brand, data: &Data) -> Result<Words, Error> {
     if let Some(changed) = changed {
         match render(&changed, brand, data) {
             Ok(words) => return Ok(words),
             Err(broken) => {
                 let why = broken.first().map(|it| format!("{}: {}", it.part, it.why)).unwrap_or_default();
-                tracing::warn!(template = template.name, why, "a changed mail cannot be made; the built-in one is sent");
+                tracing::warn!(
+                    template = template.name,
+                    why,
+                    "a changed mail cannot be made; the built-in one is sent"
+                );
             }
         }
     }

@@ -132,8 +132,9 @@ impl Example for MailWords {
         Self {
             subject: "Welcome to {{ brand.productName }}".to_owned(),
             text: "Hello {{ name }},\n\ngood to have you.\n".to_owned(),
-            html: "{% extends \"layout.html\" %}{% block body %}<p>Hello {{ name }}, good to have you.</p>{% endblock %}"
-                .to_owned(),
+            html:
+                "{% extends \"layout.html\" %}{% block body %}<p>Hello {{ name }}, good to have you.</p>{% endblock %}"
+                    .to_owned(),
         }
     }
 }

@@ -46,7 +46,8 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(STEPS_MAX));
-    environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    environment
+        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     // The frames that our own words stand in, for those of an admin too.
     environment.set_loader(|name| Ok(if name.contains('/') { None } else { templates::file(name) }));
     environment
@@ -112,11 +113,8 @@ mod tests {
     #[test]
     fn a_template_reads_no_files() {
         for name in ["/etc/passwd", "../../Cargo.toml", "welcome/body.txt", "file:///etc/passwd"] {
-            let words = Words {
-                subject: String::new(),
-                text: format!("{{% include \"{name}\" %}}"),
-                html: String::new(),
-            };
+            let words =
+                Words { subject: String::new(), text: format!("{{% include \"{name}\" %}}"), html: String::new() };
 
             assert!(render(&words, &Brand::default(), &Data::new()).is_err(), "{name}");
         }

@@ -36,7 +36,8 @@ pub struct Words {
 #[folder = "assets/templates/emails"]
 struct Files;
 
-const NAME: Variable = Variable { name: "name", about: "What the receiver wants to be called; may be empty.", example: "Ada" };
+const NAME: Variable =
+    Variable { name: "name", about: "What the receiver wants to be called; may be empty.", example: "Ada" };
 const EMAIL: Variable = Variable { name: "email", about: "The receiver's address.", example: "ada@example.com" };
 const LINK: Variable = Variable {
     name: "link",
@@ -47,9 +48,13 @@ const CODE: Variable = Variable { name: "code", about: "Eight digits, to type in
 const MINUTES: Variable = Variable { name: "minutes", about: "How long the link works.", example: "15" };
 const CODE_MINUTES: Variable = Variable { name: "codeMinutes", about: "How long the code works.", example: "10" };
 const TIME: Variable = Variable { name: "time", about: "When it happened.", example: "2026-11-21 17:05 UTC" };
-const CLIENT: Variable =
-    Variable { name: "client", about: "The program that was used, as it calls itself; may be empty.", example: "Firefox on Linux" };
-const ADDRESS: Variable = Variable { name: "address", about: "The network address that it came from.", example: "203.0.113.7" };
+const CLIENT: Variable = Variable {
+    name: "client",
+    about: "The program that was used, as it calls itself; may be empty.",
+    example: "Firefox on Linux",
+};
+const ADDRESS: Variable =
+    Variable { name: "address", about: "The network address that it came from.", example: "203.0.113.7" };
 
 /// All of them.
 pub const TEMPLATES: &[Template] = &[
