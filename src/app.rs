@@ -338,7 +338,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (OfAccounts, UsersApi, RolesApi),
+    ((AccountsApi, FlowsApi, SessionsApi), UsersApi, RolesApi),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -346,10 +346,8 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
-type OfAccounts = (AccountsApi, FlowsApi, SessionsApi);
-
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
+fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SessionsApi) {
     let own = || accounts.clone();
     (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
 }

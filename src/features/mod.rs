@@ -2,9 +2,9 @@
 //!
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
-//! - [`roles`]: what people may try, under a name
 //! - [`jobs`]: work that is done after the request that asked for it
 //! - [`mails`]: their words, their looks, and where they go
+//! - [`roles`]: what people may try, under a name
 //! - [`accounts`]: people: registering, signing in, sessions
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
@@ -27,9 +27,9 @@ use crate::http::problem::{self, Kind};
 pub fn problems() -> Vec<&'static Kind> {
     [
         problem::PROBLEMS,
-        roles::PROBLEMS,
         jobs::PROBLEMS,
         mails::PROBLEMS,
+        roles::PROBLEMS,
         accounts::PROBLEMS,
         collections::PROBLEMS,
         records::PROBLEMS,
@@ -44,9 +44,9 @@ pub fn told() -> Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
         terms: &[
-            roles::TERMS,
             jobs::TERMS,
             mails::TERMS,
+            roles::TERMS,
             accounts::TERMS,
             collections::TERMS,
             records::TERMS,

@@ -30,7 +30,7 @@ async fn who_registers_is_signed_in() {
     assert_eq!(reply.status, 201);
     assert_json_snapshot!(reply.body["user"], @r#"
     {
-      "id": "00000000-0000-7000-8000-000000000005",
+      "id": "00000000-0000-7000-8000-000000000006",
       "email": "ada@example.com",
       "emailVerified": false,
       "name": "",

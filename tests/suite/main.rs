@@ -11,6 +11,7 @@ mod contract;
 mod expand;
 mod fields;
 mod guides;
+mod mail;
 mod pages;
 mod permissions;
 mod realtime;

@@ -17,10 +17,13 @@ const PAGES: &[&str] = &[
     "/docs/batch",
     "/docs/search",
     "/docs/realtime",
+    "/docs/accounts",
     "/docs/configuration",
     "/docs/architecture",
     "/problems",
     "/setup",
+    "/verify-email",
+    "/reset-password",
     "/api-docs",
 ];
 

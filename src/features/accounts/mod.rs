@@ -25,6 +25,7 @@ mod password;
 mod refresh;
 mod sessions;
 mod sessions_api;
+mod signing_in;
 mod store;
 mod strength;
 mod sweep;

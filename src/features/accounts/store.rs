@@ -5,7 +5,8 @@ use crate::base::{SessionId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
 use crate::features::events;
 use crate::features::roles::{self, RoleName};
-use crate::http::{Client, Permissions};
+use crate::http::Client;
+use crate::http::Permissions;
 
 const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
                     disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role)";
