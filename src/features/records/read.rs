@@ -98,8 +98,5 @@ impl RecordsApi {
 
 /// Whose cursor it is: those of one caller are of no use to another.
 fn who(caller: &Caller) -> String {
-    match caller.user_id() {
-        Some(id) => id.to_string(),
-        None => caller.principal().role.clone(),
-    }
+    caller.name()
 }

@@ -30,6 +30,8 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
         "Read the mails in the mailbox, with the links in them: whoever may this can sign in as anyone.",
     ),
     (Permission("mail:write"), "Change the words and the looks of mails, send one as a test, and empty the mailbox."),
+    (Permission("keys:read"), "See API keys, and what they are used for."),
+    (Permission("keys:write"), "Make, change, rotate and revoke API keys."),
     (Permission("realtime:read"), "See who listens to changes."),
     (Permission("system:read"), "See how the server is doing."),
 ];
