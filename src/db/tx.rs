@@ -81,6 +81,14 @@ impl<'a> Tx<'a> {
         Self { lent: Some(lent), ..self }
     }
 
+    /// Has nothing computed from here on that is larger than what views may compute
+    /// ([`super::views::VALUE_BYTES_MAX`]), or anything again. At the end of a read the bound is gone.
+    pub fn bound_values(&mut self, is_bounded: bool) -> Result<(), Error> {
+        match self.engine {
+            Engine::Sqlite(connection) => sqlite::bound_values(connection, is_bounded),
+        }
+    }
+
     /// Whether others wait to write until this transaction ends: the word for bulk work to end it, and go on in
     /// another.
     pub fn others_wait(&self) -> bool {

@@ -14,6 +14,9 @@ pub const QUERY_BYTES_MAX: usize = 10_000;
 /// Longest text that is computed, in bytes: a page has several hundred of them in memory.
 pub const TEXT_BYTES_MAX: usize = 256 << 10;
 
+/// Largest value on the way to what is computed, in bytes: a query may have a hundred of them at a time.
+pub const VALUE_BYTES_MAX: i32 = 4 << 20;
+
 /// A table as people know it.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -30,8 +33,8 @@ pub struct Seen {
     pub columns: Vec<(String, Option<(usize, usize)>)>,
     /// Which of the sources it reads.
     pub used: Vec<usize>,
-    /// Which columns of the sources it reads, be it only to compute or to select by.
-    pub read: Vec<(usize, usize)>,
+    /// Which columns of the sources it reads, be it only to compute or to select by, and in how many places.
+    pub read: Vec<((usize, usize), usize)>,
     /// Whether a column has nothing but what it shows.
     pub is_plain: bool,
 }
@@ -70,7 +73,8 @@ impl Bench {
         // Of what is put together of several, only the first is looked at.
         let is_plain = !["union", "except", "intersect", "values"].iter().any(|it| lower.contains(it));
         let used = tried.used.into_iter().map(|it| named[it]).collect();
-        Ok(Seen { columns: columns.collect(), used, read: tried.read.into_iter().map(place).collect(), is_plain })
+        let read = tried.read.into_iter().map(|(it, places)| (place(it), places)).collect();
+        Ok(Seen { columns: columns.collect(), used, read, is_plain })
     }
 }
 
@@ -79,6 +83,8 @@ impl Bench {
 pub enum Held {
     /// It is known what is in there.
     AsIs,
+    /// A text or a number. What is neither is an empty text, so that it is told and not left out.
+    Id,
     Text,
     Integer,
     Number,
@@ -95,6 +101,7 @@ impl Held {
     fn name(self) -> &'static str {
         match self {
             Self::AsIs => "",
+            Self::Id => "id",
             Self::Text => "text",
             Self::Integer => "integer",
             Self::Number => "number",

@@ -8,6 +8,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ffi};
 
 use super::{functions, view_value};
+use crate::db::views::VALUE_BYTES_MAX;
 use crate::db::{Error, Value};
 
 /// Oldest SQLite without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -18,6 +19,8 @@ const STATEMENTS_KEPT: usize = 256;
 /// has not, the system has.
 const CACHE_KIB: i64 = 4_096;
 const READER_CACHE_KIB: i64 = 2_048;
+/// Largest value, and largest row, in bytes.
+const LENGTH_MAX: i32 = 64 << 20;
 /// How long a lock of another connection is waited for. Only checkpoints and snapshots hold any.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -110,7 +113,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     for (limit, most) in [
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
-        (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
+        (Limit::SQLITE_LIMIT_LENGTH, LENGTH_MAX),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
         (Limit::SQLITE_LIMIT_COLUMN, 2_000),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
@@ -233,6 +236,12 @@ pub(in crate::db) fn prepare<'c>(
     Ok(statement)
 }
 
+/// Has nothing computed on a connection from here on that is larger than what views may compute; or anything again.
+pub(in crate::db) fn bound_values(connection: &Connection, is_bounded: bool) -> Result<(), Error> {
+    let most = if is_bounded { VALUE_BYTES_MAX } else { LENGTH_MAX };
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, most).map(drop).map_err(error)
+}
+
 /// Sorts the engine's errors into ours.
 pub(in crate::db) fn error(cause: rusqlite::Error) -> Error {
     let rusqlite::Error::SqliteFailure(failure, message) = &cause else {
@@ -240,8 +249,8 @@ pub(in crate::db) fn error(cause: rusqlite::Error) -> Error {
     };
     match failure.code {
         ErrorCode::DiskFull => Error::StorageFull,
-        // What is built out of the values of a record is bounded like time is.
-        ErrorCode::OperationInterrupted | ErrorCode::TooBig => Error::BudgetSpent,
+        ErrorCode::OperationInterrupted => Error::BudgetSpent,
+        ErrorCode::TooBig => Error::TooLarge,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged,
         ErrorCode::ConstraintViolation => {
             let text = message.as_deref().unwrap_or_default();

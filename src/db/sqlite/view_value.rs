@@ -25,8 +25,13 @@ fn value(held: &str, value: ValueRef<'_>) -> Value {
     };
     let found = match (held, value) {
         ("text", ValueRef::Integer(number)) => Some(Value::Text(number.to_string())),
+        ("id", ValueRef::Null) => None,
+        ("id", found) => Some(match self::value("text", found) {
+            Value::Null => Value::Text(String::new()),
+            id => id,
+        }),
         // As the engine writes it.
-        ("text", ValueRef::Real(number)) => Some(Value::Text(format!("{number:?}"))),
+        ("text", ValueRef::Real(number)) if number.is_finite() => Some(Value::Text(format!("{number:?}"))),
         ("text", _) => text.map(|it| Value::Text(it.to_owned())),
         ("integer", ValueRef::Integer(number)) => Some(Value::Integer(number)),
         ("integer", ValueRef::Real(number)) => whole(number).map(Value::Integer),
@@ -75,7 +80,9 @@ mod tests {
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
         let text = |it: &'static str| ValueRef::Text(it.as_bytes());
         for (held, odd) in [
+            ("id", ValueRef::Null),
             ("text", ValueRef::Blob(b"x")),
+            ("text", ValueRef::Real(f64::INFINITY)),
             ("text", ValueRef::Text(&[0xed, 0xa0, 0x80])),
             ("text", ValueRef::Text(long.as_bytes())),
             ("integer", text("7")),
@@ -105,6 +112,10 @@ mod tests {
         let said = |it: &str| Value::Text(it.to_owned());
 
         assert_eq!(value("text", ValueRef::Integer(7)), said("7"));
+        assert_eq!(value("id", ValueRef::Integer(7)), said("7"));
+        assert_eq!(value("id", text("x")), said("x"));
+        assert_eq!(value("id", ValueRef::Blob(b"x")), said(""), "what is no id is told, not left out");
+        assert_eq!(value("id", ValueRef::Real(f64::INFINITY)), said(""));
         assert_eq!(value("text", ValueRef::Real(7.0)), said("7.0"));
         assert_eq!(value("integer", ValueRef::Real(7.0)), Value::Integer(7));
         assert_eq!(value("number", ValueRef::Integer(7)), Value::Real(7.0));

@@ -55,6 +55,7 @@ impl RecordsApi {
     ) -> Result<Found, Error> {
         let entry = &Arc::clone(known.to_read(collection)?);
         asker.must_be_let(entry, &entry.rules.view, "read")?;
+        entry.must_be_readable()?;
         let mut faults = Vec::new();
         let mut projection = Projection::whole(entry, &asker.sight);
         let mut joins = Statement::default();
@@ -72,11 +73,20 @@ impl RecordsApi {
         if let Some(of_bin) = of_bin {
             statement.push(" AND (").append(of_bin).push(")");
         }
+        list::of_view(&mut statement, entry);
 
         let catalogue = Arc::clone(&known);
+        let (view, id) = (entry.view.as_ref().map(|_| entry.name().to_owned()), id.to_owned());
         let read = move |tx: &mut Tx<'_>| {
             let mut gaps = Vec::new();
-            let mut found = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
+            if view.is_some() {
+                tx.bound_values(true)?;
+            }
+            let mut all = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
+            if let Some(view) = view.as_ref().filter(|_| !all.is_empty()) {
+                list::must_be_alone(view, &id, all.len())?;
+            }
+            let mut found = all.pop();
             if let Some(found) = &mut found {
                 lists.fill(tx, &mut found.json, &gaps, &mut [])?;
             }
