@@ -152,13 +152,15 @@ impl Viewed {
                 columns.push((name.clone(), if is_time { Held::AsIs } else { Held::Moment }));
                 times.push(time);
             } else if name == "id" {
-                let origin = ground.origin(*from).filter(|(_, it)| seen.is_plain && holds(it) == Held::Text);
+                let origin = ground.origin(*from).filter(|(_, it)| seen.is_plain && holds(it).is_text());
                 let is_text = own == Some("id") || origin.is_some();
                 columns.push((name.clone(), if is_text { Held::AsIs } else { Held::Id }));
             } else if let Some(field) = collection.fields.iter().find(|it| it.name == *name) {
                 let origin = ground.origin(*from).filter(|_| seen.is_plain);
-                let is_same = origin.is_some_and(|(_, it)| holds(it) == holds(field));
-                columns.push((name.clone(), if is_same { Held::AsIs } else { holds(field) }));
+                let held = holds(field);
+                let is_id = own == Some("id") && field.field_type == FieldType::Relation;
+                let is_same = is_id || origin.is_some_and(|(_, it)| held.takes(&holds(it)));
+                columns.push((name.clone(), if is_same { Held::AsIs } else { held }));
             } else {
                 continue; // a column that came later, and that nobody asked for
             }
@@ -203,7 +205,7 @@ impl Viewed {
         }
         let changed = |(name, was): (&String, &Field)| {
             let is = after.origins.get(name)?;
-            let is_retyped = holds(was) != holds(is);
+            let is_retyped = !holds(was).is_kept_like(&holds(is));
             // Who does not see a value shall not see it in a view either, unless an admin says so there.
             let is_closed = (is.hidden && !was.hidden) || (is.readable_by != was.readable_by);
             let is_hidden = view.fields.iter().any(|it| it.name == *name && it.hidden);
@@ -233,6 +235,7 @@ fn is_open(field: &Field) -> bool {
 
 /// What is kept in the column of a field.
 fn holds(field: &Field) -> Held {
+    let values = || field.values.clone().unwrap_or_default();
     match field.field_type {
         FieldType::Integer => Held::Integer,
         FieldType::Number => Held::Number,
@@ -240,7 +243,12 @@ fn holds(field: &Field) -> Held {
         FieldType::Datetime | FieldType::Autodate => Held::Moment,
         FieldType::Geo => Held::Place,
         FieldType::Json => Held::Json,
-        FieldType::Select | FieldType::Relation if field.is_multiple() => Held::List,
+        FieldType::Select if field.is_multiple() => Held::List(values()),
+        FieldType::Select => Held::OneOf(values()),
+        FieldType::Relation if field.is_multiple() => Held::Json,
+        FieldType::Relation => Held::Reference,
+        FieldType::Email => Held::Email,
+        FieldType::Url => Held::Url,
         _ => Held::Text,
     }
 }
