@@ -81,11 +81,11 @@ impl<'a> Tx<'a> {
         Self { lent: Some(lent), ..self }
     }
 
-    /// Has nothing computed from here on that is larger than what views may compute
-    /// ([`super::views::VALUE_BYTES_MAX`]), or anything again. At the end of a read the bound is gone.
-    pub fn bound_values(&mut self, is_bounded: bool) -> Result<(), Error> {
+    /// Has nothing computed from here on that is larger; or, with nothing, than what is usual. At the end of a read the
+    /// bound is gone.
+    pub fn bound_values(&mut self, bytes_max: Option<usize>) -> Result<(), Error> {
         match self.engine {
-            Engine::Sqlite(connection) => sqlite::bound_values(connection, is_bounded),
+            Engine::Sqlite(connection) => sqlite::bound_values(connection, bytes_max),
         }
     }
 

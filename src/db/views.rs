@@ -14,8 +14,10 @@ pub const QUERY_BYTES_MAX: usize = 10_000;
 /// Longest text that is computed, in bytes: a page has several hundred of them in memory.
 pub const TEXT_BYTES_MAX: usize = 256 << 10;
 
-/// Largest value on the way to what is computed, in bytes: a query may have a hundred of them at a time.
-pub const VALUE_BYTES_MAX: i32 = 2 << 20;
+/// Largest value on the way to what is computed, in bytes.
+const VALUE_BYTES_MAX: usize = 2 << 20;
+/// How large those may be together that one query has at a time.
+const VALUES_BYTES_MAX: usize = 64 << 20;
 
 /// A table as people know it.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct Seen {
     pub read: Vec<((usize, usize), usize)>,
     /// Whether a column has nothing but what it shows.
     pub is_plain: bool,
+    /// Largest value that may be computed on the way, in bytes: the more of them there can be, the less each.
+    pub value_bytes_max: usize,
 }
 
 /// Where queries are tried: databases without a row, one with the tables under the names that people know, and one
@@ -74,7 +78,9 @@ impl Bench {
         let is_plain = !["union", "except", "intersect", "values"].iter().any(|it| lower.contains(it));
         let used = tried.used.into_iter().map(|it| named[it]).collect();
         let read = tried.read.into_iter().map(|(it, places)| (place(it), places)).collect();
-        Ok(Seen { columns: columns.collect(), used, read, is_plain })
+        let makers = tried.calls + query.matches("||").count();
+        let value_bytes_max = (VALUES_BYTES_MAX / makers.max(1)).clamp(TEXT_BYTES_MAX, VALUE_BYTES_MAX);
+        Ok(Seen { columns: columns.collect(), used, read, is_plain, value_bytes_max })
     }
 }
 

@@ -200,7 +200,13 @@ async fn what_grows_too_large_is_not_computed() {
     assert_eq!(change(&app, "large", json!({ "name": "small" })).await.status, 200, "its name does not matter");
     let reply = create(&app, &view).await;
     assert_eq!(faults(&reply), [("/view/query", "query")]);
-    assert!(reply.text.contains("more than 2 MiB"), "{reply:?}");
+    assert!(reply.text.contains("more than 2048 KiB"), "{reply:?}");
+    // Many values at a time are smaller.
+    let many: Vec<_> = (0..60).map(|it| format!("max(text || text || text || '{it}') < 'x'")).collect();
+    let query = json!({ "query": format!("SELECT 'x' AS id, {} AS n FROM notes", many.join(" + ")) });
+    let reply = create(&app, &json!({ "name": "many", "view": query, "fields": view["fields"] })).await;
+    assert_eq!(faults(&reply), [("/view/query", "query")]);
+    assert!(reply.text.contains("more than 273 KiB"), "{reply:?}");
     let path = format!("/api/v1/collections/notes/records/{long}");
     assert_eq!(app.operator(Method::GET, &path).send().await.status, 200, "records are not bounded by it");
 }

@@ -54,6 +54,8 @@ struct Heard {
     modules: BTreeSet<String>,
     tables: Vec<String>,
     selects: usize,
+    /// How many functions the query calls, each as often as it stands there.
+    calls: usize,
     used: BTreeSet<String>,
     /// The columns of people's tables that the query reads, wherever in it, and in how many places.
     read: BTreeMap<(String, String), usize>,
@@ -71,6 +73,8 @@ pub(in crate::db) struct Tried {
     pub used: Vec<usize>,
     /// The columns of sources that it reads, wherever in it, and in how many places.
     pub read: Vec<((usize, usize), usize)>,
+    /// How many functions it calls.
+    pub calls: usize,
 }
 
 impl Bench {
@@ -81,6 +85,7 @@ impl Bench {
             modules: BTreeSet::new(),
             tables: Vec::new(),
             selects: 0,
+            calls: 0,
             used: BTreeSet::new(),
             read: BTreeMap::new(),
             refusal: None,
@@ -97,9 +102,11 @@ impl Bench {
 
     pub fn look(&self, query: &str, sources: &[&Source]) -> Result<Tried, String> {
         self.make_tables(sources).map_err(|cause| format!("cannot be tried: {cause}"))?;
-        let mut heard_read = BTreeMap::new();
+        let (mut heard_read, mut calls) = (BTreeMap::new(), 0);
         let outcome = self.columns(query).and_then(|columns| {
-            heard_read = std::mem::take(&mut lock(&self.heard).read);
+            let mut heard = lock(&self.heard);
+            (heard_read, calls) = (std::mem::take(&mut heard.read), heard.calls);
+            drop(heard);
             // The text is one whole statement by itself, so it ends where its parentheses end.
             let wrapped = format!("{}SELECT * FROM (\n{query}\n) AS q", prelude(sources, HIDDEN));
             self.tried(&self.hidden, &wrapped, |_| Ok(())).map(|()| columns)
@@ -112,7 +119,7 @@ impl Bench {
             let column = sources[source].columns.iter().position(|(name, _)| name.eq_ignore_ascii_case(column))?;
             Some(((source, column), *places))
         });
-        outcome.map(|columns| Tried { columns, used, read: read.collect() })
+        outcome.map(|columns| Tried { columns, used, read: read.collect(), calls })
     }
 
     fn columns(&self, query: &str) -> Result<Columns, String> {
@@ -136,7 +143,7 @@ impl Bench {
         ask: impl FnOnce(&rusqlite::Statement<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
         let mut heard = lock(&self.heard);
-        (heard.is_trial, heard.selects, heard.refusal) = (true, 0, None);
+        (heard.is_trial, heard.selects, heard.calls, heard.refusal) = (true, 0, 0, None);
         heard.until = Instant::now() + TIME_MAX;
         heard.used.clear();
         heard.read.clear();
@@ -209,7 +216,10 @@ impl Heard {
                 if SELECTS_MAX < self.selects { self.refuse("has too many parts") } else { Authorization::Allow }
             }
             AuthAction::Read { table_name, column_name } => self.read(table_name, column_name),
-            AuthAction::Function { function_name } if is_function(function_name) => Authorization::Allow,
+            AuthAction::Function { function_name } if is_function(function_name) => {
+                self.calls += 1;
+                Authorization::Allow
+            }
             AuthAction::Function { function_name } if NOW.contains(&function_name.to_ascii_lowercase().as_str()) => {
                 self.refuse("calls for the time in words; write `unixepoch('now') * 1000`")
             }

@@ -8,7 +8,6 @@ use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ffi};
 
 use super::{functions, view_value};
-use crate::db::views::VALUE_BYTES_MAX;
 use crate::db::{Error, Value};
 
 /// Oldest SQLite without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -236,9 +235,9 @@ pub(in crate::db) fn prepare<'c>(
     Ok(statement)
 }
 
-/// Has nothing computed on a connection from here on that is larger than what views may compute; or anything again.
-pub(in crate::db) fn bound_values(connection: &Connection, is_bounded: bool) -> Result<(), Error> {
-    let most = if is_bounded { VALUE_BYTES_MAX } else { LENGTH_MAX };
+/// Has nothing computed on a connection from here on that is larger; or, with nothing, than what is usual.
+pub(in crate::db) fn bound_values(connection: &Connection, bytes_max: Option<usize>) -> Result<(), Error> {
+    let most = bytes_max.and_then(|it| i32::try_from(it).ok()).unwrap_or(LENGTH_MAX);
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, most).map(drop).map_err(error)
 }
 

@@ -226,7 +226,7 @@ impl Reader {
         }
         self.runs_a_task.store(false, Ordering::Relaxed);
         self.budget.allow_steps(i64::MAX);
-        let _ = bound_values(&self.connection, false);
+        let _ = bound_values(&self.connection, None);
         let _ = self.control(ROLLBACK);
         is_done
     }

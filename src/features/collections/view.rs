@@ -17,7 +17,7 @@ use super::names;
 use super::view_ids::{doubled, must_be_one};
 use crate::db::join_tables;
 use crate::db::record_tables::quoted;
-use crate::db::views::{self, Bench, Held, Seen, Source, VALUE_BYTES_MAX};
+use crate::db::views::{self, Bench, Held, Seen, Source};
 use crate::db::{self, Tx};
 use crate::http::Fault;
 
@@ -47,6 +47,8 @@ pub struct Viewed {
     pub fault: Option<String>,
     /// Which times its records have.
     pub times: Vec<&'static str>,
+    /// Largest value that may be computed on the way to its records, in bytes.
+    pub value_bytes_max: usize,
     /// The collections that it reads.
     sources: Vec<String>,
     /// Which fields of collections its columns show unchanged.
@@ -181,7 +183,15 @@ impl Viewed {
         let beside = seen.read.iter().filter(|(place, places)| !seen.is_plain || showing(*place) < *places);
         let beside = beside.filter_map(|(place, _)| ground.origin(Some(*place)));
         let beside = beside.map(|(name, field)| ((name.to_owned(), field.name.clone()), field.clone())).collect();
-        Ok(Self { from: views::from(&view.query, &used, &columns), fault: None, times, sources, origins, used: beside })
+        Ok(Self {
+            from: views::from(&view.query, &used, &columns),
+            fault: None,
+            times,
+            value_bytes_max: seen.value_bytes_max,
+            sources,
+            origins,
+            used: beside,
+        })
     }
 
     /// One that nobody can read. Whoever comes by finds nothing there.
@@ -192,6 +202,7 @@ impl Viewed {
             from: views::nothing(&columns),
             fault: Some(fault),
             times: TIMES.to_vec(),
+            value_bytes_max: 0,
             sources: Vec::new(),
             origins: HashMap::new(),
             used: BTreeMap::new(),
@@ -404,7 +415,7 @@ pub(super) fn must_be_sound(
     if viewed.fault.is_some() || viewed.sources.iter().any(|it| unsettled.contains(it)) {
         return Ok(());
     }
-    tx.bound_values(true)?;
+    tx.bound_values(Some(viewed.value_bytes_max))?;
     let mut wrong = None;
     // What is not looked at is not computed.
     let whole = format!("SELECT * FROM {}", viewed.from);
@@ -427,8 +438,8 @@ pub(super) fn must_be_sound(
         Ok(()) => Ok(()),
         Err(db::Error::Engine(cause)) => Err(refused("query", format!("cannot be answered: {cause}"))),
         Err(db::Error::TooLarge) => {
-            let most = VALUE_BYTES_MAX >> 20;
-            Err(refused("query", format!("cannot be answered: it computes a value of more than {most} MiB")))
+            let most = viewed.value_bytes_max >> 10;
+            Err(refused("query", format!("cannot be answered: it computes a value of more than {most} KiB")))
         }
         Err(db::Error::Column { .. }) => Err(refused("query", "finds ids that are no text".to_owned())),
         Err(error) => Err(error.into()),

@@ -509,16 +509,16 @@ fn read(tx: &mut Tx<'_>, entry: &Entry, judge: &Judge, id: &str, terms: Terms) -
     entry.must_be_readable()?;
     let whole = Projection::whole(entry, &judge.sight);
     let mut statement = list::sought(&whole, entry, id, judge.rule(&entry.rules.view));
-    if entry.view.is_some() {
+    if let Some(view) = &entry.view {
         // A batch that writes holds up all others who do, so it computes nothing.
         if !terms.only_reads {
             let detail = format!("`{}` is a view; read it alone, or in a batch of nothing but GET", entry.name());
             return Err(Problem::new(&VIEW_BESIDE_WRITES, detail).into());
         }
         list::of_view(&mut statement, entry);
-        tx.bound_values(true)?;
+        tx.bound_values(Some(view.value_bytes_max))?;
         let found = store::find_all(tx, &statement, &whole);
-        tx.bound_values(false)?;
+        tx.bound_values(None)?;
         let mut found = found?;
         if !found.is_empty() {
             list::must_be_alone(entry.name(), id, found.len())?;

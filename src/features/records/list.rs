@@ -37,6 +37,7 @@ pub(super) struct Plan {
     is_restricted: bool,
     /// The view that the records are of, whose ids may be wrong.
     view: Option<String>,
+    value_bytes_max: Option<usize>,
     search: Option<Search>,
     /// Whether relevance is the order; then a page begins after this position, or that many further on.
     pub is_ranked: bool,
@@ -155,6 +156,7 @@ pub(super) fn plan(
         tail,
         is_restricted,
         view: entry.view.as_ref().map(|_| entry.name().to_owned()),
+        value_bytes_max: entry.view.as_ref().map(|it| it.value_bytes_max),
         search,
         is_ranked,
         after_text: page.after.clone(),
@@ -286,8 +288,8 @@ impl Plan {
     pub fn run(&self, tx: &mut Tx<'_>, found: Option<(&Search, &Hits)>) -> Result<Listed, Error> {
         let mut listed = Listed::new();
         let mut position = String::new();
-        if self.view.is_some() {
-            tx.bound_values(true)?;
+        if self.value_bytes_max.is_some() {
+            tx.bound_values(self.value_bytes_max)?;
         }
         let after = self.after(tx)?;
         for statement in self.statements(&after) {

@@ -76,14 +76,15 @@ impl RecordsApi {
         list::of_view(&mut statement, entry);
 
         let catalogue = Arc::clone(&known);
-        let (view, id) = (entry.view.as_ref().map(|_| entry.name().to_owned()), id.to_owned());
+        let view = entry.view.as_ref().map(|it| (entry.name().to_owned(), it.value_bytes_max));
+        let id = id.to_owned();
         let read = move |tx: &mut Tx<'_>| {
             let mut gaps = Vec::new();
-            if view.is_some() {
-                tx.bound_values(true)?;
+            if let Some((_, bytes_max)) = view {
+                tx.bound_values(Some(bytes_max))?;
             }
             let mut all = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
-            if let Some(view) = view.as_ref().filter(|_| !all.is_empty()) {
+            if let Some((view, _)) = view.as_ref().filter(|_| !all.is_empty()) {
                 list::must_be_alone(view, &id, all.len())?;
             }
             let mut found = all.pop();

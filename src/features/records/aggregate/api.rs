@@ -165,13 +165,13 @@ impl AggregatesApi {
             return Err(Error::Invalid(faults));
         }
         let plan = groups::plan(question, &entry.from, restriction);
-        let is_view = entry.view.is_some();
+        let value_bytes_max = entry.view.as_ref().map(|it| it.value_bytes_max);
 
         let catalogue = Arc::clone(&known);
         let run = move |tx: &mut crate::db::Tx<'_>| {
             catalogue.must_be_current(tx)?;
-            if is_view {
-                tx.bound_values(true)?;
+            if value_bytes_max.is_some() {
+                tx.bound_values(value_bytes_max)?;
             }
             groups::run(tx, &plan)
         };
