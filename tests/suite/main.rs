@@ -29,5 +29,6 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod view_promises;
 mod views;
 mod writing;

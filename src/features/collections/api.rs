@@ -185,21 +185,25 @@ impl CollectionsApi {
     ) -> Result<Json<DryRun>, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
-        let patch = body.read()?;
-        let known = self.catalogues.current(caller.tenant()).await?;
-        let considered = self.considered(caller.tenant(), move || {
-            let old = known.find(&name.0).ok_or(Error::NotFound)?.collection.clone();
-            let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
-            let (mut new, _, steps) = planned(&known, &name.0, patch)?;
-            // What was called how is said once, and forgotten in what is kept.
-            new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
-            Ok((old, new, steps))
-        });
-        let considered = considered.await;
-        let (old, new, steps) = considered?;
-        let steps = steps.iter().map(|it| (&old, &new, it)).collect();
+        let (tenant, patch): (_, CollectionPatch) = (caller.tenant(), body.read()?);
+        let preview = async |known: Arc<Catalogue>| {
+            let (before, named, patch) = (Arc::clone(&known), name.0.clone(), patch.clone());
+            let considered = self.considered(tenant, move || {
+                let old = before.find(&named).ok_or(Error::NotFound)?.collection.clone();
+                let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
+                let (mut new, _, steps) = planned(&before, &named, patch)?;
+                // What was called how is said once, and forgotten in what is kept.
+                new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
+                Ok((old, new, steps))
+            });
+            let (old, new, steps) = considered.await?;
+            self.must_be_sound(tenant, &known, &new, &[]).await?;
+            let steps = steps.iter().map(|it| (&old, &new, it)).collect();
+            counts::tell(&self.db, tenant, steps).await
+        };
+        let changes = self.catalogues.with(tenant, preview).await?;
 
-        Ok(Json(DryRun { changes: counts::tell(&self.db, caller.tenant(), steps).await? }))
+        Ok(Json(DryRun { changes }))
     }
 
     /// Drop a collection
@@ -248,7 +252,7 @@ impl CollectionsApi {
     ) -> Result<Done, Error> {
         let (before, asked) = (Arc::clone(&known), new.clone());
         let (new, steps) = self.considered(tenant, move || planned_new(&before, asked)).await?;
-        self.must_be_sound(tenant, &known, &new).await?;
+        self.must_be_sound(tenant, &known, &new, &[]).await?;
         if dry_run == Some(true) {
             return Ok(Done::Would(changes(steps)));
         }
@@ -286,7 +290,7 @@ impl CollectionsApi {
         if steps.is_empty() {
             return Ok(old);
         }
-        self.must_be_sound(tenant, &known, &new).await?;
+        self.must_be_sound(tenant, &known, &new, &[]).await?;
         new.version += 1;
         let now = self.clock.now();
         new.updated_at = now;
@@ -316,21 +320,23 @@ impl CollectionsApi {
         Ok(new)
     }
 
-    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of a read.
+    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of
+    /// a read; `unsettled` are collections that change with it.
     pub(super) async fn must_be_sound(
         &self,
         tenant: &TenantId,
         known: &Arc<Catalogue>,
         new: &Collection,
+        unsettled: &[String],
     ) -> Result<(), Error> {
         let old = known.entries().iter().find(|it| it.collection.id == new.id);
         if new.view.is_none() || old.is_some_and(|it| it.collection.view == new.view) {
             return Ok(());
         }
-        let (known, new) = (Arc::clone(known), new.clone());
+        let (known, new, unsettled) = (Arc::clone(known), new.clone(), unsettled.to_vec());
         let looked = self.db.read(tenant, move |tx| {
             known.must_be_current(tx)?;
-            view::must_be_sound(tx, &known.collections(), &new)
+            view::must_be_sound(tx, &known.collections(), &new, &unsettled)
         });
         match looked.await {
             Err(Error::Db(db::Error::BudgetSpent)) => Ok(()),

@@ -65,7 +65,9 @@ pub(super) async fn tell(
             let is_touched = matches!(question, Question::Touched { .. });
             let found = match db.read(tenant, move |tx| answer(tx, &question, until)).await {
                 // Nothing of it could be counted in time.
-                Err(Error::Db(db::Error::BudgetSpent)) => Found { at_least: true, ..Found::default() },
+                Err(Error::Db(db::Error::BudgetSpent | db::Error::TooLarge)) => {
+                    Found { at_least: true, ..Found::default() }
+                }
                 outcome => outcome?,
             };
             if is_touched {

@@ -39,6 +39,7 @@ mod store;
 mod terms;
 mod value;
 mod view;
+mod view_ids;
 mod view_plan;
 
 pub use api::CollectionsApi;
@@ -57,3 +58,4 @@ pub use sight::{Access, Sight};
 pub use terms::TERMS;
 pub use value::{Judge, Stored, Unfit};
 pub use view::{View, Viewed};
+pub use view_ids::{ViewIds, doubled as doubled_id, must_be_one as must_be_id};

@@ -225,12 +225,11 @@ impl SchemaApi {
                 set_plan::plan(&before, &wanted, options.drop_others, &mut Birth { id: &mut id, now })
             });
             let plan = plan.await?;
-            // Over tables that are there; of others nothing can be found out before they are made.
-            let has_tables = |it: &&Move| it.after.as_ref().or(it.before.as_ref()).is_some_and(|it| it.view.is_none());
-            if !plan.moves.iter().any(|it| has_tables(&it)) {
-                for view in plan.moves.iter().filter_map(|it| it.after.as_ref()) {
-                    own.must_be_sound(tenant, &known, view).await?;
-                }
+            // Over tables that stay as they are; of others nothing can be found out before they are made.
+            let sides = plan.moves.iter().flat_map(|it| it.before.iter().chain(&it.after));
+            let unsettled: Vec<_> = sides.filter(|it| it.view.is_none()).map(|it| it.name.clone()).collect();
+            for view in plan.moves.iter().filter_map(|it| it.after.as_ref()).filter(|it| it.view.is_some()) {
+                own.must_be_sound(tenant, &known, view, &unsettled).await?;
             }
             let mut report = self.report(tenant, &plan, options.dry_run).await?;
             if options.dry_run || plan.moves.is_empty() {

@@ -10,12 +10,10 @@ use super::member::Member;
 use super::model::{Field, FieldType};
 use super::sight::Access;
 use crate::base::geo::Place;
-use crate::base::text::normalize_email;
+use crate::base::text::{is_web_address, normalize_email};
 use crate::base::{Id, Timestamp};
 use crate::db;
 
-/// Longest address, as browsers and proxies agree on.
-const URL_BYTES_MAX: usize = 2_000;
 /// Most records that one record refers to by one field: they are shown whole, and written whole.
 pub(super) const ENTRIES_MAX: usize = 500;
 /// Most memory that a compiled pattern may take.
@@ -226,11 +224,7 @@ impl Judge {
     }
 
     fn url(&self, text: &str) -> Result<Stored, Unfit> {
-        let address = text.parse::<http::Uri>().ok().filter(|_| text.len() <= URL_BYTES_MAX);
-        let is_of_the_web = address.is_some_and(|it| {
-            matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some_and(|host| !host.is_empty())
-        });
-        if !is_of_the_web {
+        if !is_web_address(text) {
             return Err(unfit("format", "must be an address such as https://example.com/page, at most 2,000 bytes"));
         }
         self.text(text)
