@@ -41,6 +41,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 2, "0002_collections"),
     migration!("tenant", 3, "0003_events"),
     migration!("tenant", 4, "0004_schema_history"),
+    migration!("tenant", 5, "0005_schema_files_behind"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -107,7 +107,7 @@ pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
     let own = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false));
     let of_bin = record_tables::columns_of_bin().into_iter().filter(|_| new.keeps_deleted());
     let columns = of_bin.chain(own).collect();
-    let what = format!("make the collection `{}` with {} fields", new.name, new.fields.len());
+    let what = format!("make the collection `{}` with {}", new.name, fields_of(new));
     let mut steps = vec![step(what, false, Deed::CreateTable(columns))];
     for field in new.fields.iter().filter(|it| it.refers_to_many()) {
         let what = format!("make the table of what `{}` refers to", field.name);
@@ -119,6 +119,14 @@ pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
     steps.extend(indexes(new).into_iter().map(create_index));
     steps.extend(create_search(new));
     steps
+}
+
+/// How many fields there are, in words.
+pub(super) fn fields_of(collection: &Collection) -> String {
+    match collection.fields.len() {
+        1 => "1 field".to_owned(),
+        count => format!("{count} fields"),
+    }
 }
 
 /// The steps that remove a collection.

@@ -1,5 +1,5 @@
 //! The endpoints of all collections as one thing: export, import, and what they were.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use poem::Request;
@@ -32,6 +32,15 @@ const HISTORY: &str = "/api/v1/admin/collections/history";
 pub struct SchemaApi {
     pub collections: CollectionsApi,
     pub cursors: Cursors,
+}
+
+/// What is known of the files of collections.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// What each said when server and files last agreed, by the names of collections.
+    pub agreed: BTreeMap<String, String>,
+    /// Names of which something was changed since.
+    pub behind: BTreeSet<String>,
 }
 
 /// How a set is imported.
@@ -253,20 +262,30 @@ impl SchemaApi {
         own.catalogues.with(tenant, work).await
     }
 
-    /// All collections as they stand in files, by their names.
-    pub async fn canonical(&self, tenant: &TenantId) -> Result<BTreeMap<String, Value>, Error> {
+    /// All collections as they stand in files, by their names, with the generation that this is true of.
+    pub async fn canonical(&self, tenant: &TenantId) -> Result<(i64, BTreeMap<String, Value>), Error> {
         let known = self.collections.catalogues.current(tenant).await?;
-        Ok(known.entries().iter().map(|it| (it.name().to_owned(), canonical::of(&it.collection))).collect())
+        let all = known.entries().iter().map(|it| (it.name().to_owned(), canonical::of(&it.collection)));
+        Ok((known.generation, all.collect()))
     }
 
-    /// What files said when server and files last agreed.
-    pub async fn agreed(&self, tenant: &TenantId) -> Result<BTreeMap<String, String>, Error> {
-        let files = self.collections.db.read::<_, Error>(tenant, |tx| Ok(history_store::files(tx)?)).await?;
-        Ok(files.into_iter().collect())
+    /// What is known of the files of collections.
+    pub async fn ledger(&self, tenant: &TenantId) -> Result<Ledger, Error> {
+        let read = |tx: &mut Tx<'_>| {
+            let agreed = history_store::files(tx)?.into_iter().collect();
+            Ok(Ledger { agreed, behind: history_store::behind(tx)?.into_iter().collect() })
+        };
+        self.collections.db.read(tenant, read).await
     }
 
-    /// Notes what files say, now that server and files agree; of those without text, that there are none.
-    pub async fn agree(&self, tenant: &TenantId, files: Vec<(String, Option<String>)>) -> Result<(), Error> {
+    /// Notes what files say, now that they agree with the collections as these were at a generation; of those without
+    /// text, that there are none.
+    pub async fn agree(
+        &self,
+        tenant: &TenantId,
+        files: Vec<(String, Option<String>)>,
+        generation: i64,
+    ) -> Result<(), Error> {
         if files.is_empty() {
             return Ok(());
         }
@@ -276,6 +295,7 @@ impl SchemaApi {
                     Some(says) => history_store::put_file(tx, name, says)?,
                     None => history_store::delete_file(tx, name)?,
                 }
+                history_store::delete_behind(tx, name, generation)?;
             }
             Ok(())
         };

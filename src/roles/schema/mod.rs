@@ -3,6 +3,8 @@
 //! `pull` writes them as the server has them, `diff` says what `push` would do, `push` does it: all in one transaction,
 //! and only what was looked at. The same files are applied by `serve` at its start ([`start`]), and with `--dev` they
 //! follow what is changed through the API ([`follow`]).
+mod catch_up;
+mod examine;
 mod files;
 mod follow;
 mod line;
@@ -21,20 +23,21 @@ use serde_json::Value;
 use self::files::{Faults, SchemaFile};
 use self::remote::Remote;
 use super::operator::{Operator, Reply, Request};
-use super::{Context, fail, say};
+use super::{Context, advice, fail, say};
 use crate::features::collections::canonical;
 
+pub(super) use self::examine::examine;
 pub(super) use self::follow::follow;
 pub(super) use self::start::apply;
 
 const EXPORT: &str = "/api/v1/collections/export";
 const IMPORT: &str = "/api/v1/collections/import";
-/// Exit code of `diff` when it could not look, as `diff` itself has it.
+/// Exit code of all three when it could not be done, as `diff` itself has it: 1 is for a difference.
 const TROUBLE: u8 = 2;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Args {
-    /// Write a file for each collection of the server.
+    /// Write a file for each collection of the server: exit code 0 when it is done, 2 for trouble.
     Pull {
         #[command(flatten)]
         place: Place,
@@ -42,7 +45,8 @@ pub(super) enum Args {
         #[arg(long)]
         delete_others: bool,
     },
-    /// Say what `push` would do: exit code 0 for nothing, 1 for something, 2 for trouble.
+    /// Say what `push` would do, and whether it would be refused: exit code 0 for nothing, 1 for something, 2 for
+    /// trouble.
     Diff {
         #[command(flatten)]
         place: Place,
@@ -50,7 +54,8 @@ pub(super) enum Args {
         #[arg(long)]
         drop_others: bool,
     },
-    /// Make the collections of the server as the files say, all in one go.
+    /// Make the collections of the server as the files say, all in one go: exit code 0 when it is done or there was
+    /// nothing to do, 2 for trouble; then nothing was done.
     Push {
         #[command(flatten)]
         place: Place,
@@ -98,17 +103,19 @@ impl Server {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
-    match args {
+    let outcome = match args {
         Args::Pull { place, delete_others } => pull(context, &place, delete_others).await,
-        Args::Diff { place, drop_others } => match diff(context, &place, drop_others).await {
-            Ok(code) => Ok(code),
-            Err(cause) => {
-                fail(&cause);
-                Ok(ExitCode::from(TROUBLE))
-            }
-        },
+        Args::Diff { place, drop_others } => diff(context, &place, drop_others).await,
         Args::Push { place, allow_loss, drop_others } => push(context, &place, allow_loss, drop_others).await,
-    }
+    };
+    // The advice is added here, since nobody above us sees the failure.
+    Ok(outcome.unwrap_or_else(|cause| {
+        fail(&match advice::about(&cause, context) {
+            Some(advice) => anyhow::anyhow!("{cause:#}; {advice}"),
+            None => cause,
+        });
+        ExitCode::from(TROUBLE)
+    }))
 }
 
 async fn pull(context: &Context, place: &Place, delete_others: bool) -> anyhow::Result<ExitCode> {
@@ -150,6 +157,9 @@ async fn diff(context: &Context, place: &Place, drop_others: bool) -> anyhow::Re
     let server = Server::find(context, place).await?;
     let report = rehearse(&server, &files, drop_others).await?;
     say_all(&lines(&report))?;
+    if let Some(reason) = refusal(&report) {
+        say(format!("a push is refused, since {reason}"))?;
+    }
     let differs = report["collections"].as_array().is_some_and(|it| !it.is_empty());
     Ok(ExitCode::from(u8::from(differs)))
 }
@@ -205,6 +215,18 @@ fn in_files(
         }
     }
     told.into_result()
+}
+
+/// Why a push would be refused, with what can be done about it.
+fn refusal(report: &Value) -> Option<String> {
+    let loss = "values would be lost; `--allow-loss` lets them go";
+    let in_the_way = "records are in the way, as told above; change these first";
+    match (report["losesData"] == true, report["isBlocked"] == true) {
+        (true, true) => Some(format!("{loss}; and {in_the_way}")),
+        (true, false) => Some(loss.to_owned()),
+        (false, true) => Some(in_the_way.to_owned()),
+        (false, false) => None,
+    }
 }
 
 /// What a report says, for people.
