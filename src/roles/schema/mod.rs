@@ -75,9 +75,13 @@ pub(super) struct Place {
     #[arg(long, value_name = "DIR", default_value = "schema")]
     folder: PathBuf,
     /// The address of a server elsewhere, such as `https://api.example.com`; with the access token of an admin in
-    /// STEADING_TOKEN. Without it, the server of the data folder.
+    /// STEADING_TOKEN. `http://` only for this machine. Without it, the server of the data folder.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The certificate of the authority that signed that of the server, in PEM, if it is one of your own. Then no other
+    /// is believed.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
 }
 
 /// The server that is asked.
@@ -89,7 +93,7 @@ enum Server {
 impl Server {
     async fn find(context: &Context, place: &Place) -> anyhow::Result<Self> {
         match &place.url {
-            Some(url) => Ok(Self::Elsewhere(Remote::new(url)?)),
+            Some(url) => Ok(Self::Elsewhere(Remote::new(url, place.ca.as_deref())?)),
             None => Operator::find_existing(context).await.map(Self::Here),
         }
     }
