@@ -10,9 +10,11 @@ use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
 
 use super::api::CollectionsApi;
+use super::catalogue::Catalogue;
+use super::counts::Prospect;
 use super::error::Error;
 use super::history::{self, Author, SchemaChangeInFull, SchemaHistory, SchemaSource};
-use super::model::{COLLECTIONS_READ, COLLECTIONS_WRITE, Change, NewCollection};
+use super::model::{COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, Field, NewCollection};
 use super::set::{CollectionSet, RoomForSet, SetDeed, SetReport, SetStep};
 use super::set_apply::{self, Terms};
 use super::set_plan::{self, Birth, Move, SetPlan};
@@ -223,7 +225,7 @@ impl SchemaApi {
         author: Author,
     ) -> Result<(SetReport, i64), Error> {
         let own = &self.collections;
-        let work = async |known: Arc<super::Catalogue>| {
+        let work = async |known: Arc<Catalogue>| {
             if !expected.allows(known.generation) {
                 return Err(Error::StaleSet);
             }
@@ -241,7 +243,7 @@ impl SchemaApi {
                     own.must_be_sound(tenant, &known, view).await?;
                 }
             }
-            let mut report = self.report(tenant, &plan, options.dry_run).await?;
+            let mut report = self.report(tenant, &known, &plan, options.dry_run).await?;
             if options.dry_run || plan.moves.is_empty() {
                 (report.is_done, report.generation) = (!options.dry_run, known.generation);
                 return Ok((report, known.generation));
@@ -308,7 +310,13 @@ impl SchemaApi {
     }
 
     /// What a plan does, with the numbers of records if these are wanted.
-    async fn report(&self, tenant: &TenantId, plan: &SetPlan, with_numbers: bool) -> Result<SetReport, Error> {
+    async fn report(
+        &self,
+        tenant: &TenantId,
+        known: &Catalogue,
+        plan: &SetPlan,
+        with_numbers: bool,
+    ) -> Result<SetReport, Error> {
         let mut steps = Vec::new();
         let mut counted = Vec::new();
         for it in &plan.moves {
@@ -317,7 +325,8 @@ impl SchemaApi {
                 counted.extend(it.all_steps().map(|step| (old, new, step)));
             }
         }
-        let mut numbers = counts::tell(&self.collections.db, tenant, counted).await?.into_iter();
+        let prospect = Prospect { collections: would_be(known, plan), now: self.collections.clock.now() };
+        let mut numbers = counts::tell(&self.collections.db, tenant, counted, &prospect).await?.into_iter();
         for it in &plan.moves {
             let is_counted = with_numbers && it.before.is_some();
             let changes = it.all_steps().map(|step| {
@@ -340,6 +349,17 @@ impl SchemaApi {
             others: plan.others.clone(),
         })
     }
+}
+
+/// All collections as they would be after a plan.
+fn would_be(known: &Catalogue, plan: &SetPlan) -> Vec<Collection> {
+    let is_moved = |it: &Collection| plan.moves.iter().filter_map(|it| it.before.as_ref()).any(|old| old.id == it.id);
+    let stays = known.collections().into_iter().filter(|it| !is_moved(it));
+    let settled = |it: &Collection| Collection {
+        fields: it.fields.iter().map(|it| Field { renamed_from: None, ..it.clone() }).collect(),
+        ..it.clone()
+    };
+    stays.chain(plan.moves.iter().filter_map(|it| it.after.as_ref()).map(settled)).collect()
 }
 
 fn deed(of: &Move) -> SetDeed {

@@ -295,7 +295,7 @@ fn planned(
     }
     let mut steps = plan::change(&renamed, new, &judges)?;
     if steps.is_empty() && canonical::of(&renamed) != canonical::of(new) {
-        steps.push(plan::note("put fields and indexes into another order".to_owned()));
+        steps.push(plan::note(plan::OTHER_ORDER.to_owned()));
     }
     Ok(Move { before: Some(old.clone()), after: Some(new.clone()), rename, steps })
 }

@@ -35,6 +35,9 @@ const IMPORT: &str = "/api/v1/collections/import";
 /// Exit code of all three when it could not be done, as `diff` itself has it: 1 is for a difference.
 const TROUBLE: u8 = 2;
 
+/// From so many records on a change takes a good part of a second.
+const REWRITTEN_MIN: u64 = 50_000;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Args {
     /// Write a file for each collection of the server: exit code 0 when it is done, 2 for trouble.
@@ -243,6 +246,15 @@ fn lines(report: &Value) -> Vec<String> {
             let mut line = format!("  {}", text(&change["description"]));
             let least = if change["atLeast"] == true { "at least " } else { "" };
             let of = |count: u64| if count == 1 { "1 record".to_owned() } else { format!("{count} records") };
+            let ids: Vec<_> = change["ids"].as_array().into_iter().flatten().map(text).collect();
+            let such = format!("such as {}", ids.join(", "));
+            if let Some(count @ 1..) = change["wouldNotPass"].as_u64() {
+                let (it, stay) = if count == 1 { ("it", "stays as it is") } else { ("they", "stay as they are") };
+                line.push_str(&format!(
+                    "; {least}{} would not pass, {such}: {it} {stay} until next written",
+                    of(count)
+                ));
+            }
             match (change["records"].as_u64(), change["inTheWay"].as_u64()) {
                 (Some(count), _) if change["losesData"] == true => {
                     let lose = if count == 1 { "loses" } else { "lose" };
@@ -250,19 +262,28 @@ fn lines(report: &Value) -> Vec<String> {
                 }
                 (Some(count), _) => line.push_str(&format!("; in {least}{}", of(count))),
                 (_, Some(count)) if 0 < count => {
-                    let ids: Vec<_> = change["ids"].as_array().into_iter().flatten().map(text).collect();
-                    line.push_str(&format!("; {least}{} in the way, such as {}", of(count), ids.join(", ")));
+                    line.push_str(&format!("; {least}{} in the way, {such}", of(count)));
                 }
                 _ => {}
             }
             lines.push(line);
         }
     }
+    if let Some(count) = rewritten(report) {
+        lines.push(format!("while some {count} records are written anew, other writes wait; reading goes on"));
+    }
     let others: Vec<_> = report["others"].as_array().into_iter().flatten().map(text).collect();
     if !others.is_empty() {
         lines.push(format!("without a file, and left alone: {}", others.join(", ")));
     }
     lines
+}
+
+/// How many records are written anew, if that takes so long that somebody could notice.
+fn rewritten(report: &Value) -> Option<u64> {
+    let changes = report["collections"].as_array().into_iter().flatten().filter_map(|it| it["changes"].as_array());
+    let counts = changes.flatten().filter_map(|it| it["records"].as_u64());
+    counts.max().filter(|it| REWRITTEN_MIN <= *it)
 }
 
 fn say_all(lines: &[String]) -> anyhow::Result<()> {
