@@ -47,7 +47,8 @@ pub(in crate::roles) async fn apply(app: &App, folder: &str, writes_back: bool) 
     let (_, there) = app.schema.canonical(&tenant).await?;
     let found = catch_up(path, &mut files, &there, &ledger, writes_back).context("the server was not started")?;
     let without_file = ledger.agreed.keys().filter(|it| !files.contains_key(*it)).chain(&found.gone);
-    let gone: Vec<_> = without_file.map(|it| (it.clone(), None)).collect();
+    // One that could not be written is still owed.
+    let gone: Vec<_> = without_file.filter(|it| !found.left.contains(*it)).map(|it| (it.clone(), None)).collect();
     files.retain(|it, _| !found.left.contains(it));
     let set: CollectionSet = match input::parse(files::set(&files).as_bytes()) {
         Ok(set) => set,
