@@ -57,8 +57,8 @@ pub(super) enum Args {
         #[arg(long)]
         drop_others: bool,
     },
-    /// Make the collections of the server as the files say, all in one go: exit code 0 when it is done or there was
-    /// nothing to do, 2 for trouble; then nothing was done.
+    /// Make the collections of the server as the files say, all in one go or not at all: exit code 0 when it is done or
+    /// there was nothing to do, 2 for trouble.
     Push {
         #[command(flatten)]
         place: Place,
