@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::catalogue::{self, Catalogue, Catalogues};
+use super::counts::Prospect;
 use super::error::Error;
 use super::history::{self, Author, Happened, SchemaSource};
 use super::model::{
@@ -17,7 +18,7 @@ use super::plan::{self, Step};
 use super::set_plan::COLLECTIONS_MAX;
 use super::value::Judge;
 use super::view::{self, VIEWS_MAX};
-use super::{check, counts, names, perform, store};
+use super::{canonical, check, counts, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{SchemaConfig, View};
 use crate::db::{self, Class, Db, Tx};
@@ -191,15 +192,18 @@ impl CollectionsApi {
             let considered = self.considered(tenant, move || {
                 let old = before.find(&named).ok_or(Error::NotFound)?.collection.clone();
                 let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
-                let (mut new, _, steps) = planned(&before, &named, patch)?;
+                let (mut new, others, steps) = planned(&before, &named, patch)?;
+                let changed = |it: &Collection| others.iter().chain([&new]).find(|other| other.id == it.id).cloned();
+                let all = before.collections().into_iter().map(|it| changed(&it).unwrap_or(it)).collect();
                 // What was called how is said once, and forgotten in what is kept.
                 new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
-                Ok((old, new, steps))
+                Ok((old, new, all, steps))
             });
-            let (old, new, steps) = considered.await?;
+            let (old, new, collections, steps): (_, _, Vec<_>, Vec<_>) = considered.await?;
             self.must_be_sound(tenant, &known, &new, &[]).await?;
+            let prospect = Prospect { collections, now: self.clock.now() };
             let steps = steps.iter().map(|it| (&old, &new, it)).collect();
-            counts::tell(&self.db, tenant, steps).await
+            counts::tell(&self.db, tenant, steps, &prospect).await
         };
         let changes = self.catalogues.with(tenant, preview).await?;
 
@@ -379,7 +383,8 @@ impl CollectionsApi {
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
         if dry_run {
             let steps = steps.iter().map(|it| (&old, &old, it)).collect();
-            return Ok(Some(counts::tell(&self.db, tenant, steps).await?));
+            let prospect = Prospect { collections: Vec::new(), now: self.clock.now() };
+            return Ok(Some(counts::tell(&self.db, tenant, steps, &prospect).await?));
         }
 
         let (now, keep) = (self.clock.now(), self.config.get().history_max);
@@ -496,7 +501,10 @@ fn planned(
     let mut all = others;
     all.push(Collection { fields: without_old_names(&itself), ..itself.clone() });
     let judges = judged(known, all, &itself, Vec::new())?;
-    let steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
+    let mut steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
+    if steps.is_empty() && canonical::of(&before) != canonical::of(&itself) {
+        steps.push(plan::note(plan::OTHER_ORDER.to_owned()));
+    }
     Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
 }
 

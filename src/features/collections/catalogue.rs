@@ -189,6 +189,19 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// What is wrong with the expressions of each of some collections, whatever else is wrong with them.
+    pub(super) fn faults_of_rules(collections: &[Collection]) -> HashMap<String, Vec<Fault>> {
+        let views = view::look(collections);
+        let schema = rule::schema(collections, &views);
+        let faults = |it: &Collection| {
+            let mut faults = CompiledRules::compile(it, &schema).err().unwrap_or_default();
+            faults.extend(rule::validators(it, &schema).err().unwrap_or_default());
+            faults
+        };
+        let found = collections.iter().map(|it| (it.name.clone(), faults(it)));
+        found.filter(|(_, faults)| !faults.is_empty()).collect()
+    }
+
     /// The relations to a collection that a deletion there is felt through.
     pub fn followers(&self, name: &str) -> &[Follower] {
         self.followers.get(name).map(Vec::as_slice).unwrap_or_default()

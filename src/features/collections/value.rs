@@ -238,7 +238,20 @@ fn whole(number: &Number) -> Option<i64> {
 
 fn compile(pattern: &str) -> Result<Regex, Unfit> {
     let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-    built.map_err(|_| unfit("pattern", "`pattern` must be a regular expression without look-around or back-references"))
+    built.map_err(|cause| {
+        let words = cause.to_string();
+        let reason = words.rsplit("error: ").next().unwrap_or_default().trim();
+        let detail = match cause {
+            regex::Error::CompiledTooBig(_) => {
+                "`pattern` becomes too large: what is repeated in what is repeated is multiplied".to_owned()
+            }
+            _ if reason.contains("look-around") || reason.contains("backreference") => {
+                "`pattern` must be a regular expression without look-around or back-references".to_owned()
+            }
+            _ => format!("`pattern` must be a regular expression: {reason}"),
+        };
+        unfit("pattern", detail)
+    })
 }
 
 /// A place, as one number.
@@ -370,8 +383,14 @@ mod tests {
     fn a_pattern_that_could_take_for_ever_is_refused() {
         let field = |pattern: &str| Field { pattern: Some(pattern.to_owned()), ..of(FieldType::Text) };
 
-        for pattern in ["(", "(?=a)", r"(a)\1", "((a{500}){500}){500}"] {
-            assert_eq!(Judge::new(field(pattern)).expect_err("refused").code, "pattern", "{pattern}");
+        for (pattern, words) in [
+            ("(", "must be a regular expression: unclosed group"),
+            ("(?=a)", "without look-around"),
+            (r"(a)\1", "back-references"),
+            ("((a{500}){500}){500}", "becomes too large"),
+        ] {
+            let refused = Judge::new(field(pattern)).expect_err("refused");
+            assert!(refused.code == "pattern" && refused.detail.contains(words), "{pattern}: {refused:?}");
         }
         assert_eq!(accept(field("^[a-z]+$"), json!("A")), Err("pattern"));
         assert!(accept(field("^[a-z]+$"), json!("a")).is_ok());

@@ -16,6 +16,7 @@ mod bulk;
 mod cascade;
 mod deed;
 mod document;
+mod ecma;
 mod error;
 mod expand;
 mod export;

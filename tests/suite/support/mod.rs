@@ -1,4 +1,5 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
+pub mod certificates;
 pub mod live;
 pub mod promise;
 pub mod schema;
