@@ -43,6 +43,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 4, "0004_schema_history"),
     migration!("tenant", 5, "0005_jobs_and_mail"),
     migration!("tenant", 6, "0006_roles_and_keys"),
+    migration!("tenant", 8, "0008_schema_files_behind"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -81,6 +81,14 @@ impl<'a> Tx<'a> {
         Self { lent: Some(lent), ..self }
     }
 
+    /// Has nothing computed from here on that is larger; or, with nothing, than what is usual. At the end of a read the
+    /// bound is gone.
+    pub fn bound_values(&mut self, bytes_max: Option<usize>) -> Result<(), Error> {
+        match self.engine {
+            Engine::Sqlite(connection) => sqlite::bound_values(connection, bytes_max),
+        }
+    }
+
     /// Whether others wait to write until this transaction ends: the word for bulk work to end it, and go on in
     /// another.
     pub fn others_wait(&self) -> bool {

@@ -180,6 +180,11 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
+    /// What is wrong, in words fit for the client.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -332,7 +337,7 @@ impl From<db::Error> for Problem {
             }
             db::Error::StorageFull => Self::new(&STORAGE_FULL, "nothing was written; reading and deleting still work")
                 .retry_after(RETRY_WHEN_BROKEN),
-            db::Error::BudgetSpent => {
+            db::Error::BudgetSpent | db::Error::TooLarge => {
                 Self::new(&BUDGET_SPENT, "nothing was changed; ask for less at once").retry_after(RETRY_WHEN_BUSY)
             }
             db::Error::Damaged => Self::new(&STORAGE_DAMAGED, "nothing was written; the server's log says what to do")

@@ -76,6 +76,15 @@ const ADMINS_ONLY: &[&str] = &[
     "show_mail",
     "delete_mail",
     "empty_mailbox",
+    "explain_access",
+    "create_api_key",
+    "list_api_keys",
+    "show_api_key",
+    "update_api_key",
+    "set_api_key_scopes",
+    "rotate_api_key",
+    "revoke_api_key",
+    "show_api_key_usage",
     "update_user",
     "set_user_role",
     "list_permissions",
@@ -233,6 +242,69 @@ async fn each_role_may_what_is_meant() {
     assert_eq!(refused, BTreeMap::from([("user", admins_only), ("readonly", not_reading)]));
 }
 
+/// Of those that need a permission, what `moderator` may.
+const MODERATORS_TOO: &[&str] = &["show_user", "list_users"];
+
+/// What an operation answers to a caller before it looks at anything else: nothing, if it goes on.
+fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str)> {
+    let (id, security) = (base(&operation.id), &operation.spec["security"]);
+    let (by_rule, admins_only) = (BY_RULE.contains(&id), ADMINS_ONLY.contains(&id));
+    if security.is_null() {
+        return None;
+    }
+    let not_allowed = Some((403, "not-allowed"));
+    match caller {
+        "disabled" => Some((401, "token-invalid")),
+        "stranger" if by_rule => None,
+        "stranger" if id == "show_json_schema" => None,
+        "stranger" => Some((401, "not-signed-in")),
+        "admin" => None,
+        "key" if !security.to_string().contains("apiKey") => Some((403, "needs-session")),
+        "moderator" if MODERATORS_TOO.contains(&id) => None,
+        _ if admins_only => not_allowed,
+        "readonly" | "key" if WRITING.contains(&id) => not_allowed,
+        _ => None,
+    }
+}
+
+/// One table for all: whoever adds an operation, or a way to be let in, adds it here.
+#[tokio::test]
+async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
+    let mut app = TestApp::with_people().await;
+    let document = app.openapi().await;
+    let (disabled, token) = app.person("disabled", "admin").await;
+    let path = format!("/api/v1/admin/users/{disabled}");
+    let done = app.operator(Method::PATCH, &path).json(&serde_json::json!({ "disabled": true })).send().await;
+    assert_eq!(done.status, 200, "{done:?}");
+    app.keep_token("disabled", token);
+    for (name, role) in [("moderator", "moderator"), ("other", "user")] {
+        let (_, token) = app.person(name, role).await;
+        app.keep_token(name, token);
+    }
+    let body = serde_json::json!({ "name": "reader", "scopes": ["records:read"] });
+    let key = app.operator(Method::POST, "/api/v1/admin/keys").json(&body).send().await.str("secret");
+    app.keep_token("key", key);
+
+    for caller in ["stranger", "disabled", "key", "readonly", "user", "other", "moderator", "admin"] {
+        for operation in operations(&document) {
+            // Signing out would end what is being tested.
+            if operation.id.starts_with("logout") || operation.id.starts_with("revoke") {
+                continue;
+            }
+            let reply = app.as_role(caller, operation.method.clone(), &operation.path).text("{}").send().await;
+            let came = (reply.status >= 400).then(|| (reply.status, reply.body["code"].as_str().unwrap_or_default()));
+            match turned_away(&operation, caller) {
+                Some(expected) => assert_eq!(came, Some(expected), "{} as {caller}: {reply:?}", operation.id),
+                None => {
+                    let code = came.map_or("", |(_, code)| code);
+                    let is_away = ["not-signed-in", "not-allowed", "needs-session", "api-key-invalid"].contains(&code);
+                    assert!(!is_away, "{} as {caller}: {reply:?}", operation.id);
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_operation_is_described_for_people_and_programs() {
     let document = TestApp::new().await.openapi().await;
@@ -345,7 +417,7 @@ async fn each_listed_problem_has_its_page_and_each_problem_is_listed() {
     // A path with a method that it does not take is no operation, and what another operation of a batch stands in
     // the way of is told within its answer.
     let unlisted: Vec<_> = kinds.iter().map(|it| it.code).filter(|it| !listed.contains(*it)).collect();
-    assert_eq!(unlisted, ["method-not-allowed", "not-done"]);
+    assert_eq!(unlisted, ["method-not-allowed", "not-done", "view-beside-writes"]);
 }
 
 /// Terms of an operation that there is none of would be said of nothing.

@@ -351,6 +351,7 @@ async fn the_secrets_of_mails_do_not_stand_in_for_each_other() {
     let verify = post.mail("user@example.com", "verification").await;
     let sign_in = post.mail("user@example.com", "code").await;
 
+    let refresh = post.app.login("user@example.com", PASSWORD).await.str("refreshToken");
     for (path, body) in [
         ("reset-password", json!({ "token": token(&verify), "newPassword": NEW_PASSWORD })),
         ("reset-password", json!({ "email": "user@example.com", "code": code(&sign_in), "newPassword": NEW_PASSWORD })),
@@ -358,7 +359,7 @@ async fn the_secrets_of_mails_do_not_stand_in_for_each_other() {
         ("email-sign-in/confirm", json!({ "email": "user@example.com", "code": code(&verify) })),
         ("verify-email", json!({ "token": token(&reset) })),
         ("verify-email", json!({ "email": "admin@example.com", "code": code(&verify) })),
-        ("verify-email", json!({ "token": post.app.token("user") })),
+        ("verify-email", json!({ "token": refresh })),
         ("verify-email", json!({ "token": "ot_AAAA" })),
     ] {
         let reply = post.post(path, body.clone()).await;

@@ -39,12 +39,12 @@ const PAUSES: &[Duration] = &[
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub(super) enum AccountMail {
-    /// Someone registered with the address.
-    Registered {
+    /// Someone registered with the address, or wants to verify it.
+    Verification {
         email: String,
     },
-    /// Someone wants to verify it.
-    Verification {
+    /// Someone tried to register with it, and it has an account.
+    AlreadyRegistered {
         email: String,
     },
     /// Someone wants to sign in with it.
@@ -132,11 +132,11 @@ impl AccountMails {
         mail: AccountMail,
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
-            ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, Registered, ResetPassword, Verification,
-            Welcome,
+            AlreadyRegistered, ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, ResetPassword,
+            Verification, Welcome,
         };
         let user = match &mail {
-            Registered { email } | Verification { email } | Code { email } | ResetPassword { email } => {
+            Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
                 self.by_email(tenant, email.clone()).await?
             }
             ChangeEmail { user, .. }
@@ -148,9 +148,9 @@ impl AccountMails {
         let Some(user) = user else { return Ok(None) };
         let mut data = Data::from([("name", user.name.clone()), ("email", user.email.clone())]);
         let (template, to) = match mail {
-            Registered { .. } if user.email_verified => ("already-registered", user.email.clone()),
             Verification { .. } if user.email_verified => return Ok(None),
-            Registered { .. } | Verification { .. } => {
+            AlreadyRegistered { .. } => ("already-registered", user.email.clone()),
+            Verification { .. } => {
                 self.add_secret(tenant, &user, Purpose::VerifyEmail, &user.email, &mut data).await?;
                 ("verification", user.email.clone())
             }

@@ -133,12 +133,20 @@ impl AccountsApi {
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         self.db
             .write(tenant, move |tx| {
+                let mut is_someone_elses = false;
                 match store::insert_user(tx, &user, &hash) {
                     Ok(()) => store::set_pending(tx, user.id)?,
-                    Err(Error::EmailTaken) => store::take_over_pending(tx, &user.email, &user.name, &hash, now)?,
+                    Err(Error::EmailTaken) => {
+                        is_someone_elses = !store::take_over_pending(tx, &user.email, &user.name, &hash, now)?;
+                    }
                     Err(other) => return Err(other),
                 }
-                mail_job::promise(tx, job, &AccountMail::Registered { email: user.email.clone() }, now)?;
+                let email = user.email.clone();
+                let mail = match is_someone_elses {
+                    true => AccountMail::AlreadyRegistered { email },
+                    false => AccountMail::Verification { email },
+                };
+                mail_job::promise(tx, job, &mail, now)?;
                 let granted = roles::permissions_of(tx, &user.role)?;
                 Ok(User { permissions: granted.map_or_else(Vec::new, |it| it.names()), ..user.clone() })
             })
@@ -174,7 +182,7 @@ impl AccountsApi {
                 store::insert_session(tx, &opened)?;
                 store::is_new_client(tx, user.id, &opened.client.name, now)?;
                 if mail {
-                    mail_job::promise(tx, job, &AccountMail::Registered { email: user.email.clone() }, now)?;
+                    mail_job::promise(tx, job, &AccountMail::Verification { email: user.email.clone() }, now)?;
                 }
                 Ok(user)
             })

@@ -97,15 +97,15 @@ pub(super) fn set_pending(tx: &mut Tx<'_>, id: UserId) -> Result<(), db::Error> 
     tx.execute("UPDATE users SET is_pending = 1 WHERE id = $1", &[id.into()]).map(drop)
 }
 
-/// Gives an account that nobody could use so far to whoever registers with its address now.
+/// Gives an account that nobody could use so far to whoever registers with its address now. False if somebody uses it.
 pub(super) fn take_over_pending(
     tx: &mut Tx<'_>,
     email: &str,
     name: &str,
     password_hash: &str,
     now: Timestamp,
-) -> Result<(), db::Error> {
-    tx.execute(
+) -> Result<bool, db::Error> {
+    let taken = tx.execute(
         "UPDATE users SET name = $2, password_hash = $3, updated_at = $4, version = version + 1
          WHERE email = $1 AND is_pending = 1",
         &[email.into(), name.into(), password_hash.into(), now.into()],
@@ -113,8 +113,8 @@ pub(super) fn take_over_pending(
     tx.execute(
         "DELETE FROM one_time_secrets WHERE user_id IN (SELECT id FROM users WHERE email = $1 AND is_pending = 1)",
         &[email.into()],
-    )
-    .map(drop)
+    )?;
+    Ok(taken == 1)
 }
 
 /// Changes a password, and counts the change.

@@ -85,7 +85,7 @@ impl Keeping {
             .db
             .write(caller.tenant(), move |tx| {
                 if let Some(owner) = key.owner {
-                    let Some(theirs) = store::find_owner(tx, owner)? else {
+                    let Some(theirs) = roles::permissions_of_user(tx, owner)? else {
                         let detail = "is no account that works";
                         return Err(Error::Invalid(vec![Fault::new("/owner", "unknown", detail)]));
                     };

@@ -417,8 +417,10 @@ impl Desk {
                         Err(_) => return,
                     }
                 }
-                Err(records::Error::Db(db::Error::BudgetSpent)) if 1 < self.events_max => self.events_max = 1,
-                Err(records::Error::Db(db::Error::BudgetSpent)) => {
+                Err(records::Error::Db(db::Error::BudgetSpent | db::Error::TooLarge)) if 1 < self.events_max => {
+                    self.events_max = 1;
+                }
+                Err(records::Error::Db(db::Error::BudgetSpent | db::Error::TooLarge)) => {
                     tracing::warn!("an event took too long to judge; those who listen are told to read again");
                     self.tell_all(Item::Gap { seq: position + 1 });
                     self.position = Some(position + 1);

@@ -1,4 +1,5 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
+pub mod certificates;
 pub mod live;
 pub mod promise;
 pub mod schema;
@@ -195,6 +196,11 @@ impl TestApp {
         let body = json!({ "name": name, "permissions": permissions });
         let made = self.operator(Method::POST, "/api/v1/admin/roles").json(&body).send().await;
         assert_eq!(made.status, 201, "{made:?}");
+    }
+
+    /// Lets [`TestApp::as_role`] know someone more.
+    pub fn keep_token(&mut self, name: &'static str, token: String) {
+        self.tokens.insert(name, token);
     }
 
     /// The access token of someone of [`TestApp::with_people`].
