@@ -3,6 +3,7 @@
 
 mod accounts;
 mod aggregates;
+mod api_keys;
 #[path = "../ask.rs"]
 mod ask;
 mod bin;

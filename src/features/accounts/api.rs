@@ -32,7 +32,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Client, ClientAddress, Input, Permissions, Subject};
+use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -473,11 +473,7 @@ pub(super) fn checked_name(name: &str) -> Result<String, Fault> {
 
 /// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.
 fn cursor_scope(caller: &Caller) -> String {
-    match caller.subject() {
-        Subject::Operator => format!("users {} operator", caller.tenant()),
-        Subject::User { id, .. } => format!("users {} {id}", caller.tenant()),
-        Subject::Stranger => format!("users {} stranger", caller.tenant()),
-    }
+    format!("users {} {}", caller.tenant(), caller.name())
 }
 
 /// What a cursor remembers of the last account on a page.

@@ -14,7 +14,7 @@ pub(super) const WRONG_CREDENTIALS: Kind =
     Kind { status: 401, code: "wrong-credentials", title: "The address or the password is wrong" };
 pub(super) const REGISTRATION_CLOSED: Kind =
     Kind { status: 403, code: "registration-closed", title: "People cannot register here" };
-pub(super) const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
+pub const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
 pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =

@@ -144,5 +144,5 @@ pub(super) fn use_up(tx: &mut Tx<'_>, found: &Found, welcome: JobId, now: Timest
         one_time_store::delete(tx, found.user, Purpose::VerifyEmail)?;
         mail_job::promise(tx, welcome, &AccountMail::Welcome { user: found.user.to_string() }, now)?;
     }
-    store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)
+    store::find_user(tx, found.user)?.filter(|it| it.disabled_at.is_none()).ok_or(Error::SecretInvalid)
 }

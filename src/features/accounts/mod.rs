@@ -35,7 +35,7 @@ mod token;
 mod users_api;
 
 pub use api::AccountsApi;
-pub use error::{Error, PROBLEMS};
+pub use error::{Error, PROBLEMS, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use flows_api::FlowsApi;
 pub use gate::{Gate, still_stands};
@@ -45,6 +45,6 @@ pub use one_time::OneTimeSecrets;
 pub use password::Passwords;
 pub use sessions_api::SessionsApi;
 pub use sweep::worker;
-pub use terms::{PROBLEMS_OF_CALLERS, TERMS};
+pub use terms::TERMS;
 pub use token::Tokens;
 pub use users_api::UsersApi;

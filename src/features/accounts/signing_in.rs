@@ -9,7 +9,7 @@ use super::token::{Access, RefreshToken};
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
-use crate::features::roles::RoleName;
+use crate::features::roles::{self, RoleName};
 use crate::http::Client;
 use crate::http::problem::Fault;
 
@@ -147,7 +147,8 @@ impl AccountsApi {
                     false => AccountMail::Verification { email },
                 };
                 mail_job::promise(tx, job, &mail, now)?;
-                Ok(user.clone())
+                let granted = roles::permissions_of(tx, &user.role)?;
+                Ok(User { permissions: granted.map_or_else(Vec::new, |it| it.names()), ..user.clone() })
             })
             .await
     }

@@ -5,10 +5,7 @@ use super::error::{
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
 use crate::http::openapi::{Terms, Who};
-use crate::http::problem::{Kind, NOT_FOUND, TOO_MANY_REQUESTS};
-
-/// What may be wrong with a caller, at any endpoint that looks who it is.
-pub const PROBLEMS_OF_CALLERS: &[&Kind] = &[&TOKEN_INVALID];
+use crate::http::problem::{NOT_FOUND, TOO_MANY_REQUESTS};
 
 pub const TERMS: &[Terms] = &[
     Terms {

@@ -139,6 +139,7 @@ impl Author {
     pub fn of(caller: &Caller, source: SchemaSource) -> Self {
         let account = match caller.subject() {
             Subject::User { id, .. } => Some(*id),
+            Subject::Key { owner, .. } => *owner,
             Subject::Operator | Subject::Stranger => None,
         };
         Self { source, account }

@@ -152,7 +152,7 @@ impl RecordsApi {
         _trashed: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
@@ -179,7 +179,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Made, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("POST", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("POST", address))?;
 
         let bytes = Arc::new(body.bytes());
         let id = self.random.uuid_v7(&self.clock).to_string();
@@ -218,7 +218,7 @@ impl RecordsApi {
         _trashed: Query<Option<String>>,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         asked.must_be_about_one()?;
@@ -307,12 +307,12 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<Gone, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("DELETE", address))?;
 
         must_be_among(request, &["purge"])?;
         let is_final = purge.0 == Some(true);
         if is_final {
-            caller.must(RECORDS_ADMIN)?;
+            caller.must_in(RECORDS_ADMIN, &collection.0)?;
         }
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let drop = |known| self.remove(&asker, known, &collection.0, &id.0, &expected, is_final);
@@ -343,7 +343,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Put, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("PUT", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("PUT", address))?;
 
         must_be_among(request, &["by"])?;
         let wanted = self.wanted(by.0, body, if_match.0.as_deref(), Meant::Whole)?;
@@ -392,7 +392,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Patched, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("PATCH", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("PATCH", address))?;
 
         if by.0.is_none() {
             let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Change(body.bytes()))?;
@@ -440,7 +440,7 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<Json<BulkReport>, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("DELETE", address))?;
 
         let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Remove)?;
         let report = self.bulk(&caller, &asker, &collection.0, &bulk).await?;
@@ -474,7 +474,7 @@ impl RecordsApi {
         body: FileBody,
     ) -> Result<Json<ImportReport>, Problem> {
         let caller = visitor.0;
-        caller.must(RECORDS_ADMIN)?;
+        caller.must_in(RECORDS_ADMIN, &collection.0)?;
 
         must_be_among(request, &["format", "dryRun"])?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
@@ -514,7 +514,7 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<FileAnswer, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
         let asked = request.uri().query().unwrap_or_default();
@@ -563,7 +563,7 @@ impl RecordsApi {
         meant: Meant,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances(meant.method(), address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances(meant.method(), address))?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let change = Arc::new(Change { id: id.0, bytes: body.bytes(), expected, meant });

@@ -20,7 +20,7 @@ use super::query::Asked;
 use super::running::Place;
 use super::split::{FORMULA, Format};
 use crate::db::Tx;
-use crate::features::accounts;
+use crate::features::api_keys;
 use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated, Sight};
 use crate::http::paging::Page;
 use crate::http::{Caller, Problem};
@@ -158,7 +158,7 @@ impl Export {
         let read = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
             // Signing out is felt by what began before.
-            if !accounts::still_stands(tx, &caller, now)? {
+            if !api_keys::still_stands(tx, &caller, now)? {
                 return Err(Problem::not_signed_in().into());
             }
             list::run(tx, &plan)
@@ -171,7 +171,7 @@ impl Export {
         self.known = self.api.catalogues.newer_than(self.caller.tenant(), &self.known).await?;
         let same = self.known.entries().iter().find(|it| it.is_as(&self.entry));
         self.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
-        let asker = Asker::to_read(&self.caller, self.circumstances)?;
+        let asker = Asker::to_read(&self.caller, self.entry.name(), self.circumstances)?;
         self.plan = plan(&self.known, &self.entry, &asker, &self.asked)?;
         Ok(())
     }

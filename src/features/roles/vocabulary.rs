@@ -28,6 +28,8 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("mail:admin"), "Read the mailbox, and with it links that let people in."),
     (Permission("jobs:read"), "See the work that is done after the requests that asked for it."),
     (Permission("jobs:write"), "Do such work again, or cancel it."),
+    (Permission("keys:read"), "See API keys, and what they are used for."),
+    (Permission("keys:write"), "Make, change, rotate and revoke API keys."),
     (Permission("realtime:read"), "See who listens to changes."),
     (Permission("system:read"), "See how the server is doing."),
 ];
