@@ -19,6 +19,7 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
+use crate::features::audit::{self, AuditApi, Seal};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::realtime::{Hub, RealtimeApi};
@@ -51,6 +52,7 @@ pub struct App {
     pub kv: Kv,
     pub clock: Clock,
     pub random: Random,
+    pub audit: AuditApi,
     pub accounts: AccountsApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
@@ -111,6 +113,15 @@ impl App {
             tokens,
             cursors: Cursors::new(cursor.reveal()),
         };
+        let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
+        let audit = AuditApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            cursors: Cursors::new(cursor.reveal()),
+            seal,
+            still_stands: accounts::still_stands,
+            running: audit::Running::default(),
+        };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -144,7 +155,7 @@ impl App {
         let realtime = RealtimeApi { hub };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            accounts.clone(),
+            (audit.clone(), accounts.clone()),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -159,6 +170,7 @@ impl App {
             kv,
             clock,
             random,
+            audit,
             accounts,
             collections,
             schema,
@@ -174,6 +186,7 @@ impl App {
 
     /// The one list of everything that runs beside requests.
     pub fn start(&self, lifecycle: &Lifecycle) {
+        self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
@@ -185,6 +198,17 @@ impl App {
         lifecycle.task("realtime.deliver", self.realtime.hub.clone().run(lifecycle.stop_token()));
         lifecycle.start(self.flush_worker());
         lifecycle.start(self.policy_worker());
+    }
+
+    fn start_audit(&self, lifecycle: &Lifecycle) {
+        let (settings, seal) = (self.config.view(|it| &it.audit), self.audit.seal.clone());
+        let keep = move || {
+            let settings = settings.get();
+            audit::Keep { time: settings.keep_time(), bytes: settings.keep_bytes_max }
+        };
+        let (db, clock) = (self.db.clone(), self.clock.clone());
+        lifecycle.start(audit::checkpoint_worker(db.clone(), clock.clone(), seal.clone(), TenantId::main()));
+        lifecycle.start(audit::worker(db, clock, seal, TenantId::main(), keep));
     }
 
     fn flush_worker(&self) -> Worker {
@@ -217,7 +241,7 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            self.accounts.clone(),
+            (self.audit.clone(), self.accounts.clone()),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
@@ -284,8 +308,14 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 }
 
 /// The endpoints of all features.
-type Apis =
-    (AccountsApi, (CollectionsApi, SchemaApi), RecordsApi, AggregatesApi, (WritingApi, JsonSchemasApi), RealtimeApi);
+type Apis = (
+    (AuditApi, AccountsApi),
+    (CollectionsApi, SchemaApi),
+    RecordsApi,
+    AggregatesApi,
+    (WritingApi, JsonSchemasApi),
+    RealtimeApi,
+);
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

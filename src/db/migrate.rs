@@ -34,13 +34,14 @@ macro_rules! migration {
 }
 
 /// What `system.db` has been through.
-pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system")];
+pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system"), migration!("system", 2, "0002_audit")];
 /// What each tenant's `records.db` has been through.
 pub const TENANT: &[Migration] = &[
     migration!("tenant", 1, "0001_accounts"),
     migration!("tenant", 2, "0002_collections"),
     migration!("tenant", 3, "0003_events"),
     migration!("tenant", 4, "0004_schema_history"),
+    migration!("tenant", 7, "0007_audit"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

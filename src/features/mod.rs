@@ -2,11 +2,13 @@
 //!
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
+//! - [`audit`]: who did what, in a chain that cannot be changed unnoticed
 //! - [`accounts`]: people: registering, signing in, sessions, roles
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`realtime`]: telling those who want to know while it happens
 pub mod accounts;
+pub mod audit;
 pub mod collections;
 pub mod events;
 pub mod realtime;
@@ -27,6 +29,6 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+        terms: &[audit::TERMS, accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
     }
 }

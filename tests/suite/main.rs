@@ -5,6 +5,7 @@ mod accounts;
 mod aggregates;
 #[path = "../ask.rs"]
 mod ask;
+mod audit;
 mod bin;
 mod collections;
 mod contract;

@@ -2,27 +2,31 @@
 use std::sync::Arc;
 
 use poem::Request;
+use poem_openapi::OpenApi;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::{Example, MaybeUndefined};
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use poem_openapi::types::MaybeUndefined;
+use serde_json::json;
 
-use super::error::Error;
+use super::answers::{Created, CreatedLink, CreatedUser, Done, Profile, UserList, Users};
+use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupLink, SetupState, SetupToken,
-    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupState, SetupToken, SignedIn,
+    TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
-use super::password::{self, Passwords};
+use super::newcomer::{Newcomer, about_newcomer, add, checked_email, checked_name, faults_of_newcomer};
+use super::password::Passwords;
 use super::refresh::{Rotation, rotate, session_end};
+use super::refusals::Refusals;
 use super::token::{Access, RefreshToken, Tokens};
 use super::{first_admin, store, throttle};
-use crate::base::text::{normalize_email, normalize_name};
+use crate::base::text::normalize_email;
 use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
-use crate::db::{Db, Tx};
+use crate::db::{self, Db, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::etag::{self, IfMatch};
-use crate::http::input::Sound;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
@@ -49,68 +53,6 @@ pub struct AccountsApi {
     pub cursors: Cursors,
 }
 
-#[derive(ApiResponse)]
-enum Created {
-    /// The account was made, and its owner is signed in.
-    #[oai(status = 201)]
-    SignedIn(Json<SignedIn>),
-}
-
-#[derive(ApiResponse)]
-enum CreatedUser {
-    /// The account was made.
-    #[oai(status = 201)]
-    User(Json<User>, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
-}
-
-#[derive(ApiResponse)]
-enum CreatedLink {
-    /// The link was made.
-    #[oai(status = 201)]
-    Link(Json<SetupLink>),
-}
-
-#[derive(ApiResponse)]
-enum Profile {
-    /// The caller's own account.
-    #[oai(status = 200)]
-    User(Json<User>, #[oai(header = "ETag")] String),
-}
-
-#[derive(ApiResponse)]
-enum Done {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
-}
-
-/// A page of people.
-#[derive(Debug, Object)]
-#[oai(example)]
-struct UserList {
-    data: Vec<User>,
-    meta: ListMeta,
-}
-
-impl Example for UserList {
-    fn example() -> Self {
-        Self { data: vec![User::example()], meta: ListMeta::example() }
-    }
-}
-
-#[derive(ApiResponse)]
-enum Users {
-    /// A page of people.
-    #[oai(status = 200)]
-    Page(Json<UserList>, #[oai(header = "Link")] Option<String>),
-}
-
-/// Someone who wants an account, checked.
-struct Newcomer {
-    user: User,
-    password: Secret<String>,
-}
-
 /// Whose password was right.
 struct Judged {
     user: UserId,
@@ -125,7 +67,7 @@ impl AccountsApi {
     /// Makes an account with the role `user` and signs its owner in, unless the server's operator
     /// has closed registration.
     #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
-    async fn register(&self, _query: NoQuery, body: Input<Registration>) -> Result<Created, Problem> {
+    async fn register(&self, _query: NoQuery, trail: Trail, body: Input<Registration>) -> Result<Created, Problem> {
         let config = self.config.get();
         if config.registration == config::Registration::Closed {
             return Err(Error::RegistrationClosed.into());
@@ -135,7 +77,7 @@ impl AccountsApi {
         let Registration { email, password, name } = sent;
         let newcomer = self.newcomer(&email, password, name, Role::User).await?;
         let tenant = TenantId::main();
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, None).await?;
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, &trail, None).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
@@ -145,7 +87,13 @@ impl AccountsApi {
     /// Uses up a setup link, as the server prints it at its first start and `steading admin link`
     /// makes it.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Accounts")]
-    async fn set_up(&self, _query: NoQuery, address: ClientAddress, body: Input<Setup>) -> Result<Created, Problem> {
+    async fn set_up(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        trail: Trail,
+        body: Input<Setup>,
+    ) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
@@ -158,7 +106,7 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, Role::Admin).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, Some(digest)).await?;
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, &trail, Some(digest)).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
@@ -196,17 +144,28 @@ impl AccountsApi {
         &self,
         _query: NoQuery,
         address: ClientAddress,
+        trail: Trail,
         body: Input<Credentials>,
     ) -> Result<Json<SignedIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.read()?;
         let email = normalize_email(&email).unwrap_or(email);
-        let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
+        let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
+        let attempt = match throttle::attempt(&self.kv, &config, &tenant, &email, address, now) {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                refusals.tell_of_limit(&email, &error).await;
+                return Err(error.into());
+            }
+        };
 
-        let judged = self.judge(&tenant, email, Secret::new(password)).await;
+        let judged = self.judge(&tenant, email.clone(), Secret::new(password)).await;
         let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
-        let Judged { user, new_hash } = judged.ok_or(Error::WrongCredentials)?;
+        let Some(Judged { user, new_hash }) = judged else {
+            refusals.tell_of_guess(&email, &attempt).await;
+            return Err(Error::WrongCredentials.into());
+        };
         attempt.succeeded(&self.kv);
 
         let session = self.session(&config, user, now);
@@ -222,6 +181,8 @@ impl AccountsApi {
                 store::insert_session(tx, &opened)?;
                 let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
                 let user = store::find_user(tx, user)?.ok_or(Error::WrongCredentials)?;
+                let entry = Entry::new(Action::SignIn).about("session", &opened.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
                 Ok::<_, Error>((user, ended))
             })
             .await?;
@@ -238,12 +199,26 @@ impl AccountsApi {
     /// answer again, in case that was lost. After that, using it again ends the session, since one
     /// of the two who used it stole it.
     #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
-    async fn refresh_token(&self, _query: NoQuery, body: Input<Refresh>) -> Result<Json<TokenPair>, Problem> {
+    async fn refresh_token(
+        &self,
+        _query: NoQuery,
+        trail: Trail,
+        body: Input<Refresh>,
+    ) -> Result<Json<TokenPair>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let token = self.tokens.read_refresh(&tenant, &body.read()?.refresh_token).ok_or(Error::TokenInvalid)?;
 
         let rules = Arc::clone(&config);
-        let outcome = self.db.free(&tenant, move |tx| rotate(tx, &rules, token, now)).await?;
+        let rotate = move |tx: &mut Tx<'_>| {
+            let outcome = rotate(tx, &rules, token, now)?;
+            if matches!(outcome, Rotation::Ended) {
+                // One of the two who have it stole it, and which one this is nobody knows.
+                let entry = Entry::new(Action::TokenReused).about("session", &token.session);
+                trail.of_stranger().append(tx, now, &entry.refused(TOKEN_INVALID.code))?;
+            }
+            Ok::<_, Error>(outcome)
+        };
+        let outcome = self.db.free(&tenant, rotate).await?;
 
         let session = match outcome {
             Rotation::Current(session) => session,
@@ -261,11 +236,15 @@ impl AccountsApi {
     ///
     /// Ends this session: its access tokens and its refresh token stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
-    async fn logout(&self, caller: Caller, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
 
-        let now = self.clock.now();
-        self.db.free(caller.tenant(), move |tx| store::delete_session(tx, session, now)).await?;
+        let (actor, now) = (trail.of(&caller), self.clock.now());
+        let end = move |tx: &mut Tx<'_>| {
+            store::delete_session(tx, session, now)?;
+            actor.append(tx, now, &Entry::new(Action::SignOut).about("session", &session))
+        };
+        self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_session(session);
         Ok(Done::Done)
@@ -275,11 +254,15 @@ impl AccountsApi {
     ///
     /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
-    async fn logout_all(&self, caller: Caller, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout_all(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
-        let now = self.clock.now();
-        self.db.free(caller.tenant(), move |tx| store::delete_sessions_of(tx, user, now)).await?;
+        let (actor, now) = (trail.of(&caller), self.clock.now());
+        let end = move |tx: &mut Tx<'_>| {
+            store::delete_sessions_of(tx, user, now)?;
+            actor.append(tx, now, &Entry::new(Action::SignOutEverywhere).about("user", &user))
+        };
+        self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_user(user);
         Ok(Done::Done)
@@ -304,6 +287,7 @@ impl AccountsApi {
     async fn update_profile(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         /// The `ETag` of the profile that the change is meant for.
         #[oai(name = "If-Match")]
@@ -313,7 +297,7 @@ impl AccountsApi {
         let (user, _) = caller.user()?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let now = self.clock.now();
+        let (actor, now) = (trail.of(&caller), self.clock.now());
         let name = match body.read()?.name {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(String::new()),
@@ -329,6 +313,9 @@ impl AccountsApi {
                 }
                 if let Some(name) = &name {
                     store::set_name(tx, user, name, now)?;
+                    let entry = Entry::new(Action::ProfileChange).about("user", &user);
+                    let (before, after) = (json!({ "name": old.name }), json!({ "name": name }));
+                    actor.append(tx, now, &entry.before(before).after(after))?;
                 }
                 store::find_user(tx, user)?.ok_or(Error::NotFound)
             })
@@ -340,7 +327,13 @@ impl AccountsApi {
 
     /// Make an account for someone
     #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
-    async fn create_user(&self, caller: Caller, _query: NoQuery, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
+    async fn create_user(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        body: Input<NewUser>,
+    ) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
 
         let config = self.config.get();
@@ -349,11 +342,13 @@ impl AccountsApi {
         let NewUser { email, password, name, role } = sent;
         let newcomer = self.newcomer(&email, password, name, role.unwrap_or(Role::User)).await?;
         let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
+        let actor = trail.of(&caller);
 
         let user = self
             .db
             .write(caller.tenant(), move |tx| {
                 add(tx, &user, &hash)?;
+                actor.append(tx, user.created_at, &about_newcomer(Action::UserCreate, &user))?;
                 Ok::<_, Error>(user.clone())
             })
             .await?;
@@ -430,12 +425,14 @@ impl AccountsApi {
     ///
     /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set another time.
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
-    async fn create_setup_link(&self, caller: Caller, _query: NoQuery) -> Result<CreatedLink, Problem> {
+    async fn create_setup_link(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;
 
         let (url, lifetime) = (self.server.get().url(), self.config.get().setup_link_lifetime());
+        let actor = trail.of(&caller);
         let link =
-            first_admin::open_setup_link(&self.db, caller.tenant(), &url, lifetime, &self.random, &self.clock).await?;
+            first_admin::open_setup_link(&self.db, caller.tenant(), actor, &url, lifetime, &self.random, &self.clock)
+                .await?;
 
         Ok(CreatedLink::Link(Json(link)))
     }
@@ -497,6 +494,7 @@ impl AccountsApi {
         config: &AccountsConfig,
         tenant: &TenantId,
         newcomer: Newcomer,
+        trail: &Trail,
         setup_link: Option<String>,
     ) -> Result<SignedIn, Error> {
         let hash = self.passwords.hash(newcomer.password).await?;
@@ -504,6 +502,8 @@ impl AccountsApi {
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
         let session = self.session(config, user.id, now);
         let opened = session.clone();
+        let actor = trail.of_user(user.id, &user.email);
+        let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
 
         let user = self
             .db
@@ -515,6 +515,7 @@ impl AccountsApi {
                 }
                 add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
+                actor.append(tx, now, &about_newcomer(action, &user))?;
                 Ok(user.clone())
             })
             .await?;
@@ -546,33 +547,6 @@ impl AccountsApi {
             expires_in: now.until(expires_at).as_secs(),
         })
     }
-}
-
-/// Adds someone. Once there is an admin, all setup links have done their work.
-fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
-    store::insert_user(tx, user, password_hash)?;
-    if user.role == Role::Admin {
-        store::delete_setup_links(tx)?;
-    }
-    Ok(())
-}
-
-/// What is wrong with someone's values, of a body that has other faults too.
-fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, role: Role) -> Vec<Fault> {
-    let email = sound.text("email").map(checked_email).transpose();
-    let name = sound.text("name").map(checked_name).transpose();
-    let known = |it: &Result<Option<String>, Fault>| it.as_ref().ok().cloned().flatten().unwrap_or_default();
-    let password =
-        sound.text("password").and_then(|it| password::fault(config, it, role, &known(&email), &known(&name)));
-    email.err().into_iter().chain(name.err()).chain(password).collect()
-}
-
-fn checked_email(email: &str) -> Result<String, Fault> {
-    normalize_email(email).map_err(|why| Fault::new("/email", "email", why))
-}
-
-fn checked_name(name: &str) -> Result<String, Fault> {
-    normalize_name(name).map_err(|why| Fault::new("/name", "name", why))
 }
 
 /// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.

@@ -9,14 +9,17 @@
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
 
+mod answers;
 mod api;
 mod error;
 mod first_admin;
 mod gate;
 mod model;
+mod newcomer;
 pub(crate) mod pages;
 mod password;
 mod refresh;
+mod refusals;
 mod store;
 mod strength;
 mod sweep;

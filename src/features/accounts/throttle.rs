@@ -21,6 +21,10 @@ pub(super) struct Attempt {
     account: Option<String>,
     /// Its own, and that of its neighbourhood if it has one.
     addresses: Vec<String>,
+    /// How many attempts there were within the window, with this one: for the account, and from the address. 0 where
+    /// they are not counted.
+    pub nth_of_account: u32,
+    pub nth_of_address: u32,
 }
 
 /// Counts an attempt with a setup link, which belongs to no account, and refuses it beyond the limit. Apart from the
@@ -31,8 +35,8 @@ pub(super) fn attempt_setup(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let addresses = count_address("setup", kv, config, address, now)?;
-    Ok(Attempt { account: None, addresses })
+    let (addresses, nth_of_address) = count_address("setup", kv, config, address, now)?;
+    Ok(Attempt { account: None, addresses, nth_of_account: 0, nth_of_address })
 }
 
 /// Counts an attempt to sign in, and refuses it beyond the limits.
@@ -47,13 +51,13 @@ pub(super) fn attempt(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let addresses = count_address("sign-in", kv, config, address, now)?;
+    let (addresses, nth_of_address) = count_address("sign-in", kv, config, address, now)?;
     let window = Duration::from_secs(config.sign_in_window_secs);
     // A digest: the account's name is a client's text of any length.
     let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
     let account = format!("sign-in/{tenant}/account/{account}");
-    within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
-    Ok(Attempt { account: Some(account), addresses })
+    let nth_of_account = within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
+    Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
 }
 
 fn count_address(
@@ -62,17 +66,19 @@ fn count_address(
     config: &AccountsConfig,
     address: ClientAddress,
     now: Timestamp,
-) -> Result<Vec<String>, Error> {
-    let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else { return Ok(Vec::new()) };
+) -> Result<(Vec<String>, u32), Error> {
+    let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else {
+        return Ok((Vec::new(), 0));
+    };
     let (window, most) = (Duration::from_secs(config.sign_in_window_secs), config.sign_in_failures_per_address_max);
     let mut keys = vec![format!("{what}/address/{own}")];
-    within(kv.count_up(&keys[0], window, now), most, now)?;
+    let nth = within(kv.count_up(&keys[0], window, now), most, now)?;
     if own.is_ipv6() {
         let key = format!("{what}/neighbourhood/{near}");
         within(kv.count_up(&key, window, now), most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
         keys.push(key);
     }
-    Ok(keys)
+    Ok((keys, nth))
 }
 
 impl Attempt {
@@ -94,11 +100,12 @@ impl Attempt {
     }
 }
 
-fn within(counted: Count, most: u32, now: Timestamp) -> Result<(), Error> {
+fn within(counted: Count, most: u32, now: Timestamp) -> Result<u32, Error> {
     if counted.count <= most {
-        return Ok(());
+        return Ok(counted.count);
     }
-    Err(Error::TooManyAttempts { until: counted.resets_at, wait: now.until(counted.resets_at) })
+    let (until, is_first) = (counted.resets_at, counted.count == most.saturating_add(1));
+    Err(Error::TooManyAttempts { until, wait: now.until(until), is_first })
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use csv_core::{WriteResult, Writer};
 use futures_util::{StreamExt, stream};
 use poem::Body;
 use serde_json::{Map, Value as Json};
@@ -18,7 +17,8 @@ use super::error::Error;
 use super::list::{self, Listed, Plan};
 use super::query::Asked;
 use super::running::Place;
-use super::split::{FORMULA, Format};
+use super::split::Format;
+use crate::base::csv::{escaped, row};
 use crate::db::Tx;
 use crate::features::accounts;
 use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated, Sight};
@@ -214,37 +214,7 @@ fn cell(value: &Json, is_json: bool) -> String {
     match value {
         Json::Null => String::new(),
         _ if is_json => value.to_string(),
-        Json::String(text) if text.starts_with(FORMULA) || text.starts_with("'") => format!("'{text}"),
-        Json::String(text) => text.clone(),
+        Json::String(text) => escaped(text).into_owned(),
         other => other.to_string(),
-    }
-}
-
-/// Appends one row (RFC 4180).
-fn row<'a>(cells: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
-    let mut writer = Writer::new();
-    for (index, cell) in cells.enumerate() {
-        if 0 < index {
-            push(out, |space| writer.delimiter(space));
-        }
-        let mut rest = cell.as_bytes();
-        push(out, |space| {
-            let (outcome, read, written) = writer.field(rest, space);
-            rest = &rest[read..];
-            (outcome, written)
-        });
-    }
-    push(out, |space| writer.terminator(space));
-}
-
-/// Repeats a step of the writer until all that it has is appended.
-fn push(out: &mut Vec<u8>, mut step: impl FnMut(&mut [u8]) -> (WriteResult, usize)) {
-    let mut space = [0; 1_024];
-    loop {
-        let (outcome, written) = step(&mut space);
-        out.extend_from_slice(&space[..written]);
-        if outcome == WriteResult::InputEmpty {
-            return;
-        }
     }
 }

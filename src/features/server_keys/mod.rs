@@ -15,6 +15,8 @@ pub enum Purpose {
     AccessToken,
     RefreshToken,
     Cursor,
+    /// Seed of the Ed25519 key that signs where audit trails stand.
+    Audit,
 }
 
 impl Purpose {
@@ -23,6 +25,7 @@ impl Purpose {
             Self::AccessToken => "access-token",
             Self::RefreshToken => "refresh-token",
             Self::Cursor => "cursor",
+            Self::Audit => "audit",
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Tag {
     Accounts,
     /// Everyone's accounts, for admins.
     Users,
+    /// Who did what, for admins.
+    Audit,
     /// The kinds of records, for admins.
     Collections,
     /// What is in the collections.
