@@ -17,6 +17,7 @@ const PAGES: &[&str] = &[
     "/docs/batch",
     "/docs/search",
     "/docs/realtime",
+    "/docs/audit",
     "/docs/configuration",
     "/docs/architecture",
     "/problems",

@@ -40,6 +40,8 @@ mod seal;
 mod store;
 mod sweep;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod verify;
 

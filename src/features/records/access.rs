@@ -7,6 +7,7 @@ use super::store::ALIAS;
 use crate::base::Timestamp;
 use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
+use crate::features::audit::{Actor, Trail};
 use crate::features::collections::{Catalogue, Entry, Rule, Sight, Stored, expression_fault};
 use crate::http::{Caller, ClientAddress, Fault, Permission, Problem, problem};
 
@@ -19,6 +20,8 @@ pub(super) struct Asker<'a> {
     /// Which fields are there at all.
     pub sight: Sight,
     pub circumstances: Circumstances,
+    /// Whom the audit trail names.
+    pub actor: Actor,
     facts: Arc<Facts>,
 }
 
@@ -48,7 +51,13 @@ impl<'a> Asker<'a> {
     pub fn to_batch(caller: &'a Caller, circumstances: Circumstances) -> Self {
         let is_admin = caller.may(RECORDS_ADMIN);
         let facts = Arc::new(facts(caller, circumstances));
-        Self { caller, is_admin, sight: Sight::new(is_admin, Arc::clone(&facts)), circumstances, facts }
+        let (sight, actor) = (Sight::new(is_admin, Arc::clone(&facts)), Actor::caller(caller));
+        Self { caller, is_admin, sight, circumstances, actor, facts }
+    }
+
+    /// The same with what the audit trail is told of the request.
+    pub fn leaving(self, trail: &Trail) -> Self {
+        Self { actor: trail.of(self.caller), ..self }
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
@@ -57,6 +66,7 @@ impl<'a> Asker<'a> {
             is_admin: self.is_admin,
             sight: self.sight.clone(),
             is_stranger: self.caller.is_stranger(),
+            actor: self.actor.clone(),
             facts: Arc::clone(&self.facts),
         }
     }
@@ -138,13 +148,16 @@ pub(super) struct Judge {
     is_admin: bool,
     pub sight: Sight,
     is_stranger: bool,
+    /// Whom the audit trail names.
+    pub actor: Actor,
     facts: Arc<Facts>,
 }
 
 impl Judge {
     /// For what the server does by itself.
     pub fn of_the_server() -> Self {
-        Self { is_admin: true, sight: Sight::new(true, Arc::default()), is_stranger: false, facts: Arc::default() }
+        let sight = Sight::new(true, Arc::default());
+        Self { is_admin: true, sight, is_stranger: false, actor: Actor::server(), facts: Arc::default() }
     }
 
     /// The same at another time.

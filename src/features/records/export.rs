@@ -9,18 +9,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use poem::Body;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::access::{Asker, Circumstances};
 use super::api::RecordsApi;
+use super::audit;
 use super::error::Error;
 use super::list::{self, Listed, Plan};
 use super::query::Asked;
 use super::running::Place;
 use super::split::Format;
 use crate::base::csv::{escaped, row};
-use crate::db::Tx;
+use crate::db::{self, Tx};
 use crate::features::accounts;
+use crate::features::audit::Action;
 use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated, Sight};
 use crate::http::paging::Page;
 use crate::http::{Caller, Problem};
@@ -80,6 +82,12 @@ impl RecordsApi {
             first: None,
         };
         export.first = export.next().await?;
+        if asker.is_admin {
+            let (actor, now, entry) = (asker.actor.clone(), self.clock.now(), Arc::clone(&export.entry));
+            let told = json!({ "selectedBy": audit::selection(&export.asked) });
+            let tell = move |tx: &mut Tx<'_>| audit::many(tx, &entry, now, &actor, Action::RecordsExport, told.clone());
+            self.db.free::<_, db::Error>(asker.caller.tenant(), tell).await?;
+        }
         Ok(export)
     }
 }
