@@ -18,12 +18,17 @@ use crate::base::{Clock, Random, TenantId};
 use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
-use crate::features::accounts::{self, AccountsApi, Gate, Passwords, Tokens};
+use crate::features::accounts::{
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
+};
 use crate::features::audit::{self, AuditApi, Seal};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
+use crate::features::jobs::JobsApi;
+use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
+use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::Authenticate;
 use crate::http::health::Health;
@@ -31,6 +36,8 @@ use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
 use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, etag, pages, swagger};
 use crate::kv::{self, Kv};
+use crate::mail::Postman;
+use crate::work::queue::{self, Queue};
 use crate::work::{Lifecycle, Pool, Worker};
 
 /// How often settings that were reloaded reach the handling of requests.
@@ -54,15 +61,22 @@ pub struct App {
     pub random: Random,
     pub audit: AuditApi,
     pub accounts: AccountsApi,
+    pub users: UsersApi,
+    pub roles: RolesApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
+    pub jobs: JobsApi,
+    pub mails: MailsApi,
+    pub mailbox: MailboxApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
     documents: Documents,
     policy: LivePolicy,
+    /// Says when there are new jobs.
+    job_bus: Bus,
     /// For what waits on a disk without being part of a request.
     background: Pool,
 }
@@ -89,11 +103,20 @@ impl App {
     async fn wire(config: Live, db: Db, kv: Kv, clock: Clock, random: Random) -> anyhow::Result<Self> {
         let settings = config.get();
         let bus = Bus::default();
-        let told = bus.clone();
-        db.after_commit(Box::new(move |tenant| told.tell(tenant)));
+        let job_bus = Bus::default();
+        let (of_events, of_jobs) = (bus.clone(), job_bus.clone());
+        db.after_commit(Box::new(move |tenant, news| {
+            if news.events {
+                of_events.tell(tenant);
+            }
+            if news.jobs {
+                of_jobs.tell(tenant);
+            }
+        }));
         db.open_tenant(&TenantId::main(), clock.now()).await?;
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
+        let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -101,6 +124,9 @@ impl App {
             set => set,
         };
         let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max, PASSWORD_WAIT_MAX)?;
+        let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
+        let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
+        let mailbox = MailboxApi { db: db.clone(), cursors: Cursors::new(cursor.reveal()) };
         let accounts = AccountsApi {
             db: db.clone(),
             kv: kv.clone(),
@@ -112,6 +138,8 @@ impl App {
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),
+            mails: mails.mails.clone(),
+            one_time: Arc::new(OneTimeSecrets::new(&one_time)),
         };
         let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
         let audit = AuditApi {
@@ -122,6 +150,10 @@ impl App {
             still_stands: accounts::still_stands,
             running: audit::Running::default(),
         };
+        let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
+        let gate = accounts.gate.clone();
+        let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
+        let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -153,14 +185,25 @@ impl App {
             stopping.clone(),
         );
         let realtime = RealtimeApi { hub };
+        let account_mails = AccountMails {
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            config: config.view(|it| &it.accounts),
+            server: config.view(|it| &it.server),
+            mails: mails.mails.clone(),
+            one_time: Arc::clone(&accounts.one_time),
+        };
+        let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind()]);
+        let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            (audit.clone(), accounts.clone()),
+            (audit.clone(), of_accounts(&accounts), users.clone(), roles.clone()),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
             writing,
-            realtime.clone(),
+            (realtime.clone(), jobs.clone(), mails.clone(), mailbox.clone()),
         );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
         describe_collections(&catalogues, documents.clone()).await?;
@@ -172,14 +215,20 @@ impl App {
             random,
             audit,
             accounts,
+            users,
+            roles,
             collections,
             schema,
             records,
             aggregates,
             realtime,
+            jobs,
+            mails,
+            mailbox,
             stopping,
             documents,
             policy,
+            job_bus,
             background,
         })
     }
@@ -188,6 +237,10 @@ impl App {
     pub fn start(&self, lifecycle: &Lifecycle) {
         self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        let news = self.job_bus.listen(&TenantId::main());
+        lifecycle.task("jobs.run", self.jobs.queue.clone().run(news, lifecycle.stop_token()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
         let keep = move || {
@@ -241,12 +294,12 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            (self.audit.clone(), self.accounts.clone()),
+            (self.audit.clone(), of_accounts(&self.accounts), self.users.clone(), self.roles.clone()),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
             (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
-            self.realtime.clone(),
+            (self.realtime.clone(), self.jobs.clone(), self.mails.clone(), self.mailbox.clone()),
         ));
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
@@ -276,7 +329,7 @@ impl App {
             Box::pin(async move {
                 match token {
                     Some(token) => gate.caller(&tenant, &token).await.map_err(Problem::from),
-                    None => Ok(Gate::stranger(tenant)),
+                    None => gate.stranger(&tenant).await.map_err(Problem::from),
                 }
             })
         });
@@ -309,13 +362,19 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (AuditApi, AccountsApi),
+    (AuditApi, (AccountsApi, FlowsApi, SessionsApi), UsersApi, RolesApi),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
     (WritingApi, JsonSchemasApi),
-    RealtimeApi,
+    (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
+
+/// The endpoints of accounts, which share their parts.
+fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SessionsApi) {
+    let own = || accounts.clone();
+    (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
+}
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Steading", env!("CARGO_PKG_VERSION"))

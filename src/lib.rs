@@ -19,6 +19,8 @@ pub mod db;
 pub mod expr;
 pub mod bus;
 pub mod kv;
+pub mod net;
+pub mod mail;
 pub mod work;
 pub mod http;
 pub mod features;

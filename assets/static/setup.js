@@ -1,29 +1,6 @@
 // The page behind a setup link. The secret after `#` is never sent by the browser itself, only from here.
 import './copy.js';
-
-const show = (id) => {
-  for (const section of document.querySelectorAll('main > section')) section.hidden = section.id !== id;
-};
-const find = (id) => document.getElementById(id);
-
-// What the server says has code between backticks; shown, it is code.
-function say(element, text) {
-  element.replaceChildren(...text.split('`').map((part, at) => {
-    if (at % 2 === 0) return document.createTextNode(part);
-    const code = document.createElement('code');
-    code.textContent = part;
-    return code;
-  }));
-}
-
-async function post(path, body) {
-  const response = await fetch(path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  return { response, answer: await response.json() };
-}
+import { find, post, say, show } from './page.js';
 
 // Quoted for a shell, in which a quote ends the text.
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -131,8 +131,13 @@ pub enum User {}
 #[derive(Debug)]
 pub enum Session {}
 
+/// Marks ids of jobs: work that is done after the transaction that promised it.
+#[derive(Debug)]
+pub enum Job {}
+
 pub type UserId = Id<User>;
 pub type SessionId = Id<Session>;
+pub type JobId = Id<Job>;
 
 /// Whose data: the name of a tenant, also the name of its folder.
 ///

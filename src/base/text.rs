@@ -4,6 +4,17 @@ use unicode_normalization::UnicodeNormalization;
 /// Longest address that RFC 5321 section 4.5.3.1 lets through.
 const EMAIL_BYTES_MAX: usize = 254;
 
+/// Longest address of a page, in bytes, as browsers and proxies agree on.
+const URL_BYTES_MAX: usize = 2_000;
+
+/// Whether a text is the address of something in the web, and not a script or a file.
+pub fn is_web_address(text: &str) -> bool {
+    let address = text.parse::<http::Uri>().ok().filter(|_| text.len() <= URL_BYTES_MAX);
+    address.is_some_and(|it| {
+        matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
 /// Brings an e-mail address to the one form it is compared in, or says what is wrong with it.
 ///
 /// Spaces around it are dropped and letters are made small, in the part before

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::complaint::quoted;
 use super::{Faults, within};
+use crate::base::web::Site;
 
 /// Most wrong guesses that a setting may allow within the window.
 pub(super) const SIGN_IN_FAILURES_MAX: u32 = 1_000_000;
@@ -15,11 +17,22 @@ pub enum Registration {
     Closed,
 }
 
+/// Whether someone has to show that an address is theirs before they can sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verification {
+    /// As soon as there is a server to send mail with.
+    Auto,
+    Required,
+    Off,
+}
+
 /// `[accounts]`: who may come in, how passwords are kept, how long a sign-in lasts.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountsConfig {
     pub registration: Registration,
+    pub verification: Verification,
     pub password_length_min: u32,
     pub password_length_min_admin: u32,
     pub access_token_secs: u64,
@@ -34,12 +47,21 @@ pub struct AccountsConfig {
     pub sign_in_failures_per_address_max: u32,
     pub sign_in_window_secs: u64,
     pub setup_link_minutes: u64,
+    pub verification_link_hours: u64,
+    pub reset_link_minutes: u64,
+    pub code_minutes: u64,
+    pub mails_per_account_max: u32,
+    pub mails_per_address_max: u32,
+    pub link_verify_email: String,
+    pub link_reset_password: String,
+    pub link_sign_in: String,
 }
 
 impl Default for AccountsConfig {
     fn default() -> Self {
         Self {
             registration: Registration::Open,
+            verification: Verification::Auto,
             password_length_min: 8,
             password_length_min_admin: 15,
             access_token_secs: 900,
@@ -54,6 +76,14 @@ impl Default for AccountsConfig {
             sign_in_failures_per_address_max: 100,
             sign_in_window_secs: 900,
             setup_link_minutes: 60,
+            verification_link_hours: 24,
+            reset_link_minutes: 15,
+            code_minutes: 10,
+            mails_per_account_max: 5,
+            mails_per_address_max: 30,
+            link_verify_email: String::new(),
+            link_reset_password: String::new(),
+            link_sign_in: String::new(),
         }
     }
 }
@@ -85,6 +115,21 @@ impl AccountsConfig {
         );
         within(&mut faults, "sign_in_window_secs", self.sign_in_window_secs, 10..=86_400);
         within(&mut faults, "setup_link_minutes", self.setup_link_minutes, 1..=10_080);
+        within(&mut faults, "verification_link_hours", self.verification_link_hours, 1..=168);
+        within(&mut faults, "reset_link_minutes", self.reset_link_minutes, 5..=60);
+        within(&mut faults, "code_minutes", self.code_minutes, 1..=10);
+        within(&mut faults, "mails_per_account_max", self.mails_per_account_max.into(), 1..=1_000);
+        within(&mut faults, "mails_per_address_max", self.mails_per_address_max.into(), 1..=1_000_000);
+        for (key, link) in [
+            ("link_verify_email", &self.link_verify_email),
+            ("link_reset_password", &self.link_reset_password),
+            ("link_sign_in", &self.link_sign_in),
+        ] {
+            if !link.is_empty() && !is_link(link) {
+                let text = "must be such as \"https://app.example.com/page?token={token}\", with one {token}";
+                faults.push((key, format!("{text}, got {}", quoted(link))));
+            }
+        }
         faults
     }
 
@@ -92,7 +137,27 @@ impl AccountsConfig {
         Duration::from_secs(self.access_token_secs)
     }
 
+    /// Whether people who register have to show first that the address is theirs.
+    pub fn needs_verification(&self, mails_are_sent: bool) -> bool {
+        match self.verification {
+            Verification::Auto => mails_are_sent,
+            Verification::Required => true,
+            Verification::Off => false,
+        }
+    }
+
+    pub fn code_lifetime(&self) -> Duration {
+        Duration::from_secs(self.code_minutes * 60)
+    }
+
     pub fn setup_link_lifetime(&self) -> Duration {
         Duration::from_secs(self.setup_link_minutes * 60)
     }
+}
+
+/// Whether a page of an app takes the secret of a link.
+fn is_link(link: &str) -> bool {
+    let is_plain = |it: u8| it.is_ascii_graphic() && !b"\\\"<>".contains(&it);
+    let site = Site::parse(link).filter(|it| ["http", "https"].contains(&it.scheme));
+    site.is_some() && link.matches("{token}").count() == 1 && link.bytes().all(is_plain)
 }

@@ -12,6 +12,7 @@ mod http;
 mod live;
 mod load;
 mod log;
+mod mail;
 mod merge;
 mod read;
 mod realtime;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::accounts::{AccountsConfig, Registration};
+pub use self::accounts::{AccountsConfig, Registration, Verification};
 pub use self::audit::AuditConfig;
 pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;
@@ -36,6 +37,7 @@ pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
 pub use self::load::{Sources, environment, token};
 pub use self::log::{LogConfig, LogFormat};
+pub use self::mail::{MailConfig, MailSecurity};
 pub use self::realtime::RealtimeConfig;
 pub use self::schema::SchemaConfig;
 pub use self::server::ServerConfig;
@@ -56,6 +58,7 @@ pub struct Config {
     pub storage: Arc<StorageConfig>,
     pub accounts: Arc<AccountsConfig>,
     pub audit: Arc<AuditConfig>,
+    pub mail: Arc<MailConfig>,
     pub realtime: Arc<RealtimeConfig>,
     pub schema: Arc<SchemaConfig>,
     pub log: Arc<LogConfig>,
@@ -81,6 +84,7 @@ impl Config {
             ("storage", self.storage.check()),
             ("accounts", self.accounts.check()),
             ("audit", self.audit.check()),
+            ("mail", self.mail.check()),
             ("realtime", self.realtime.check()),
             ("schema", self.schema.check()),
             ("log", self.log.check()),

@@ -14,6 +14,9 @@ pub enum Error {
     /// The closure or statement took more time or steps than it may. Nothing was written.
     #[error("the query took more than its budget")]
     BudgetSpent,
+    /// The closure or statement made a value larger than any may be. Nothing was written.
+    #[error("a value became larger than it may")]
+    TooLarge,
     /// A named constraint refused the change: `users.email`, or a CHECK's name.
     #[error("constraint `{constraint}` refused the change")]
     Conflict { constraint: String },

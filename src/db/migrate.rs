@@ -41,7 +41,10 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 2, "0002_collections"),
     migration!("tenant", 3, "0003_events"),
     migration!("tenant", 4, "0004_schema_history"),
+    migration!("tenant", 5, "0005_jobs_and_mail"),
+    migration!("tenant", 6, "0006_roles_and_keys"),
     migration!("tenant", 7, "0007_audit"),
+    migration!("tenant", 8, "0008_schema_files_behind"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -10,6 +10,7 @@ mod error;
 mod folder;
 pub mod join_tables;
 pub mod migrate;
+mod news;
 pub mod record_tables;
 pub mod search_tables;
 mod reserve;
@@ -31,6 +32,7 @@ use tokio::sync::oneshot;
 pub use class::Class;
 pub use error::Error;
 pub use folder::{Folder, free_bytes, open_to_others};
+pub use news::News;
 use sqlite::{ReadTask, Task};
 use tenants::{Database, Home, Tenants};
 pub use tx::Tx;
@@ -113,7 +115,7 @@ impl Db {
 
     /// Has `listener`, the only one there is, told of every commit that holds something announced ([`Tx::announce`]).
     /// It is told on the thread that writes, so it only passes the word on.
-    pub fn after_commit(&self, listener: Box<dyn Fn(&TenantId) + Send + Sync>) {
+    pub fn after_commit(&self, listener: Box<dyn Fn(&TenantId, News) + Send + Sync>) {
         let _ = self.tenants.listener.0.set(listener); // whoever was there first stays
     }
 

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::migrate::{self, Migration};
+use super::news::News;
 use super::reserve::Reserve;
-use super::sqlite::{self, Condition, News, Place, Readers, Writer};
+use super::sqlite::{self, Condition, Place, Readers, Tell, Writer};
 use super::{Error, Options, folder};
 use crate::base::{Clock, TenantId};
 
@@ -38,7 +39,7 @@ pub(super) struct Tenants {
 #[derive(Default)]
 pub(super) struct Listener(pub(super) OnceLock<Box<Told>>);
 
-pub(super) type Told = dyn Fn(&TenantId) + Send + Sync;
+pub(super) type Told = dyn Fn(&TenantId, News) + Send + Sync;
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -112,7 +113,7 @@ impl Tenants {
         }
         // Little is read there, and seldom.
         let options = Options { read_threads: 1, ..self.options.clone() };
-        self.open_file(self.home.system(), migrate::SYSTEM, &options, Box::new(|| ()))
+        self.open_file(self.home.system(), migrate::SYSTEM, &options, Box::new(|_| ()))
     }
 
     /// Refuses a tenant that was there, and whose database is not any more: an empty one in its place would look like
@@ -158,12 +159,12 @@ impl Tenants {
             close_one(&mut open)?;
         }
         let (listener, id) = (Arc::clone(&self.listener), tenant.clone());
-        let news = Box::new(move || {
+        let tell = Box::new(move |news| {
             if let Some(told) = listener.0.get() {
-                told(&id);
+                told(&id, news);
             }
         });
-        let database = self.open_file(self.home.tenant(tenant), migrate::TENANT, &self.options, news)?;
+        let database = self.open_file(self.home.tenant(tenant), migrate::TENANT, &self.options, tell)?;
         database.last_asked.store(asked, Ordering::Relaxed);
         let database = Arc::new(database);
         open.insert(tenant.clone(), Arc::clone(&database));
@@ -175,7 +176,7 @@ impl Tenants {
         place: Place,
         migrations: &[Migration],
         options: &Options,
-        news: News,
+        tell: Tell,
     ) -> Result<Database, Error> {
         let file = place.path().map(Path::to_owned);
         let open = || {
@@ -184,7 +185,7 @@ impl Tenants {
             let condition = Arc::new(Condition::default());
             let readers = Readers::start(&place, options, Arc::clone(&condition))?;
             let (reserve, known) = (self.reserve(), Arc::clone(&condition));
-            let writer = Writer::start(place, connection, options, reserve, known, news)?;
+            let writer = Writer::start(place, connection, options, reserve, known, tell)?;
             Ok(Database { writer, readers, condition, last_asked: AtomicU64::new(0) })
         };
         open().map_err(|cause: Error| cause.about(file.as_deref()))

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{Error, Row, Value, sqlite};
+use super::{Error, News, Row, Value, sqlite};
 
 /// An open transaction. A store gets `&mut Tx` and never commits, waits or opens one.
 pub struct Tx<'a> {
@@ -18,8 +18,8 @@ pub struct Tx<'a> {
     saw_full_disk: bool,
     /// Whether a statement was not run, or not to its end, for want of time.
     ran_out: bool,
-    /// Whether it holds something that others wait to hear of.
-    has_news: bool,
+    /// What it holds that others wait to hear of.
+    news: News,
     /// What the writer lends to it; a reader lends nothing.
     lent: Option<&'a dyn Lent>,
 }
@@ -69,7 +69,7 @@ impl<'a> Tx<'a> {
             deadline,
             has_begun,
             saw_damage: false,
-            has_news: false,
+            news: News::default(),
             saw_full_disk: false,
             ran_out: false,
             lent: None,
@@ -79,6 +79,14 @@ impl<'a> Tx<'a> {
     /// The same, in the hands of the writer.
     pub(super) fn lent(self, lent: &'a dyn Lent) -> Self {
         Self { lent: Some(lent), ..self }
+    }
+
+    /// Has nothing computed from here on that is larger; or, with nothing, than what is usual. At the end of a read the
+    /// bound is gone.
+    pub fn bound_values(&mut self, bytes_max: Option<usize>) -> Result<(), Error> {
+        match self.engine {
+            Engine::Sqlite(connection) => sqlite::bound_values(connection, bytes_max),
+        }
     }
 
     /// Whether others wait to write until this transaction ends: the word for bulk work to end it, and go on in
@@ -123,12 +131,12 @@ impl<'a> Tx<'a> {
     }
 
     /// Has those told who listen ([`super::Db::after_commit`]), once what is written here is on the disk.
-    pub fn announce(&mut self) {
-        self.has_news = true;
+    pub fn announce(&mut self, news: News) {
+        self.news.add(news);
     }
 
-    pub(super) fn has_news(&self) -> bool {
-        self.has_news
+    pub(super) fn news(&self) -> News {
+        self.news
     }
 
     pub(super) fn saw_damage(&self) -> bool {

@@ -14,6 +14,11 @@ pub const QUERY_BYTES_MAX: usize = 10_000;
 /// Longest text that is computed, in bytes: a page has several hundred of them in memory.
 pub const TEXT_BYTES_MAX: usize = 256 << 10;
 
+/// Largest value on the way to what is computed, in bytes.
+const VALUE_BYTES_MAX: usize = 2 << 20;
+/// How large those may be together that one query has at a time.
+const VALUES_BYTES_MAX: usize = 64 << 20;
+
 /// A table as people know it.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -30,10 +35,12 @@ pub struct Seen {
     pub columns: Vec<(String, Option<(usize, usize)>)>,
     /// Which of the sources it reads.
     pub used: Vec<usize>,
-    /// Which columns of the sources it reads, be it only to compute or to select by.
-    pub read: Vec<(usize, usize)>,
+    /// Which columns of the sources it reads, be it only to compute or to select by, and in how many places.
+    pub read: Vec<((usize, usize), usize)>,
     /// Whether a column has nothing but what it shows.
     pub is_plain: bool,
+    /// Largest value that may be computed on the way, in bytes: the more of them there can be, the less each.
+    pub value_bytes_max: usize,
 }
 
 /// Where queries are tried: databases without a row, one with the tables under the names that people know, and one
@@ -70,47 +77,90 @@ impl Bench {
         // Of what is put together of several, only the first is looked at.
         let is_plain = !["union", "except", "intersect", "values"].iter().any(|it| lower.contains(it));
         let used = tried.used.into_iter().map(|it| named[it]).collect();
-        Ok(Seen { columns: columns.collect(), used, read: tried.read.into_iter().map(place).collect(), is_plain })
+        let read = tried.read.into_iter().map(|(it, places)| (place(it), places)).collect();
+        let makers = tried.calls + query.matches("||").count();
+        let value_bytes_max = (VALUES_BYTES_MAX / makers.max(1)).clamp(TEXT_BYTES_MAX, VALUE_BYTES_MAX);
+        Ok(Seen { columns: columns.collect(), used, read, is_plain, value_bytes_max })
     }
 }
 
 /// What a column of a query holds after it was looked at: a value that is something else is null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
     /// It is known what is in there.
     AsIs,
+    /// A text or a number. What is neither is an empty text, so that it is told and not left out.
+    Id,
     Text,
+    Email,
+    Url,
+    /// The id of a record of a collection.
+    Reference,
+    /// One of these texts.
+    OneOf(Vec<String>),
     Integer,
     Number,
     Bool,
     Moment,
     Place,
     Json,
-    /// A JSON array.
-    List,
+    /// A JSON array of these texts.
+    List(Vec<String>),
 }
 
 impl Held {
     /// By which name the engine's function knows it, see [`sqlite`].
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::AsIs => "",
+            Self::Id => "id",
             Self::Text => "text",
+            Self::Email => "email",
+            Self::Url => "url",
+            Self::Reference => "reference",
+            Self::OneOf(_) => "one",
             Self::Integer => "integer",
             Self::Number => "number",
             Self::Bool => "bool",
             Self::Moment => "moment",
             Self::Place => "place",
             Self::Json => "json",
-            Self::List => "list",
+            Self::List(_) => "list",
         }
     }
 
+    /// Whether what a column holds is a text that is not looked into.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text | Self::Email | Self::Url | Self::Reference | Self::OneOf(_))
+    }
+
+    /// Whether what one column holds is kept like what another one does.
+    pub fn is_kept_like(&self, other: &Self) -> bool {
+        let is_list = |it: &Self| matches!(it, Self::List(_));
+        self == other || (self.is_text() && other.is_text()) || (is_list(self) && is_list(other))
+    }
+
+    /// Whether a value of another column can be shown as one of this without a look. Which texts a selection takes was
+    /// said where they are written, and may be said anew there.
+    pub fn takes(&self, other: &Self) -> bool {
+        let is_choice = |it: &Self| matches!(it, Self::OneOf(_));
+        *self == *other
+            || (*self == Self::Text && other.is_text())
+            || (is_choice(self) && is_choice(other))
+            || matches!((self, other), (Self::List(_), Self::List(_)))
+    }
+
     // A function, since a column may be a whole query, which is asked for once that way.
-    fn sql(self, column: &str) -> String {
+    fn sql(&self, column: &str) -> String {
+        let name = self.name();
         match self {
             Self::AsIs => column.to_owned(),
-            held => format!("view_value('{}', {column})", held.name()),
+            // As bytes: in a text `$1` would be a parameter.
+            Self::OneOf(texts) | Self::List(texts) => {
+                let digits: String = texts.join("\0").bytes().map(|it| format!("{it:02x}")).collect();
+                format!("view_value('{name}', {column}, x'{digits}')")
+            }
+            _ => format!("view_value('{name}', {column})"),
         }
     }
 }

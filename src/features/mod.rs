@@ -3,7 +3,10 @@
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
 //! - [`audit`]: who did what, in a chain that cannot be changed unnoticed
-//! - [`accounts`]: people: registering, signing in, sessions, roles
+//! - [`jobs`]: work that is done after the request that asked for it
+//! - [`mails`]: their words, their looks, and where they go
+//! - [`roles`]: what people may try, under a name
+//! - [`accounts`]: people: registering, signing in, sessions
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`realtime`]: telling those who want to know while it happens
@@ -11,8 +14,11 @@ pub mod accounts;
 pub mod audit;
 pub mod collections;
 pub mod events;
+pub mod jobs;
+pub mod mails;
 pub mod realtime;
 pub mod records;
+pub mod roles;
 pub mod server_keys;
 
 use crate::http::health;
@@ -21,7 +27,17 @@ use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
 pub fn problems() -> Vec<&'static Kind> {
-    [problem::PROBLEMS, accounts::PROBLEMS, collections::PROBLEMS, records::PROBLEMS, realtime::PROBLEMS].concat()
+    [
+        problem::PROBLEMS,
+        jobs::PROBLEMS,
+        mails::PROBLEMS,
+        roles::PROBLEMS,
+        accounts::PROBLEMS,
+        collections::PROBLEMS,
+        records::PROBLEMS,
+        realtime::PROBLEMS,
+    ]
+    .concat()
 }
 
 /// What the OpenAPI document says of the endpoints beside their signatures.
@@ -29,6 +45,16 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
-        terms: &[audit::TERMS, accounts::TERMS, collections::TERMS, records::TERMS, realtime::TERMS, health::TERMS],
+        terms: &[
+            audit::TERMS,
+            jobs::TERMS,
+            mails::TERMS,
+            roles::TERMS,
+            accounts::TERMS,
+            collections::TERMS,
+            records::TERMS,
+            realtime::TERMS,
+            health::TERMS,
+        ],
     }
 }

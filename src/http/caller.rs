@@ -11,18 +11,15 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::log::Who;
+use super::permissions::{Permission, Permissions};
 use super::problem::{self, Problem};
 use crate::base::{SessionId, TenantId, Timestamp, UserId};
 
 /// The name of the security scheme in the OpenAPI document.
 pub const BEARER: &str = "bearer";
 
-/// Something a caller may try: `<resource>:<read|write|admin>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permission(pub &'static str);
-
 /// Who stands behind a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The person who runs the server, at its socket or with the server stopped.
     Operator,
@@ -46,16 +43,11 @@ pub struct Principal {
     /// The account's address; empty if there is none.
     pub email: String,
     pub email_verified: bool,
+    /// What the account is worth to whoever runs the server: rules and limits may ask for it.
+    pub tier: Option<String>,
     pub permissions: Permissions,
     /// When the token ends that says who it is; absent where there is none.
     pub until: Option<Timestamp>,
-}
-
-/// What a caller may try. Rules on data come on top of it.
-#[derive(Debug)]
-pub enum Permissions {
-    All,
-    Only(&'static [Permission]),
 }
 
 impl Caller {
@@ -70,6 +62,7 @@ impl Caller {
             role: "operator".to_owned(),
             email: String::new(),
             email_verified: false,
+            tier: None,
             permissions: Permissions::All,
             until: None,
         })
@@ -100,10 +93,17 @@ impl Caller {
     }
 
     pub fn may(&self, permission: Permission) -> bool {
-        match self.0.permissions {
-            Permissions::All => true,
-            Permissions::Only(granted) => granted.contains(&permission),
-        }
+        self.0.permissions.allow(permission)
+    }
+
+    /// Whether the caller may try it with the records of one collection.
+    pub fn may_in(&self, permission: Permission, collection: &str) -> bool {
+        self.0.permissions.allow_in(permission, Some(collection))
+    }
+
+    /// Refuses a caller who may not try it with the records of one collection.
+    pub fn must_in(&self, permission: Permission, collection: &str) -> Result<(), Problem> {
+        if self.may_in(permission, collection) { Ok(()) } else { self.must(permission) }
     }
 
     /// Refuses a caller without `permission`. A stranger is told to sign in first.

@@ -14,8 +14,9 @@ use poem::{Endpoint, IntoEndpoint, Request, Response, Route, RouteMethod};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::{Caller, Permission, caller_of};
+use super::caller::{Caller, caller_of};
 use super::openapi::{Terms, Who};
+use super::permissions::Permission;
 
 /// To see how the server is, part by part.
 pub const SYSTEM_READ: Permission = Permission("system:read");

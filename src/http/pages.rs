@@ -71,6 +71,7 @@ const READING_ORDER: &[&str] = &[
     "batch",
     "search",
     "realtime",
+    "accounts",
     "audit",
     "configuration",
     "architecture",

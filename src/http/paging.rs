@@ -82,6 +82,47 @@ impl Paging {
     }
 }
 
+/// A page as it is answered.
+#[derive(Debug)]
+pub struct Listed<T> {
+    pub data: Vec<T>,
+    pub meta: ListMeta,
+    pub link: Option<String>,
+}
+
+/// Which list a page is of.
+#[derive(Clone, Copy, Debug)]
+pub struct ListPlace<'a> {
+    /// Where it is.
+    pub path: &'a str,
+    /// What else it was asked for, encoded, or empty.
+    pub query: &'a str,
+    /// As [`Paging::check`] got it.
+    pub scope: &'a str,
+}
+
+impl Page {
+    /// How many things to read: one more than the page holds tells whether there is a next one.
+    pub fn wanted(&self) -> u64 {
+        self.limit + 1
+    }
+
+    /// The page of what was read. `position` is what a cursor remembers of a thing.
+    pub fn listed<T>(
+        &self,
+        place: &ListPlace<'_>,
+        cursors: &Cursors,
+        (mut data, total): (Vec<T>, Option<u64>),
+        position: impl FnOnce(&T) -> String,
+    ) -> Listed<T> {
+        let has_more = self.limit < data.len() as u64;
+        data.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
+        let next_cursor = data.last().filter(|_| has_more).map(|it| cursors.seal(&position(it), place.scope));
+        let link = links(place.path, place.query, self, next_cursor.as_deref(), total);
+        Listed { data, meta: ListMeta { limit: self.limit, next_cursor, page: self.number, total }, link }
+    }
+}
+
 /// What is true of a list as a whole.
 #[derive(Debug, Object)]
 #[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]

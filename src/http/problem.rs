@@ -330,7 +330,7 @@ impl From<db::Error> for Problem {
             }
             db::Error::StorageFull => Self::new(&STORAGE_FULL, "nothing was written; reading and deleting still work")
                 .retry_after(RETRY_WHEN_BROKEN),
-            db::Error::BudgetSpent => {
+            db::Error::BudgetSpent | db::Error::TooLarge => {
                 Self::new(&BUDGET_SPENT, "nothing was changed; ask for less at once").retry_after(RETRY_WHEN_BUSY)
             }
             db::Error::Damaged => Self::new(&STORAGE_DAMAGED, "nothing was written; the server's log says what to do")

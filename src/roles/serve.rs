@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
     app.start(&lifecycle);
     if writes_back && !folder.is_empty() {
-        let known = app.schema.canonical(&TenantId::main()).await?;
+        let (_, known) = app.schema.canonical(&TenantId::main()).await?;
         lifecycle.task("schema.follow", schema::follow(app.clone(), folder.into(), known, lifecycle.stop_token()));
     }
     lifecycle.task("signals", obey(signals, app.stopping.clone(), lifecycle.stop_token(), config.clone()));

@@ -409,6 +409,35 @@ async fn no_other_way_leads_to_a_field_that_one_may_not_read_or_set() {
     assert_eq!((&report.body["done"], &report.body["refused"]), (&json!(0), &json!(2)), "{report:?}");
 }
 
+/// What programs that read schemas would refuse, though the server takes it, would be worse than nothing.
+#[tokio::test]
+async fn the_json_schema_of_a_collection_speaks_the_words_of_json_schema() {
+    let app = TestApp::with_people().await;
+    let fields = json!([
+        { "name": "code", "type": "text", "pattern": r"\A[a-z]+\.\d{2}\z" },
+        { "name": "any", "type": "text", "pattern": "(?i)^a" },
+        { "name": "large", "type": "integer", "min": -9_223_372_036_854_775_808_i64, "max": i64::MAX },
+        { "name": "least", "type": "integer", "min": 0.5 },
+        { "name": "mail", "type": "email" },
+        { "name": "page", "type": "url" },
+        { "name": "people", "type": "relation", "collection": "users", "multiple": true, "min": 2 },
+    ]);
+    assert_eq!(make_collection(&app, "things", fields).await.status, 201);
+
+    let schema = app.as_role("admin", Method::GET, "/api/v1/collections/things/schema").send().await.body;
+
+    let of = |name: &str, word: &str| schema["properties"][name][word].clone();
+    assert_eq!(of("code", "pattern"), r"^[a-z]+\.\d{2}$");
+    assert_eq!(of("any", "pattern"), Value::Null);
+    assert!(of("any", "description").as_str().is_some_and(|it| it.contains("`(?i)^a`")), "{schema}");
+    assert_eq!((of("large", "minimum"), of("large", "maximum")), (json!(i64::MIN), json!(i64::MAX)));
+    assert_eq!(of("least", "minimum"), 1);
+    assert_eq!((of("mail", "format"), of("page", "format")), (json!("idn-email"), Value::Null));
+    assert_eq!(of("page", "pattern"), "^[Hh][Tt][Tt][Pp][Ss]?://");
+    assert_eq!(of("people", "minItems"), Value::Null, "a record that nobody gave any has none");
+    assert_eq!(schema["$defs"]["new"]["properties"]["people"]["minItems"], 2);
+}
+
 /// Generators of forms and types work from it.
 #[tokio::test]
 async fn a_collection_tells_its_shape_as_json_schema_as_far_as_the_caller_sees_it() {

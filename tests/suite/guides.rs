@@ -457,6 +457,11 @@ async fn the_guide_to_batches_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_accounts_is_true() {
+    work_through("accounts", 18).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_live_updates_is_true() {
     work_through("realtime", 20).await;
 }

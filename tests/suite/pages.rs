@@ -17,11 +17,14 @@ const PAGES: &[&str] = &[
     "/docs/batch",
     "/docs/search",
     "/docs/realtime",
+    "/docs/accounts",
     "/docs/audit",
     "/docs/configuration",
     "/docs/architecture",
     "/problems",
     "/setup",
+    "/verify-email",
+    "/reset-password",
     "/api-docs",
 ];
 

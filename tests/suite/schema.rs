@@ -352,6 +352,113 @@ async fn a_dry_run_says_how_many_records_each_step_is_about() {
 }
 
 #[tokio::test]
+async fn a_dry_run_counts_the_records_that_would_not_be_as_a_validator_asks_and_they_stay_as_they_are() {
+    let app = TestApp::new().await;
+    let fields =
+        [text("title"), json!({ "name": "from", "type": "integer" }), json!({ "name": "to", "type": "integer" })];
+    let posts = json!({ "name": "a", "fields": fields, "options": { "softDelete": true } });
+    import(&app, json!([posts])).await;
+    let mut ids = Vec::new();
+    for (from, to) in [(1, 2), (2, 1), (3, 3), (9, 1)] {
+        ids.push(make(&app, "a", json!({ "title": "x", "from": from, "to": to })).await.str("id"));
+    }
+    app.operator(Method::DELETE, &format!("/api/v1/collections/a/records/{}", ids[3])).send().await;
+
+    let shall = json!([
+        text("title"),
+        { "name": "since", "type": "integer", "renamedFrom": "from", "validate": "value < to || title == 'y'" },
+        { "name": "to", "type": "integer" },
+        { "name": "new", "type": "text", "validate": "value == 'x'" },
+    ]);
+    let path = "/api/v1/collections/a/preview";
+    let preview = app.operator(Method::POST, path).json(&json!({ "fields": shall })).send().await;
+    let set = json!([{ "name": "b", "renamedFrom": "a", "fields": shall, "options": { "softDelete": true } }]);
+    let dry = import_with(&app, "?dryRun=true", set).await;
+    let change = json!({ "fields": shall });
+    let done = app.operator(Method::PATCH, "/api/v1/collections/a").json(&change).send().await;
+    let written = app.operator(Method::PATCH, &format!("/api/v1/collections/a/records/{}", ids[1]));
+    let written = written.json(&json!({ "title": "z" })).send().await;
+
+    let told = |reply: &Value, field: &str| {
+        let words = format!("ask for `{field}`, in all that is written from now on");
+        let found = reply.as_array().expect("changes").iter();
+        let found = found.filter(|it| it["description"].as_str().is_some_and(|it| it.starts_with(&words)));
+        let found: Vec<_> = found.map(|it| (it["wouldNotPass"].clone(), it["ids"].clone())).collect();
+        assert_eq!(found.len(), 1, "{reply}");
+        found[0].clone()
+    };
+    for changes in [&preview.body["changes"], &dry.body["collections"][0]["changes"]] {
+        assert_eq!(
+            told(changes, "since"),
+            (json!(2), json!([ids[1], ids[2]])),
+            "those in the bin are written by nobody"
+        );
+        assert_eq!(told(changes, "new"), (json!(0), Value::Null), "null is what it may always be");
+    }
+    assert_eq!(dry.body["isBlocked"], false);
+    assert_eq!((done.status, records(&app, "a").await.len()), (200, 3), "{done:?}");
+    assert_eq!(faults(&written), [("/since", "validate")]);
+}
+
+#[tokio::test]
+async fn another_order_of_fields_is_a_change() {
+    let app = TestApp::new().await;
+    import(&app, json!([collection("a", &[text("x"), text("y")])])).await;
+    let patch = async |fields: Value| {
+        let patch = app.operator(Method::PATCH, "/api/v1/collections/a");
+        patch.json(&json!({ "fields": fields })).send().await
+    };
+
+    let same = patch(json!([text("x"), text("y")])).await;
+    let other = patch(json!([text("y"), text("x")])).await;
+
+    assert_eq!(same.body["fields"][0]["name"], "x");
+    assert_eq!(other.body["fields"][0]["name"], "y", "{other:?}");
+    assert_eq!(export(&app).await.body["collections"][0]["fields"][0]["name"], "y");
+    assert_eq!(history(&app, "").await.len(), 2, "to say the same again is none");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_set_is_told_at_once_and_in_words_that_help() {
+    let app = TestApp::new().await;
+    let wrong = json!([
+        {
+            "name": "a", "fields": [text("x")], "indexes": [{ "fields": ["gone"] }],
+            "rules": { "list": "nothing == 1", "view": "x == 1" },
+        },
+        { "name": "b", "fields": [{ "name": "p", "type": "text", "pattern": "((a{500}){500}){500}" }] },
+        { "name": "c", "fields": [text("x")], "rules": { "list": "nowhere == 1" } },
+    ]);
+
+    let refused = import(&app, wrong).await;
+    let of_rules = import(
+        &app,
+        json!([
+            { "name": "a", "fields": [text("x")], "rules": { "list": "nothing == 1" } },
+            { "name": "c", "fields": [text("x")], "rules": { "list": "nowhere == 1" } },
+        ]),
+    )
+    .await;
+    let flag = app.operator(Method::POST, "/api/v1/collections/import?dryRun=yes").json(&json!({ "collections": [] }));
+    let flag = flag.send().await;
+
+    let told: Vec<_> = faults(&refused).into_iter().map(|(pointer, _)| pointer).collect();
+    assert_eq!(
+        told,
+        [
+            "/collections/0/indexes/0/fields/0",
+            "/collections/1/fields/0/pattern",
+            "/collections/0/rules/list",
+            "/collections/0/rules/view",
+            "/collections/2/rules/list",
+        ]
+    );
+    assert!(refused.body["errors"][1]["detail"].as_str().is_some_and(|it| it.contains("too large")), "{refused:?}");
+    assert_eq!(faults(&of_rules).len(), 2, "{of_rules:?}");
+    assert_eq!(flag.body["errors"][0]["detail"], "must be `true` or `false`", "{flag:?}");
+}
+
+#[tokio::test]
 async fn every_change_of_a_collection_is_remembered_with_who_made_it_and_what_differs() {
     let app = TestApp::with_people().await;
     let admin = |method, path: &str| app.as_role("admin", method, path);

@@ -33,6 +33,11 @@ fn file(folder: &Path, name: &str) -> Option<String> {
     std::fs::read_to_string(folder.join("schema").join(name)).ok()
 }
 
+/// What the last server that was started said.
+fn log(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log")).expect("a log")
+}
+
 fn text(name: &str) -> Value {
     json!({ "name": name, "type": "text" })
 }
@@ -137,9 +142,10 @@ fn a_push_asks_a_server_elsewhere_with_a_token_and_loses_nothing_unless_it_is_to
     assert_eq!(differs, 1);
     assert_eq!(
         lines,
-        "a: change\n  drop the field `x` with its values; 1 record loses a value\nwithout a file, and left alone: b\n"
+        "a: change\n  drop the field `x` with its values; 1 record loses a value\nwithout a file, and left alone: b\n\
+         a push is refused, since values would be lost; `--allow-loss` lets them go\n"
     );
-    assert!(refused == 1 && said.contains("Values would be lost"), "{said}");
+    assert!(refused == 2 && said.contains("Values would be lost"), "{said}");
     assert_eq!(asked(&server, &token, "GET", "/a", &Value::Null)["fields"][0]["name"], "x");
     assert_eq!(schema(&["push", "--allow-loss"]).0, 0);
     assert_eq!(asked(&server, &token, "GET", "/a", &Value::Null)["fields"][0]["name"], "y");
@@ -147,8 +153,7 @@ fn a_push_asks_a_server_elsewhere_with_a_token_and_loses_nothing_unless_it_is_to
     assert_eq!(asked(&server, &token, "GET", "", &Value::Null)["data"].as_array().map(Vec::len), Some(1));
     let without = ran(folder, &["schema", "diff", "--url", &server.url]);
     assert!(without.0 == 2 && without.1.contains("STEADING_TOKEN"), "{without:?}");
-    for url in
-        ["http://example.com", "https://example.com", "localhost", "http://a:b@localhost", "http://localhost?x=1"]
+    for url in ["http://example.com", "ftp://example.com", "localhost", "http://a:b@localhost", "http://localhost?x=1"]
     {
         let (code, said) = ran(folder, &["schema", "diff", "--url", url]);
         assert!(code == 2 && said.contains("--url"), "{url}: {said}");
@@ -279,7 +284,7 @@ fn what_is_no_file_of_a_collection_is_refused_and_never_followed() {
     std::fs::remove_file(schema.join("b.json")).expect("removed");
     symlink(&secret, schema.join("b.json")).expect("a link");
     let (code, said) = ran(folder, &["schema", "pull"]);
-    assert!(code == 1 && said.contains("links are not followed"), "{code} {said}");
+    assert!(code == 2 && said.contains("links are not followed"), "{code} {said}");
     assert!(std::fs::read_to_string(&secret).is_ok_and(|it| it.contains("password")));
 }
 
@@ -311,7 +316,7 @@ fn with_dev_what_is_changed_through_the_api_is_written_into_the_files() {
     asked(&server, &token, "DELETE", "/c", &Value::Null);
     until("the file goes with its collection", || file(folder, "c.json").is_none());
 
-    // Somebody writes into a file while the collection is changed: nothing of it is lost.
+    // Somebody writes into a file while the collection is changed: nothing of either is lost.
     let own = json!({ "name": "a", "fields": [text("x"), text("y"), text("mine")] });
     write(folder, "a.json", &own);
     asked(&server, &token, "PATCH", "/a", &json!({ "rules": { "list": "true" } }));
@@ -319,41 +324,150 @@ fn with_dev_what_is_changed_through_the_api_is_written_into_the_files() {
     until("later changes are written", || file(folder, "z.json").is_some());
     assert_eq!(file(folder, "a.json"), Some(text_of(&own)));
     drop(server);
+    for _ in 0..2 {
+        let server = serve();
+        let shown = asked(&server, &sign_in(&server), "GET", "/a", &Value::Null);
+        assert_eq!((&shown["rules"]["list"], &shown["fields"][2]), (&json!("true"), &Value::Null));
+        assert_eq!(file(folder, "a.json"), Some(text_of(&own)));
+        let said = log(folder);
+        assert!(said.contains("both were left as they are") && said.contains("steading schema push"), "{said}");
+    }
+    // Who says which of them counts is heard.
+    steading(folder, &["schema", "push"]);
     let server = serve();
     let shown = asked(&server, &sign_in(&server), "GET", "/a", &Value::Null);
-    assert_eq!(shown["fields"][2]["name"], "mine", "and at the next start the file counts");
+    assert_eq!((&shown["rules"]["list"], &shown["fields"][2]["name"]), (&Value::Null, &json!("mine")));
+    assert!(!log(folder).contains("left as they are"));
     drop(server);
+    write(folder, "a.json", &json!({ "name": "a", "fields": [text("x"), text("y"), text("mine"), text("z")] }));
+    let server = serve();
+    let shown = asked(&server, &sign_in(&server), "GET", "/a", &Value::Null);
+    assert_eq!(shown["fields"][3]["name"], "z", "a file that was changed while its collection was not counts");
 }
 
-/// Between the change and the writing of its file the server may be killed.
+/// Between a change and the writing of its file the server may be killed. Without `--dev` nothing is written: as if it
+/// had been, each time.
 #[test]
-fn with_dev_a_file_that_is_behind_is_brought_up_and_one_that_was_changed_counts() {
+fn with_dev_what_was_not_written_when_the_server_was_killed_is_written_at_the_next_start() {
     let folder = with_admin();
     let folder = folder.path();
     let serve = |args: &[&str]| {
         let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
         Server::run(folder, &mut command(folder, &args))
     };
-    write(folder, "a.json", &json!({ "name": "a", "fields": [text("x")] }));
-    write(folder, "b.json", &json!({ "name": "b", "fields": [text("x")] }));
-    // Without `--dev` nothing is written: as if the server had been killed before it was.
+    let names = |server: &Server| {
+        let all = asked(server, &sign_in(server), "GET", "", &Value::Null);
+        let names = all["data"].as_array().into_iter().flatten().map(|it| it["name"].as_str().expect("a name"));
+        names.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+
+    // There is no folder yet, either.
+    let server = serve(&[]);
+    asked(&server, &sign_in(&server), "POST", "", &json!({ "name": "first", "fields": [] }));
+    drop(server);
+    drop(serve(&["--dev"]));
+    assert!(file(folder, "first.json").is_some(), "a collection that is new gets its file");
+
+    for name in ["a", "b", "c", "d"] {
+        write(folder, &format!("{name}.json"), &json!({ "name": name, "fields": [text("x")] }));
+    }
     let server = serve(&[]);
     let token = sign_in(&server);
-    for name in ["/a", "/b"] {
-        asked(&server, &token, "PATCH", name, &json!({ "fields": [text("x"), text("y")] }));
-        asked(&server, &token, "POST", &format!("{name}/records"), &json!({ "y": "1" }));
+    asked(&server, &token, "PATCH", "/a", &json!({ "fields": [text("x"), text("y")] }));
+    asked(&server, &token, "POST", "/a/records", &json!({ "y": "1" }));
+    asked(&server, &token, "POST", "/b/records", &json!({ "x": "kept" }));
+    asked(&server, &token, "PATCH", "/b", &json!({ "name": "other" }));
+    asked(&server, &token, "DELETE", "/c", &Value::Null);
+    asked(&server, &token, "POST", "", &json!({ "name": "new", "fields": [text("x")] }));
+    asked(&server, &token, "POST", "", &json!({ "name": "moment", "fields": [] }));
+    asked(&server, &token, "DELETE", "/moment", &Value::Null);
+    drop(server);
+
+    for _ in 0..2 {
+        let server = serve(&["--dev"]);
+        assert_eq!(names(&server), ["a", "d", "first", "new", "other"]);
+        let kept = asked(&server, &sign_in(&server), "GET", "/other/records", &Value::Null);
+        assert_eq!(kept["data"][0]["x"], "kept", "it is the collection that it was");
+        assert!(file(folder, "a.json").is_some_and(|it| it.contains("\"y\"")));
+        let there = ["a", "b", "c", "d", "first", "new", "other", "moment"]
+            .map(|it| file(folder, &format!("{it}.json")).is_some());
+        assert_eq!(there, [true, false, false, true, true, true, true, false]);
+        drop(server);
+        assert_eq!(ran(folder, &["schema", "diff"]), (0, String::new()));
     }
+
+    // What somebody takes out of the folder does not come back, as long as nobody changes the collection.
+    std::fs::remove_file(folder.join("schema/new.json")).expect("removed");
+    for _ in 0..2 {
+        assert!(names(&serve(&["--dev"])).contains(&"new".to_owned()));
+        assert_eq!(file(folder, "new.json"), None);
+    }
+}
+
+#[test]
+fn a_file_that_nobody_changed_does_not_undo_at_a_start_what_was_changed_through_the_api() {
+    let folder = with_admin();
+    let folder = folder.path();
+    let open = json!({ "name": "a", "fields": [text("x")], "rules": { "list": "true", "view": "true" } });
+    write(folder, "a.json", &open);
+    write(folder, "b.json", &json!({ "name": "b", "fields": [] }));
+    let server = Server::start(folder, &[]);
+    let token = sign_in(&server);
+    asked(&server, &token, "PATCH", "/a", &json!({ "rules": { "list": null } }));
+    asked(&server, &token, "DELETE", "/b", &Value::Null);
     drop(server);
 
-    let server = serve(&["--dev"]);
-    assert!(file(folder, "a.json").is_some_and(|it| it.contains("\"y\"")), "the file is as its collection is");
-    drop(server);
-    write(folder, "a.json", &json!({ "name": "a", "fields": [text("x"), text("y"), text("z")] }));
-    let server = serve(&["--dev"]);
-    assert_eq!(asked(&server, &sign_in(&server), "GET", "/a", &Value::Null)["fields"][2]["name"], "z");
-    drop(server);
+    let before = ran(folder, &["doctor"]).1;
+    for _ in 0..2 {
+        let server = Server::start(folder, &[]);
+        let shown = asked(&server, &sign_in(&server), "GET", "/a", &Value::Null);
+        assert_eq!(shown["rules"]["list"], Value::Null, "the rule that was closed stays closed");
+        assert_eq!(
+            asked(&server, &sign_in(&server), "GET", "", &Value::Null)["data"].as_array().map(Vec::len),
+            Some(1)
+        );
+        let said = log(folder);
+        for words in ["it was left alone", "the rule `list` lets in everybody instead of admins alone", "schema/b.json"]
+        {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+    // Only a file that says something new is heard, and what it undoes is told.
+    let newer = json!({ "name": "a", "fields": [text("x"), text("y")], "rules": { "list": "true", "view": "true" } });
+    write(folder, "a.json", &newer);
+    let server = Server::start(folder, &[]);
+    let shown = asked(&server, &sign_in(&server), "GET", "/a", &Value::Null);
+    let said = log(folder);
 
-    // Where files are the law, they are so whoever changed what meanwhile: and nothing is lost by it.
-    write(folder, "b.json", &json!({ "name": "b", "fields": [text("x")] }));
+    assert!(before.contains("the rule `list` lets in everybody instead of admins alone"), "{before}");
+    assert_eq!((&shown["rules"]["list"], &shown["fields"][1]["name"]), (&json!("true"), &json!("y")));
+    assert!(said.contains("the file counts") && said.contains("lets in everybody"), "{said}");
+    drop(server);
+    drop(Server::start(folder, &[]));
+    assert!(!log(folder).contains("the file counts"), "once is enough");
+    // The records of what is lost keep it from being done, whoever changed what.
+    let server = Server::start(folder, &[]);
+    asked(&server, &sign_in(&server), "POST", "/a/records", &json!({ "y": "1" }));
+    drop(server);
+    write(folder, "a.json", &open);
     assert!(not_started(folder).contains("drop the field `y` with its values"));
+}
+
+#[test]
+fn a_folder_that_is_a_link_is_followed_and_said_and_one_that_leads_nowhere_is_a_mistake() {
+    let folder = with_admin();
+    let folder = folder.path();
+    symlink("elsewhere", folder.join("schema")).expect("a link");
+
+    let starts = not_started(folder);
+    let (code, said) = ran(folder, &["schema", "pull"]);
+    std::fs::create_dir(folder.join("elsewhere")).expect("a folder");
+    std::fs::write(folder.join("elsewhere/a.json"), "{\"name\": \"a\", \"fields\": []}").expect("written");
+    let server = Server::start(folder, &[]);
+
+    assert!(starts.contains("schema is a link that leads nowhere, to elsewhere: make that folder"), "{starts}");
+    assert!(code == 2 && said.contains("leads nowhere"), "{code} {said}");
+    asked(&server, &sign_in(&server), "GET", "/a", &Value::Null);
+    let said = log(folder);
+    assert!(said.contains("is a link") && said.contains("/elsewhere"), "{said}");
 }

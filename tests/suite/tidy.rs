@@ -14,6 +14,7 @@ const WALLS: &[(&str, &[&str])] = &[
         &["crate::config", "crate::http", "crate::features", "crate::app", "crate::work", "crate::kv", "crate::roles"],
     ),
     ("kv", &["crate::http", "crate::features", "crate::app", "crate::work", "crate::db"]),
+    ("net", &["crate::http", "crate::features", "crate::app", "crate::work", "crate::kv", "crate::db", "crate::roles"]),
     ("work", &["crate::http", "crate::features", "crate::app", "crate::kv"]),
     ("http", &["crate::features", "crate::app", "crate::roles", "crate::kv"]),
     ("features", &["crate::app", "crate::roles", "crate::App"]),

@@ -9,7 +9,10 @@ const RELEASED: &[(&str, &str)] = &[
     ("0002_collections", "b242b81f072a1d6a9dc45026aea557f6c28282311915e98d0c420a3bc133427c"),
     ("0003_events", "02a9bed5ad372abe6d025f2f74942d1f3ca9ed8d3a337b5c115c07a56c950554"),
     ("0004_schema_history", "b624a5a755461d0b8e2a0b636e93189e93095f18c24c4f85af83a00e22554f9d"),
+    ("0005_jobs_and_mail", "38b62e2c154181d36d66d0378b29b0e08429e2ef805f437fe0c17c4ef7eacf63"),
+    ("0006_roles_and_keys", "ad8ff6b475cc9b6d4217682fb9745e71c40652cf6827449ea772f4be513f0896"),
     ("0007_audit", "86df20994ee31ae6607c02ce616dbe1ee50cb5ef61beefeb96c6785522157a6c"),
+    ("0008_schema_files_behind", "e680f2714986ebf3ab80a950d7802f1afb4b725c24fe16b799342377b5c0a7b1"),
 ];
 
 /// An edited migration would leave old and new servers with different tables under one number.

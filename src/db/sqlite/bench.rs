@@ -1,5 +1,5 @@
 //! Trying a query that somebody wrote, where there is nothing that it could read or break.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const STEPS_PER_LOOK: i32 = 100;
 /// Most selects within one query, those of what it names too.
 const SELECTS_MAX: usize = 100;
 
-/// Functions that queries may call: they depend on nothing but what they are given, and none takes the product of
+/// Functions that queries may call: they depend on nothing but what they are given and the time, and none takes the product of
 /// the lengths of two texts, during which nothing could stop it.
 const FUNCTIONS: &str = "\
     -> ->> abs acos asin atan atan2 avg ceil ceiling char coalesce concat concat_ws cos count cume_dist date \
@@ -30,6 +30,8 @@ const FUNCTIONS: &str = "\
     nth_value ntile nullif octet_length percent_rank pi pow power radians rank round row_number rtrim sign sin \
     sqrt strftime string_agg substr substring sum tan text_has time timediff total trim trunc typeof unicode \
     unicode_lower unixepoch upper";
+/// Names of the present time that are functions, whose texts could be compared with no time that a record has.
+const NOW: &[&str] = &["current_timestamp", "current_date", "current_time"];
 /// Tables that are functions, and that queries may read.
 const TABLES: &[&str] = &["json_each", "json_tree"];
 
@@ -52,9 +54,11 @@ struct Heard {
     modules: BTreeSet<String>,
     tables: Vec<String>,
     selects: usize,
+    /// How many functions the query calls, each as often as it stands there.
+    calls: usize,
     used: BTreeSet<String>,
-    /// The columns of people's tables that the query reads, wherever in it.
-    read: BTreeSet<(String, String)>,
+    /// The columns of people's tables that the query reads, wherever in it, and in how many places.
+    read: BTreeMap<(String, String), usize>,
     /// Why the query was refused, if we did it.
     refusal: Option<String>,
 }
@@ -67,8 +71,10 @@ pub(in crate::db) struct Tried {
     pub columns: Columns,
     /// The sources that it reads.
     pub used: Vec<usize>,
-    /// The columns of sources that it reads, wherever in it.
-    pub read: Vec<(usize, usize)>,
+    /// The columns of sources that it reads, wherever in it, and in how many places.
+    pub read: Vec<((usize, usize), usize)>,
+    /// How many functions it calls.
+    pub calls: usize,
 }
 
 impl Bench {
@@ -79,8 +85,9 @@ impl Bench {
             modules: BTreeSet::new(),
             tables: Vec::new(),
             selects: 0,
+            calls: 0,
             used: BTreeSet::new(),
-            read: BTreeSet::new(),
+            read: BTreeMap::new(),
             refusal: None,
         };
         let heard = Arc::new(Mutex::new(heard));
@@ -95,9 +102,11 @@ impl Bench {
 
     pub fn look(&self, query: &str, sources: &[&Source]) -> Result<Tried, String> {
         self.make_tables(sources).map_err(|cause| format!("cannot be tried: {cause}"))?;
-        let mut heard_read = BTreeSet::new();
+        let (mut heard_read, mut calls) = (BTreeMap::new(), 0);
         let outcome = self.columns(query).and_then(|columns| {
-            heard_read = std::mem::take(&mut lock(&self.heard).read);
+            let mut heard = lock(&self.heard);
+            (heard_read, calls) = (std::mem::take(&mut heard.read), heard.calls);
+            drop(heard);
             // The text is one whole statement by itself, so it ends where its parentheses end.
             let wrapped = format!("{}SELECT * FROM (\n{query}\n) AS q", prelude(sources, HIDDEN));
             self.tried(&self.hidden, &wrapped, |_| Ok(())).map(|()| columns)
@@ -105,12 +114,12 @@ impl Bench {
         let used = std::mem::take(&mut lock(&self.heard).used);
         let used = (0..sources.len()).filter(|it| used.contains(&sources[*it].name)).collect();
         self.drop_tables(sources).map_err(|cause| format!("cannot be tried: {cause}"))?;
-        let read = heard_read.iter().filter_map(|(table, column)| {
+        let read = heard_read.iter().filter_map(|((table, column), places)| {
             let source = sources.iter().position(|it| it.name.eq_ignore_ascii_case(table))?;
             let column = sources[source].columns.iter().position(|(name, _)| name.eq_ignore_ascii_case(column))?;
-            Some((source, column))
+            Some(((source, column), *places))
         });
-        outcome.map(|columns| Tried { columns, used, read: read.collect() })
+        outcome.map(|columns| Tried { columns, used, read: read.collect(), calls })
     }
 
     fn columns(&self, query: &str) -> Result<Columns, String> {
@@ -134,7 +143,7 @@ impl Bench {
         ask: impl FnOnce(&rusqlite::Statement<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
         let mut heard = lock(&self.heard);
-        (heard.is_trial, heard.selects, heard.refusal) = (true, 0, None);
+        (heard.is_trial, heard.selects, heard.calls, heard.refusal) = (true, 0, 0, None);
         heard.until = Instant::now() + TIME_MAX;
         heard.used.clear();
         heard.read.clear();
@@ -207,7 +216,13 @@ impl Heard {
                 if SELECTS_MAX < self.selects { self.refuse("has too many parts") } else { Authorization::Allow }
             }
             AuthAction::Read { table_name, column_name } => self.read(table_name, column_name),
-            AuthAction::Function { function_name } if is_function(function_name) => Authorization::Allow,
+            AuthAction::Function { function_name } if is_function(function_name) => {
+                self.calls += 1;
+                Authorization::Allow
+            }
+            AuthAction::Function { function_name } if NOW.contains(&function_name.to_ascii_lowercase().as_str()) => {
+                self.refuse("calls for the time in words; write `unixepoch('now') * 1000`")
+            }
             AuthAction::Function { function_name } => {
                 self.refuse(&format!("calls `{function_name}`, which is no function for views"))
             }
@@ -226,7 +241,7 @@ impl Heard {
         let is_engines = lower.starts_with("sqlite_") || lower.starts_with("pragma_") || self.modules.contains(&lower);
         let is_named = self.tables.iter().any(|it| it.eq_ignore_ascii_case(table)) || TABLES.contains(&lower.as_str());
         if is_named && !column.is_empty() {
-            self.read.insert((table.to_owned(), column.to_owned()));
+            *self.read.entry((table.to_owned(), column.to_owned())).or_default() += 1;
         }
         if is_named || (column.is_empty() && !is_engines) {
             return Authorization::Allow;

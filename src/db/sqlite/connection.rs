@@ -18,6 +18,8 @@ const STATEMENTS_KEPT: usize = 256;
 /// has not, the system has.
 const CACHE_KIB: i64 = 4_096;
 const READER_CACHE_KIB: i64 = 2_048;
+/// Largest value, and largest row, in bytes.
+const LENGTH_MAX: i32 = 64 << 20;
 /// How long a lock of another connection is waited for. Only checkpoints and snapshots hold any.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -110,7 +112,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     for (limit, most) in [
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
-        (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
+        (Limit::SQLITE_LIMIT_LENGTH, LENGTH_MAX),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
         (Limit::SQLITE_LIMIT_COLUMN, 2_000),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
@@ -233,6 +235,12 @@ pub(in crate::db) fn prepare<'c>(
     Ok(statement)
 }
 
+/// Has nothing computed on a connection from here on that is larger; or, with nothing, than what is usual.
+pub(in crate::db) fn bound_values(connection: &Connection, bytes_max: Option<usize>) -> Result<(), Error> {
+    let most = bytes_max.and_then(|it| i32::try_from(it).ok()).unwrap_or(LENGTH_MAX);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, most).map(drop).map_err(error)
+}
+
 /// Sorts the engine's errors into ours.
 pub(in crate::db) fn error(cause: rusqlite::Error) -> Error {
     let rusqlite::Error::SqliteFailure(failure, message) = &cause else {
@@ -240,8 +248,8 @@ pub(in crate::db) fn error(cause: rusqlite::Error) -> Error {
     };
     match failure.code {
         ErrorCode::DiskFull => Error::StorageFull,
-        // What is built out of the values of a record is bounded like time is.
-        ErrorCode::OperationInterrupted | ErrorCode::TooBig => Error::BudgetSpent,
+        ErrorCode::OperationInterrupted => Error::BudgetSpent,
+        ErrorCode::TooBig => Error::TooLarge,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged,
         ErrorCode::ConstraintViolation => {
             let text = message.as_deref().unwrap_or_default();

@@ -14,6 +14,8 @@ mod writer;
 
 pub(super) use bench::Bench;
 pub(super) use condition::Condition;
-pub(super) use connection::{Place, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot};
+pub(super) use connection::{
+    Place, bound_values, error, examine, keep_temporary_files_in, open_writer, prepare, snapshot,
+};
 pub(super) use readers::{ReadTask, Readers};
-pub(super) use writer::{News, Task, Writer};
+pub(super) use writer::{Task, Tell, Writer};

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::condition::Condition;
-use super::connection::{Place, error, open_reader};
+use super::connection::{Place, bound_values, error, open_reader};
 use super::writer::panic_message;
 use crate::base::lanes::{Asker, Lanes, Refused};
 use crate::db::{Error, Options, Tx};
@@ -226,6 +226,7 @@ impl Reader {
         }
         self.runs_a_task.store(false, Ordering::Relaxed);
         self.budget.allow_steps(i64::MAX);
+        let _ = bound_values(&self.connection, None);
         let _ = self.control(ROLLBACK);
         is_done
     }

@@ -22,7 +22,7 @@ use super::connection::{Place, error, is_io_failure, wal_bytes};
 use crate::db::class::{Class, Sharing};
 use crate::db::reserve::Reserve;
 use crate::db::tx::{Lent, Step};
-use crate::db::{Error, Options, Tx, folder};
+use crate::db::{Error, News, Options, Tx, folder};
 
 /// Once a group has run this long it commits, however many still wait, so that one
 /// slow task holds up its own group only.
@@ -71,7 +71,7 @@ struct Envelope {
 }
 
 /// Tells those who listen that something was committed.
-pub(in crate::db) type News = Box<dyn Fn() + Send>;
+pub(in crate::db) type Tell = Box<dyn Fn(News) + Send>;
 
 /// The handle to the writer's thread. Dropping it lets the thread finish what waits.
 #[derive(Debug)]
@@ -87,10 +87,10 @@ impl Writer {
         options: &Options,
         reserve: Arc<Reserve>,
         condition: Arc<Condition>,
-        news: News,
+        tell: Tell,
     ) -> Result<Self, Error> {
         let (queue, waiting) = crossbeam_channel::bounded(options.write_queue_max);
-        let inner = Inner { news, ..Inner::new(place, connection, waiting, options, reserve, condition)? };
+        let inner = Inner { tell, ..Inner::new(place, connection, waiting, options, reserve, condition)? };
         inner.is_full(); // the first to ask whether the server is ready has an answer
         let thread = std::thread::Builder::new()
             .name("db-writer".to_owned())
@@ -137,9 +137,9 @@ struct Inner {
     waiting: Receiver<Envelope>,
     /// Tasks that were taken from those who wait, and do not run yet.
     pending: usize,
+    tell: Tell,
+    /// What the present transaction has to tell.
     news: News,
-    /// Whether the present transaction has something to tell.
-    has_news: bool,
 }
 
 /// What became of one task in a transaction.
@@ -193,8 +193,8 @@ impl Inner {
             budget: options.write_budget,
             waiting,
             pending: 0,
-            news: Box::new(|| ()),
-            has_news: false,
+            tell: Box::new(|_| ()),
+            news: News::default(),
         })
     }
 
@@ -427,8 +427,8 @@ impl Inner {
         self.scope.store(scope as u8, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| task.run(&mut tx)));
         self.scope.store(Scope::Outside as u8, Ordering::Relaxed);
-        let (saw_damage, saw_full_disk, has_news) = (tx.saw_damage(), tx.saw_full_disk(), tx.has_news());
-        self.has_news |= has_news;
+        let (saw_damage, saw_full_disk, news) = (tx.saw_damage(), tx.saw_full_disk(), tx.news());
+        self.news.add(news);
         self.met_full_disk = saw_full_disk;
         if saw_damage {
             self.condition.found_damaged(&self.place);
@@ -441,10 +441,10 @@ impl Inner {
     }
 
     fn commit(&mut self) -> Committed {
-        let has_news = std::mem::take(&mut self.has_news);
+        let news = std::mem::take(&mut self.news);
         let Err(cause) = self.control(COMMIT) else {
-            if has_news {
-                (self.news)();
+            if news.is_any() {
+                (self.tell)(news);
             }
             return Committed::Yes;
         };

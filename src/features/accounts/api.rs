@@ -2,41 +2,45 @@
 use std::sync::Arc;
 
 use poem::Request;
-use poem_openapi::OpenApi;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::MaybeUndefined;
+use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde_json::json;
 
-use super::answers::{Created, CreatedLink, CreatedUser, Done, Profile, UserList, Users};
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registration, Role, Session, Setup, SetupState, SetupToken, SignedIn,
-    TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
+    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
-use super::newcomer::{Newcomer, about_newcomer, add, checked_email, checked_name, faults_of_newcomer};
-use super::password::Passwords;
-use super::refresh::{Rotation, rotate, session_end};
+use super::one_time::OneTimeSecrets;
+use super::password::{self, Passwords};
+use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
-use super::token::{Access, RefreshToken, Tokens};
+use super::signing_in::{Judged, about_newcomer, add};
+use super::token::Tokens;
+use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
-use crate::base::text::normalize_email;
-use crate::base::{Clock, Random, Secret, SessionId, TenantId, Timestamp, UserId};
+use crate::base::text::{normalize_email, normalize_name};
+use crate::base::{Clock, Random, Secret, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{self, Db, Tx};
 use crate::features::audit::{Action, Entry, Trail};
+use crate::features::mails::Mails;
+use crate::features::roles::{self, RoleName};
 use crate::http::etag::{self, IfMatch};
+use crate::http::input::Sound;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, ClientAddress, Input, Subject};
+use crate::http::{Caller, Client, ClientAddress, Input, Permissions, Subject};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
 /// The one that was not used for longest makes room for the next.
-const SESSIONS_MAX: i64 = 1_000;
+pub(super) const SESSIONS_MAX: i64 = 1_000;
 
 /// The endpoints of accounts, with what they need.
 #[derive(Clone, Debug)]
@@ -51,13 +55,72 @@ pub struct AccountsApi {
     pub tokens: Arc<Tokens>,
     pub gate: Gate,
     pub cursors: Cursors,
+    pub mails: Mails,
+    pub one_time: Arc<OneTimeSecrets>,
 }
 
-/// Whose password was right.
-struct Judged {
-    user: UserId,
-    /// Its hash as kept and as it should be, if passwords have another cost now.
-    new_hash: Option<(String, String)>,
+#[derive(ApiResponse)]
+enum Created {
+    /// The account was made, and its owner is signed in.
+    #[oai(status = 201)]
+    SignedIn(Json<SignedIn>),
+}
+
+#[derive(ApiResponse)]
+enum CreatedOrPending {
+    /// The account was made. Its owner is signed in, or was sent a link that verifies the address first; then the answer
+    /// is the same if the address has an account already.
+    #[oai(status = 201)]
+    Registered(Json<Registered>),
+}
+
+#[derive(ApiResponse)]
+enum CreatedUser {
+    /// The account was made.
+    #[oai(status = 201)]
+    User(Json<User>, #[oai(header = "ETag")] String, #[oai(header = "Location")] String),
+}
+
+#[derive(ApiResponse)]
+enum CreatedLink {
+    /// The link was made.
+    #[oai(status = 201)]
+    Link(Json<SetupLink>),
+}
+
+#[derive(ApiResponse)]
+enum Profile {
+    /// The caller's own account.
+    #[oai(status = 200)]
+    User(Json<User>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+/// A page of people.
+#[derive(Debug, Object)]
+#[oai(example)]
+struct UserList {
+    data: Vec<User>,
+    meta: ListMeta,
+}
+
+impl Example for UserList {
+    fn example() -> Self {
+        Self { data: vec![User::example()], meta: ListMeta::example() }
+    }
+}
+
+#[derive(ApiResponse)]
+enum Users {
+    /// A page of people.
+    #[oai(status = 200)]
+    Page(Json<UserList>, #[oai(header = "Link")] Option<String>),
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -65,21 +128,36 @@ impl AccountsApi {
     /// Register
     ///
     /// Makes an account with the role `user` and signs its owner in, unless the server's operator
-    /// has closed registration.
+    /// has closed registration. Where an address has to be verified first, there are no tokens yet.
     #[oai(path = "/auth/register", method = "post", operation_id = "register", tag = "Tag::Accounts")]
-    async fn register(&self, _query: NoQuery, trail: Trail, body: Input<Registration>) -> Result<Created, Problem> {
+    async fn register(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<Registration>,
+    ) -> Result<CreatedOrPending, Problem> {
         let config = self.config.get();
         if config.registration == config::Registration::Closed {
             return Err(Error::RegistrationClosed.into());
         }
 
-        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let Registration { email, password, name } = sent;
-        let newcomer = self.newcomer(&email, password, name, Role::User).await?;
+        let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, &trail, None).await?;
+        let registered = if self.needs_verification() {
+            throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
+            Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
+        } else {
+            let mail = config.verification != config::Verification::Off;
+            let SignedIn { tokens, user } =
+                self.add_signed_in(&config, &tenant, newcomer, client, &trail, None, mail).await?;
+            Registered::new(Some(tokens), user)
+        };
 
-        Ok(Created::SignedIn(Json(signed_in)))
+        Ok(CreatedOrPending::Registered(Json(registered)))
     }
 
     /// Become an admin
@@ -91,6 +169,7 @@ impl AccountsApi {
         &self,
         _query: NoQuery,
         address: ClientAddress,
+        client: Client,
         trail: Trail,
         body: Input<Setup>,
     ) -> Result<Created, Problem> {
@@ -105,8 +184,8 @@ impl AccountsApi {
             return Err(Error::SetupLinkInvalid.into());
         }
         attempt.succeeded(&self.kv);
-        let newcomer = self.newcomer(&email, password, name, Role::Admin).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, &trail, Some(digest)).await?;
+        let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
+        let signed_in = self.add_signed_in(&config, &tenant, newcomer, client, &trail, Some(digest), false).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
@@ -144,6 +223,7 @@ impl AccountsApi {
         &self,
         _query: NoQuery,
         address: ClientAddress,
+        client: Client,
         trail: Trail,
         body: Input<Credentials>,
     ) -> Result<Json<SignedIn>, Problem> {
@@ -168,29 +248,16 @@ impl AccountsApi {
         };
         attempt.succeeded(&self.kv);
 
-        let session = self.session(&config, user, now);
-        let opened = session.clone();
-        let (user, ended) = self
-            .db
-            // Whoever is to free some room on the disk has to sign in first.
-            .free(&tenant, move |tx| {
-                store::set_last_sign_in(tx, user, now)?;
+        let signed_in = self
+            .sign_in(&tenant, user, client, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
-                store::insert_session(tx, &opened)?;
-                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
-                let user = store::find_user(tx, user)?.ok_or(Error::WrongCredentials)?;
-                let entry = Entry::new(Action::SignIn).about("session", &opened.id);
-                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
-                Ok::<_, Error>((user, ended))
+                Ok(())
             })
             .await?;
-        for session in ended {
-            self.gate.forget_session(session);
-        }
 
-        Ok(Json(SignedIn { tokens: self.token_pair(&config, &tenant, &session, now)?, user }))
+        Ok(Json(signed_in))
     }
 
     /// Get fresh tokens
@@ -338,18 +405,19 @@ impl AccountsApi {
 
         let config = self.config.get();
         // An admin's password has to be longer; who has not said which role yet is not told of that.
-        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, Role::User))?;
+        let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let NewUser { email, password, name, role } = sent;
-        let newcomer = self.newcomer(&email, password, name, role.unwrap_or(Role::User)).await?;
-        let (user, hash) = (newcomer.user, self.passwords.hash(newcomer.password).await?);
+        let newcomer = self.newcomer(&email, password, name, role.unwrap_or_else(RoleName::user)).await?;
+        let (user, hash, maker) = (newcomer.user, self.passwords.hash(newcomer.password).await?, caller.clone());
         let actor = trail.of(&caller);
 
         let user = self
             .db
             .write(caller.tenant(), move |tx| {
-                add(tx, &user, &hash)?;
+                must_be_given(tx, &maker, &user.role)?;
+                let user = add(tx, &user, &hash)?;
                 actor.append(tx, user.created_at, &about_newcomer(Action::UserCreate, &user))?;
-                Ok::<_, Error>(user.clone())
+                Ok::<_, Error>(user)
             })
             .await?;
 
@@ -427,6 +495,7 @@ impl AccountsApi {
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
     async fn create_setup_link(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;
+        roles::must_hold(&caller, &Permissions::All)?;
 
         let (url, lifetime) = (self.server.get().url(), self.config.get().setup_link_lifetime());
         let actor = trail.of(&caller);
@@ -438,115 +507,22 @@ impl AccountsApi {
     }
 }
 
-impl AccountsApi {
-    /// Checks what someone wants to be known by; everything that is wrong with it at once.
-    async fn newcomer(
-        &self,
-        email: &str,
-        password: String,
-        name: Option<String>,
-        role: Role,
-    ) -> Result<Newcomer, Error> {
-        let mut faults = Vec::new();
-        let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
-        let email = checked(checked_email(email));
-        let name = checked(checked_name(&name.unwrap_or_default()));
-        let password = Secret::new(password);
-        faults.extend(self.passwords.fault(password.clone(), role, &email, &name).await?);
-        if !faults.is_empty() {
-            return Err(Error::Invalid(faults));
-        }
-        let now = self.clock.now();
-        let user = User {
-            id: self.random.id(&self.clock),
-            email,
-            email_verified: false,
-            name,
-            role,
-            permissions: User::permission_names(role),
-            created_at: now,
-            updated_at: now,
-            last_sign_in_at: None,
-            version: 1,
-        };
-        Ok(Newcomer { user, password })
-    }
+/// What is wrong with someone's values, of a body that has other faults too.
+fn faults_of_newcomer(config: &AccountsConfig, sound: &Sound<'_>, is_admin: bool) -> Vec<Fault> {
+    let email = sound.text("email").map(checked_email).transpose();
+    let name = sound.text("name").map(checked_name).transpose();
+    let known = |it: &Result<Option<String>, Fault>| it.as_ref().ok().cloned().flatten().unwrap_or_default();
+    let password =
+        sound.text("password").and_then(|it| password::fault(config, it, is_admin, &known(&email), &known(&name)));
+    email.err().into_iter().chain(name.err()).chain(password).collect()
+}
 
-    /// Whose account it is, if the password is right. Takes as long if there is no account.
-    async fn judge(&self, tenant: &TenantId, email: String, password: Secret<String>) -> Result<Option<Judged>, Error> {
-        let found = self.db.get(tenant, move |tx| store::find_user_and_hash(tx, &email)).await?;
-        let (user, kept) = found.unzip();
-        let is_right = self.passwords.is_right(password.clone(), kept.clone()).await?;
-        let Some((user, kept)) = user.zip(kept).filter(|_| is_right) else {
-            return Ok(None);
-        };
-        if self.passwords.has_todays_cost(&kept) {
-            return Ok(Some(Judged { user, new_hash: None }));
-        }
-        // If the threads are busy, the next sign-in does it.
-        let new = self.passwords.hash(password).await.ok();
-        Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
-    }
+pub(super) fn checked_email(email: &str) -> Result<String, Fault> {
+    normalize_email(email).map_err(|why| Fault::new("/email", "email", why))
+}
 
-    /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up.
-    async fn add_signed_in(
-        &self,
-        config: &AccountsConfig,
-        tenant: &TenantId,
-        newcomer: Newcomer,
-        trail: &Trail,
-        setup_link: Option<String>,
-    ) -> Result<SignedIn, Error> {
-        let hash = self.passwords.hash(newcomer.password).await?;
-        let now = self.clock.now();
-        let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(config, user.id, now);
-        let opened = session.clone();
-        let actor = trail.of_user(user.id, &user.email);
-        let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
-
-        let user = self
-            .db
-            .write(tenant, move |tx| {
-                if let Some(digest) = &setup_link
-                    && !store::use_setup_link(tx, digest, now)?
-                {
-                    return Err(Error::SetupLinkInvalid);
-                }
-                add(tx, &user, &hash)?;
-                store::insert_session(tx, &opened)?;
-                actor.append(tx, now, &about_newcomer(action, &user))?;
-                Ok(user.clone())
-            })
-            .await?;
-
-        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
-    }
-
-    fn session(&self, config: &AccountsConfig, user: UserId, now: Timestamp) -> Session {
-        let id: SessionId = self.random.id(&self.clock);
-        let expires_at = session_end(config, now, now);
-        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at }
-    }
-
-    fn token_pair(
-        &self,
-        config: &AccountsConfig,
-        tenant: &TenantId,
-        session: &Session,
-        now: Timestamp,
-    ) -> Result<TokenPair, Error> {
-        // No access token outlives its session, also where it is remembered as verified.
-        let expires_at = now.plus(config.access_token_lifetime()).min(session.expires_at);
-        let access = Access { user: session.user_id, session: session.id, expires_at };
-        let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
-        Ok(TokenPair {
-            access_token: self.tokens.access(tenant, access, now)?,
-            refresh_token: self.tokens.refresh(tenant, refresh),
-            token_type: "Bearer".to_owned(),
-            expires_in: now.until(expires_at).as_secs(),
-        })
-    }
+pub(super) fn checked_name(name: &str) -> Result<String, Fault> {
+    normalize_name(name).map_err(|why| Fault::new("/name", "name", why))
 }
 
 /// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.

@@ -5,6 +5,7 @@ use poem::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use crate::base::Timestamp;
 use crate::db;
+use crate::features::roles;
 use crate::http::problem::{self, Fault, Kind, Problem};
 use crate::work::Full;
 
@@ -14,12 +15,22 @@ pub(super) const WRONG_CREDENTIALS: Kind =
 pub(super) const REGISTRATION_CLOSED: Kind =
     Kind { status: 403, code: "registration-closed", title: "People cannot register here" };
 pub(super) const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
+pub(super) const SECRET_INVALID: Kind =
+    Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
+pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] =
-    &[&EMAIL_TAKEN, &WRONG_CREDENTIALS, &REGISTRATION_CLOSED, &TOKEN_INVALID, &SETUP_LINK_INVALID];
+pub const PROBLEMS: &[&Kind] = &[
+    &EMAIL_TAKEN,
+    &WRONG_CREDENTIALS,
+    &REGISTRATION_CLOSED,
+    &TOKEN_INVALID,
+    &SECRET_INVALID,
+    &SETUP_LINK_INVALID,
+    &LAST_ADMIN,
+];
 
 /// How long to wait when the threads that check passwords have more than enough to do.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
@@ -28,14 +39,20 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 pub enum Error {
     #[error("there is an account with this address; sign in, or use another address")]
     EmailTaken,
-    #[error("no account has this address and this password")]
+    #[error("no account that may sign in has this address and this password")]
     WrongCredentials,
     #[error("accounts are made by an admin here")]
     RegistrationClosed,
     #[error("it was refused because it is not valid, has expired or was used before; sign in again")]
     TokenInvalid,
+    #[error("it was used, has expired, or was never sent; ask for another mail")]
+    SecretInvalid,
     #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
     SetupLinkInvalid,
+    #[error("nobody else is an admin; make somebody one first")]
+    LastAdmin,
+    #[error(transparent)]
+    Role(#[from] roles::Error),
     #[error("there were too many attempts; wait until {until}")]
     TooManyAttempts {
         until: Timestamp,
@@ -43,7 +60,7 @@ pub enum Error {
         /// Whether none was refused for this before, within the window.
         is_first: bool,
     },
-    #[error("the profile is another than the one that `If-Match` names; read it again")]
+    #[error("the account is another than the one that `If-Match` names; read it again")]
     Stale,
     #[error("there is nothing here, or nothing that you may see")]
     NotFound,
@@ -71,7 +88,10 @@ impl From<Error> for Problem {
             // Each 401 says how to sign in (RFC 9110 section 15.5.2); some clients fail without.
             Error::WrongCredentials => return unauthorized(&WRONG_CREDENTIALS, &error, "Bearer"),
             Error::TokenInvalid => return unauthorized(&TOKEN_INVALID, &error, "Bearer error=\"invalid_token\""),
+            Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
+            Error::LastAdmin => &LAST_ADMIN,
+            Error::Role(cause) => return cause.into(),
             Error::Stale => &problem::STALE,
             Error::NotFound => return Self::not_found(),
             Error::TooManyAttempts { wait, .. } => {

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::error::Error;
-use super::model::{Role, SetupLink};
+use super::model::SetupLink;
 use super::store;
 use crate::base::text::normalize_email;
 use crate::base::{Clock, Random, TenantId};
@@ -24,11 +24,7 @@ pub async fn admin_exists(db: &Db, tenant: &TenantId) -> Result<bool, Error> {
 /// Whether the account with that address is one of those.
 pub async fn is_admin(db: &Db, tenant: &TenantId, email: &str) -> Result<bool, Error> {
     let Ok(email) = normalize_email(email) else { return Ok(false) };
-    db.read(tenant, move |tx| {
-        let Some((id, _)) = store::find_user_and_hash(tx, &email)? else { return Ok(false) };
-        Ok(store::find_user(tx, id)?.is_some_and(|it| it.role == Role::Admin))
-    })
-    .await
+    db.read(tenant, move |tx| Ok(store::find_role(tx, &email)?.is_some_and(|it| it.is_admin()))).await
 }
 
 /// Makes a link with which whoever holds it becomes an admin. Its secret is in the answer only.

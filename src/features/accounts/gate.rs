@@ -11,12 +11,13 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::error::Error;
-use super::model::Role;
+use super::model::RECORDS_READ;
 use super::store;
 use super::token::{Access, Tokens};
 use crate::base::{Clock, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Db, Tx};
-use crate::http::{Caller, Principal, Subject};
+use crate::features::roles::{self, RoleName};
+use crate::http::{Caller, Permissions, Principal, Subject};
 
 /// How long a session is believed to live on without being asked for: what ends it is felt within this time.
 const BELIEVED_FOR: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ type Digest = [u8; 32];
 struct Seen {
     young: HashMap<Digest, Verified>,
     old: HashMap<Digest, Verified>,
+    /// Someone who did not sign in, and when it was last asked what they may try.
+    stranger: Option<(Caller, Timestamp)>,
     /// Counts what was forgotten. A token that was being verified meanwhile is not remembered.
     forgotten: u64,
 }
@@ -63,9 +66,19 @@ enum Memory {
 
 /// Whether a caller is still who they were when their request began: for answers that take long.
 pub fn still_stands(tx: &mut Tx<'_>, caller: &Caller, now: Timestamp) -> Result<bool, db::Error> {
-    let Subject::User { id, session } = caller.subject() else { return Ok(true) };
-    let owner = store::find_session_owner(tx, *session, *id, now)?;
-    Ok(owner.is_some_and(|it| it.role.name() == caller.principal().role))
+    let principal = caller.principal();
+    match caller.subject() {
+        Subject::Operator => Ok(true),
+        Subject::Stranger => Ok(of_strangers(tx)? == principal.permissions),
+        Subject::User { id, session } => {
+            let owner = store::find_session_owner(tx, *session, *id, now)?;
+            Ok(owner.is_some_and(|it| {
+                it.role.as_str() == principal.role
+                    && it.permissions == principal.permissions
+                    && it.tier == principal.tier
+            }))
+        }
+    }
 }
 
 impl Gate {
@@ -89,10 +102,11 @@ impl Gate {
         let caller = Caller::new(Principal {
             tenant: tenant.clone(),
             subject: Subject::User { id: user, session },
-            role: owner.role.name().to_owned(),
+            role: owner.role.as_str().to_owned(),
             email: owner.email,
             email_verified: owner.email_verified,
-            permissions: owner.role.permissions(),
+            tier: owner.tier,
+            permissions: owner.permissions,
             until: Some(access.expires_at),
         });
         self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
@@ -100,16 +114,31 @@ impl Gate {
     }
 
     /// Someone who did not sign in, and may try what the rules of collections let anyone do.
-    pub fn stranger(tenant: TenantId) -> Caller {
-        Caller::new(Principal {
-            tenant,
+    pub async fn stranger(&self, tenant: &TenantId) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let forgotten = {
+            let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+            let known = seen.stranger.as_ref().filter(|(it, seen_at)| it.tenant() == tenant && is_fresh(*seen_at, now));
+            if let Some((caller, _)) = known {
+                return Ok(caller.clone());
+            }
+            seen.forgotten
+        };
+        let caller = Caller::new(Principal {
+            tenant: tenant.clone(),
             subject: Subject::Stranger,
             role: String::new(),
             email: String::new(),
             email_verified: false,
-            permissions: Role::User.permissions(),
+            tier: None,
+            permissions: self.db.get(tenant, of_strangers).await?,
             until: None,
-        })
+        });
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.forgotten == forgotten {
+            seen.stranger = Some((caller.clone(), now));
+        }
+        Ok(caller)
     }
 
     /// How often something was forgotten so far: who holds on to callers asks again whether they still stand.
@@ -122,8 +151,7 @@ impl Gate {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         let memory = match seen.young.get(key).or_else(|| seen.old.get(key)) {
             Some(it) if it.access.expires_at <= now => Memory::Nothing,
-            // A clock that was set back must not make anything last longer.
-            Some(it) if it.seen_at <= now && now < it.seen_at.plus(BELIEVED_FOR) => Memory::Caller(it.caller.clone()),
+            Some(it) if is_fresh(it.seen_at, now) => Memory::Caller(it.caller.clone()),
             Some(it) => Memory::Genuine(it.access),
             None => Memory::Nothing,
         };
@@ -143,20 +171,37 @@ impl Gate {
 
     /// A session ended: its tokens stop working now.
     pub(super) fn forget_session(&self, ended: SessionId) {
-        self.forget(|it| matches!(it, Subject::User { session, .. } if *session == ended));
+        self.forget(|it| matches!(it.subject(), Subject::User { session, .. } if *session == ended));
+    }
+
+    /// What a role lets people try changed.
+    pub fn forget_role(&self, role: &RoleName) {
+        self.forget(|it| it.principal().role == role.as_str());
     }
 
     /// All sessions of someone ended, or what they may do changed.
     pub(super) fn forget_user(&self, user: UserId) {
-        self.forget(|it| matches!(it, Subject::User { id, .. } if *id == user));
+        self.forget(|it| matches!(it.subject(), Subject::User { id, .. } if *id == user));
     }
 
-    fn forget(&self, is_meant: impl Fn(&Subject) -> bool) {
+    fn forget(&self, is_meant: impl Fn(&Caller) -> bool) {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         seen.forgotten += 1;
-        seen.young.retain(|_, it| !is_meant(it.caller.subject()));
-        seen.old.retain(|_, it| !is_meant(it.caller.subject()));
+        seen.stranger = None;
+        seen.young.retain(|_, it| !is_meant(&it.caller));
+        seen.old.retain(|_, it| !is_meant(&it.caller));
     }
+}
+
+/// What someone may try who did not sign in: what the role `user` lets people do with records, but never past the rules.
+fn of_strangers(tx: &mut Tx<'_>) -> Result<Permissions, db::Error> {
+    let of_users = roles::permissions_of(tx, &RoleName::user())?;
+    Ok(of_users.unwrap_or_else(Permissions::none).for_anyone(RECORDS_READ.resource()))
+}
+
+/// Whether what was seen then is still believed. A clock that was set back must not make anything last longer.
+fn is_fresh(seen_at: Timestamp, now: Timestamp) -> bool {
+    seen_at <= now && now < seen_at.plus(BELIEVED_FOR)
 }
 
 /// A digest, so that a look into this memory finds no token that works.

@@ -9,30 +9,43 @@
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
 
-mod answers;
 mod api;
 mod error;
 mod first_admin;
+mod flows;
+mod flows_api;
+mod flows_model;
 mod gate;
+mod mail_job;
 mod model;
-mod newcomer;
+mod one_time;
+mod one_time_store;
 pub(crate) mod pages;
 mod password;
 mod refresh;
 mod refusals;
+mod sessions;
+mod sessions_api;
+mod signing_in;
 mod store;
 mod strength;
 mod sweep;
 mod terms;
 mod throttle;
 mod token;
+mod users_api;
 
 pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
+pub use flows_api::FlowsApi;
 pub use gate::{Gate, still_stands};
-pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, Role, SetupLink, User};
+pub use mail_job::AccountMails;
+pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, SetupLink, User};
+pub use one_time::OneTimeSecrets;
 pub use password::Passwords;
+pub use sessions_api::SessionsApi;
 pub use sweep::worker;
 pub use terms::{PROBLEMS_OF_CALLERS, TERMS};
 pub use token::Tokens;
+pub use users_api::UsersApi;

@@ -1,12 +1,10 @@
 //! The things: people, roles, and what is sent to make or change them.
-use std::fmt;
-use std::str::FromStr;
-
+use poem_openapi::Object;
 use poem_openapi::types::{Example, MaybeUndefined};
-use poem_openapi::{Enum, Object};
 
 use crate::base::{SessionId, Timestamp, UserId};
-use crate::http::{Permission, Permissions};
+use crate::features::roles::RoleName;
+use crate::http::{Client, Permission};
 
 pub const USERS_READ: Permission = Permission("users:read");
 pub const USERS_WRITE: Permission = Permission("users:write");
@@ -15,56 +13,6 @@ pub const RECORDS_READ: Permission = Permission("records:read");
 pub const RECORDS_WRITE: Permission = Permission("records:write");
 /// Skips the rules of collections.
 pub const RECORDS_ADMIN: Permission = Permission("records:admin");
-
-/// What someone may try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "lowercase")]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Reading and writing what the rules let through.
-    User,
-    /// Reading what the rules let through.
-    Readonly,
-}
-
-impl Role {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::User => "user",
-            Self::Readonly => "readonly",
-        }
-    }
-
-    /// What the role may try, as granted to a caller.
-    pub const fn permissions(self) -> Permissions {
-        match self {
-            Self::Admin => Permissions::All,
-            Self::User => Permissions::Only(&[RECORDS_READ, RECORDS_WRITE]),
-            Self::Readonly => Permissions::Only(&[RECORDS_READ]),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
-}
-
-impl FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "admin" => Ok(Self::Admin),
-            "user" => Ok(Self::User),
-            "readonly" => Ok(Self::Readonly),
-            _ => Err("a role is `admin`, `user` or `readonly`"),
-        }
-    }
-}
 
 /// Someone with an account.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
@@ -77,9 +25,15 @@ pub struct User {
     pub email_verified: bool,
     /// What they want to be called; may be empty.
     pub name: String,
-    pub role: Role,
-    /// What the role may try: `<resource>:<read|write|admin>`; `*` is everything.
+    pub role: RoleName,
+    /// What the role lets them try: `<resource>:<read|write|admin>`; `*` is everything.
     pub permissions: Vec<String>,
+    /// What the account is worth to whoever runs the server; rules know it as `auth.tier`. Absent: nothing was said.
+    #[oai(skip_serializing_if_is_none)]
+    pub tier: Option<String>,
+    /// Since when the account does not work. Absent: it works.
+    #[oai(skip_serializing_if_is_none)]
+    pub disabled_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Absent: never signed in.
@@ -87,16 +41,6 @@ pub struct User {
     // Counts changes, for the ETag.
     #[oai(skip)]
     pub version: i64,
-}
-
-impl User {
-    /// What a role may try, in the words of the API.
-    pub fn permission_names(role: Role) -> Vec<String> {
-        match role.permissions() {
-            Permissions::All => vec!["*".to_owned()],
-            Permissions::Only(granted) => granted.iter().map(|it| it.0.to_owned()).collect(),
-        }
-    }
 }
 
 impl Example for User {
@@ -107,8 +51,10 @@ impl Example for User {
             email: "ada@example.com".to_owned(),
             email_verified: false,
             name: "Ada".to_owned(),
-            role: Role::User,
-            permissions: Self::permission_names(Role::User),
+            role: RoleName::user(),
+            permissions: vec!["records:read".to_owned(), "records:write".to_owned()],
+            tier: None,
+            disabled_at: None,
             created_at: moment,
             updated_at: moment,
             last_sign_in_at: Some(moment),
@@ -152,8 +98,8 @@ pub struct NewUser {
     pub password: String,
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
-    /// Absent: `user`.
-    pub role: Option<Role>,
+    /// Absent: `user`. It lets them try no more than who makes the account may.
+    pub role: Option<RoleName>,
 }
 
 impl Example for NewUser {
@@ -162,8 +108,41 @@ impl Example for NewUser {
             email: "grace@example.com".to_owned(),
             password: "correct horse battery staple".to_owned(),
             name: Some("Grace".to_owned()),
-            role: Some(Role::Readonly),
+            role: Some(RoleName::user()),
         }
+    }
+}
+
+/// What someone sends to give an account another role.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoleChange {
+    pub role: RoleName,
+}
+
+impl Example for RoleChange {
+    fn example() -> Self {
+        Self { role: RoleName::user() }
+    }
+}
+
+/// What someone sends to change an account. What is absent stays.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct UserPatch {
+    /// `null`: removed.
+    #[oai(validator(max_length = 200))]
+    pub name: MaybeUndefined<String>,
+    /// A word of up to 40 characters of `a-z`, `0-9`, `-` and `_`; rules know it as `auth.tier`. `null`: removed.
+    #[oai(validator(pattern = "^[a-z0-9][a-z0-9_-]{0,39}$"))]
+    pub tier: MaybeUndefined<String>,
+    /// An account that is disabled cannot sign in, and all its sessions end at once.
+    pub disabled: Option<bool>,
+}
+
+impl Example for UserPatch {
+    fn example() -> Self {
+        Self { name: MaybeUndefined::Undefined, tier: MaybeUndefined::Value("gold".to_owned()), disabled: Some(false) }
     }
 }
 
@@ -308,6 +287,42 @@ impl Example for SignedIn {
     }
 }
 
+/// Someone who just registered, with their tokens if they need not verify the address first.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct Registered {
+    /// Send it as `Authorization: Bearer …`. Absent: the address has to be verified first, as all four.
+    pub access_token: Option<String>,
+    /// Works once, for the next pair.
+    pub refresh_token: Option<String>,
+    /// Always `Bearer`.
+    pub token_type: Option<String>,
+    /// Seconds until the access token stops working.
+    pub expires_in: Option<u64>,
+    pub user: User,
+}
+
+impl Registered {
+    pub(super) fn new(tokens: Option<TokenPair>, user: User) -> Self {
+        let Some(TokenPair { access_token, refresh_token, token_type, expires_in }) = tokens else {
+            return Self { access_token: None, refresh_token: None, token_type: None, expires_in: None, user };
+        };
+        Self {
+            access_token: Some(access_token),
+            refresh_token: Some(refresh_token),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            user,
+        }
+    }
+}
+
+impl Example for Registered {
+    fn example() -> Self {
+        Self::new(Some(TokenPair::example()), User::example())
+    }
+}
+
 /// A link with which someone becomes an admin. Shown this once.
 #[derive(Clone, Debug, Object)]
 #[oai(example, rename_all = "camelCase")]
@@ -333,4 +348,6 @@ pub struct Session {
     pub created_at: Timestamp,
     pub refreshed_at: Timestamp,
     pub expires_at: Timestamp,
+    /// With what it was begun.
+    pub client: Client,
 }

@@ -1,4 +1,4 @@
-//! The page behind a setup link.
+//! The pages behind links: the setup link, and those that come by mail.
 use askama::Template;
 use poem::Route;
 
@@ -12,7 +12,20 @@ struct SetupPage {
     length_min: u32,
 }
 
+/// What someone sees who opens the link that verifies an address.
+#[derive(Template)]
+#[template(path = "accounts/verify_email.html", config = "assets/askama.toml")]
+struct VerifyEmailPage;
+
+/// What someone sees who opens the link to choose a new password.
+#[derive(Template)]
+#[template(path = "accounts/reset_password.html", config = "assets/askama.toml")]
+struct ResetPasswordPage {
+    length_min: u32,
+}
+
 pub fn route(route: Route, config: &AccountsConfig) -> askama::Result<Route> {
-    let html = SetupPage { length_min: config.password_length_min_admin }.render()?;
-    Ok(pages::add(route, "/setup", html))
+    let route = pages::add(route, "/setup", SetupPage { length_min: config.password_length_min_admin }.render()?);
+    let route = pages::add(route, "/verify-email", VerifyEmailPage.render()?);
+    Ok(pages::add(route, "/reset-password", ResetPasswordPage { length_min: config.password_length_min }.render()?))
 }

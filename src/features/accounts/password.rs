@@ -5,7 +5,6 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use data_encoding::BASE64_NOPAD;
 
 use super::error::Error;
-use super::model::Role;
 use super::strength;
 use crate::base::text::normal;
 use crate::base::{Random, Secret};
@@ -57,11 +56,11 @@ impl Passwords {
     pub(super) async fn fault(
         &self,
         password: Secret<String>,
-        role: Role,
+        is_admin: bool,
         email: &str,
         name: &str,
     ) -> Result<Option<Fault>, Error> {
-        let plain = fault(&self.config.get(), password.reveal(), role, email, name);
+        let plain = fault(&self.config.get(), password.reveal(), is_admin, email, name);
         if plain.is_some() {
             return Ok(plain);
         }
@@ -106,11 +105,8 @@ fn hash(config: &AccountsConfig, salt: &[u8; 16], password: &[u8]) -> Result<Str
 }
 
 /// What is wrong at first sight with a new password (NIST SP 800-63B-4: length counts, composition does not).
-pub(super) fn fault(config: &AccountsConfig, password: &str, role: Role, email: &str, name: &str) -> Option<Fault> {
-    let least = match role {
-        Role::Admin => config.password_length_min_admin,
-        Role::User | Role::Readonly => config.password_length_min,
-    };
+pub(super) fn fault(config: &AccountsConfig, password: &str, is_admin: bool, email: &str, name: &str) -> Option<Fault> {
+    let least = if is_admin { config.password_length_min_admin } else { config.password_length_min };
     let fault = |code, detail: String| Some(Fault::new("/password", code, detail));
     let password = Secret::new(normal(password));
     let password = password.reveal().as_str();
@@ -187,20 +183,21 @@ mod tests {
     #[test]
     fn length_counts_in_characters_and_more_of_them_for_admins() {
         let config = AccountsConfig::default();
-        let check = |password: &str, role| fault(&config, password, role, "ada@example.com", "").map(|it| it.code);
+        let check =
+            |password: &str, is_admin| fault(&config, password, is_admin, "ada@example.com", "").map(|it| it.code);
 
-        assert_eq!(check("ääääääää", Role::User), None, "letters are counted, not bytes");
-        assert_eq!(check(&"a\u{308}".repeat(7), Role::User).as_deref(), Some("too-short"), "7 letters with marks");
-        assert_eq!(check("äääääää", Role::User).as_deref(), Some("too-short"));
-        assert_eq!(check("14 characters.", Role::Admin).as_deref(), Some("too-short"));
-        assert_eq!(check("15 characters..", Role::Admin), None);
-        assert_eq!(check(&"x".repeat(1_025), Role::User).as_deref(), Some("too-long"));
+        assert_eq!(check("ääääääää", false), None, "letters are counted, not bytes");
+        assert_eq!(check(&"a\u{308}".repeat(7), false).as_deref(), Some("too-short"), "7 letters with marks");
+        assert_eq!(check("äääääää", false).as_deref(), Some("too-short"));
+        assert_eq!(check("14 characters.", true).as_deref(), Some("too-short"));
+        assert_eq!(check("15 characters..", true), None);
+        assert_eq!(check(&"x".repeat(1_025), false).as_deref(), Some("too-long"));
     }
 
     #[test]
     fn the_address_and_the_name_are_no_passwords() {
         let config = AccountsConfig::default();
-        let check = |password| fault(&config, password, Role::User, "lovelace@example.com", "Ada Lovelace");
+        let check = |password| fault(&config, password, false, "lovelace@example.com", "Ada Lovelace");
 
         for password in [
             "lovelace@example.com",

@@ -1,21 +1,26 @@
 //! The SQL of accounts.
 use super::error::Error;
-use super::model::{Role, Session, User};
+use super::model::{Session, User};
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
-use crate::features::events::{self, EventKind, NewEvent};
+use crate::features::events;
+use crate::features::roles::{self, RoleName};
+use crate::http::Client;
+use crate::http::Permissions;
 
-const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at";
+const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
+                    disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role)";
 
 fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
-    let role = read_role(row, 4)?;
     Ok(User {
         id: row.id(0)?,
         email: row.text(1)?.to_owned(),
         email_verified: row.bool(2)?,
         name: row.text(3)?.to_owned(),
-        role,
-        permissions: User::permission_names(role),
+        role: read_role(row, 4)?,
+        permissions: roles::read_granted(row, 11)?.names(),
+        tier: row.optional(9, |row, column| Ok(row.text(column)?.to_owned()))?,
+        disabled_at: row.optional(10, Row::timestamp)?,
         version: row.integer(5)?,
         created_at: row.timestamp(6)?,
         updated_at: row.timestamp(7)?,
@@ -23,8 +28,8 @@ fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
     })
 }
 
-fn read_role(row: &Row<'_>, column: usize) -> Result<Role, db::Error> {
-    row.text(column)?.parse().map_err(|_| db::Error::Column { column, expected: "a role" })
+fn read_role(row: &Row<'_>, column: usize) -> Result<RoleName, db::Error> {
+    row.text(column)?.parse().map_err(|_| db::Error::Column { column, expected: "the name of a role" })
 }
 
 /// Adds someone, refusing an address that has an account.
@@ -39,7 +44,7 @@ pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> 
             (&user.email).into(),
             user.email_verified.into(),
             (&user.name).into(),
-            user.role.name().into(),
+            user.role.as_str().into(),
             password_hash.into(),
             user.version.into(),
             user.created_at.into(),
@@ -54,9 +59,105 @@ pub(super) fn find_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, db:
     tx.find(&format!("SELECT {USER} FROM users WHERE id = $1"), &[id.into()], read_user)
 }
 
-/// The account with an address, and the hash of its password.
+/// The role of the account with an address.
+pub(super) fn find_role(tx: &mut Tx<'_>, email: &str) -> Result<Option<RoleName>, db::Error> {
+    tx.find("SELECT role FROM users WHERE email = $1", &[email.into()], |row| read_role(row, 0))
+}
+
+/// What an admin sets of an account beside its owner's own values.
+pub(super) fn set_standing(tx: &mut Tx<'_>, user: &User) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE users SET name = $2, role = $3, tier = $4, disabled_at = $5, updated_at = $6, version = $7 WHERE id = $1",
+        &[
+            user.id.into(),
+            (&user.name).into(),
+            user.role.as_str().into(),
+            user.tier.as_ref().into(),
+            user.disabled_at.into(),
+            user.updated_at.into(),
+            user.version.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// The hash of someone's password.
+pub(super) fn find_hash(tx: &mut Tx<'_>, id: UserId) -> Result<Option<String>, db::Error> {
+    tx.find("SELECT password_hash FROM users WHERE id = $1", &[id.into()], |row| row.text(0).map(ToOwned::to_owned))
+}
+
+/// Whether someone registered who still has to show that the address is theirs.
+pub(super) fn is_pending(tx: &mut Tx<'_>, id: UserId) -> Result<bool, db::Error> {
+    let found = tx.find("SELECT is_pending FROM users WHERE id = $1", &[id.into()], |row| row.bool(0))?;
+    Ok(found.unwrap_or(false))
+}
+
+/// Has someone who was just added show first that the address is theirs.
+pub(super) fn set_pending(tx: &mut Tx<'_>, id: UserId) -> Result<(), db::Error> {
+    tx.execute("UPDATE users SET is_pending = 1 WHERE id = $1", &[id.into()]).map(drop)
+}
+
+/// Gives an account that nobody could use so far to whoever registers with its address now. False if somebody uses it.
+pub(super) fn take_over_pending(
+    tx: &mut Tx<'_>,
+    email: &str,
+    name: &str,
+    password_hash: &str,
+    now: Timestamp,
+) -> Result<bool, db::Error> {
+    let taken = tx.execute(
+        "UPDATE users SET name = $2, password_hash = $3, updated_at = $4, version = version + 1
+         WHERE email = $1 AND is_pending = 1",
+        &[email.into(), name.into(), password_hash.into(), now.into()],
+    )?;
+    tx.execute(
+        "DELETE FROM one_time_secrets WHERE user_id IN (SELECT id FROM users WHERE email = $1 AND is_pending = 1)",
+        &[email.into()],
+    )?;
+    Ok(taken == 1)
+}
+
+/// Changes a password, and counts the change.
+pub(super) fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str, now: Timestamp) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE users SET password_hash = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        &[id.into(), hash.into(), now.into()],
+    )
+    .map(drop)
+}
+
+/// Notes that an address was shown to be theirs. False if that was known.
+pub(super) fn verify_email(tx: &mut Tx<'_>, id: UserId, email: &str, now: Timestamp) -> Result<bool, db::Error> {
+    let changed = tx.execute(
+        "UPDATE users SET email_verified = 1, is_pending = 0, updated_at = $3, version = version + 1
+         WHERE id = $1 AND email = $2 AND email_verified = 0",
+        &[id.into(), email.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Changes an address for one that was shown to be theirs, unless it has an account.
+pub(super) fn set_email(tx: &mut Tx<'_>, id: UserId, email: &str, now: Timestamp) -> Result<(), Error> {
+    let changed = tx.execute(
+        "UPDATE users SET email = $2, email_verified = 1, is_pending = 0, updated_at = $3, version = version + 1
+         WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $2 AND other.id <> $1)",
+        &[id.into(), email.into(), now.into()],
+    )?;
+    if changed == 0 { Err(Error::EmailTaken) } else { Ok(()) }
+}
+
+/// Removes up to `limit` accounts that nobody could use, made at `before` or earlier, and tells how many.
+pub(super) fn delete_pending(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<u64, db::Error> {
+    tx.execute(
+        "DELETE FROM users WHERE id IN
+            (SELECT id FROM users WHERE is_pending = 1 AND created_at <= $1 ORDER BY created_at LIMIT $2)",
+        &[before.into(), limit.into()],
+    )
+}
+
+/// The account with an address, if it works, and the hash of its password.
 pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<(UserId, String)>, db::Error> {
-    tx.find("SELECT id, password_hash FROM users WHERE email = $1", &[email.into()], |row| {
+    tx.find("SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL", &[email.into()], |row| {
         Ok((row.id(0)?, row.text(1)?.to_owned()))
     })
 }
@@ -99,8 +200,10 @@ pub(super) fn count_users(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
     Ok(count.unwrap_or(0))
 }
 
+/// How many can do everything: whoever is disabled cannot.
 pub(super) fn count_admins(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
-    let count = tx.find("SELECT count(*) FROM users WHERE role = 'admin'", &[], |row| row.integer(0))?;
+    let count =
+        tx.find("SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL", &[], |row| row.integer(0))?;
     Ok(count.unwrap_or(0))
 }
 
@@ -119,8 +222,8 @@ pub(super) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str, now: Timestamp) 
 
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
     tx.execute(
-        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         &[
             session.id.into(),
             session.user_id.into(),
@@ -128,6 +231,8 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
             session.created_at.into(),
             session.refreshed_at.into(),
             session.expires_at.into(),
+            (&session.client.name).into(),
+            (&session.client.address).into(),
         ],
     )
     .map(drop)
@@ -136,27 +241,94 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
 /// A session that has not ended.
 pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<Option<Session>, db::Error> {
     tx.find(
-        "SELECT id, user_id, refresh_counter, created_at, refreshed_at, expires_at
-         FROM sessions WHERE id = $1 AND $2 < expires_at",
+        &format!("SELECT {SESSION} FROM sessions WHERE id = $1 AND $2 < expires_at"),
         &[id.into(), now.into()],
-        |row| {
-            Ok(Session {
-                id: row.id(0)?,
-                user_id: row.id(1)?,
-                refresh_counter: row.integer(2)?,
-                created_at: row.timestamp(3)?,
-                refreshed_at: row.timestamp(4)?,
-                expires_at: row.timestamp(5)?,
-            })
-        },
+        read_session,
     )
+}
+
+const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address";
+
+fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
+    let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
+    Ok(Session {
+        id: row.id(0)?,
+        user_id: row.id(1)?,
+        refresh_counter: row.integer(2)?,
+        created_at: row.timestamp(3)?,
+        refreshed_at: row.timestamp(4)?,
+        expires_at: row.timestamp(5)?,
+        client: Client { name: text(6)?, address: text(7)? },
+    })
+}
+
+/// The sessions of someone that have not ended, the one that was used last first.
+pub(super) fn list_sessions(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Session>, db::Error> {
+    tx.query(
+        &format!(
+            "SELECT {SESSION} FROM sessions WHERE user_id = $1 AND $2 < expires_at
+             ORDER BY refreshed_at DESC, id DESC LIMIT $3"
+        ),
+        &[user.into(), now.into(), limit.into()],
+        read_session,
+    )
+}
+
+/// Ends a session of someone. False if there is none of theirs with that id.
+pub(super) fn end_session(tx: &mut Tx<'_>, id: SessionId, user: UserId, now: Timestamp) -> Result<bool, db::Error> {
+    let ended = tx.execute("DELETE FROM sessions WHERE id = $1 AND user_id = $2", &[id.into(), user.into()])?;
+    if ended == 1 {
+        events::append_about_accounts(tx, now)?;
+    }
+    Ok(ended == 1)
+}
+
+/// Ends all sessions of someone but one.
+pub(super) fn end_other_sessions(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    kept: SessionId,
+    now: Timestamp,
+) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM sessions WHERE user_id = $1 AND id <> $2", &[user.into(), kept.into()])?;
+    events::append_about_accounts(tx, now)
+}
+
+/// Most programs that are remembered of one account.
+const CLIENTS_MAX: i64 = 50;
+
+/// Notes with what someone signs in. True if they signed in before, and never with that.
+pub(super) fn is_new_client(tx: &mut Tx<'_>, user: UserId, client: &str, now: Timestamp) -> Result<bool, db::Error> {
+    let known = tx.find(
+        "SELECT count(*), coalesce(sum(client = $2), 0) FROM known_clients WHERE user_id = $1",
+        &[user.into(), client.into()],
+        |row| Ok((row.integer(0)?, row.integer(1)?)),
+    )?;
+    tx.execute(
+        "INSERT INTO known_clients (user_id, client, last_used_at) VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, client) DO UPDATE SET last_used_at = $3",
+        &[user.into(), client.into(), now.into()],
+    )?;
+    tx.execute(
+        "DELETE FROM known_clients WHERE user_id = $1 AND client NOT IN
+            (SELECT client FROM known_clients WHERE user_id = $1 ORDER BY last_used_at DESC, client LIMIT $2)",
+        &[user.into(), CLIENTS_MAX.into()],
+    )?;
+    Ok(known.is_some_and(|(all, of_this)| 0 < all && of_this == 0))
 }
 
 /// What is asked of a session's owner for every request.
 pub(super) struct Owner {
-    pub role: Role,
+    pub role: RoleName,
+    pub permissions: Permissions,
     pub email: String,
     pub email_verified: bool,
+    pub tier: Option<String>,
 }
 
 /// Whose a live session is: what a token is worth now.
@@ -167,10 +339,19 @@ pub(super) fn find_session_owner(
     now: Timestamp,
 ) -> Result<Option<Owner>, db::Error> {
     tx.find(
-        "SELECT users.role, users.email, users.email_verified FROM sessions JOIN users ON users.id = sessions.user_id
-         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at",
+        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
+         FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
+         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL",
         &[id.into(), user.into(), now.into()],
-        |row| Ok(Owner { role: read_role(row, 0)?, email: row.text(1)?.to_owned(), email_verified: row.bool(2)? }),
+        |row| {
+            Ok(Owner {
+                role: read_role(row, 0)?,
+                permissions: roles::read_granted(row, 1)?,
+                email: row.text(2)?.to_owned(),
+                email_verified: row.bool(3)?,
+                tier: row.optional(4, |row, column| Ok(row.text(column)?.to_owned()))?,
+            })
+        },
     )
 }
 
@@ -184,18 +365,12 @@ pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), 
 
 pub(super) fn delete_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), db::Error> {
     tx.execute("DELETE FROM sessions WHERE id = $1", &[id.into()])?;
-    announce_end(tx, now)
+    events::append_about_accounts(tx, now)
 }
 
 pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<(), db::Error> {
     tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.into()])?;
-    announce_end(tx, now)
-}
-
-/// Has those who hold on to callers ask again who still stands, before they tell anyone of what was written after this.
-fn announce_end(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
-    let (kind, collection) = (EventKind::Account, "users");
-    events::append(tx, &NewEvent { kind, collection, record: None, version: 0, after: None, before: None, at: now })
+    events::append_about_accounts(tx, now)
 }
 
 /// Most sessions that one call of [`end_surplus_sessions`] ends.
@@ -289,6 +464,7 @@ mod tests {
             created_at: at(0),
             refreshed_at: at(refreshed_at),
             expires_at: at(1_000),
+            client: Client::default(),
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
         db.create_tenant(&main)?;
@@ -314,15 +490,16 @@ mod tests {
     }
 
     fn user() -> User {
-        let role = Role::User;
         let at = Timestamp::from_millis(0);
         User {
             id: crate::base::Id::from_uuid(uuid::Uuid::nil()),
             email: "ada@example.com".to_owned(),
             email_verified: false,
             name: String::new(),
-            role,
-            permissions: User::permission_names(role),
+            role: RoleName::user(),
+            permissions: Vec::new(),
+            tier: None,
+            disabled_at: None,
             created_at: at,
             updated_at: at,
             last_sign_in_at: None,

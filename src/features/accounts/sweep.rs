@@ -1,13 +1,15 @@
-//! Removes sessions and setup links whose time is over.
+//! Removes sessions, links and accounts that were never used whose time is over.
 use std::time::Duration;
 
-use super::store;
+use super::{one_time_store, store};
 use crate::base::{Clock, TenantId, Timestamp};
-use crate::db::{self, Class, Db};
+use crate::db::{self, Class, Db, Tx};
 use crate::work::Worker;
 
 /// Rows removed in one transaction, so that a backlog never holds the writer long.
 const BATCH: i64 = 500;
+/// How long someone who registered may take to show that the address is theirs.
+const PENDING_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// What is over is refused at once; this only tidies up.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -22,14 +24,20 @@ pub fn worker(db: Db, clock: Clock, tenant: TenantId) -> Worker {
 async fn sweep(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Error> {
     // Few at any time: a link is made by hand, or at a start.
     db.write_as(Class::BULK.freeing(), tenant, move |tx| store::delete_expired_setup_links(tx, now)).await?;
-    loop {
-        let removed = db
-            .write_as(Class::BULK.freeing(), tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH))
-            .await?;
-        if removed < BATCH.unsigned_abs() {
-            return Ok(());
-        }
-    }
+    in_batches(db, tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH)).await?;
+    in_batches(db, tenant, move |tx| one_time_store::delete_expired(tx, now, BATCH)).await?;
+    let too_old = now.minus(PENDING_KEPT_FOR);
+    in_batches(db, tenant, move |tx| store::delete_pending(tx, too_old, BATCH)).await
+}
+
+/// Removes batch after batch until there is no more.
+async fn in_batches(
+    db: &Db,
+    tenant: &TenantId,
+    remove: impl Fn(&mut Tx<'_>) -> Result<u64, db::Error> + Copy + Send + 'static,
+) -> Result<(), db::Error> {
+    while db.write_as(Class::BULK.freeing(), tenant, remove).await? == BATCH.unsigned_abs() {}
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ use crate::kv::{Count, Kv};
 
 /// How many times as much as one address a neighbourhood may try: a company or a school is many people.
 const NEIGHBOURHOOD_FACTOR: u32 = 10;
+/// Guesses at the codes of one account within the time that a code works (NIST SP 800-63B-4 allows a hundred in all).
+const CODE_GUESSES_MAX: u32 = 5;
+/// The time within which mails that someone asks for are counted.
+const MAIL_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// An attempt that was let through and counted. It is taken back if it turns out right, or is not looked at.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub(super) fn attempt_setup(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address("setup", kv, config, address, now)?;
+    let (addresses, nth_of_address) = count_address("setup", kv, &guesses(config), address, now)?;
     Ok(Attempt { account: None, addresses, nth_of_account: 0, nth_of_address })
 }
 
@@ -51,26 +55,78 @@ pub(super) fn attempt(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address("sign-in", kv, config, address, now)?;
-    let window = Duration::from_secs(config.sign_in_window_secs);
-    // A digest: the account's name is a client's text of any length.
-    let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
-    let account = format!("sign-in/{tenant}/account/{account}");
-    let nth_of_account = within(kv.count_up(&account, window, now), config.sign_in_failures_per_account_max, now)?;
+    let limits = guesses(config);
+    let (addresses, nth_of_address) = count_address("sign-in", kv, &limits, address, now)?;
+    let account = account_key("sign-in", tenant, account);
+    let nth_of_account = within(kv.count_up(&account, limits.window, now), limits.per_account, now)?;
     Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
+}
+
+/// Counts a guess at a code that was sent by mail, and refuses it beyond the limits. Apart from the attempts to sign in
+/// with a password: whoever closes the one way leaves the other.
+pub(super) fn attempt_code(
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    account: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    let (addresses, nth_of_address) = count_address("code", kv, &guesses(config), address, now)?;
+    let account = account_key("code", tenant, account);
+    let window = Duration::from_secs(config.code_minutes * 60);
+    let nth_of_account = within(kv.count_up(&account, window, now), CODE_GUESSES_MAX, now)?;
+    Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
+}
+
+/// Counts a mail that someone asks for, and refuses it beyond the limits. An address that has no account is counted like
+/// one that has.
+pub(super) fn ask_for_mail(
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    email: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (per_account, per_address) = (config.mails_per_account_max, config.mails_per_address_max);
+    let limits = Limits { window: MAIL_WINDOW, per_account, per_address };
+    count_address("mail", kv, &limits, address, now)?;
+    within(kv.count_up(&account_key("mail", tenant, email), limits.window, now), limits.per_account, now).map(drop)
+}
+
+/// How much is let through.
+struct Limits {
+    window: Duration,
+    per_account: u32,
+    per_address: u32,
+}
+
+fn guesses(config: &AccountsConfig) -> Limits {
+    Limits {
+        window: Duration::from_secs(config.sign_in_window_secs),
+        per_account: config.sign_in_failures_per_account_max,
+        per_address: config.sign_in_failures_per_address_max,
+    }
+}
+
+/// A digest: the account's name is a client's text of any length.
+fn account_key(what: &str, tenant: &TenantId, account: &str) -> String {
+    let account = BASE64URL_NOPAD.encode(digest(&SHA256, account.as_bytes()).as_ref());
+    format!("{what}/{tenant}/account/{account}")
 }
 
 fn count_address(
     what: &str,
     kv: &Kv,
-    config: &AccountsConfig,
+    limits: &Limits,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<(Vec<String>, u32), Error> {
     let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else {
         return Ok((Vec::new(), 0));
     };
-    let (window, most) = (Duration::from_secs(config.sign_in_window_secs), config.sign_in_failures_per_address_max);
+    let (window, most) = (limits.window, limits.per_address);
     let mut keys = vec![format!("{what}/address/{own}")];
     let nth = within(kv.count_up(&keys[0], window, now), most, now)?;
     if own.is_ipv6() {

@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::catalogue::{self, Catalogue, Catalogues};
+use super::counts::Prospect;
 use super::error::Error;
 use super::history::{self, Author, Happened, SchemaSource};
 use super::model::{
@@ -17,7 +18,7 @@ use super::plan::{self, Step};
 use super::set_plan::COLLECTIONS_MAX;
 use super::value::Judge;
 use super::view::{self, VIEWS_MAX};
-use super::{check, counts, names, perform, store};
+use super::{canonical, check, counts, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{SchemaConfig, View};
 use crate::db::{self, Class, Db, Tx};
@@ -190,21 +191,28 @@ impl CollectionsApi {
     ) -> Result<Json<DryRun>, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
-        let patch = body.read()?;
-        let known = self.catalogues.current(caller.tenant()).await?;
-        let considered = self.considered(caller.tenant(), move || {
-            let old = known.find(&name.0).ok_or(Error::NotFound)?.collection.clone();
-            let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
-            let (mut new, _, steps) = planned(&known, &name.0, patch)?;
-            // What was called how is said once, and forgotten in what is kept.
-            new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
-            Ok((old, new, steps))
-        });
-        let considered = considered.await;
-        let (old, new, steps) = considered?;
-        let steps = steps.iter().map(|it| (&old, &new, it)).collect();
+        let (tenant, patch): (_, CollectionPatch) = (caller.tenant(), body.read()?);
+        let preview = async |known: Arc<Catalogue>| {
+            let (before, named, patch) = (Arc::clone(&known), name.0.clone(), patch.clone());
+            let considered = self.considered(tenant, move || {
+                let old = before.find(&named).ok_or(Error::NotFound)?.collection.clone();
+                let renames: Vec<_> = patch.fields.iter().flatten().map(|it| it.renamed_from.clone()).collect();
+                let (mut new, others, steps) = planned(&before, &named, patch)?;
+                let changed = |it: &Collection| others.iter().chain([&new]).find(|other| other.id == it.id).cloned();
+                let all = before.collections().into_iter().map(|it| changed(&it).unwrap_or(it)).collect();
+                // What was called how is said once, and forgotten in what is kept.
+                new.fields.iter_mut().zip(renames).for_each(|(field, was)| field.renamed_from = was);
+                Ok((old, new, all, steps))
+            });
+            let (old, new, collections, steps): (_, _, Vec<_>, Vec<_>) = considered.await?;
+            self.must_be_sound(tenant, &known, &new, &[]).await?;
+            let prospect = Prospect { collections, now: self.clock.now() };
+            let steps = steps.iter().map(|it| (&old, &new, it)).collect();
+            counts::tell(&self.db, tenant, steps, &prospect).await
+        };
+        let changes = self.catalogues.with(tenant, preview).await?;
 
-        Ok(Json(DryRun { changes: counts::tell(&self.db, caller.tenant(), steps).await? }))
+        Ok(Json(DryRun { changes }))
     }
 
     /// Drop a collection
@@ -254,7 +262,7 @@ impl CollectionsApi {
     ) -> Result<Done, Error> {
         let (before, asked) = (Arc::clone(&known), new.clone());
         let (new, steps) = self.considered(tenant, move || planned_new(&before, asked)).await?;
-        self.must_be_sound(tenant, &known, &new).await?;
+        self.must_be_sound(tenant, &known, &new, &[]).await?;
         if dry_run == Some(true) {
             return Ok(Done::Would(changes(steps)));
         }
@@ -292,7 +300,7 @@ impl CollectionsApi {
         if steps.is_empty() {
             return Ok(old);
         }
-        self.must_be_sound(tenant, &known, &new).await?;
+        self.must_be_sound(tenant, &known, &new, &[]).await?;
         new.version += 1;
         let now = self.clock.now();
         new.updated_at = now;
@@ -322,21 +330,23 @@ impl CollectionsApi {
         Ok(new)
     }
 
-    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of a read.
+    /// Refuses a query by which two records have one id, or that fails, as far as that can be found out in the time of
+    /// a read; `unsettled` are collections that change with it.
     pub(super) async fn must_be_sound(
         &self,
         tenant: &TenantId,
         known: &Arc<Catalogue>,
         new: &Collection,
+        unsettled: &[String],
     ) -> Result<(), Error> {
         let old = known.entries().iter().find(|it| it.collection.id == new.id);
         if new.view.is_none() || old.is_some_and(|it| it.collection.view == new.view) {
             return Ok(());
         }
-        let (known, new) = (Arc::clone(known), new.clone());
+        let (known, new, unsettled) = (Arc::clone(known), new.clone(), unsettled.to_vec());
         let looked = self.db.read(tenant, move |tx| {
             known.must_be_current(tx)?;
-            view::must_be_sound(tx, &known.collections(), &new)
+            view::must_be_sound(tx, &known.collections(), &new, &unsettled)
         });
         match looked.await {
             Err(Error::Db(db::Error::BudgetSpent)) => Ok(()),
@@ -379,7 +389,8 @@ impl CollectionsApi {
         let (steps, before) = (plan::drop(&old), Arc::clone(&known));
         if dry_run {
             let steps = steps.iter().map(|it| (&old, &old, it)).collect();
-            return Ok(Some(counts::tell(&self.db, tenant, steps).await?));
+            let prospect = Prospect { collections: Vec::new(), now: self.clock.now() };
+            return Ok(Some(counts::tell(&self.db, tenant, steps, &prospect).await?));
         }
 
         let (now, keep) = (self.clock.now(), self.config.get().history_max);
@@ -496,7 +507,10 @@ fn planned(
     let mut all = others;
     all.push(Collection { fields: without_old_names(&itself), ..itself.clone() });
     let judges = judged(known, all, &itself, Vec::new())?;
-    let steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
+    let mut steps = plan::change(&before, &itself, &judges).map_err(Error::Invalid)?;
+    if steps.is_empty() && canonical::of(&before) != canonical::of(&itself) {
+        steps.push(plan::note(plan::OTHER_ORDER.to_owned()));
+    }
     Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
 }
 

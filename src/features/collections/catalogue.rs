@@ -119,7 +119,19 @@ impl Entry {
                 Error::ViewBroken { view }
             }
             db::Error::Column { .. } if self.view.is_some() => Error::ViewBroken { view: self.name().to_owned() },
+            db::Error::TooLarge if self.view.is_some() => {
+                tracing::warn!(collection.name = self.name(), "the query of a view computes too large a value");
+                Error::ViewBroken { view: self.name().to_owned() }
+            }
             error => error.into(),
+        }
+    }
+
+    /// Refuses a view whose query is not taken any more. Asked after it is known that the caller may read.
+    pub fn must_be_readable(&self) -> Result<(), Error> {
+        match self.view.as_ref().and_then(|it| it.fault.as_ref()) {
+            Some(_) => Err(Error::ViewBroken { view: self.name().to_owned() }),
+            None => Ok(()),
         }
     }
 
@@ -177,6 +189,19 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// What is wrong with the expressions of each of some collections, whatever else is wrong with them.
+    pub(super) fn faults_of_rules(collections: &[Collection]) -> HashMap<String, Vec<Fault>> {
+        let views = view::look(collections);
+        let schema = rule::schema(collections, &views);
+        let faults = |it: &Collection| {
+            let mut faults = CompiledRules::compile(it, &schema).err().unwrap_or_default();
+            faults.extend(rule::validators(it, &schema).err().unwrap_or_default());
+            faults
+        };
+        let found = collections.iter().map(|it| (it.name.clone(), faults(it)));
+        found.filter(|(_, faults)| !faults.is_empty()).collect()
+    }
+
     /// The relations to a collection that a deletion there is felt through.
     pub fn followers(&self, name: &str) -> &[Follower] {
         self.followers.get(name).map(Vec::as_slice).unwrap_or_default()
@@ -186,13 +211,9 @@ impl Catalogue {
         self.entries.get(*self.by_name.get(name)?)
     }
 
-    /// A collection to read records of.
+    /// A collection to read records of, for those who may: what they are told first is [`Entry::must_be_readable`].
     pub fn to_read(&self, name: &str) -> Result<&Arc<Entry>, Error> {
-        let entry = self.find(name).ok_or(Error::NotFound)?;
-        match entry.view.as_ref().and_then(|it| it.fault.as_ref()) {
-            Some(_) => Err(Error::ViewBroken { view: name.to_owned() }),
-            None => Ok(entry),
-        }
+        self.find(name).ok_or(Error::NotFound)
     }
 
     /// A collection to write records of.
@@ -489,7 +510,10 @@ mod tests {
 
         let catalogue = Catalogue::build(1, all.clone()).expect("a catalogue");
 
-        let is_broken = |name: &str| matches!(catalogue.to_read(name), Err(Error::ViewBroken { .. }));
+        let is_broken = |name: &str| {
+            let entry = catalogue.to_read(name).expect("a collection");
+            matches!(entry.must_be_readable(), Err(Error::ViewBroken { .. }))
+        };
         assert!(!is_broken("posts") && !is_broken("sound"));
         assert!(is_broken("broken") && is_broken("narrow"));
         assert!(matches!(catalogue.to_write("sound"), Err(Error::ReadOnly { .. })));

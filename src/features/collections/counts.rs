@@ -5,14 +5,15 @@
 use std::time::{Duration, Instant};
 
 use super::bound::EXACT_MAX;
-use super::catalogue::table;
+use super::catalogue::{live_table, table};
 use super::error::Error;
 use super::model::{Change, Collection, Field};
 use super::plan::{Deed, Step, was};
 use super::value::{Judge, Stored};
-use crate::base::TenantId;
-use crate::db::record_tables::{IS_DELETED, quoted};
+use crate::base::{TenantId, Timestamp};
+use crate::db::record_tables::{DELETED_AT, IS_DELETED, quoted};
 use crate::db::{self, Db, Tx, dialect, join_tables};
+use crate::expr::{self, Facts};
 
 /// How long all questions of a dry run may take together.
 const BUDGET: Duration = Duration::from_millis(1_500);
@@ -23,6 +24,16 @@ const ROWS_JUDGED: i64 = 1_000;
 /// Ids that are told of those in the way.
 const IDS_MAX: usize = 5;
 
+/// What the rows are called that a condition is about.
+const ALIAS: &str = "kept";
+
+/// All collections as they would be, and the time: what conditions may ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Prospect {
+    pub collections: Vec<Collection>,
+    pub now: Timestamp,
+}
+
 /// Something to ask of the records of one table.
 #[derive(Clone, Debug)]
 enum Question {
@@ -32,6 +43,8 @@ enum Question {
     InTheWay { table: String, value: String, condition: String },
     /// How many rows have a value that the field would not take.
     Unfit { table: String, value: String, field: Box<Field> },
+    /// How many rows are not as a condition asks, which is about a source that is called [`ALIAS`].
+    Unlike { source: String, condition: String, values: Vec<db::Value<'static>> },
     /// How many rows share their values in all of these columns.
     Shared { table: String, columns: Vec<String> },
 }
@@ -46,7 +59,8 @@ struct Found {
 
 /// In how many records values are lost by a step, of those of a collection as it is.
 pub(super) fn lost(tx: &mut Tx<'_>, old: &Collection, step: &Step) -> Result<u64, db::Error> {
-    let Some(Question::Touched { table, value, condition }) = question(old, old, step) else { return Ok(0) };
+    let nothing = Prospect { collections: Vec::new(), now: Timestamp::from_millis(0) };
+    let Some(Question::Touched { table, value, condition }) = question(old, old, step, &nothing) else { return Ok(0) };
     let sql = format!("SELECT count(*) FROM (SELECT {value} AS value FROM {table}) AS kept WHERE {condition}");
     Ok(tx.find(&sql, &[], |row| row.integer(0))?.unwrap_or(0).unsigned_abs())
 }
@@ -56,19 +70,30 @@ pub(super) async fn tell(
     db: &Db,
     tenant: &TenantId,
     steps: Vec<(&Collection, &Collection, &Step)>,
+    prospect: &Prospect,
 ) -> Result<Vec<Change>, Error> {
     let until = Instant::now() + BUDGET;
     let mut told = Vec::new();
     for (old, new, step) in steps {
         let mut change = step.change.clone();
-        if let Some(question) = question(old, new, step) {
+        if let Some(question) = question(old, new, step, prospect) {
             let is_touched = matches!(question, Question::Touched { .. });
+            let is_expected = matches!(question, Question::Unlike { .. });
             let found = match db.read(tenant, move |tx| answer(tx, &question, until)).await {
                 // Nothing of it could be counted in time.
-                Err(Error::Db(db::Error::BudgetSpent)) => Found { at_least: true, ..Found::default() },
+                Err(Error::Db(db::Error::BudgetSpent | db::Error::TooLarge)) => {
+                    Found { at_least: true, ..Found::default() }
+                }
+                // The condition asks for what is only there after the change.
+                Err(Error::Db(db::Error::Engine(_))) if is_expected => {
+                    told.push(change);
+                    continue;
+                }
                 outcome => outcome?,
             };
-            if is_touched {
+            if is_expected {
+                change.would_not_pass = Some(found.count);
+            } else if is_touched {
                 change.records = Some(found.count);
             } else {
                 change.in_the_way = Some(found.count);
@@ -81,7 +106,7 @@ pub(super) async fn tell(
 }
 
 /// What a step makes one ask of the records as they are, before any other step was done.
-fn question(old: &Collection, new: &Collection, step: &Step) -> Option<Question> {
+fn question(old: &Collection, new: &Collection, step: &Step, prospect: &Prospect) -> Option<Question> {
     let table = quoted(&table(&old.name));
     let own = table.clone();
     let all = || Question::Touched { table: own.clone(), value: "1".to_owned(), condition: "value = 1".to_owned() };
@@ -141,6 +166,7 @@ fn question(old: &Collection, new: &Collection, step: &Step) -> Option<Question>
         Deed::BecomeOne { join: Some(join), .. } => listed(join),
         Deed::BecomeOne { field, join: None, .. } => filled(&before(field)?.name),
         Deed::Normalize(field) => filled(&before(&field.name)?.name),
+        Deed::Expect(field) => return expectation(old, new, field, prospect),
         Deed::CreateIndex(spec) if spec.unique => {
             let columns = spec.columns.iter().map(|name| match before(name) {
                 Some(before) => Some(before.name.clone()),
@@ -153,11 +179,38 @@ fn question(old: &Collection, new: &Collection, step: &Step) -> Option<Question>
     })
 }
 
+/// What a field asks of all records, put to them as they are under the names that they shall have.
+fn expectation(old: &Collection, new: &Collection, field: &Field, prospect: &Prospect) -> Option<Question> {
+    let views = super::view::look(&prospect.collections);
+    let schema = super::rule::schema(&prospect.collections, &views);
+    let parsed = expr::parse(field.validate.as_deref()?).ok()?;
+    let compiled = expr::compile_validator(&schema, &new.name, &field.name, &parsed).ok()?;
+    let mut columns: Vec<String> = ["_row", "id", "\"createdAt\"", "\"updatedAt\""].map(ToOwned::to_owned).into();
+    if new.keeps_deleted() {
+        columns.push(format!("0 AS {}, NULL AS {}", quoted(IS_DELETED), quoted(DELETED_AT)));
+    }
+    for after in new.fields.iter().filter(|it| !it.refers_to_many()) {
+        let value = match old.fields.iter().find(|it| it.name == was(after)) {
+            // What stands in another form by then cannot be asked now.
+            Some(before) if before.is_multiple() != after.is_multiple() => return None,
+            Some(before) => quoted(&before.name),
+            None if after.default.is_some() => return None,
+            None => "NULL".to_owned(),
+        };
+        columns.push(format!("{value} AS {}", quoted(&after.name)));
+    }
+    let source = format!("(SELECT {} FROM {})", columns.join(", "), quoted(&live_table(old)));
+    let facts = Facts { now: prospect.now.millis(), ..Facts::default() };
+    let values = compiled.binds().iter().map(|it| it.resolve(&facts).into()).collect();
+    Some(Question::Unlike { source, condition: compiled.sql(ALIAS), values })
+}
+
 fn answer(tx: &mut Tx<'_>, question: &Question, until: Instant) -> Result<Found, Error> {
     match question {
         Question::Touched { table, value, condition } => counted(tx, table, value, condition, until, false),
         Question::InTheWay { table, value, condition } => counted(tx, table, value, condition, until, true),
         Question::Unfit { table, value, field } => judged(tx, table, value, field, until),
+        Question::Unlike { source, condition, values } => unlike(tx, source, condition, values, until),
         Question::Shared { table, columns } => shared(tx, table, columns, until),
     }
 }
@@ -187,6 +240,40 @@ fn counted(
         };
         if with_ids && 0 < count && found.ids.len() < IDS_MAX {
             let more = tx.query(&ids, &[after.into()], |row| row.text(0).map(ToOwned::to_owned))?;
+            found.ids.extend(more.into_iter().take(IDS_MAX - found.ids.len()));
+        }
+        found.count += count.unsigned_abs();
+        after = last;
+    }
+}
+
+/// Counts the rows that are not as a condition asks, some at a time.
+fn unlike(
+    tx: &mut Tx<'_>,
+    source: &str,
+    condition: &str,
+    values: &[db::Value<'static>],
+    until: Instant,
+) -> Result<Found, Error> {
+    let hole = values.len() + 1;
+    let part =
+        format!("(SELECT * FROM {source} AS rows_of WHERE ${hole} < _row ORDER BY _row LIMIT {ROWS}) AS {ALIAS}");
+    let sql =
+        format!("SELECT coalesce(max(_row), -1), sum(CASE WHEN ({condition}) IS TRUE THEN 0 ELSE 1 END) FROM {part}");
+    let ids = format!("SELECT id FROM {part} WHERE ({condition}) IS NOT TRUE ORDER BY _row LIMIT {IDS_MAX}");
+    let (mut found, mut after) = (Found::default(), -1);
+    loop {
+        if until <= Instant::now() {
+            found.at_least = true;
+            return Ok(found);
+        }
+        let values: Vec<db::Value<'_>> = values.iter().cloned().chain([i64::into(after)]).collect();
+        let read = |row: &db::Row<'_>| Ok((row.integer(0)?, row.optional(1, db::Row::integer)?.unwrap_or(0)));
+        let Some((last, count)) = tx.find(&sql, &values, read)?.filter(|(last, _)| 0 <= *last) else {
+            return Ok(found);
+        };
+        if 0 < count && found.ids.len() < IDS_MAX {
+            let more = tx.query(&ids, &values, |row| row.text(0).map(ToOwned::to_owned))?;
             found.ids.extend(more.into_iter().take(IDS_MAX - found.ids.len()));
         }
         found.count += count.unsigned_abs();

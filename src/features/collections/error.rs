@@ -35,6 +35,9 @@ pub enum Error {
     /// What exactly is wrong may name what the reader does not see, and is in the log.
     #[error("the query of `{view}` cannot be answered from what there is now; an admin can change it")]
     ViewBroken { view: String },
+    /// Of a record that whoever asked may see, so it says which.
+    #[error("the query of `{view}` {what}; an admin can change it, or what it reads")]
+    ViewIds { view: String, what: String },
     #[error("a server has at most {max} views")]
     TooManyViews { max: usize },
     #[error("a server has at most {max} collections")]
@@ -64,7 +67,7 @@ impl From<Error> for Problem {
             Error::DataInTheWay { .. } => &DATA_IN_THE_WAY,
             Error::TooMany { .. } | Error::TooManyViews { .. } => &TOO_MANY,
             Error::ReadOnly { .. } => &READ_ONLY,
-            Error::ViewBroken { .. } => &VIEW_BROKEN,
+            Error::ViewBroken { .. } | Error::ViewIds { .. } => &VIEW_BROKEN,
             Error::WouldLose { .. } => &DATA_LOSS,
             Error::Stale | Error::StaleSet => &problem::STALE,
             Error::NotFound => return Self::not_found(),
@@ -90,6 +93,12 @@ fn told(losses: &[String]) -> String {
 }
 
 impl Error {
+    /// Two records of a view have one id, or one has none that is one.
+    pub fn wrong_ids(view: &str, what: String) -> Self {
+        tracing::warn!(collection.name = view, %what, "the ids of a view are wrong");
+        Self::ViewIds { view: view.to_owned(), what }
+    }
+
     /// A rule of a collection that nobody asked to change needs what would be gone.
     pub(super) fn in_use_by_rule(collection: String, faults: &[Fault]) -> Self {
         let by = faults

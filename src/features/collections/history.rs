@@ -1,4 +1,6 @@
 //! What collections were: an entry for each change of each, kept in the transaction of the change itself.
+use std::collections::BTreeSet;
+
 use poem_openapi::types::{Any, Example};
 use poem_openapi::{Enum, Object};
 use serde_json::{Map, Value, json};
@@ -13,6 +15,8 @@ use crate::http::paging::ListMeta;
 
 /// Room that the whole history takes at most, whatever the settings say: some collections take a megabyte each.
 pub(super) const BYTES_MAX: i64 = 64 << 20;
+/// For so many changes it is remembered that the file of a collection which is gone may still be there.
+const OLD_NAMES_KEPT: i64 = 1_000;
 /// Deepest place that a difference is told of; what is below it is told as a whole.
 const DEPTH_MAX: usize = 6;
 
@@ -214,7 +218,12 @@ pub(super) fn remember(
         if let Some(entry) = it.entry() {
             author.actor.append(tx, now, &entry)?;
         }
+        let names = [it.before, it.after].into_iter().flatten().map(|it| it.name.as_str());
+        for name in names.collect::<BTreeSet<_>>() {
+            history_store::put_behind(tx, name, generation)?;
+        }
     }
+    history_store::forget_behind(tx, generation - OLD_NAMES_KEPT)?;
     history_store::forget(tx, i64::try_from(keep_max).unwrap_or(i64::MAX), BYTES_MAX)
 }
 
@@ -223,6 +232,28 @@ pub(super) fn differences(before: &Value, after: &Value) -> Vec<SchemaDifference
     let mut found = Vec::new();
     differ("", &by_name(before), &by_name(after), DEPTH_MAX, &mut found);
     found
+}
+
+/// Most differences that are told in one line, and the most of a value that is.
+const TOLD_MAX: usize = 10;
+const VALUE_CHARACTERS_MAX: usize = 80;
+
+/// What differs, for a line of a log.
+pub fn in_words(before: &Value, after: &Value) -> String {
+    let found = differences(before, after);
+    let value = |it: &Value| {
+        let text = it.to_string();
+        match text.char_indices().nth(VALUE_CHARACTERS_MAX) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    };
+    let one = |it: &SchemaDifference| format!("{}: {} becomes {}", it.at, value(&it.before.0), value(&it.after.0));
+    let mut told: Vec<_> = found.iter().take(TOLD_MAX).map(one).collect();
+    if TOLD_MAX < found.len() {
+        told.push(format!("and {} more", found.len() - TOLD_MAX));
+    }
+    told.join("; ")
 }
 
 fn differ(at: &str, before: &Value, after: &Value, depth: usize, found: &mut Vec<SchemaDifference>) {

@@ -149,3 +149,36 @@ pub(super) fn put_file(tx: &mut Tx<'_>, name: &str, definition: &str) -> Result<
 pub(super) fn delete_file(tx: &mut Tx<'_>, name: &str) -> Result<(), db::Error> {
     tx.execute("DELETE FROM schema_files WHERE name = $1", &[name.into()]).map(drop)
 }
+
+/// Notes that the file of a name does not say yet what was changed.
+pub(super) fn put_behind(tx: &mut Tx<'_>, name: &str, generation: i64) -> Result<(), db::Error> {
+    tx.execute(
+        "INSERT INTO schema_files_behind (name, generation) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET generation = excluded.generation",
+        &[name.into(), generation.into()],
+    )
+    .map(drop)
+}
+
+/// The names whose files may be behind.
+pub(super) fn behind(tx: &mut Tx<'_>) -> Result<Vec<String>, db::Error> {
+    tx.query("SELECT name FROM schema_files_behind ORDER BY name", &[], |row| Ok(row.text(0)?.to_owned()))
+}
+
+/// Notes that the file of a name says all changes up to a generation.
+pub(super) fn delete_behind(tx: &mut Tx<'_>, name: &str, generation: i64) -> Result<(), db::Error> {
+    let sql = "DELETE FROM schema_files_behind WHERE name = $1 AND generation <= $2";
+    tx.execute(sql, &[name.into(), generation.into()]).map(drop)
+}
+
+/// Forgets old names that neither a collection nor a file has: there would be no end to them.
+pub(super) fn forget_behind(tx: &mut Tx<'_>, before: i64) -> Result<(), db::Error> {
+    tx.execute(
+        "DELETE FROM schema_files_behind
+         WHERE generation < $1
+           AND NOT EXISTS (SELECT 1 FROM collections WHERE collections.name = schema_files_behind.name)
+           AND NOT EXISTS (SELECT 1 FROM schema_files WHERE schema_files.name = schema_files_behind.name)",
+        &[before.into()],
+    )
+    .map(drop)
+}

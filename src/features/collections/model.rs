@@ -251,7 +251,11 @@ pub struct Change {
     /// How many records are in the way of it: with any, the change is refused.
     #[oai(skip_serializing_if_is_none)]
     pub in_the_way: Option<u64>,
-    /// The ids of the first of those that are in the way.
+    /// How many records would not be as a `validate` asks from then on. They stay as they are until they are next
+    /// written.
+    #[oai(skip_serializing_if_is_none)]
+    pub would_not_pass: Option<u64>,
+    /// The ids of the first of those that are in the way, or would not pass.
     #[oai(default, skip_serializing_if_is_empty)]
     pub ids: Vec<String>,
     /// Whether there was no time to look at all records: there may be more than these numbers say.
@@ -281,7 +285,15 @@ fn is_false(flag: &bool) -> bool {
 
 impl Change {
     pub(super) fn new(description: String, loses_data: bool) -> Self {
-        Self { description, loses_data, records: None, in_the_way: None, ids: Vec::new(), at_least: false }
+        Self {
+            description,
+            loses_data,
+            records: None,
+            in_the_way: None,
+            would_not_pass: None,
+            ids: Vec::new(),
+            at_least: false,
+        }
     }
 }
 

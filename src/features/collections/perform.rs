@@ -93,7 +93,7 @@ pub(super) fn run(tx: &mut Tx<'_>, steps: &[Step], collection: &Collection, name
                 let sql = format!("DELETE FROM {} WHERE \"{IS_DELETED}\" = 1", quoted(&old_table));
                 tx.execute(&sql, &[]).map(|_| ())
             }
-            Deed::Note => Ok(()),
+            Deed::Expect(_) | Deed::Note => Ok(()),
         };
         done.map_err(|error| match (step.deed(), error) {
             (Deed::CreateIndex(spec), db::Error::Conflict { .. }) => Error::DataInTheWay {

@@ -13,6 +13,9 @@ use crate::http::Fault;
 /// Where values stand while their column is made anew. No field can have this name.
 pub(super) const PASSING: &str = "_passing";
 
+/// What is said of a change that is no other: exports and files show fields in their order.
+pub(super) const OTHER_ORDER: &str = "put fields and indexes into another order";
+
 /// One step, with the words for whoever asks what would happen.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -89,6 +92,8 @@ pub(super) enum Deed {
     DropBin,
     /// Deletes for good what is in the bin.
     EmptyBin,
+    /// What is written from now on must be as the field says; what is there stays.
+    Expect(Box<Field>),
     /// Only what the catalogue says changes.
     Note,
 }
@@ -107,7 +112,7 @@ pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
     let own = judges.iter().filter(|it| !it.field.refers_to_many()).map(|it| column(it, false));
     let of_bin = record_tables::columns_of_bin().into_iter().filter(|_| new.keeps_deleted());
     let columns = of_bin.chain(own).collect();
-    let what = format!("make the collection `{}` with {} fields", new.name, new.fields.len());
+    let what = format!("make the collection `{}` with {}", new.name, fields_of(new));
     let mut steps = vec![step(what, false, Deed::CreateTable(columns))];
     for field in new.fields.iter().filter(|it| it.refers_to_many()) {
         let what = format!("make the table of what `{}` refers to", field.name);
@@ -119,6 +124,14 @@ pub(super) fn create(new: &Collection, judges: &[Judge]) -> Vec<Step> {
     steps.extend(indexes(new).into_iter().map(create_index));
     steps.extend(create_search(new));
     steps
+}
+
+/// How many fields there are, in words.
+pub(super) fn fields_of(collection: &Collection) -> String {
+    match collection.fields.len() {
+        1 => "1 field".to_owned(),
+        count => format!("{count} fields"),
+    }
 }
 
 /// The steps that remove a collection.
@@ -324,7 +337,9 @@ pub(super) fn join(collection: &Collection, field: &Field) -> Join {
 
 /// Whether more is written by it than a few rows of ours.
 pub(super) fn needs_room(steps: &[Step]) -> bool {
-    !steps.iter().all(|it| matches!(it.deed, Deed::Note | Deed::DropIndex(_) | Deed::RefuseNulls { .. }))
+    !steps
+        .iter()
+        .all(|it| matches!(it.deed, Deed::Note | Deed::Expect(_) | Deed::DropIndex(_) | Deed::RefuseNulls { .. }))
 }
 
 /// What records must not have after a field was tightened.
@@ -340,6 +355,10 @@ fn refusals(before: Option<&Field>, field: &Field) -> Vec<Step> {
     if before.is_some_and(|it| takes_less(it, field)) {
         let deed = Deed::RefuseUnfit(Box::new(Field { default: None, required: false, ..field.clone() }));
         steps.push(step(format!("look whether every `{}` still fits", field.name), false, deed));
+    }
+    if let Some(condition) = field.validate.as_ref().filter(|_| before.is_none_or(|it| it.validate != field.validate)) {
+        let what = format!("ask for `{}`, in all that is written from now on, that `{condition}`", field.name);
+        steps.push(step(what, false, Deed::Expect(Box::new(field.clone()))));
     }
     if field.field_type == FieldType::Email && before.is_some_and(|it| it.field_type != FieldType::Email) {
         let deed = Deed::Normalize(Box::new(Field { default: None, required: false, ..field.clone() }));

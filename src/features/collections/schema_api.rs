@@ -1,5 +1,5 @@
 //! The endpoints of all collections as one thing: export, import, and what they were.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use poem::Request;
@@ -10,9 +10,11 @@ use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
 
 use super::api::CollectionsApi;
+use super::catalogue::Catalogue;
+use super::counts::Prospect;
 use super::error::Error;
 use super::history::{self, Author, SchemaChangeInFull, SchemaHistory, SchemaSource};
-use super::model::{COLLECTIONS_READ, COLLECTIONS_WRITE, Change, NewCollection};
+use super::model::{COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, Field, NewCollection};
 use super::set::{CollectionSet, RoomForSet, SetDeed, SetReport, SetStep};
 use super::set_apply::{self, Terms};
 use super::set_plan::{self, Birth, Move, SetPlan};
@@ -33,6 +35,15 @@ const HISTORY: &str = "/api/v1/admin/collections/history";
 pub struct SchemaApi {
     pub collections: CollectionsApi,
     pub cursors: Cursors,
+}
+
+/// What is known of the files of collections.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// What each said when server and files last agreed, by the names of collections.
+    pub agreed: BTreeMap<String, String>,
+    /// Names of which something was changed since.
+    pub behind: BTreeSet<String>,
 }
 
 /// How a set is imported.
@@ -216,7 +227,7 @@ impl SchemaApi {
         author: Author,
     ) -> Result<(SetReport, i64), Error> {
         let own = &self.collections;
-        let work = async |known: Arc<super::Catalogue>| {
+        let work = async |known: Arc<Catalogue>| {
             if !expected.allows(known.generation) {
                 return Err(Error::StaleSet);
             }
@@ -227,14 +238,13 @@ impl SchemaApi {
                 set_plan::plan(&before, &wanted, options.drop_others, &mut Birth { id: &mut id, now })
             });
             let plan = plan.await?;
-            // Over tables that are there; of others nothing can be found out before they are made.
-            let has_tables = |it: &&Move| it.after.as_ref().or(it.before.as_ref()).is_some_and(|it| it.view.is_none());
-            if !plan.moves.iter().any(|it| has_tables(&it)) {
-                for view in plan.moves.iter().filter_map(|it| it.after.as_ref()) {
-                    own.must_be_sound(tenant, &known, view).await?;
-                }
+            // Over tables that stay as they are; of others nothing can be found out before they are made.
+            let sides = plan.moves.iter().flat_map(|it| it.before.iter().chain(&it.after));
+            let unsettled: Vec<_> = sides.filter(|it| it.view.is_none()).map(|it| it.name.clone()).collect();
+            for view in plan.moves.iter().filter_map(|it| it.after.as_ref()).filter(|it| it.view.is_some()) {
+                own.must_be_sound(tenant, &known, view, &unsettled).await?;
             }
-            let mut report = self.report(tenant, &plan, options.dry_run).await?;
+            let mut report = self.report(tenant, &known, &plan, options.dry_run).await?;
             if options.dry_run || plan.moves.is_empty() {
                 (report.is_done, report.generation) = (!options.dry_run, known.generation);
                 return Ok((report, known.generation));
@@ -255,20 +265,30 @@ impl SchemaApi {
         own.catalogues.with(tenant, work).await
     }
 
-    /// All collections as they stand in files, by their names.
-    pub async fn canonical(&self, tenant: &TenantId) -> Result<BTreeMap<String, Value>, Error> {
+    /// All collections as they stand in files, by their names, with the generation that this is true of.
+    pub async fn canonical(&self, tenant: &TenantId) -> Result<(i64, BTreeMap<String, Value>), Error> {
         let known = self.collections.catalogues.current(tenant).await?;
-        Ok(known.entries().iter().map(|it| (it.name().to_owned(), canonical::of(&it.collection))).collect())
+        let all = known.entries().iter().map(|it| (it.name().to_owned(), canonical::of(&it.collection)));
+        Ok((known.generation, all.collect()))
     }
 
-    /// What files said when server and files last agreed.
-    pub async fn agreed(&self, tenant: &TenantId) -> Result<BTreeMap<String, String>, Error> {
-        let files = self.collections.db.read::<_, Error>(tenant, |tx| Ok(history_store::files(tx)?)).await?;
-        Ok(files.into_iter().collect())
+    /// What is known of the files of collections.
+    pub async fn ledger(&self, tenant: &TenantId) -> Result<Ledger, Error> {
+        let read = |tx: &mut Tx<'_>| {
+            let agreed = history_store::files(tx)?.into_iter().collect();
+            Ok(Ledger { agreed, behind: history_store::behind(tx)?.into_iter().collect() })
+        };
+        self.collections.db.read(tenant, read).await
     }
 
-    /// Notes what files say, now that server and files agree; of those without text, that there are none.
-    pub async fn agree(&self, tenant: &TenantId, files: Vec<(String, Option<String>)>) -> Result<(), Error> {
+    /// Notes what files say, now that they agree with the collections as these were at a generation; of those without
+    /// text, that there are none.
+    pub async fn agree(
+        &self,
+        tenant: &TenantId,
+        files: Vec<(String, Option<String>)>,
+        generation: i64,
+    ) -> Result<(), Error> {
         if files.is_empty() {
             return Ok(());
         }
@@ -278,6 +298,7 @@ impl SchemaApi {
                     Some(says) => history_store::put_file(tx, name, says)?,
                     None => history_store::delete_file(tx, name)?,
                 }
+                history_store::delete_behind(tx, name, generation)?;
             }
             Ok(())
         };
@@ -290,7 +311,13 @@ impl SchemaApi {
     }
 
     /// What a plan does, with the numbers of records if these are wanted.
-    async fn report(&self, tenant: &TenantId, plan: &SetPlan, with_numbers: bool) -> Result<SetReport, Error> {
+    async fn report(
+        &self,
+        tenant: &TenantId,
+        known: &Catalogue,
+        plan: &SetPlan,
+        with_numbers: bool,
+    ) -> Result<SetReport, Error> {
         let mut steps = Vec::new();
         let mut counted = Vec::new();
         for it in &plan.moves {
@@ -299,7 +326,8 @@ impl SchemaApi {
                 counted.extend(it.all_steps().map(|step| (old, new, step)));
             }
         }
-        let mut numbers = counts::tell(&self.collections.db, tenant, counted).await?.into_iter();
+        let prospect = Prospect { collections: would_be(known, plan), now: self.collections.clock.now() };
+        let mut numbers = counts::tell(&self.collections.db, tenant, counted, &prospect).await?.into_iter();
         for it in &plan.moves {
             let is_counted = with_numbers && it.before.is_some();
             let changes = it.all_steps().map(|step| {
@@ -322,6 +350,17 @@ impl SchemaApi {
             others: plan.others.clone(),
         })
     }
+}
+
+/// All collections as they would be after a plan.
+fn would_be(known: &Catalogue, plan: &SetPlan) -> Vec<Collection> {
+    let is_moved = |it: &Collection| plan.moves.iter().filter_map(|it| it.before.as_ref()).any(|old| old.id == it.id);
+    let stays = known.collections().into_iter().filter(|it| !is_moved(it));
+    let settled = |it: &Collection| Collection {
+        fields: it.fields.iter().map(|it| Field { renamed_from: None, ..it.clone() }).collect(),
+        ..it.clone()
+    };
+    stays.chain(plan.moves.iter().filter_map(|it| it.after.as_ref()).map(settled)).collect()
 }
 
 fn deed(of: &Move) -> SetDeed {

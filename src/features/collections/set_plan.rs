@@ -121,6 +121,11 @@ pub(super) fn plan(
         }
     }
     if !faults.is_empty() {
+        // Whoever mends the one shall not meet the other only then.
+        let mut of_rules = Catalogue::faults_of_rules(&all_of(&wanted, &kept));
+        for (index, it) in wanted.iter().enumerate().filter(|(_, it)| check::fields(&it.fields, &names).is_ok()) {
+            faults.extend(pointed(index, of_rules.remove(&it.name).unwrap_or_default()));
+        }
         return Err(Error::Invalid(faults));
     }
     for (own, follows) in &kept {
@@ -141,11 +146,16 @@ pub(super) fn plan(
     let others: Vec<String> = kept.iter().map(|(_, it)| it.name.clone()).collect();
     if !moves.is_empty() {
         let is_new: Vec<String> = wanted.iter().map(|it| it.name.clone()).collect();
-        let all = wanted.into_iter().map(|it| Collection { fields: settled(&it.fields), ..it });
-        whole(known, all.chain(kept.into_iter().map(|(_, it)| it)).collect(), &is_new)?;
+        whole(known, &all_of(&wanted, &kept), &is_new)?;
     }
     moves.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(SetPlan { moves, others })
+}
+
+/// All collections as they would be.
+fn all_of(wanted: &[Collection], kept: &[(&Collection, Collection)]) -> Vec<Collection> {
+    let wanted = wanted.iter().map(|it| Collection { fields: settled(&it.fields), ..it.clone() });
+    wanted.chain(kept.iter().map(|(_, it)| it.clone())).collect()
 }
 
 /// The collection that each of a set is already, under its name or under the one that it had, and what is wrong with
@@ -285,7 +295,7 @@ fn planned(
     }
     let mut steps = plan::change(&renamed, new, &judges)?;
     if steps.is_empty() && canonical::of(&renamed) != canonical::of(new) {
-        steps.push(plan::note("put fields and indexes into another order".to_owned()));
+        steps.push(plan::note(plan::OTHER_ORDER.to_owned()));
     }
     Ok(Move { before: Some(old.clone()), after: Some(new.clone()), rename, steps })
 }
@@ -315,8 +325,8 @@ fn judged(new: &Collection, names: &[String]) -> Result<Vec<Judge>, Vec<Fault>> 
 }
 
 /// Refuses a set that does not hold together, with the collections that it does not name.
-fn whole(known: &Catalogue, all: Vec<Collection>, named: &[String]) -> Result<(), Error> {
-    match Catalogue::build(0, all) {
+fn whole(known: &Catalogue, all: &[Collection], named: &[String]) -> Result<(), Error> {
+    match Catalogue::build(0, all.to_vec()) {
         Ok(would_be) => {
             for (index, name) in named.iter().enumerate() {
                 let viewed = would_be.find(name).and_then(|it| it.view.as_ref());
@@ -328,7 +338,12 @@ fn whole(known: &Catalogue, all: Vec<Collection>, named: &[String]) -> Result<()
             would_be.must_keep_views(known, &|it| named.iter().any(|name| name == it))
         }
         Err((of, faults)) => Err(match named.iter().position(|it| *it == of) {
-            Some(index) => Error::Invalid(pointed(index, faults)),
+            Some(first) => {
+                let mut of_rules = Catalogue::faults_of_rules(all);
+                let all = named.iter().enumerate().filter_map(|(index, it)| Some((index, of_rules.remove(it)?)));
+                let told: Vec<Fault> = all.flat_map(|(index, it)| pointed(index, it)).collect();
+                Error::Invalid(if told.is_empty() { pointed(first, faults) } else { told })
+            }
             None => Error::in_use_by_rule(of, &faults),
         }),
     }

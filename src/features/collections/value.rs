@@ -10,12 +10,10 @@ use super::member::Member;
 use super::model::{Field, FieldType};
 use super::sight::Access;
 use crate::base::geo::Place;
-use crate::base::text::normalize_email;
+use crate::base::text::{is_web_address, normalize_email};
 use crate::base::{Id, Timestamp};
 use crate::db;
 
-/// Longest address, as browsers and proxies agree on.
-const URL_BYTES_MAX: usize = 2_000;
 /// Most records that one record refers to by one field: they are shown whole, and written whole.
 pub(super) const ENTRIES_MAX: usize = 500;
 /// Most memory that a compiled pattern may take.
@@ -226,11 +224,7 @@ impl Judge {
     }
 
     fn url(&self, text: &str) -> Result<Stored, Unfit> {
-        let address = text.parse::<http::Uri>().ok().filter(|_| text.len() <= URL_BYTES_MAX);
-        let is_of_the_web = address.is_some_and(|it| {
-            matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some_and(|host| !host.is_empty())
-        });
-        if !is_of_the_web {
+        if !is_web_address(text) {
             return Err(unfit("format", "must be an address such as https://example.com/page, at most 2,000 bytes"));
         }
         self.text(text)
@@ -244,7 +238,20 @@ fn whole(number: &Number) -> Option<i64> {
 
 fn compile(pattern: &str) -> Result<Regex, Unfit> {
     let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-    built.map_err(|_| unfit("pattern", "`pattern` must be a regular expression without look-around or back-references"))
+    built.map_err(|cause| {
+        let words = cause.to_string();
+        let reason = words.rsplit("error: ").next().unwrap_or_default().trim();
+        let detail = match cause {
+            regex::Error::CompiledTooBig(_) => {
+                "`pattern` becomes too large: what is repeated in what is repeated is multiplied".to_owned()
+            }
+            _ if reason.contains("look-around") || reason.contains("backreference") => {
+                "`pattern` must be a regular expression without look-around or back-references".to_owned()
+            }
+            _ => format!("`pattern` must be a regular expression: {reason}"),
+        };
+        unfit("pattern", detail)
+    })
 }
 
 /// A place, as one number.
@@ -376,8 +383,14 @@ mod tests {
     fn a_pattern_that_could_take_for_ever_is_refused() {
         let field = |pattern: &str| Field { pattern: Some(pattern.to_owned()), ..of(FieldType::Text) };
 
-        for pattern in ["(", "(?=a)", r"(a)\1", "((a{500}){500}){500}"] {
-            assert_eq!(Judge::new(field(pattern)).expect_err("refused").code, "pattern", "{pattern}");
+        for (pattern, words) in [
+            ("(", "must be a regular expression: unclosed group"),
+            ("(?=a)", "without look-around"),
+            (r"(a)\1", "back-references"),
+            ("((a{500}){500}){500}", "becomes too large"),
+        ] {
+            let refused = Judge::new(field(pattern)).expect_err("refused");
+            assert!(refused.code == "pattern" && refused.detail.contains(words), "{pattern}: {refused:?}");
         }
         assert_eq!(accept(field("^[a-z]+$"), json!("A")), Err("pattern"));
         assert!(accept(field("^[a-z]+$"), json!("a")).is_ok());

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::member::MEMBERS_OF_USERS;
 use super::model::{Collection, CollectionId, Field, FieldType, Rules};
 use super::names;
+use super::view_ids::{doubled, must_be_one};
 use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 use crate::db::views::{self, Bench, Held, Seen, Source};
@@ -22,7 +23,7 @@ use crate::http::Fault;
 
 /// Most views of a tenant: each is looked at whenever a collection changes.
 pub(super) const VIEWS_MAX: usize = 50;
-/// Records of a view that are computed to see whether they can be.
+/// Records of a view that are computed before anything else is asked of it, to see whether any can be.
 const TRIED: usize = 1_000;
 /// Most columns of a view, as many as a collection has fields, beside its id and its times.
 const COLUMNS_MAX: usize = 103;
@@ -46,10 +47,15 @@ pub struct Viewed {
     pub fault: Option<String>,
     /// Which times its records have.
     pub times: Vec<&'static str>,
+    /// Largest value that may be computed on the way to its records, in bytes.
+    pub value_bytes_max: usize,
+    /// The collections that it reads.
+    sources: Vec<String>,
     /// Which fields of collections its columns show unchanged.
     origins: HashMap<String, Field>,
-    /// The fields of collections that the query reads, by their collections and names.
-    read: BTreeMap<(String, String), Field>,
+    /// The fields of collections that the query reads beside those that it shows unchanged, by their collections and
+    /// names: to compute, or to select by.
+    used: BTreeMap<(String, String), Field>,
 }
 
 /// All views among some collections, by their ids.
@@ -148,13 +154,15 @@ impl Viewed {
                 columns.push((name.clone(), if is_time { Held::AsIs } else { Held::Moment }));
                 times.push(time);
             } else if name == "id" {
-                let origin = ground.origin(*from).filter(|(_, it)| seen.is_plain && holds(it) == Held::Text);
+                let origin = ground.origin(*from).filter(|(_, it)| seen.is_plain && holds(it).is_text());
                 let is_text = own == Some("id") || origin.is_some();
-                columns.push((name.clone(), if is_text { Held::AsIs } else { Held::Text }));
+                columns.push((name.clone(), if is_text { Held::AsIs } else { Held::Id }));
             } else if let Some(field) = collection.fields.iter().find(|it| it.name == *name) {
                 let origin = ground.origin(*from).filter(|_| seen.is_plain);
-                let is_same = origin.is_some_and(|(_, it)| holds(it) == holds(field));
-                columns.push((name.clone(), if is_same { Held::AsIs } else { holds(field) }));
+                let held = holds(field);
+                let is_id = own == Some("id") && field.field_type == FieldType::Relation;
+                let is_same = is_id || origin.is_some_and(|(_, it)| held.takes(&holds(it)));
+                columns.push((name.clone(), if is_same { Held::AsIs } else { held }));
             } else {
                 continue; // a column that came later, and that nobody asked for
             }
@@ -169,10 +177,21 @@ impl Viewed {
             return Err("has no column `id`".to_owned());
         }
         let used: Vec<_> = seen.used.iter().map(|it| &ground.sources[*it]).collect();
+        let sources = used.iter().map(|it| it.name.clone()).collect();
         times.sort_unstable();
-        let read = seen.read.iter().filter_map(|it| ground.origin(Some(*it)));
-        let read = read.map(|(name, field)| ((name.to_owned(), field.name.clone()), field.clone())).collect();
-        Ok(Self { from: views::from(&view.query, &used, &columns), fault: None, times, origins, read })
+        let showing = |place| columns_of(&seen).filter(|it| *it == place).count();
+        let beside = seen.read.iter().filter(|(place, places)| !seen.is_plain || showing(*place) < *places);
+        let beside = beside.filter_map(|(place, _)| ground.origin(Some(*place)));
+        let beside = beside.map(|(name, field)| ((name.to_owned(), field.name.clone()), field.clone())).collect();
+        Ok(Self {
+            from: views::from(&view.query, &used, &columns),
+            fault: None,
+            times,
+            value_bytes_max: seen.value_bytes_max,
+            sources,
+            origins,
+            used: beside,
+        })
     }
 
     /// One that nobody can read. Whoever comes by finds nothing there.
@@ -183,8 +202,10 @@ impl Viewed {
             from: views::nothing(&columns),
             fault: Some(fault),
             times: TIMES.to_vec(),
+            value_bytes_max: 0,
+            sources: Vec::new(),
             origins: HashMap::new(),
-            read: BTreeMap::new(),
+            used: BTreeMap::new(),
         }
     }
 
@@ -195,7 +216,7 @@ impl Viewed {
         }
         let changed = |(name, was): (&String, &Field)| {
             let is = after.origins.get(name)?;
-            let is_retyped = holds(was) != holds(is);
+            let is_retyped = !holds(was).is_kept_like(&holds(is));
             // Who does not see a value shall not see it in a view either, unless an admin says so there.
             let is_closed = (is.hidden && !was.hidden) || (is.readable_by != was.readable_by);
             let is_hidden = view.fields.iter().any(|it| it.name == *name && it.hidden);
@@ -205,15 +226,17 @@ impl Viewed {
         shown.or_else(|| {
             // What is computed of a value, or selected by it, tells of it too.
             let is_for_admins = view.rules.list.is_none() && view.rules.view.is_none();
-            let is_shown = |field: &Field| self.origins.values().any(|it| it.name == field.name);
-            let closed = self.read.iter().find(|(place, was)| {
-                after.read.get(place).is_some_and(|is| !is_open(is) && is_open(was) && !is_shown(was))
-            });
-            closed
-                .filter(|_| !is_for_admins)
-                .map(|((_, name), _)| format!("the field `{name}`, which it computes with"))
+            let is_closed = |is: &Field, was: &Field| !is_open(is) && is_open(was);
+            let closed =
+                (self.used.iter()).find(|(place, was)| after.used.get(place).is_some_and(|is| is_closed(is, was)));
+            closed.filter(|_| !is_for_admins).map(|((_, name), _)| format!("the part with `{name}` in the query"))
         })
     }
+}
+
+/// The columns of sources that a query shows unchanged.
+fn columns_of(seen: &Seen) -> impl Iterator<Item = (usize, usize)> {
+    seen.columns.iter().filter_map(|(_, from)| *from)
 }
 
 /// Whether everyone sees a field who sees its record.
@@ -223,6 +246,7 @@ fn is_open(field: &Field) -> bool {
 
 /// What is kept in the column of a field.
 fn holds(field: &Field) -> Held {
+    let values = || field.values.clone().unwrap_or_default();
     match field.field_type {
         FieldType::Integer => Held::Integer,
         FieldType::Number => Held::Number,
@@ -230,7 +254,12 @@ fn holds(field: &Field) -> Held {
         FieldType::Datetime | FieldType::Autodate => Held::Moment,
         FieldType::Geo => Held::Place,
         FieldType::Json => Held::Json,
-        FieldType::Select | FieldType::Relation if field.is_multiple() => Held::List,
+        FieldType::Select if field.is_multiple() => Held::List(values()),
+        FieldType::Select => Held::OneOf(values()),
+        FieldType::Relation if field.is_multiple() => Held::Json,
+        FieldType::Relation => Held::Reference,
+        FieldType::Email => Held::Email,
+        FieldType::Url => Held::Url,
         _ => Held::Text,
     }
 }
@@ -243,7 +272,7 @@ pub(super) fn infer(collection: &mut Collection, all: &[Collection]) -> Result<(
     let seen = ground.look(&view.query).map_err(|reason| vec![of_query("query", reason)])?;
     let (mut faults, mut fields, mut names) = (Vec::new(), Vec::new(), Vec::new());
     // Of what is put together, the first part alone says which fields are shown.
-    let closed = seen.read.iter().filter_map(|it| ground.origin(Some(*it))).find(|(_, it)| !is_open(it));
+    let closed = seen.read.iter().filter_map(|(it, _)| ground.origin(Some(*it))).find(|(_, it)| !is_open(it));
     if let Some((source, field)) = closed.filter(|_| !seen.is_plain) {
         let detail = format!(
             "puts several queries together and reads `{}` of `{source}`, which not everyone sees; leave it out",
@@ -359,7 +388,10 @@ fn must_tell_no_more(collection: &Collection, view: &View, others: &[Collection]
     let Ok(ground) = Ground::of(others) else { return Ok(()) }; // what is wrong with it is told below
     let closed = |query: &str| -> Vec<(usize, usize)> {
         let read = ground.look(query).map(|it| it.read).unwrap_or_default();
-        read.into_iter().filter(|it| ground.origin(Some(*it)).is_some_and(|(_, field)| !is_open(field))).collect()
+        read.into_iter()
+            .map(|(it, _)| it)
+            .filter(|it| ground.origin(Some(*it)).is_some_and(|(_, field)| !is_open(field)))
+            .collect()
     };
     let before = collection.view.as_ref().map(|it| closed(&it.query)).unwrap_or_default();
     let new = closed(&view.query).into_iter().find(|it| !before.contains(it));
@@ -368,23 +400,54 @@ fn must_tell_no_more(collection: &Collection, view: &View, others: &[Collection]
     Err(vec![Fault::new("/fields", "required", detail)])
 }
 
-/// Refuses a view of which two records have one id now, or whose records cannot be computed.
-pub(super) fn must_be_sound(tx: &mut Tx<'_>, all: &[Collection], new: &Collection) -> Result<(), Error> {
+/// Refuses a view of which two records have one id now, or whose records cannot be computed. One that reads any of
+/// the collections `unsettled`, which are not what they will be, is not looked at.
+pub(super) fn must_be_sound(
+    tx: &mut Tx<'_>,
+    all: &[Collection],
+    new: &Collection,
+    unsettled: &[String],
+) -> Result<(), Error> {
     let refused = |code, detail: String| Error::Invalid(vec![Fault::new("/view/query", code, detail)]);
     let id = new.id;
     let all: Vec<_> = all.iter().filter(|it| it.id != id && it.view.is_none()).cloned().chain([new.clone()]).collect();
     let Some(viewed) = look(&all).remove(&id) else { return Ok(()) };
-    let sql = format!("SELECT id FROM {} GROUP BY id HAVING 1 < count(*) LIMIT 1", viewed.from);
-    let found = tx.find(&sql, &[], |row| row.text(0).map(|it| it.chars().take(100).collect::<String>()));
+    if viewed.fault.is_some() || viewed.sources.iter().any(|it| unsettled.contains(it)) {
+        return Ok(());
+    }
+    tx.bound_values(Some(viewed.value_bytes_max))?;
+    let mut wrong = None;
     // What is not looked at is not computed.
-    let whole = format!("SELECT * FROM {} LIMIT {TRIED}", viewed.from);
-    match found.and_then(|it| tx.each(&whole, &[], &mut |_| Ok(())).map(|()| it)) {
-        Ok(None) => Ok(()),
-        Ok(Some(id)) => Err(refused("not-unique", format!("finds more than one record with the id `{id}`"))),
+    let whole = format!("SELECT * FROM {}", viewed.from);
+    let outcome = tx
+        .each(&format!("{whole} LIMIT {TRIED}"), &[], &mut |_| Ok(()))
+        .and_then(|()| {
+            let ids = format!("SELECT id, count(*) FROM {} GROUP BY id", viewed.from);
+            tx.each(&ids, &[], &mut |row| {
+                let (id, count) = (row.text(0)?, row.integer(1)?);
+                let reason = || if 1 < count { Some(("not-unique", doubled(id))) } else { unfit(id) };
+                wrong = wrong.take().or_else(reason);
+                Ok(())
+            })
+        })
+        .and_then(|()| tx.each(&whole, &[], &mut |_| Ok(())));
+    if let Some((code, detail)) = wrong {
+        return Err(refused(code, detail));
+    }
+    match outcome {
+        Ok(()) => Ok(()),
         Err(db::Error::Engine(cause)) => Err(refused("query", format!("cannot be answered: {cause}"))),
+        Err(db::Error::TooLarge) => {
+            let most = viewed.value_bytes_max >> 10;
+            Err(refused("query", format!("cannot be answered: it computes a value of more than {most} KiB")))
+        }
         Err(db::Error::Column { .. }) => Err(refused("query", "finds ids that are no text".to_owned())),
         Err(error) => Err(error.into()),
     }
+}
+
+fn unfit(id: &str) -> Option<(&'static str, String)> {
+    must_be_one(id).err().map(|it| ("id", it))
 }
 
 /// What a view cannot have, since nobody writes its records.

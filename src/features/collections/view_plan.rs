@@ -3,7 +3,7 @@ use super::model::{Collection, Field};
 use super::plan::{self, Step};
 
 pub(super) fn create(new: &Collection) -> Vec<Step> {
-    vec![Step::note(format!("make the view `{}` with {} fields", new.name, new.fields.len()))]
+    vec![Step::note(format!("make the view `{}` with {}", new.name, plan::fields_of(new)))]
 }
 
 pub(super) fn drop(old: &Collection) -> Vec<Step> {

@@ -15,5 +15,5 @@ mod sweep;
 
 pub use log::EventLog;
 pub use model::{Epoch, Event, EventId, EventKind, NewEvent};
-pub use store::{Span, append, find_newest, read_after, restructured, span};
+pub use store::{Span, append, append_about_accounts, find_newest, read_after, restructured, span};
 pub use sweep::{Keep, worker};

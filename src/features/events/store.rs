@@ -3,14 +3,14 @@ use std::collections::HashMap;
 
 use super::model::{Event, EventKind, NewEvent};
 use crate::base::Timestamp;
-use crate::db::{self, Row, Tx};
+use crate::db::{self, News, Row, Tx};
 
 /// What a row takes beside its texts, roughly.
 const ROW_BYTES: usize = 120;
 
 /// Adds an event, to be told once this transaction is on the disk.
 pub fn append(tx: &mut Tx<'_>, event: &NewEvent<'_>) -> Result<(), db::Error> {
-    tx.announce();
+    tx.announce(News::EVENTS);
     let texts = event.after.map_or(0, str::len) + event.before.map_or(0, str::len);
     let bytes = i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX);
     tx.execute(
@@ -30,6 +30,12 @@ pub fn append(tx: &mut Tx<'_>, event: &NewEvent<'_>) -> Result<(), db::Error> {
         ],
     )
     .map(drop)
+}
+
+/// Has those who hold on to callers ask again who still stands, before they tell anyone of what was written after this.
+pub fn append_about_accounts(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    let (kind, collection) = (EventKind::Account, "users");
+    append(tx, &NewEvent { kind, collection, record: None, version: 0, after: None, before: None, at: now })
 }
 
 /// The number of the newest event; 0 before the first.

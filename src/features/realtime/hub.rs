@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Arrival, Connection, End, Item, Registry};
 use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, CROWD_MIN, EVENTS_BYTES_MAX, EVENTS_MAX, GATHER_TIME};
 use super::message;
-use crate::base::{Clock, SessionId, Timestamp};
+use crate::base::{Clock, Timestamp};
 use crate::config::{RealtimeConfig, View};
 use crate::db::{self, Tx};
 use crate::features::accounts::{self, Gate};
@@ -19,7 +19,7 @@ use crate::features::events::{self, EventKind, EventLog};
 use crate::features::records::{self, Told, Watch, Watches};
 use crate::http::problem::{self, Problem};
 use crate::http::websocket::WebSockets;
-use crate::http::{Caller, Subject};
+use crate::http::{Caller, Permissions, Subject};
 
 /// The way to the one who delivers. Cheap to clone.
 #[derive(Clone)]
@@ -416,8 +416,10 @@ impl Desk {
                         Err(_) => return,
                     }
                 }
-                Err(records::Error::Db(db::Error::BudgetSpent)) if 1 < self.events_max => self.events_max = 1,
-                Err(records::Error::Db(db::Error::BudgetSpent)) => {
+                Err(records::Error::Db(db::Error::BudgetSpent | db::Error::TooLarge)) if 1 < self.events_max => {
+                    self.events_max = 1;
+                }
+                Err(records::Error::Db(db::Error::BudgetSpent | db::Error::TooLarge)) => {
                     tracing::warn!("an event took too long to judge; those who listen are told to read again");
                     self.tell_all(Item::Gap { seq: position + 1 });
                     self.position = Some(position + 1);
@@ -527,12 +529,14 @@ impl Desk {
     }
 }
 
-/// A session, the role that it was opened with, and until when its token works.
-type Who = (SessionId, String, Option<Timestamp>);
+/// What a connection was opened with: a session, say, the role and what that let its user try, and until when.
+type Who = (Subject, String, Option<String>, Permissions, Option<Timestamp>);
 
+/// Those who are one and the same are asked about once.
 fn who(caller: &Caller) -> Option<Who> {
-    let Subject::User { session, .. } = caller.subject() else { return None };
-    Some((*session, caller.principal().role.clone(), caller.principal().until))
+    let it = caller.principal();
+    let is_asked = it.subject != Subject::Operator;
+    is_asked.then(|| (it.subject.clone(), it.role.clone(), it.tier.clone(), it.permissions.clone(), it.until))
 }
 
 /// What was read of the log, and who is told what of it.

@@ -239,7 +239,7 @@ fn facts(caller: &Caller, circumstances: Circumstances) -> Facts {
         auth_id: id,
         auth_email: is_known.then(|| principal.email.clone()),
         auth_role: is_known.then(|| principal.role.clone()),
-        auth_tier: None,
+        auth_tier: principal.tier.clone().filter(|_| is_known),
         auth_verified: principal.email_verified,
         auth_signed_in: is_known,
         now: circumstances.now.millis(),

@@ -13,7 +13,7 @@ use super::access::Judge;
 use super::api::{RecordsApi, location};
 use super::body::{self, Meant, Sent};
 use super::deed::{self, Changing, Deed, Making, Removing};
-use super::error::{BATCH_FAILED, Error, NOT_DONE};
+use super::error::{BATCH_FAILED, Error, NOT_DONE, VIEW_BESIDE_WRITES};
 use super::list;
 use super::projection::Projection;
 use super::relations::Reach;
@@ -225,7 +225,8 @@ impl RecordsApi {
             let request_id = request_id.to_owned();
             let work = move |tx: &mut Tx<'_>| {
                 known.must_be_current(tx)?;
-                run(tx, &known, &steps, transaction, now, &request_id)
+                let terms = Terms { transaction, only_reads, now };
+                run(tx, &known, &steps, terms, &request_id)
             };
             async move {
                 let outcome = if only_reads {
@@ -386,21 +387,23 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
-fn run(
-    tx: &mut Tx<'_>,
-    known: &Catalogue,
-    steps: &[Step],
+/// How a batch is done.
+#[derive(Clone, Copy)]
+struct Terms {
     transaction: bool,
+    /// Whether nothing is written, so that nobody waits for it.
+    only_reads: bool,
     now: Timestamp,
-    request_id: &str,
-) -> Result<Vec<u8>, Failure> {
+}
+
+fn run(tx: &mut Tx<'_>, known: &Catalogue, steps: &[Step], terms: Terms, request_id: &str) -> Result<Vec<u8>, Failure> {
     let mut out = b"{\"results\":[".to_vec();
     let mut earlier = Earlier::default();
     for (index, step) in steps.iter().enumerate() {
         if 0 < index {
             out.push(b',');
         }
-        let problem = match one(tx, known, step, now, &earlier) {
+        let problem = match one(tx, known, step, terms, &earlier) {
             Ok(done) => {
                 if let Some(name) = &step.name {
                     earlier.ids.insert(name, done.id.clone());
@@ -421,7 +424,7 @@ fn run(
             Err(error) if error.is_outdated() => return Err(error.into()),
             Err(error) => Problem::from(error),
         };
-        if transaction {
+        if terms.transaction {
             return Err(Failure::Operation(index, Box::new(problem)));
         }
         let json = problem.clone().to_json(request_id);
@@ -436,11 +439,17 @@ impl Done {
         out.extend_from_slice(format!("{{\"status\":{}", self.status).as_bytes());
         if let Some(found) = &self.found {
             let mut headers = Map::new();
-            headers.insert("ETag".to_owned(), etag::of_version(found.version).into());
+            // What a view computes has no version.
+            if 0 < found.version {
+                headers.insert("ETag".to_owned(), etag::of_version(found.version).into());
+            }
             if let Some(location) = &self.location {
                 headers.insert("Location".to_owned(), location.as_str().into());
             }
-            out.extend_from_slice(format!(",\"headers\":{},\"body\":", Value::Object(headers)).as_bytes());
+            if !headers.is_empty() {
+                out.extend_from_slice(format!(",\"headers\":{}", Value::Object(headers)).as_bytes());
+            }
+            out.extend_from_slice(b",\"body\":");
             out.extend_from_slice(&found.json);
         }
         out.push(b'}');
@@ -448,15 +457,18 @@ impl Done {
 }
 
 /// Does one operation, as a request of its own would.
-fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, now: Timestamp, earlier: &Earlier<'_>) -> Result<Done, Error> {
+fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, terms: Terms, earlier: &Earlier<'_>) -> Result<Done, Error> {
     if let Some(refusal) = &step.refusal {
         return Err(refusal.clone().into());
     }
-    // A batch holds up all who write, so it computes nothing.
-    let (entry, judge) = (known.to_write(&step.collection)?, &step.judge);
+    let (now, judge) = (terms.now, &step.judge);
+    if step.method == Method::Get {
+        let entry = known.to_read(&step.collection)?;
+        return read(tx, entry, judge, named(&step.target, earlier)?, terms).map_err(|it| it.of(entry));
+    }
+    let entry = known.to_write(&step.collection)?;
     let reach = Reach { catalogue: known, made: &earlier.made };
     let outcome = match (&step.method, &step.target) {
-        (Method::Get, target) => read(tx, entry, judge, named(target, earlier)?),
         (Method::Delete, target) => {
             let id = named(target, earlier)?;
             judge.must_be_let(entry, &entry.rules.delete, "delete")?;
@@ -492,10 +504,28 @@ fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, now: Timestamp, earlier:
     outcome.map_err(|error: Error| error.without_hidden(entry, &judge.sight))
 }
 
-fn read(tx: &mut Tx<'_>, entry: &Entry, judge: &Judge, id: &str) -> Result<Done, Error> {
+fn read(tx: &mut Tx<'_>, entry: &Entry, judge: &Judge, id: &str, terms: Terms) -> Result<Done, Error> {
     judge.must_be_let(entry, &entry.rules.view, "read")?;
+    entry.must_be_readable()?;
     let whole = Projection::whole(entry, &judge.sight);
-    let statement = list::sought(&whole, entry, id, judge.rule(&entry.rules.view));
+    let mut statement = list::sought(&whole, entry, id, judge.rule(&entry.rules.view));
+    if let Some(view) = &entry.view {
+        // A batch that writes holds up all others who do, so it computes nothing.
+        if !terms.only_reads {
+            let detail = format!("`{}` is a view; read it alone, or in a batch of nothing but GET", entry.name());
+            return Err(Problem::new(&VIEW_BESIDE_WRITES, detail).into());
+        }
+        list::of_view(&mut statement, entry);
+        tx.bound_values(Some(view.value_bytes_max))?;
+        let found = store::find_all(tx, &statement, &whole);
+        tx.bound_values(None)?;
+        let mut found = found?;
+        if !found.is_empty() {
+            list::must_be_alone(entry.name(), id, found.len())?;
+        }
+        let found = found.pop().ok_or(Error::NotFound)?;
+        return Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None });
+    }
     let found = store::find(tx, &statement, &whole)?.ok_or(Error::NotFound)?;
     Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
 }

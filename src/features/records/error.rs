@@ -14,9 +14,12 @@ pub(super) const TOO_MANY_MATCH: Kind =
 pub(super) const BATCH_FAILED: Kind =
     Kind { status: 409, code: "batch-failed", title: "One operation failed, so none was done" };
 pub(super) const NOT_DONE: Kind = Kind { status: 424, code: "not-done", title: "Another operation failed" };
+pub(super) const VIEW_BESIDE_WRITES: Kind =
+    Kind { status: 409, code: "view-beside-writes", title: "A view is not read in a batch that writes" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED, &TOO_MANY_MATCH, &BATCH_FAILED, &NOT_DONE];
+pub const PROBLEMS: &[&Kind] =
+    &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED, &TOO_MANY_MATCH, &BATCH_FAILED, &NOT_DONE, &VIEW_BESIDE_WRITES];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

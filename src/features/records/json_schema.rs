@@ -18,6 +18,9 @@ use crate::http::{ClientAddress, Problem, Visitor};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
+/// How an address of the web begins.
+const OF_THE_WEB: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
+
 /// The endpoint for the shapes of records.
 #[derive(Clone, Debug)]
 pub struct JsonSchemasApi {
@@ -90,7 +93,7 @@ fn schema(catalogue: &Catalogue, collection: &str, sight: &Sight) -> Result<Valu
     if entry.view.is_none() {
         let set: Vec<&Field> = set.collect();
         let needed: Vec<_> = set.iter().filter(|it| it.required && it.default.is_none()).map(|it| &it.name).collect();
-        let members: Map<_, _> = set.iter().map(|it| shape(it)).collect();
+        let members: Map<_, _> = set.iter().map(|it| sent(it)).collect();
         schema["$defs"] = json!({
             "new": { "type": "object", "required": needed, "properties": members, "additionalProperties": false },
         });
@@ -100,5 +103,28 @@ fn schema(catalogue: &Catalogue, collection: &str, sight: &Sight) -> Result<Valu
 }
 
 fn shape(field: &Field) -> (String, Value) {
-    (field.name.clone(), shapes::value(field))
+    let mut shape = shapes::value(field);
+    match shape["format"].as_str() {
+        // An address is taken in every script.
+        Some("email") => shape["format"] = "idn-email".into(),
+        // Browsers and we take addresses of the web that no format of JSON Schema does, such as `?tags[]=1`.
+        Some("uri") => {
+            let members = shape.as_object_mut();
+            members.map(|it| it.shift_remove("format"));
+            if field.pattern.is_none() {
+                shape["pattern"] = OF_THE_WEB.into();
+            }
+        }
+        _ => {}
+    }
+    (field.name.clone(), shape)
+}
+
+/// What may be sent for a field, which is less than what may be there: a list that nobody gave is empty.
+fn sent(field: &Field) -> (String, Value) {
+    let (name, mut shape) = shape(field);
+    if let Some(least) = field.least().filter(|it| field.refers_to_many() && 1.0 <= *it) {
+        shape["minItems"] = (least.ceil() as u64).into();
+    }
+    (name, shape)
 }

@@ -12,7 +12,7 @@ use super::store::{self, ALIAS};
 use super::{access, expand};
 use crate::db::record_tables::quoted;
 use crate::db::{self, Row, Tx, Value};
-use crate::features::collections::{Catalogue, Entry};
+use crate::features::collections::{self, Catalogue, Entry, ViewIds, doubled_id, must_be_id};
 use crate::http::paging::Page;
 use crate::http::{Fault, Problem};
 
@@ -35,6 +35,9 @@ pub(super) struct Plan {
     /// What stands behind the conditions.
     tail: Statement,
     is_restricted: bool,
+    /// The view that the records are of, whose ids may be wrong.
+    view: Option<String>,
+    value_bytes_max: Option<usize>,
     search: Option<Search>,
     /// Whether relevance is the order; then a page begins after this position, or that many further on.
     pub is_ranked: bool,
@@ -55,6 +58,9 @@ pub(super) struct Listed {
     /// The position of the last one, if there are more.
     pub next: Option<String>,
     pub total: Option<i64>,
+    ids: ViewIds,
+    /// What is wrong with the ids of a view.
+    wrong: Option<String>,
 }
 
 /// Puts the statements of a page together, or says everything that is wrong with what is asked.
@@ -91,6 +97,7 @@ pub(super) fn plan(
     let mut statement = Statement::new(format!("SELECT {columns}{from}"));
     statement.append(order.joins()).append(joins);
     caller.must_be_let(entry, &entry.rules.list, "list")?;
+    entry.must_be_readable()?;
     if asked.trashed.is_some() {
         caller.must_be_let(entry, &entry.rules.delete, "see deleted")?;
     }
@@ -113,9 +120,19 @@ pub(super) fn plan(
     }
     let total = page.with_total.then(|| {
         let mut total = Statement::default();
+        if entry.view.is_some() {
+            // What is counted twice is told, as it would be where it is shown.
+            let all = "SELECT coalesce(sum(n), 0), min(CASE WHEN 1 < n THEN id END) FROM";
+            total.push(&format!("{all} (SELECT {ALIAS}.id AS id, count(*) AS n{from}"));
+            if let Some(matching) = matching {
+                total.push(" WHERE ").append(matching);
+            }
+            total.push(&format!(" GROUP BY {ALIAS}.id) AS counted"));
+            return total;
+        }
         match matching {
             Some(matching) => total.push(&format!("SELECT count(*){from} WHERE ")).append(matching),
-            None if search.is_some() || entry.view.is_some() => total.push(&format!("SELECT count(*){from}")),
+            None if search.is_some() => total.push(&format!("SELECT count(*){from}")),
             // Without a condition nothing has to be counted.
             None => total.push("SELECT count FROM record_counts WHERE collection_id = ").bind(entry.collection.id),
         };
@@ -138,6 +155,8 @@ pub(super) fn plan(
         bytes_max,
         tail,
         is_restricted,
+        view: entry.view.as_ref().map(|_| entry.name().to_owned()),
+        value_bytes_max: entry.view.as_ref().map(|it| it.value_bytes_max),
         search,
         is_ranked,
         after_text: page.after.clone(),
@@ -173,8 +192,11 @@ impl Plan {
             None => Ok(Vec::new()),
             Some(Position::Values(values)) => Ok(self.order.after(values)),
             Some(Position::Record(id)) => {
-                let values = store::keys(tx, &self.order.where_it_stands(id), self.order.width())?;
-                Ok(self.order.after(&values.ok_or_else(cursor_refused)?))
+                let found = store::keys(tx, &self.order.where_it_stands(id), self.order.width())?;
+                match (found.as_slice(), &self.view) {
+                    ([_, _, ..], Some(view)) => Err(collections::Error::wrong_ids(view, doubled_id(id)).into()),
+                    (found, _) => Ok(self.order.after(found.first().ok_or_else(cursor_refused)?)),
+                }
             }
         }
     }
@@ -219,6 +241,11 @@ impl Plan {
         if listed.next.is_some() {
             return Ok(());
         }
+        // Seen of the one that is not shown, too: the next page begins after the last one and all that are like it.
+        if self.view.is_some() && listed.wrong.is_none() {
+            let id = row.text(self.projection.width() + self.order.width() - 1)?;
+            listed.wrong = listed.ids.take(id).err();
+        }
         if self.is_full(listed) {
             listed.next = Some(std::mem::take(position));
             return Ok(());
@@ -250,7 +277,9 @@ pub(super) fn run(tx: &mut Tx<'_>, plan: &Plan) -> Result<Listed, Error> {
 
 impl Listed {
     pub fn new() -> Self {
-        Self { json: Vec::with_capacity(16 << 10), gaps: Vec::new(), ends: Vec::new(), next: None, total: None }
+        let json = Vec::with_capacity(16 << 10);
+        let ids = ViewIds::default();
+        Self { json, gaps: Vec::new(), ends: Vec::new(), next: None, total: None, ids, wrong: None }
     }
 }
 
@@ -259,6 +288,9 @@ impl Plan {
     pub fn run(&self, tx: &mut Tx<'_>, found: Option<(&Search, &Hits)>) -> Result<Listed, Error> {
         let mut listed = Listed::new();
         let mut position = String::new();
+        if self.value_bytes_max.is_some() {
+            tx.bound_values(self.value_bytes_max)?;
+        }
         let after = self.after(tx)?;
         for statement in self.statements(&after) {
             tx.each(&statement.sql, &statement.values, &mut |row| self.take(row, &mut listed, &mut position, found))?;
@@ -267,10 +299,25 @@ impl Plan {
             }
         }
         if let Some(statement) = &self.total {
-            listed.total = Some(tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0));
+            let total = if self.view.is_some() {
+                let (total, doubled) = tx.find(&statement.sql, &statement.values, counted)?.unwrap_or_default();
+                listed.wrong = listed.wrong.or_else(|| doubled.map(|it| doubled_id(&it)));
+                total
+            } else {
+                tx.find(&statement.sql, &statement.values, |row| row.integer(0))?.unwrap_or(0)
+            };
+            listed.total = Some(total);
+        }
+        if let (Some(view), Some(what)) = (&self.view, listed.wrong.take()) {
+            return Err(collections::Error::wrong_ids(view, what).into());
         }
         Ok(listed)
     }
+}
+
+/// How many records of a view there are, and the id that several have.
+fn counted(row: &Row<'_>) -> Result<(i64, Option<String>), db::Error> {
+    Ok((row.integer(0)?, row.optional(1, |row, column| row.text(column).map(ToOwned::to_owned))?))
 }
 
 /// The whole answer: the records, and what is true of the list.
@@ -323,6 +370,19 @@ pub(super) fn seek(statement: &mut Statement, id: &str, rule: Option<Statement>)
     if let Some(rule) = rule {
         statement.push(" AND (").append(rule).push(")");
     }
+}
+
+/// Has a statement that seeks one record of a view find a second one, if there is one.
+pub(super) fn of_view(statement: &mut Statement, entry: &Entry) {
+    if entry.view.is_some() {
+        statement.push(" LIMIT 2");
+    }
+}
+
+/// Refuses a record of a view that shares its id, or whose id is none.
+pub(super) fn must_be_alone(view: &str, id: &str, count: usize) -> Result<(), collections::Error> {
+    let what = if 1 < count { Err(doubled_id(id)) } else { must_be_id(id) };
+    what.map_err(|it| collections::Error::wrong_ids(view, it))
 }
 
 impl Statement {

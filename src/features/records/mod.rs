@@ -17,6 +17,7 @@ mod bulk;
 mod cascade;
 mod deed;
 mod document;
+mod ecma;
 mod error;
 mod expand;
 mod export;

@@ -55,6 +55,7 @@ impl RecordsApi {
     ) -> Result<Found, Error> {
         let entry = &Arc::clone(known.to_read(collection)?);
         asker.must_be_let(entry, &entry.rules.view, "read")?;
+        entry.must_be_readable()?;
         let mut faults = Vec::new();
         let mut projection = Projection::whole(entry, &asker.sight);
         let mut joins = Statement::default();
@@ -72,11 +73,21 @@ impl RecordsApi {
         if let Some(of_bin) = of_bin {
             statement.push(" AND (").append(of_bin).push(")");
         }
+        list::of_view(&mut statement, entry);
 
         let catalogue = Arc::clone(&known);
+        let view = entry.view.as_ref().map(|it| (entry.name().to_owned(), it.value_bytes_max));
+        let id = id.to_owned();
         let read = move |tx: &mut Tx<'_>| {
             let mut gaps = Vec::new();
-            let mut found = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
+            if let Some((_, bytes_max)) = view {
+                tx.bound_values(Some(bytes_max))?;
+            }
+            let mut all = store::find_current(tx, &catalogue, &statement, &projection, &mut gaps)?;
+            if let Some((view, _)) = view.as_ref().filter(|_| !all.is_empty()) {
+                list::must_be_alone(view, &id, all.len())?;
+            }
+            let mut found = all.pop();
             if let Some(found) = &mut found {
                 lists.fill(tx, &mut found.json, &gaps, &mut [])?;
             }

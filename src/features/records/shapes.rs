@@ -1,6 +1,7 @@
 //! What fields hold and take, in the words of OpenAPI, with examples.
 use serde_json::{Value, json};
 
+use super::ecma;
 use crate::features::collections::{Entry, Field, FieldType};
 
 /// What a field may hold.
@@ -43,13 +44,21 @@ pub(super) fn value(field: &Field) -> Value {
             // Lengths are whole numbers in a schema.
             schema[word] = if word.ends_with("Length") || word.ends_with("Items") {
                 json!(limit.0.max(0.0).ceil() as u64)
+            } else if field.field_type == FieldType::Integer {
+                whole(word, limit.0).map_or_else(|| limit.as_json(), Value::from)
             } else {
                 limit.as_json()
             };
         }
     }
     if let Some(pattern) = &field.pattern {
-        schema["pattern"] = pattern.as_str().into();
+        match ecma::translated(pattern) {
+            Some(translated) => schema["pattern"] = translated.into(),
+            None => {
+                schema["description"] =
+                    format!("Must match `{pattern}`, in the syntax of the Rust crate `regex`.").into();
+            }
+        }
     }
     if let Some(default) = &field.default {
         schema["default"] = default.0.clone();
@@ -71,6 +80,13 @@ pub(super) fn value(field: &Field) -> Value {
         }
     }
     schema
+}
+
+/// A limit of whole numbers, which are exact in a schema also where fractions are not: 2^63 is more than there can be.
+fn whole(word: &str, limit: f64) -> Option<i64> {
+    let limit = if word == "minimum" { limit.ceil() } else { limit.floor() };
+    #[expect(clippy::cast_possible_truncation, reason = "a number beyond 64 bits becomes the last that fits")]
+    limit.is_finite().then_some(limit as i64)
 }
 
 /// A list of what a field refers to.

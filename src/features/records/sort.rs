@@ -155,6 +155,8 @@ impl Order {
         let mut statement = Statement::new(format!("SELECT {} FROM {} AS {ALIAS}", columns.join(", "), self.from));
         statement.append(self.joins());
         statement.push(&format!(" WHERE {ALIAS}.id = ")).bind(id.to_owned());
+        // In a view there may be several.
+        statement.push(" LIMIT 2");
         statement
     }
 

@@ -268,15 +268,15 @@ fn values_among(
     Ok(found)
 }
 
-/// The values that a statement selects of one record, if it is there.
+/// The values that a statement selects of each record.
 pub(super) fn keys(
     tx: &mut Tx<'_>,
     statement: &Statement,
     width: usize,
-) -> Result<Option<Vec<Value<'static>>>, db::Error> {
-    let mut found = None;
+) -> Result<Vec<Vec<Value<'static>>>, db::Error> {
+    let mut found = Vec::new();
     tx.each(&statement.sql, &statement.values, &mut |row| {
-        found = Some(stored(row, width)?.into_iter().map(Value::from).collect());
+        found.push(stored(row, width)?.into_iter().map(Value::from).collect());
         Ok(())
     })?;
     Ok(found)
@@ -316,31 +316,40 @@ pub(super) fn find(
     statement: &Statement,
     projection: &Projection,
 ) -> Result<Option<Found>, db::Error> {
-    let mut found = None;
+    Ok(find_all(tx, statement, projection)?.pop())
+}
+
+/// The same where there may be several, in a view.
+pub(super) fn find_all(
+    tx: &mut Tx<'_>,
+    statement: &Statement,
+    projection: &Projection,
+) -> Result<Vec<Found>, db::Error> {
+    let mut found = Vec::new();
     tx.each(&statement.sql, &statement.values, &mut |row| {
         let mut json = Vec::with_capacity(512);
         projection.write(row, 1, &mut json)?;
-        found = Some(Found { json, version: row.integer(0)? });
+        found.push(Found { json, version: row.integer(0)? });
         Ok(())
     })?;
     Ok(found)
 }
 
 /// As [`find`], for a statement that selects the generation of the catalogue first: that is how a single
-/// statement notices that collections were changed.
+/// statement notices that collections were changed. In a view there may be several.
 pub(super) fn find_current(
     tx: &mut Tx<'_>,
     catalogue: &Catalogue,
     statement: &Statement,
     projection: &Projection,
     gaps: &mut Vec<Gap>,
-) -> Result<Option<Found>, Error> {
-    let mut found = None;
+) -> Result<Vec<Found>, Error> {
+    let mut found = Vec::new();
     tx.each(&statement.sql, &statement.values, &mut |row| {
         if row.integer(0)? == catalogue.generation {
             let mut json = Vec::with_capacity(512);
             projection.write_with_gaps(row, 2, &mut json, gaps)?;
-            found = Some(Found { json, version: row.integer(1)? });
+            found.push(Found { json, version: row.integer(1)? });
         }
         Ok(())
     })?;

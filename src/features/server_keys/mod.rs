@@ -17,6 +17,8 @@ pub enum Purpose {
     Cursor,
     /// Seed of the Ed25519 key that signs where audit trails stand.
     Audit,
+    /// Links and codes that are sent by mail.
+    OneTimeSecret,
 }
 
 impl Purpose {
@@ -26,6 +28,7 @@ impl Purpose {
             Self::RefreshToken => "refresh-token",
             Self::Cursor => "cursor",
             Self::Audit => "audit",
+            Self::OneTimeSecret => "one-time-secret",
         }
     }
 }

@@ -41,6 +41,10 @@ pub enum Tag {
     Records,
     /// Changes while they happen.
     Realtime,
+    /// Mails: their words and looks, and where they land without a mail server.
+    Mail,
+    /// Work that is done after the request that asked for it.
+    Jobs,
 }
 
 /// The second names that are part of the product's promise. Others work, but are not in the document.

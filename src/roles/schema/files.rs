@@ -62,6 +62,7 @@ impl Faults {
 
 /// The files of a folder, by the names of their collections.
 pub(super) fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, SchemaFile>> {
+    is_there(folder)?;
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
@@ -138,7 +139,9 @@ fn parse(path: &Path, text: String) -> Result<(String, SchemaFile), (Option<usiz
     let value: Value = serde_json::from_str(&plain).map_err(|cause| {
         let words = cause.to_string();
         let words = words.split(" at line ").next().unwrap_or_default().to_owned();
-        (Some(cause.line()), format!("is not JSON: {words} (column {})", cause.column()))
+        // The end of a text is in no column of its last line.
+        let column = if cause.column() == 0 { String::new() } else { format!(" (column {})", cause.column()) };
+        (Some(cause.line().max(1)), format!("is not JSON: {words}{column}"))
     })?;
     let stem = path.file_stem().and_then(|it| it.to_str()).unwrap_or_default();
     let Some(name) = value.get("name").and_then(Value::as_str) else {
@@ -202,9 +205,38 @@ pub(super) fn write(folder: &Path, collection: &Value) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Brings the file of a name up to its collection; takes it away if there is none.
+pub(super) fn put(folder: &Path, name: &str, collection: Option<&Value>) -> anyhow::Result<()> {
+    let Some(collection) = collection else {
+        let path = path(folder, name);
+        return match std::fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(cause).with_context(|| format!("cannot delete {}", path.display()))
+            }
+            _ => Ok(()),
+        };
+    };
+    make_folder(folder)?;
+    write(folder, collection).map(drop)
+}
+
+/// Whether the folder is there. A link to one is followed; one that leads nowhere is a mistake.
+pub(super) fn is_there(folder: &Path) -> anyhow::Result<bool> {
+    let Ok(found) = std::fs::symlink_metadata(folder) else { return Ok(false) };
+    if found.is_symlink() && !folder.exists() {
+        let target = std::fs::read_link(folder).unwrap_or_default();
+        let (folder, target) = (folder.display(), target.display());
+        anyhow::bail!(
+            "{folder} is a link that leads nowhere, to {target}: make that folder, or remove the link; an empty \
+             `schema.folder` is for none"
+        );
+    }
+    Ok(true)
+}
+
 /// Makes the folder if it is not there.
 pub(super) fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    if folder.is_dir() {
+    if is_there(folder)? {
         return Ok(());
     }
     let make = || {

@@ -1,34 +1,32 @@
 //! With `--dev`: what is changed through the API is written into the files, so that it can be committed.
 //!
 //! A file is written only if it says what the collection was before the change, or if there is none: what somebody is
-//! writing into it at that moment is not overwritten.
-use std::collections::BTreeMap;
+//! writing into it at that moment is not overwritten. What is not written by the time the server ends is looked at by the
+//! next start ([`super::catch_up`]).
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::catch_up::Collections;
 use super::files;
 use crate::app::App;
 use crate::base::TenantId;
 use crate::base::text::chain;
 
-type Known = BTreeMap<String, Value>;
-
 /// Writes files after each change of collections, until the stop.
-pub(in crate::roles) async fn follow(app: App, folder: PathBuf, mut known: Known, stop: CancellationToken) {
+pub(in crate::roles) async fn follow(app: App, folder: PathBuf, mut known: Collections, stop: CancellationToken) {
     let changed = Arc::new(Notify::new());
     let told = Arc::clone(&changed);
     app.collections.catalogues.tell(Box::new(move |_, _| told.notify_one()));
     let tenant = TenantId::main();
     loop {
         match app.schema.canonical(&tenant).await {
-            Ok(there) => {
+            Ok((generation, there)) => {
                 let agreed = write(&folder, &known, &there);
                 known = there;
-                if let Err(cause) = app.schema.agree(&tenant, agreed).await {
+                if let Err(cause) = app.schema.agree(&tenant, agreed, generation).await {
                     tracing::warn!(cause = %chain(&cause), "it was not noted that files were written");
                 }
             }
@@ -41,7 +39,7 @@ pub(in crate::roles) async fn follow(app: App, folder: PathBuf, mut known: Known
 }
 
 /// Writes the files of what changed, and returns what they say now.
-fn write(folder: &Path, known: &Known, there: &Known) -> Vec<(String, Option<String>)> {
+fn write(folder: &Path, known: &Collections, there: &Collections) -> Vec<(String, Option<String>)> {
     let mut agreed = Vec::new();
     let names = known.keys().chain(there.keys().filter(|it| !known.contains_key(*it)));
     for name in names.filter(|it| known.get(*it) != there.get(*it)) {
@@ -60,23 +58,15 @@ fn write(folder: &Path, known: &Known, there: &Known) -> Vec<(String, Option<Str
                            the collection was, and is left alone; see `steading schema diff`");
             continue;
         }
-        let outcome = match there.get(name) {
-            Some(collection)
-                if says.as_ref().is_ok_and(|it| {
-                    it.as_ref().and_then(files::SchemaFile::canonical).as_ref() == Some(collection)
-                }) =>
-            {
-                Ok(())
-            }
-            Some(collection) => files::make_folder(folder).and_then(|()| files::write(folder, collection).map(drop)),
-            None => match std::fs::remove_file(&path) {
-                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
-                _ => Ok(()),
-            },
-        };
+        let (says, collection) = (says.ok().flatten().and_then(|it| it.canonical()), there.get(name));
+        // What says the same in other words stays as it was written.
+        let is_said = collection.is_some() && says.as_ref() == collection;
+        let outcome = if is_said { Ok(()) } else { files::put(folder, name, collection) };
         match outcome {
             Ok(()) => agreed.push((name.clone(), there.get(name).map(ToString::to_string))),
-            Err(cause) => tracing::warn!(file = %path.display(), %cause, "the file of a collection was not written"),
+            Err(cause) => {
+                tracing::warn!(file = %path.display(), cause = format!("{cause:#}"), "the file of a collection was not written");
+            }
         }
     }
     agreed

@@ -3,6 +3,8 @@
 //! `pull` writes them as the server has them, `diff` says what `push` would do, `push` does it: all in one transaction,
 //! and only what was looked at. The same files are applied by `serve` at its start ([`start`]), and with `--dev` they
 //! follow what is changed through the API ([`follow`]).
+mod catch_up;
+mod examine;
 mod files;
 mod follow;
 mod line;
@@ -21,20 +23,24 @@ use serde_json::Value;
 use self::files::{Faults, SchemaFile};
 use self::remote::Remote;
 use super::operator::{Operator, Reply, Request};
-use super::{Context, fail, say};
+use super::{Context, advice, fail, say};
 use crate::features::collections::canonical;
 
+pub(super) use self::examine::examine;
 pub(super) use self::follow::follow;
 pub(super) use self::start::apply;
 
 const EXPORT: &str = "/api/v1/collections/export";
 const IMPORT: &str = "/api/v1/collections/import";
-/// Exit code of `diff` when it could not look, as `diff` itself has it.
+/// Exit code of all three when it could not be done, as `diff` itself has it: 1 is for a difference.
 const TROUBLE: u8 = 2;
+
+/// From so many records on a change takes a good part of a second.
+const REWRITTEN_MIN: u64 = 50_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Args {
-    /// Write a file for each collection of the server.
+    /// Write a file for each collection of the server: exit code 0 when it is done, 2 for trouble.
     Pull {
         #[command(flatten)]
         place: Place,
@@ -42,7 +48,8 @@ pub(super) enum Args {
         #[arg(long)]
         delete_others: bool,
     },
-    /// Say what `push` would do: exit code 0 for nothing, 1 for something, 2 for trouble.
+    /// Say what `push` would do, and whether it would be refused: exit code 0 for nothing, 1 for something, 2 for
+    /// trouble.
     Diff {
         #[command(flatten)]
         place: Place,
@@ -50,7 +57,8 @@ pub(super) enum Args {
         #[arg(long)]
         drop_others: bool,
     },
-    /// Make the collections of the server as the files say, all in one go.
+    /// Make the collections of the server as the files say, all in one go or not at all: exit code 0 when it is done or
+    /// there was nothing to do, 2 for trouble.
     Push {
         #[command(flatten)]
         place: Place,
@@ -70,9 +78,13 @@ pub(super) struct Place {
     #[arg(long, value_name = "DIR", default_value = "schema")]
     folder: PathBuf,
     /// The address of a server elsewhere, such as `https://api.example.com`; with the access token of an admin in
-    /// STEADING_TOKEN. Without it, the server of the data folder.
+    /// STEADING_TOKEN. `http://` only for this machine. Without it, the server of the data folder.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The certificate of the authority that signed that of the server, in PEM, if it is one of your own. Then no other
+    /// is believed.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
 }
 
 /// The server that is asked.
@@ -84,7 +96,7 @@ enum Server {
 impl Server {
     async fn find(context: &Context, place: &Place) -> anyhow::Result<Self> {
         match &place.url {
-            Some(url) => Ok(Self::Elsewhere(Remote::new(url)?)),
+            Some(url) => Ok(Self::Elsewhere(Remote::new(url, place.ca.as_deref())?)),
             None => Operator::find_existing(context).await.map(Self::Here),
         }
     }
@@ -98,17 +110,19 @@ impl Server {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
-    match args {
+    let outcome = match args {
         Args::Pull { place, delete_others } => pull(context, &place, delete_others).await,
-        Args::Diff { place, drop_others } => match diff(context, &place, drop_others).await {
-            Ok(code) => Ok(code),
-            Err(cause) => {
-                fail(&cause);
-                Ok(ExitCode::from(TROUBLE))
-            }
-        },
+        Args::Diff { place, drop_others } => diff(context, &place, drop_others).await,
         Args::Push { place, allow_loss, drop_others } => push(context, &place, allow_loss, drop_others).await,
-    }
+    };
+    // The advice is added here, since nobody above us sees the failure.
+    Ok(outcome.unwrap_or_else(|cause| {
+        fail(&match advice::about(&cause, context) {
+            Some(advice) => anyhow::anyhow!("{cause:#}; {advice}"),
+            None => cause,
+        });
+        ExitCode::from(TROUBLE)
+    }))
 }
 
 async fn pull(context: &Context, place: &Place, delete_others: bool) -> anyhow::Result<ExitCode> {
@@ -150,6 +164,9 @@ async fn diff(context: &Context, place: &Place, drop_others: bool) -> anyhow::Re
     let server = Server::find(context, place).await?;
     let report = rehearse(&server, &files, drop_others).await?;
     say_all(&lines(&report))?;
+    if let Some(reason) = refusal(&report) {
+        say(format!("a push is refused, since {reason}"))?;
+    }
     let differs = report["collections"].as_array().is_some_and(|it| !it.is_empty());
     Ok(ExitCode::from(u8::from(differs)))
 }
@@ -207,6 +224,18 @@ fn in_files(
     told.into_result()
 }
 
+/// Why a push would be refused, with what can be done about it.
+fn refusal(report: &Value) -> Option<String> {
+    let loss = "values would be lost; `--allow-loss` lets them go";
+    let in_the_way = "records are in the way, as told above; change these first";
+    match (report["losesData"] == true, report["isBlocked"] == true) {
+        (true, true) => Some(format!("{loss}; and {in_the_way}")),
+        (true, false) => Some(loss.to_owned()),
+        (false, true) => Some(in_the_way.to_owned()),
+        (false, false) => None,
+    }
+}
+
 /// What a report says, for people.
 fn lines(report: &Value) -> Vec<String> {
     let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
@@ -217,6 +246,15 @@ fn lines(report: &Value) -> Vec<String> {
             let mut line = format!("  {}", text(&change["description"]));
             let least = if change["atLeast"] == true { "at least " } else { "" };
             let of = |count: u64| if count == 1 { "1 record".to_owned() } else { format!("{count} records") };
+            let ids: Vec<_> = change["ids"].as_array().into_iter().flatten().map(text).collect();
+            let such = format!("such as {}", ids.join(", "));
+            if let Some(count @ 1..) = change["wouldNotPass"].as_u64() {
+                let (it, stay) = if count == 1 { ("it", "stays as it is") } else { ("they", "stay as they are") };
+                line.push_str(&format!(
+                    "; {least}{} would not pass, {such}: {it} {stay} until next written",
+                    of(count)
+                ));
+            }
             match (change["records"].as_u64(), change["inTheWay"].as_u64()) {
                 (Some(count), _) if change["losesData"] == true => {
                     let lose = if count == 1 { "loses" } else { "lose" };
@@ -224,19 +262,28 @@ fn lines(report: &Value) -> Vec<String> {
                 }
                 (Some(count), _) => line.push_str(&format!("; in {least}{}", of(count))),
                 (_, Some(count)) if 0 < count => {
-                    let ids: Vec<_> = change["ids"].as_array().into_iter().flatten().map(text).collect();
-                    line.push_str(&format!("; {least}{} in the way, such as {}", of(count), ids.join(", ")));
+                    line.push_str(&format!("; {least}{} in the way, {such}", of(count)));
                 }
                 _ => {}
             }
             lines.push(line);
         }
     }
+    if let Some(count) = rewritten(report) {
+        lines.push(format!("while some {count} records are written anew, other writes wait; reading goes on"));
+    }
     let others: Vec<_> = report["others"].as_array().into_iter().flatten().map(text).collect();
     if !others.is_empty() {
         lines.push(format!("without a file, and left alone: {}", others.join(", ")));
     }
     lines
+}
+
+/// How many records are written anew, if that takes so long that somebody could notice.
+fn rewritten(report: &Value) -> Option<u64> {
+    let changes = report["collections"].as_array().into_iter().flatten().filter_map(|it| it["changes"].as_array());
+    let counts = changes.flatten().filter_map(|it| it["records"].as_u64());
+    counts.max().filter(|it| REWRITTEN_MIN <= *it)
 }
 
 fn say_all(lines: &[String]) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
 //! An app in memory with a stopped clock and counted dice, and a client for it.
+pub mod certificates;
 pub mod live;
 pub mod promise;
 pub mod schema;
@@ -179,6 +180,22 @@ impl TestApp {
             app.tokens.insert(role, token);
         }
         app
+    }
+
+    /// Someone more, `<name>@example.com`: their id and access token.
+    pub async fn person(&self, name: &str, role: &str) -> (String, String) {
+        let email = format!("{name}@example.com");
+        let body = json!({ "email": email, "password": PASSWORD, "role": role });
+        let made = self.operator(Method::POST, "/api/v1/admin/users").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+        (made.str("id"), self.login(&email, PASSWORD).await.str("accessToken"))
+    }
+
+    /// A role that lets people try just this.
+    pub async fn role(&self, name: &str, permissions: &[&str]) {
+        let body = json!({ "name": name, "permissions": permissions });
+        let made = self.operator(Method::POST, "/api/v1/admin/roles").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
     }
 
     /// The access token of someone of [`TestApp::with_people`].

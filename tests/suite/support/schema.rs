@@ -54,6 +54,11 @@ impl Check<'_> {
                 "additionalProperties" if !schema.contains_key("properties") => {
                     self.members(&Value::Null, schema, value, at);
                 }
+                "pattern" => {
+                    let pattern = regex::Regex::new(told.as_str().unwrap_or_default()).expect("a pattern");
+                    let fits = value.as_str().is_some_and(|it| pattern.is_match(it));
+                    self.must(fits, at, || format!("does not match {told}"));
+                }
                 "minimum" => self.must(value.as_f64() >= told.as_f64(), at, || format!("less than {told}")),
                 "maximum" => self.must(value.as_f64() <= told.as_f64(), at, || format!("more than {told}")),
                 "minLength" | "maxLength" | "minItems" | "maxItems" => self.length(word, told, value, at),

@@ -157,6 +157,7 @@ impl AggregatesApi {
     ) -> Result<Vec<u8>, Error> {
         let entry = known.to_read(collection)?;
         asker.must_be_let(entry, &entry.rules.list, "list")?;
+        entry.must_be_readable()?;
         let (question, asked) = Question::read(query, entry, &asker.sight)?;
         let mut faults = Vec::new();
         let restriction = asker.restriction(&known, entry, &asked, &mut faults);
@@ -164,10 +165,14 @@ impl AggregatesApi {
             return Err(Error::Invalid(faults));
         }
         let plan = groups::plan(question, &entry.from, restriction);
+        let value_bytes_max = entry.view.as_ref().map(|it| it.value_bytes_max);
 
         let catalogue = Arc::clone(&known);
         let run = move |tx: &mut crate::db::Tx<'_>| {
             catalogue.must_be_current(tx)?;
+            if value_bytes_max.is_some() {
+                tx.bound_values(value_bytes_max)?;
+            }
             groups::run(tx, &plan)
         };
         self.db.read(caller.tenant(), run).await.map_err(|it: Error| it.of(entry))

@@ -1,0 +1,148 @@
+//! What a secret from a mail does, once it was shown to be one: the parts that more than one endpoint needs.
+use super::api::AccountsApi;
+use super::error::Error;
+use super::model::User;
+use super::one_time::{OneTimeId, Purpose};
+use super::throttle;
+use super::{mail_job, one_time_store, store};
+use crate::base::text::normalize_email;
+use crate::base::{JobId, TenantId, Timestamp, UserId};
+use crate::db::{self, Tx};
+use crate::http::ClientAddress;
+use crate::http::problem::Fault;
+use mail_job::AccountMail;
+
+/// The secret of a link, or a code with the address that it was sent to.
+pub(super) enum Shown {
+    Link(String),
+    Code { email: String, code: String },
+}
+
+impl Shown {
+    /// What was sent, of which one must be there.
+    pub(super) fn read(token: Option<String>, email: Option<String>, code: Option<String>) -> Result<Self, Error> {
+        match (token, email, code) {
+            (Some(token), None, None) => Ok(Self::Link(token)),
+            (None, Some(email), Some(code)) => Ok(Self::Code { email, code }),
+            _ => {
+                let detail = "send either `token`, or `email` and `code`";
+                Err(Error::Invalid(vec![Fault::new("", "conflict", detail)]))
+            }
+        }
+    }
+}
+
+/// A secret that was right a moment ago. Using it up decides.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub id: OneTimeId,
+    pub user: UserId,
+    pub purpose: Purpose,
+    /// That it was sent to.
+    pub email: String,
+}
+
+impl AccountsApi {
+    /// Whose a secret is, if it works for one of `purposes`. Counts the attempt, and refuses it beyond the limits.
+    pub(super) async fn find_secret(
+        &self,
+        tenant: &TenantId,
+        shown: Shown,
+        purposes: &'static [Purpose],
+        address: ClientAddress,
+        now: Timestamp,
+    ) -> Result<Found, Error> {
+        let config = self.config.get();
+        let (found, attempt) = match shown {
+            Shown::Link(link) => {
+                let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
+                let read = purposes.iter().find_map(|it| Some((*it, self.one_time.read_link(tenant, *it, &link)?)));
+                let found = match read {
+                    Some((purpose, id)) => self.find_row(tenant, purpose, id, now).await?,
+                    None => None,
+                };
+                (found, attempt)
+            }
+            Shown::Code { email, code } => {
+                let email = normalize_email(&email).unwrap_or(email);
+                let attempt = throttle::attempt_code(&self.kv, &config, tenant, &email, address, now)?;
+                (self.find_code(tenant, purposes, email, &code, now).await?, attempt)
+            }
+        };
+        let found = found.ok_or(Error::SecretInvalid)?;
+        attempt.succeeded(&self.kv);
+        Ok(found)
+    }
+
+    async fn find_row(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        id: OneTimeId,
+        now: Timestamp,
+    ) -> Result<Option<Found>, db::Error> {
+        let found = self.db.get(tenant, move |tx| one_time_store::find(tx, id, purpose, now)).await?;
+        Ok(found.map(|(user, email)| Found { id, user, purpose, email }))
+    }
+
+    async fn find_code(
+        &self,
+        tenant: &TenantId,
+        purposes: &'static [Purpose],
+        email: String,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Option<Found>, db::Error> {
+        let since = now.minus(self.config.get().code_lifetime());
+        let asked = email.clone();
+        let candidates = self
+            .db
+            .read(tenant, move |tx| {
+                let Some((user, _)) = store::find_user_and_hash(tx, &asked)? else { return Ok(Vec::new()) };
+                let mut candidates = Vec::new();
+                for purpose in purposes {
+                    let live = one_time_store::live(tx, user, *purpose, since, now)?;
+                    candidates.extend(live.into_iter().map(|id| (id, user, *purpose)));
+                }
+                Ok::<_, db::Error>(candidates)
+            })
+            .await?;
+        let is_it =
+            |(id, _, purpose): &(OneTimeId, UserId, Purpose)| self.one_time.is_code(tenant, *purpose, *id, code);
+        let found = candidates.into_iter().find(is_it);
+        Ok(found.map(|(id, user, purpose)| Found { id, user, purpose, email }))
+    }
+
+    /// Has a mail sent to an address that someone names who did not sign in, whether it has an account or not.
+    pub(super) async fn ask_for_mail(
+        &self,
+        email: &str,
+        address: ClientAddress,
+        mail: fn(String) -> AccountMail,
+    ) -> Result<(), Error> {
+        let email = normalize_email(email).map_err(|why| Error::Invalid(vec![Fault::new("/email", "email", why)]))?;
+        let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
+        throttle::ask_for_mail(&self.kv, &config, &tenant, &email, address, now)?;
+        let (job, mail): (JobId, _) = (self.random.id(&self.clock), mail(email));
+        // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
+        self.db.free(&tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
+        Ok(())
+    }
+
+    /// Whether people who register have to show first that the address is theirs.
+    pub(super) fn needs_verification(&self) -> bool {
+        self.config.get().needs_verification(self.mails.are_sent())
+    }
+}
+
+/// Uses a secret up, and notes that whoever did so reads the mails of its address. Returns them as they are then.
+pub(super) fn use_up(tx: &mut Tx<'_>, found: &Found, welcome: JobId, now: Timestamp) -> Result<User, Error> {
+    if !one_time_store::use_up(tx, found.id, found.user, found.purpose, now)? {
+        return Err(Error::SecretInvalid);
+    }
+    if store::verify_email(tx, found.user, &found.email, now)? {
+        one_time_store::delete(tx, found.user, Purpose::VerifyEmail)?;
+        mail_job::promise(tx, welcome, &AccountMail::Welcome { user: found.user.to_string() }, now)?;
+    }
+    store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)
+}

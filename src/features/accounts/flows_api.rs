@@ -1,0 +1,303 @@
+//! The endpoints of what goes by mail: verifying an address, a new password, signing in without one.
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::json;
+
+use super::api::{AccountsApi, checked_email};
+use super::error::Error;
+use super::flows::{self, Shown};
+use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
+use super::mail_job::{self, AccountMail};
+use super::model::SignedIn;
+use super::one_time::Purpose;
+use super::{one_time_store, store, throttle};
+use crate::base::{JobId, Secret, SessionId, TenantId, UserId};
+use crate::features::audit::{Action, Entry, Trail};
+use crate::http::openapi::Tag;
+use crate::http::problem::{Fault, Problem};
+use crate::http::query::NoQuery;
+use crate::http::{Caller, Client, ClientAddress, Input};
+
+/// The endpoints of what goes by mail, with what they need.
+#[derive(Clone, Debug)]
+pub struct FlowsApi {
+    pub accounts: AccountsApi,
+}
+
+#[derive(ApiResponse)]
+enum Taken {
+    /// If the address has an account, a mail is on its way.
+    #[oai(status = 202)]
+    Taken,
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Accounts")]
+impl FlowsApi {
+    /// Verify an address
+    ///
+    /// With the secret of the link, or the code, that was sent to it: after registering, or for a change of the address.
+    #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
+    async fn verify_email(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        trail: Trail,
+        body: Input<EmailSecret>,
+    ) -> Result<Done, Problem> {
+        const PURPOSES: &[Purpose] = &[Purpose::VerifyEmail, Purpose::ChangeEmail];
+        let EmailSecret { token, email, code } = body.read()?;
+        let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
+        let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
+
+        let (user, job): (_, JobId) = (found.user, own.random.id(&own.clock));
+        own.db
+            .write(&tenant, move |tx| {
+                if found.purpose == Purpose::VerifyEmail {
+                    let user = flows::use_up(tx, &found, job, now)?;
+                    let entry = Entry::new(Action::EmailVerify).about("user", &user.id);
+                    return Ok(trail.of_user(user.id, &user.email).append(tx, now, &entry)?);
+                }
+                let old = store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)?;
+                if !one_time_store::use_up(tx, found.id, found.user, found.purpose, now)? {
+                    return Err(Error::SecretInvalid);
+                }
+                store::set_email(tx, found.user, &found.email, now)?;
+                // What was sent to the old address is not for whoever reads it now.
+                one_time_store::delete_all(tx, found.user)?;
+                let entry = Entry::new(Action::EmailChange).about("user", &old.id);
+                let (before, after) = (json!({ "email": old.email }), json!({ "email": found.email }));
+                let entry = entry.before(before).after(after);
+                trail.of_user(old.id, &old.email).append(tx, now, &entry)?;
+                let notice = AccountMail::EmailChanged { user: old.id.to_string(), email: old.email, at: now.millis() };
+                Ok(mail_job::promise(tx, job, &notice, now)?)
+            })
+            .await?;
+
+        own.gate.forget_user(user);
+        Ok(Done::Done)
+    }
+
+    /// Send the mail that verifies an address again
+    ///
+    /// The answer is the same whether the address has an account or not.
+    #[oai(path = "/auth/resend-verification", method = "post", operation_id = "resend_verification")]
+    async fn resend_verification(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        body: Input<EmailOnly>,
+    ) -> Result<Taken, Problem> {
+        let email = body.read()?.email;
+        self.accounts.ask_for_mail(&email, address, |email| AccountMail::Verification { email }).await?;
+        Ok(Taken::Taken)
+    }
+
+    /// Ask for a new password
+    ///
+    /// A link and a code are sent to the address. The answer is the same whether it has an account or not.
+    #[oai(path = "/auth/forgot-password", method = "post", operation_id = "forgot_password")]
+    async fn forgot_password(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        body: Input<EmailOnly>,
+    ) -> Result<Taken, Problem> {
+        let email = body.read()?.email;
+        self.accounts.ask_for_mail(&email, address, |email| AccountMail::ResetPassword { email }).await?;
+        Ok(Taken::Taken)
+    }
+
+    /// Choose a new password
+    ///
+    /// With the secret of the link, or the code, that was sent to the address. All devices are signed out. A password that
+    /// is refused does not use the secret up.
+    #[oai(path = "/auth/reset-password", method = "post", operation_id = "reset_password")]
+    async fn reset_password(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<PasswordReset>,
+    ) -> Result<Done, Problem> {
+        const PURPOSES: &[Purpose] = &[Purpose::ResetPassword];
+        let PasswordReset { token, email, code, new_password } = body.read()?;
+        let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
+        let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
+        let user = found.user;
+        let hash = self.new_hash(&tenant, user, new_password, Error::SecretInvalid).await?;
+
+        let (welcome, notice): (JobId, JobId) = (own.random.id(&own.clock), own.random.id(&own.clock));
+        own.db
+            .free(&tenant, move |tx| {
+                let user = flows::use_up(tx, &found, welcome, now)?;
+                store::set_password(tx, user.id, &hash, now)?;
+                store::delete_sessions_of(tx, user.id, now)?;
+                one_time_store::delete_all(tx, user.id)?;
+                let entry = Entry::new(Action::PasswordReset).about("user", &user.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
+                Ok::<_, Error>(mail_job::promise(tx, notice, &AccountMail::password_changed(&user, &client, now), now)?)
+            })
+            .await?;
+
+        own.gate.forget_user(user);
+        Ok(Done::Done)
+    }
+
+    /// Change one's own password
+    ///
+    /// All other devices are signed out; this session stays.
+    #[oai(path = "/auth/change-password", method = "post", operation_id = "change_password")]
+    async fn change_password(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<PasswordChange>,
+    ) -> Result<Done, Problem> {
+        let (user, session) = caller.user()?;
+        let PasswordChange { current_password, new_password } = body.read()?;
+        let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
+        self.confirm(&caller, current_password, "/currentPassword", address).await?;
+        let hash = self.new_hash(tenant, user, new_password, Error::NotFound).await?;
+
+        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
+        own.db
+            .free(tenant, move |tx| {
+                let user = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
+                // Two changes at once: the one whose session the other ended is refused.
+                if store::find_live_session(tx, session, now)?.is_none() {
+                    return Err(Error::TokenInvalid);
+                }
+                store::set_password(tx, user.id, &hash, now)?;
+                store::end_other_sessions(tx, user.id, session, now)?;
+                one_time_store::delete_all(tx, user.id)?;
+                actor.append(tx, now, &Entry::new(Action::PasswordChange).about("user", &user.id))?;
+                Ok(mail_job::promise(tx, job, &AccountMail::password_changed(&user, &client, now), now)?)
+            })
+            .await?;
+
+        own.gate.forget_user(user);
+        Ok(Done::Done)
+    }
+
+    /// Change one's own address
+    ///
+    /// A link is sent to the new address, which counts once the link was opened. The old one gets a notice then.
+    #[oai(path = "/auth/change-email", method = "post", operation_id = "change_email")]
+    async fn change_email(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        body: Input<EmailChange>,
+    ) -> Result<Taken, Problem> {
+        let (user, _) = caller.user()?;
+        let EmailChange { new_email, password } = body.read()?;
+        let email = checked_email(&new_email)
+            .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
+        let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
+        self.confirm(&caller, password, "/password", address).await?;
+        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, &email, address, now)?;
+
+        let (job, mail): (JobId, _) =
+            (own.random.id(&own.clock), AccountMail::ChangeEmail { user: user.to_string(), email });
+        own.db.write(tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
+
+        Ok(Taken::Taken)
+    }
+
+    /// Ask for a code to sign in with
+    ///
+    /// Instead of a password. The answer is the same whether the address has an account or not.
+    #[oai(path = "/auth/email-sign-in", method = "post", operation_id = "request_sign_in_code")]
+    async fn request_code(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        body: Input<EmailOnly>,
+    ) -> Result<Taken, Problem> {
+        let email = body.read()?.email;
+        self.accounts.ask_for_mail(&email, address, |email| AccountMail::Code { email }).await?;
+        Ok(Taken::Taken)
+    }
+
+    /// Sign in with a code
+    ///
+    /// Or with the secret of the link that was sent with it.
+    #[oai(path = "/auth/email-sign-in/confirm", method = "post", operation_id = "sign_in_with_code")]
+    async fn sign_in(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<EmailSignIn>,
+    ) -> Result<Json<SignedIn>, Problem> {
+        const PURPOSES: &[Purpose] = &[Purpose::SignIn];
+        let EmailSignIn { token, email, code } = body.read()?;
+        let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
+        let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
+
+        let (user, welcome): (_, JobId) = (found.user, own.random.id(&own.clock));
+        let signed_in = own
+            .sign_in(&tenant, user, client, &trail, now, move |tx| flows::use_up(tx, &found, welcome, now).map(drop))
+            .await?;
+
+        // Who they are to others has changed if the address was verified by this.
+        own.gate.forget_user(user);
+        Ok(Json(signed_in))
+    }
+}
+
+impl FlowsApi {
+    /// The form in which a new password is kept, if it will do.
+    async fn new_hash(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        password: String,
+        if_gone: Error,
+    ) -> Result<String, Error> {
+        let own = &self.accounts;
+        let password = Secret::new(password);
+        let user = own.db.get(tenant, move |tx| store::find_user(tx, user)).await?.ok_or(if_gone)?;
+        if let Some(fault) =
+            own.passwords.fault(password.clone(), user.role.is_admin(), &user.email, &user.name).await?
+        {
+            return Err(Error::Invalid(vec![Fault { pointer: "/newPassword".to_owned(), ..fault }]));
+        }
+        own.passwords.hash(password).await
+    }
+
+    /// Has someone who is signed in show their password again: a session that was left open changes nothing for good.
+    /// Wrong ones are counted like those of signing in.
+    async fn confirm(
+        &self,
+        caller: &Caller,
+        password: String,
+        pointer: &str,
+        address: ClientAddress,
+    ) -> Result<SessionId, Error> {
+        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
+        let (own, now) = (&self.accounts, self.accounts.clock.now());
+        let email = caller.principal().email.clone();
+        let attempt = throttle::attempt(&own.kv, &own.config.get(), caller.tenant(), &email, address, now)?;
+        let kept = own.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
+        let judged = own.passwords.is_right(Secret::new(password), kept).await;
+        if judged.inspect_err(|_| attempt.was_not_judged(&own.kv))? {
+            attempt.succeeded(&own.kv);
+            return Ok(session);
+        }
+        Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
+    }
+}

@@ -1,0 +1,247 @@
+//! The mails of accounts, written and sent by jobs.
+//!
+//! A job names an address, and finds out itself whether there is an account behind it: so whoever asks for a mail cannot
+//! tell by the time that the answer takes. The secret of a link is made when its mail is, so its time begins then, and no
+//! queue holds it. Each attempt makes another one: one that arrived although the server said it did not works too.
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::User;
+use super::one_time::{OneTimeSecrets, Purpose, Row};
+use super::{one_time_store, store};
+use crate::base::text::chain;
+use crate::base::{Clock, JobId, Random, TenantId, Timestamp};
+use crate::config::{AccountsConfig, ServerConfig, View};
+use crate::db::{self, Db, Tx};
+use crate::features::mails::{Data, Letter, Mails};
+use crate::http::Client;
+use crate::work::queue::{self, Failure, Kind, NewJob, Ticket};
+
+pub(super) const KIND: &str = "accounts.mail";
+
+/// Mails that are sent beside each other.
+const AT_ONCE: usize = 4;
+/// The pauses between attempts: whoever waits for a code waits for minutes, and a mail server that is moved is back
+/// within hours.
+const PAUSES: &[Duration] = &[
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+    Duration::from_secs(600),
+    Duration::from_secs(3_600),
+    Duration::from_secs(4 * 3_600),
+    Duration::from_secs(12 * 3_600),
+];
+
+/// What is to be told to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mail", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub(super) enum AccountMail {
+    /// Someone registered with the address, or wants to verify it.
+    Verification {
+        email: String,
+    },
+    /// Someone tried to register with it, and it has an account.
+    AlreadyRegistered {
+        email: String,
+    },
+    /// Someone wants to sign in with it.
+    Code {
+        email: String,
+    },
+    ResetPassword {
+        email: String,
+    },
+    /// Someone wants to have it from now on.
+    ChangeEmail {
+        user: String,
+        email: String,
+    },
+    Welcome {
+        user: String,
+    },
+    PasswordChanged {
+        user: String,
+        at: i64,
+        client: String,
+        address: String,
+    },
+    /// It had been theirs.
+    EmailChanged {
+        user: String,
+        email: String,
+        at: i64,
+    },
+    NewSignIn {
+        user: String,
+        at: i64,
+        client: String,
+        address: String,
+    },
+}
+
+impl AccountMail {
+    pub(super) fn password_changed(user: &User, client: &Client, at: Timestamp) -> Self {
+        let Client { name, address } = client.clone();
+        Self::PasswordChanged { user: user.id.to_string(), at: at.millis(), client: name, address }
+    }
+}
+
+/// Has a mail sent once this transaction is on the disk.
+pub(super) fn promise(tx: &mut Tx<'_>, id: JobId, mail: &AccountMail, now: Timestamp) -> Result<(), db::Error> {
+    let payload = serde_json::to_string(mail).unwrap_or_default();
+    queue::insert(tx, &NewJob { id, kind: KIND, payload, due_at: now, created_at: now })
+}
+
+/// Writes the mails of accounts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AccountMails {
+    pub db: Db,
+    pub clock: Clock,
+    pub random: Random,
+    pub config: View<AccountsConfig>,
+    pub server: View<ServerConfig>,
+    pub mails: Mails,
+    pub one_time: Arc<OneTimeSecrets>,
+}
+
+impl AccountMails {
+    /// The kind of jobs that sends them.
+    pub fn kind(self) -> Kind {
+        Kind::new(KIND, AT_ONCE, PAUSES, move |ticket| {
+            let own = self.clone();
+            async move { own.run(ticket).await }
+        })
+    }
+
+    async fn run(&self, ticket: Ticket) -> Result<(), Failure> {
+        let mail: AccountMail = serde_json::from_value(ticket.payload)
+            .map_err(|cause| Failure::Permanent(format!("it is of another version: {cause}")))?;
+        let written = self.write(&ticket.tenant, mail).await.map_err(|it| Failure::Temporary(chain(&it)))?;
+        let Some((template, to, data)) = written else { return Ok(()) };
+        let id = crate::base::Id::from_uuid(ticket.id.uuid());
+        self.mails.deliver(&ticket.tenant, Letter { id, template, to, data }).await
+    }
+
+    /// The mail with its template and receiver; nothing if there is nobody to tell, or nothing to tell any more.
+    async fn write(
+        &self,
+        tenant: &TenantId,
+        mail: AccountMail,
+    ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
+        use AccountMail::{
+            AlreadyRegistered, ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, ResetPassword,
+            Verification, Welcome,
+        };
+        let user = match &mail {
+            Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
+                self.by_email(tenant, email.clone()).await?
+            }
+            ChangeEmail { user, .. }
+            | Welcome { user }
+            | PasswordChanged { user, .. }
+            | EmailChanged { user, .. }
+            | NewSignIn { user, .. } => self.by_id(tenant, user).await?,
+        };
+        let Some(user) = user else { return Ok(None) };
+        let mut data = Data::from([("name", user.name.clone()), ("email", user.email.clone())]);
+        let (template, to) = match mail {
+            Verification { .. } if user.email_verified => return Ok(None),
+            AlreadyRegistered { .. } => ("already-registered", user.email.clone()),
+            Verification { .. } => {
+                self.add_secret(tenant, &user, Purpose::VerifyEmail, &user.email, &mut data).await?;
+                ("verification", user.email.clone())
+            }
+            Code { .. } => {
+                self.add_secret(tenant, &user, Purpose::SignIn, &user.email, &mut data).await?;
+                ("code", user.email.clone())
+            }
+            ResetPassword { .. } => {
+                self.add_secret(tenant, &user, Purpose::ResetPassword, &user.email, &mut data).await?;
+                ("reset-password", user.email.clone())
+            }
+            ChangeEmail { email, .. } => {
+                self.add_secret(tenant, &user, Purpose::ChangeEmail, &email, &mut data).await?;
+                data.insert("email", email.clone());
+                ("change-email", email)
+            }
+            Welcome { .. } => ("welcome", user.email.clone()),
+            PasswordChanged { at, client, address, .. } => {
+                data.extend([("time", minute(at)), ("client", client), ("address", address)]);
+                ("password-changed", user.email.clone())
+            }
+            EmailChanged { email, at, .. } => {
+                data.extend([("time", minute(at)), ("newEmail", user.email.clone()), ("email", email.clone())]);
+                ("email-changed", email)
+            }
+            NewSignIn { at, client, address, .. } => {
+                data.extend([("time", minute(at)), ("client", client), ("address", address)]);
+                ("new-sign-in", user.email.clone())
+            }
+        };
+        Ok(Some((template, to, data)))
+    }
+
+    async fn by_email(&self, tenant: &TenantId, email: String) -> Result<Option<User>, db::Error> {
+        self.db
+            .read(tenant, move |tx| match store::find_user_and_hash(tx, &email)? {
+                Some((id, _)) => store::find_user(tx, id),
+                None => Ok(None),
+            })
+            .await
+    }
+
+    async fn by_id(&self, tenant: &TenantId, id: &str) -> Result<Option<User>, db::Error> {
+        let Ok(id) = id.parse() else { return Ok(None) };
+        self.db.read(tenant, move |tx| store::find_user(tx, id)).await
+    }
+
+    /// Makes a secret for someone and adds it to what their mail says.
+    async fn add_secret(
+        &self,
+        tenant: &TenantId,
+        user: &User,
+        purpose: Purpose,
+        email: &str,
+        data: &mut Data,
+    ) -> Result<(), db::Error> {
+        let (config, now) = (self.config.get(), self.clock.now());
+        let lifetime = match purpose {
+            Purpose::VerifyEmail => Duration::from_secs(config.verification_link_hours * 3_600),
+            Purpose::ResetPassword | Purpose::SignIn | Purpose::ChangeEmail => {
+                Duration::from_secs(config.reset_link_minutes * 60)
+            }
+        };
+        let (id, expires_at) = (self.random.id(&self.clock), now.plus(lifetime));
+        let row = Row { id, user: user.id, purpose, email: email.to_owned(), created_at: now, expires_at };
+        // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
+        self.db.free(tenant, move |tx| one_time_store::insert(tx, &row)).await?;
+        data.insert("link", self.address(&config, purpose, &self.one_time.link(tenant, purpose, id)));
+        data.insert("code", self.one_time.code(tenant, purpose, id));
+        data.insert("minutes", (lifetime.as_secs() / 60).to_string());
+        data.insert("codeMinutes", config.code_minutes.to_string());
+        Ok(())
+    }
+
+    /// Where a link leads: to the app, or to a page of ours. Never to a host that a request named.
+    fn address(&self, config: &AccountsConfig, purpose: Purpose, secret: &str) -> String {
+        let (of_app, own) = match purpose {
+            Purpose::VerifyEmail | Purpose::ChangeEmail => (&config.link_verify_email, Some("verify-email")),
+            Purpose::ResetPassword => (&config.link_reset_password, Some("reset-password")),
+            Purpose::SignIn => (&config.link_sign_in, None),
+        };
+        match own {
+            _ if !of_app.is_empty() => of_app.replace("{token}", secret),
+            Some(page) => format!("{}/{page}?token={secret}", self.server.get().url()),
+            None => String::new(),
+        }
+    }
+}
+
+/// A moment as people read it.
+fn minute(millis: i64) -> String {
+    let text = Timestamp::from_millis(millis).to_string().replace('T', " ");
+    format!("{} UTC", text.get(..16).unwrap_or(&text))
+}

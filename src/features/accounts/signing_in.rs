@@ -1,0 +1,254 @@
+//! How someone comes to have a session: with the checks and the transactions that several endpoints share.
+use serde_json::json;
+
+use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
+use super::error::{EMAIL_TAKEN, Error};
+use super::mail_job::{self, AccountMail};
+use super::model::{Session, SignedIn, TokenPair, User};
+use super::refresh::session_end;
+use super::store;
+use super::token::{Access, RefreshToken};
+use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
+use crate::config::AccountsConfig;
+use crate::db::{self, Tx};
+use crate::features::audit::{Action, Entry, Trail};
+use crate::features::roles::RoleName;
+use crate::http::Client;
+use crate::http::problem::Fault;
+
+/// Someone who wants an account, checked.
+pub(super) struct Newcomer {
+    pub user: User,
+    pub password: Secret<String>,
+}
+
+/// Whose password was right.
+pub(super) struct Judged {
+    pub user: UserId,
+    /// Its hash as kept and as it should be, if passwords have another cost now.
+    pub new_hash: Option<(String, String)>,
+}
+impl AccountsApi {
+    /// Checks what someone wants to be known by; everything that is wrong with it at once.
+    pub(super) async fn newcomer(
+        &self,
+        email: &str,
+        password: String,
+        name: Option<String>,
+        role: RoleName,
+    ) -> Result<Newcomer, Error> {
+        let mut faults = Vec::new();
+        let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let email = checked(checked_email(email));
+        let name = checked(checked_name(&name.unwrap_or_default()));
+        let password = Secret::new(password);
+        faults.extend(self.passwords.fault(password.clone(), role.is_admin(), &email, &name).await?);
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let now = self.clock.now();
+        let user = User {
+            id: self.random.id(&self.clock),
+            email,
+            email_verified: false,
+            name,
+            role,
+            permissions: Vec::new(),
+            tier: None,
+            disabled_at: None,
+            created_at: now,
+            updated_at: now,
+            last_sign_in_at: None,
+            version: 1,
+        };
+        Ok(Newcomer { user, password })
+    }
+
+    /// Whose account it is, if the password is right. Takes as long if there is no account.
+    pub(super) async fn judge(
+        &self,
+        tenant: &TenantId,
+        email: String,
+        password: Secret<String>,
+    ) -> Result<Option<Judged>, Error> {
+        let found = self
+            .db
+            .get(tenant, move |tx| {
+                let Some((user, hash)) = store::find_user_and_hash(tx, &email)? else { return Ok(None) };
+                Ok::<_, db::Error>(Some((user, hash, !store::is_pending(tx, user)?)))
+            })
+            .await?;
+        let kept = found.as_ref().map(|(_, hash, _)| hash.clone());
+        let is_right = self.passwords.is_right(password.clone(), kept).await?;
+        // Someone who has to show first that the address is theirs is told nothing else than a stranger: otherwise
+        // registering and signing in would tell whether an address has an account.
+        let Some((user, kept, true)) = found.filter(|_| is_right) else {
+            return Ok(None);
+        };
+        if self.passwords.has_todays_cost(&kept) {
+            return Ok(Some(Judged { user, new_hash: None }));
+        }
+        // If the threads are busy, the next sign-in does it.
+        let new = self.passwords.hash(password).await.ok();
+        Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
+    }
+
+    /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
+    pub(super) async fn sign_in(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        client: Client,
+        trail: &Trail,
+        now: Timestamp,
+        mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<SignedIn, Error> {
+        let config = self.config.get();
+        let session = self.session(&config, user, client, now);
+        let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
+        let trail = trail.clone();
+        let (user, ended) = self
+            .db
+            // Whoever is to free some room on the disk has to sign in first.
+            .free(tenant, move |tx| {
+                first(tx)?;
+                store::set_last_sign_in(tx, user, now)?;
+                store::insert_session(tx, &opened)?;
+                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
+                if store::is_new_client(tx, user, &opened.client.name, now)? {
+                    let Client { name: client, address } = opened.client.clone();
+                    let notice = AccountMail::NewSignIn { user: user.to_string(), at: now.millis(), client, address };
+                    mail_job::promise(tx, job, &notice, now)?;
+                }
+                let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
+                let user = user.ok_or(Error::WrongCredentials)?;
+                let entry = Entry::new(Action::SignIn).about("session", &opened.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
+                Ok::<_, Error>((user, ended))
+            })
+            .await?;
+        for session in ended {
+            self.gate.forget_session(session);
+        }
+        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
+    }
+
+    /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
+    /// already: then whoever reads its mails is told.
+    pub(super) async fn add_pending(
+        &self,
+        tenant: &TenantId,
+        newcomer: Newcomer,
+        trail: &Trail,
+    ) -> Result<User, Error> {
+        let Newcomer { user, password } = newcomer;
+        let hash = self.passwords.hash(password).await?;
+        let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
+        let actor = trail.of_stranger();
+        self.db
+            .write(tenant, move |tx| {
+                let mut is_someone_elses = false;
+                match store::insert_user(tx, &user, &hash) {
+                    Ok(()) => store::set_pending(tx, user.id)?,
+                    Err(Error::EmailTaken) => {
+                        is_someone_elses = !store::take_over_pending(tx, &user.email, &user.name, &hash, now)?;
+                    }
+                    Err(other) => return Err(other),
+                }
+                let email = user.email.clone();
+                let mail = match is_someone_elses {
+                    true => AccountMail::AlreadyRegistered { email },
+                    false => AccountMail::Verification { email },
+                };
+                mail_job::promise(tx, job, &mail, now)?;
+                // Of an address that has an account nothing was done; an entry all the same, so that it takes as long.
+                let entry = Entry::new(Action::Register).about("email", &user.email);
+                let entry = if is_someone_elses { entry.refused(EMAIL_TAKEN.code) } else { entry };
+                actor.append(tx, now, &entry)?;
+                Ok(user.clone())
+            })
+            .await
+    }
+
+    /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up. With `mail`, they are
+    /// sent a link that verifies the address.
+    pub(super) async fn add_signed_in(
+        &self,
+        config: &AccountsConfig,
+        tenant: &TenantId,
+        newcomer: Newcomer,
+        client: Client,
+        trail: &Trail,
+        setup_link: Option<String>,
+        mail: bool,
+    ) -> Result<SignedIn, Error> {
+        let hash = self.passwords.hash(newcomer.password).await?;
+        let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
+        let user = User { last_sign_in_at: Some(now), ..newcomer.user };
+        let session = self.session(config, user.id, client, now);
+        let opened = session.clone();
+        let actor = trail.of_user(user.id, &user.email);
+        let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
+
+        let user = self
+            .db
+            .write(tenant, move |tx| {
+                if let Some(digest) = &setup_link
+                    && !store::use_setup_link(tx, digest, now)?
+                {
+                    return Err(Error::SetupLinkInvalid);
+                }
+                let user = add(tx, &user, &hash)?;
+                store::insert_session(tx, &opened)?;
+                store::is_new_client(tx, user.id, &opened.client.name, now)?;
+                actor.append(tx, now, &about_newcomer(action, &user))?;
+                if mail {
+                    mail_job::promise(tx, job, &AccountMail::Verification { email: user.email.clone() }, now)?;
+                }
+                Ok(user)
+            })
+            .await?;
+
+        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
+    }
+
+    fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
+        let id: SessionId = self.random.id(&self.clock);
+        let expires_at = session_end(config, now, now);
+        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at, client }
+    }
+
+    pub(super) fn token_pair(
+        &self,
+        config: &AccountsConfig,
+        tenant: &TenantId,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<TokenPair, Error> {
+        // No access token outlives its session, also where it is remembered as verified.
+        let expires_at = now.plus(config.access_token_lifetime()).min(session.expires_at);
+        let access = Access { user: session.user_id, session: session.id, expires_at };
+        let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
+        Ok(TokenPair {
+            access_token: self.tokens.access(tenant, access, now)?,
+            refresh_token: self.tokens.refresh(tenant, refresh),
+            token_type: "Bearer".to_owned(),
+            expires_in: now.until(expires_at).as_secs(),
+        })
+    }
+}
+
+/// The entry in the audit trail about someone who is there since now.
+pub(super) fn about_newcomer(action: Action, user: &User) -> Entry {
+    let told = json!({ "email": user.email, "name": user.name, "role": user.role.as_str() });
+    Entry::new(action).about("user", &user.id).after(told)
+}
+
+/// Adds someone, and tells who that is now. Once there is an admin, all setup links have done their work.
+pub(super) fn add(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<User, Error> {
+    store::insert_user(tx, user, password_hash)?;
+    if user.role.is_admin() {
+        store::delete_setup_links(tx)?;
+    }
+    store::find_user(tx, user.id)?.ok_or(Error::NotFound)
+}

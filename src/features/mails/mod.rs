@@ -1,0 +1,28 @@
+//! Mails: their words, their looks, and where they go.
+//!
+//! The words are templates ([`templates`]): built in, and changed by an admin where they wish. The looks are the
+//! [`Brand`]. A feature that has something to tell gives the data of a template to [`Mails::deliver`], in a job: with a
+//! mail server set it is sent, and without one it lands in the mailbox, where an admin reads it. So everything that
+//! needs a mail works on the first day.
+//!
+//! A template is a program of its writer, an admin: it sees the data of its mail and nothing else, has a bounded number of
+//! steps, and one that fails when it matters is passed over for the one that is built in.
+mod api;
+mod brand;
+mod deliver;
+mod error;
+mod mailbox_api;
+mod model;
+mod render;
+mod store;
+mod sweep;
+mod templates;
+mod terms;
+
+pub use api::MailsApi;
+pub use deliver::{Letter, Mails};
+pub use error::{Error, PROBLEMS};
+pub use mailbox_api::MailboxApi;
+pub use sweep::worker;
+pub use templates::Data;
+pub use terms::TERMS;

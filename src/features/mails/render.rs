@@ -1,0 +1,122 @@
+//! From words and data to a mail.
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+
+use super::brand::Brand;
+use super::templates::{self, Data, Words};
+
+/// Most steps that a template may take: a hundred times those of ours.
+const STEPS_MAX: u64 = 50_000;
+/// Longest mail, in bytes. Mail programs cut HTML off at some 100 KiB.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// Which part of a mail cannot be made, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// `subject`, `text` or `html`.
+    pub part: &'static str,
+    pub why: String,
+}
+
+/// Puts data into words. What they name and the data does not have is told, not left out.
+pub(super) fn render(words: &Words, brand: &Brand, data: &Data) -> Result<Words, Vec<Broken>> {
+    let texts = data.iter().map(|(name, text)| (*name, Value::from(text.as_str())));
+    let data = Value::from_pairs(texts.chain([("brand", brand.as_data())]));
+    let environment = environment();
+    let mut broken = Vec::new();
+    let mut part = |part: &'static str, name: &str, source: &str| {
+        let outcome = environment.template_from_named_str(name, source).and_then(|it| it.render(data.clone()));
+        match outcome {
+            Ok(text) if text.len() <= BYTES_MAX => text,
+            Ok(_) => {
+                broken.push(Broken { part, why: format!("would be longer than {BYTES_MAX} bytes") });
+                String::new()
+            }
+            Err(cause) => {
+                broken.push(Broken { part, why: told(&cause) });
+                String::new()
+            }
+        }
+    };
+    let subject = part("subject", "subject.txt", &words.subject).split_whitespace().collect::<Vec<_>>().join(" ");
+    let (text, html) = (part("text", "body.txt", &words.text), part("html", "body.html", &words.html));
+    if broken.is_empty() { Ok(Words { subject, text, html }) } else { Err(broken) }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(STEPS_MAX));
+    environment
+        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    // The frames that our own words stand in, for those of an admin too.
+    environment.set_loader(|name| Ok(if name.contains('/') { None } else { templates::file(name) }));
+    environment
+}
+
+/// What is wrong, and in which line.
+fn told(cause: &minijinja::Error) -> String {
+    let detail = cause.detail().map_or_else(|| cause.kind().to_string(), ToOwned::to_owned);
+    match cause.line() {
+        Some(line) => format!("cannot be made: line {line}: {detail}"),
+        None => format!("cannot be made: {detail}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use templates::TEMPLATES;
+
+    #[test]
+    fn every_mail_can_be_made_with_what_it_is_promised() {
+        for template in TEMPLATES {
+            let made = render(&template.built_in(), &Brand::default(), &template.example())
+                .unwrap_or_else(|broken| panic!("{}: {broken:?}", template.name));
+
+            assert!(made.html.starts_with("<!doctype html>") && made.html.trim_end().ends_with("</html>"));
+            for variable in template.variables.iter().filter(|it| ["link", "code", "newEmail"].contains(&it.name)) {
+                assert!(made.text.contains(variable.example), "{}: {}", template.name, variable.name);
+                assert!(made.html.contains(variable.example), "{}: {}", template.name, variable.name);
+            }
+        }
+    }
+
+    /// A name is what a stranger chose.
+    #[test]
+    fn what_people_call_themselves_is_text_in_html_and_one_line_in_the_subject() {
+        let words = |it: &str| Words { subject: it.to_owned(), text: it.to_owned(), html: it.to_owned() };
+        let name = "<a href=\"https://evil.example\">Ada</a>\r\nBcc: all@example.com {{ 7 * 7 }}";
+        let data = Data::from([("name", name.to_owned())]);
+
+        let made = render(&words("Hello {{ name }}"), &Brand::default(), &data).expect("made");
+
+        assert!(!made.html.contains("<a"), "{}", made.html);
+        assert!(!made.subject.contains(['\r', '\n']), "{}", made.subject);
+        assert!(made.text.contains("{{ 7 * 7 }}"), "data is not a template: {}", made.text);
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_made_says_where() {
+        let words = Words {
+            subject: "Hello {{ nam }}".to_owned(),
+            text: "a\n{% if %}".to_owned(),
+            html: "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}".to_owned(),
+        };
+
+        let broken = render(&words, &Brand::default(), &Data::new()).expect_err("broken");
+
+        let parts: Vec<_> = broken.iter().map(|it| it.part).collect();
+        assert_eq!(parts, ["subject", "text", "html"], "{broken:?}");
+        assert!(broken[1].why.contains("line 2"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_template_reads_no_files() {
+        for name in ["/etc/passwd", "../../Cargo.toml", "welcome/body.txt", "file:///etc/passwd"] {
+            let words =
+                Words { subject: String::new(), text: format!("{{% include \"{name}\" %}}"), html: String::new() };
+
+            assert!(render(&words, &Brand::default(), &Data::new()).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The SQL of mails.
+use super::brand::Brand;
+use super::model::{MailId, MailInBox};
+use super::templates::Words;
+use crate::base::Timestamp;
+use crate::db::{self, Row, Tx, Value};
+
+/// The words of a template that an admin changed, and how often.
+pub(super) fn find_words(tx: &mut Tx<'_>, name: &str) -> Result<Option<(Words, i64)>, db::Error> {
+    tx.find(
+        "SELECT subject, text_body, html_body, version FROM mail_templates WHERE name = $1",
+        &[name.into()],
+        |row| {
+            let text = |column| row.text(column).map(ToOwned::to_owned);
+            Ok((Words { subject: text(0)?, text: text(1)?, html: text(2)? }, row.integer(3)?))
+        },
+    )
+}
+
+/// Keeps changed words, and tells how often they were changed.
+pub(super) fn set_words(tx: &mut Tx<'_>, name: &str, words: &Words, now: Timestamp) -> Result<i64, db::Error> {
+    let version = tx.find(
+        "INSERT INTO mail_templates (name, subject, text_body, html_body, version, updated_at)
+         VALUES ($1, $2, $3, $4, 1, $5)
+         ON CONFLICT (name) DO UPDATE SET subject = $2, text_body = $3, html_body = $4, version = version + 1,
+                                          updated_at = $5
+         RETURNING version",
+        &[name.into(), (&words.subject).into(), (&words.text).into(), (&words.html).into(), now.into()],
+        |row| row.integer(0),
+    )?;
+    Ok(version.unwrap_or(1))
+}
+
+/// Goes back to the words that are built in.
+pub(super) fn delete_words(tx: &mut Tx<'_>, name: &str) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM mail_templates WHERE name = $1", &[name.into()]).map(drop)
+}
+
+/// The looks, and how often they were changed.
+pub(super) fn find_brand(tx: &mut Tx<'_>) -> Result<(Brand, i64), db::Error> {
+    let found = tx.find("SELECT content, version FROM settings WHERE name = 'brand'", &[], |row| {
+        let brand = serde_json::from_str(row.text(0)?);
+        Ok((brand.map_err(|_| db::Error::Column { column: 0, expected: "a brand" })?, row.integer(1)?))
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(super) fn set_brand(tx: &mut Tx<'_>, brand: &Brand, now: Timestamp) -> Result<i64, db::Error> {
+    let content = serde_json::to_string(brand).unwrap_or_default();
+    let version = tx.find(
+        "INSERT INTO settings (name, content, version, updated_at) VALUES ('brand', $1, 1, $2)
+         ON CONFLICT (name) DO UPDATE SET content = $1, version = version + 1, updated_at = $2
+         RETURNING version",
+        &[(&content).into(), now.into()],
+        |row| row.integer(0),
+    )?;
+    Ok(version.unwrap_or(1))
+}
+
+const MAIL: &str = "id, template, to_address, subject, text_body, html_body, created_at";
+
+fn read_mail(row: &Row<'_>) -> Result<MailInBox, db::Error> {
+    let text = |column| row.text(column).map(ToOwned::to_owned);
+    Ok(MailInBox {
+        id: row.id(0)?,
+        template: text(1)?,
+        to: text(2)?,
+        subject: text(3)?,
+        text: text(4)?,
+        html: text(5)?,
+        created_at: row.timestamp(6)?,
+    })
+}
+
+/// Puts a mail into the mailbox. One that lies there already stays as it is: a job may be done twice.
+pub(super) fn insert_mail(tx: &mut Tx<'_>, mail: &MailInBox) -> Result<(), db::Error> {
+    tx.execute(
+        "INSERT INTO mailbox (id, template, to_address, subject, text_body, html_body, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (id) DO NOTHING",
+        &[
+            mail.id.into(),
+            (&mail.template).into(),
+            (&mail.to).into(),
+            (&mail.subject).into(),
+            (&mail.text).into(),
+            (&mail.html).into(),
+            mail.created_at.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// One page of mails, the newest first, before the mail `before`.
+pub(super) fn list_mails(
+    tx: &mut Tx<'_>,
+    to: Option<&str>,
+    before: Option<MailId>,
+    skip: u64,
+    limit: u64,
+) -> Result<Vec<MailInBox>, db::Error> {
+    let (limit, skip) = (Value::Integer(limit.cast_signed()), Value::Integer(skip.cast_signed()));
+    let before = before.map(|it| it.to_string());
+    let sql = format!(
+        "SELECT {MAIL} FROM mailbox WHERE ($1 IS NULL OR to_address = $1) AND ($2 IS NULL OR id < $2)
+         ORDER BY id DESC LIMIT $3 OFFSET $4"
+    );
+    tx.query(&sql, &[to.into(), before.into(), limit, skip], read_mail)
+}
+
+pub(super) fn count_mails(tx: &mut Tx<'_>, to: Option<&str>) -> Result<u64, db::Error> {
+    let sql = "SELECT count(*) FROM mailbox WHERE ($1 IS NULL OR to_address = $1)";
+    Ok(tx.find(sql, &[to.into()], |row| row.integer(0))?.unwrap_or(0).unsigned_abs())
+}
+
+pub(super) fn find_mail(tx: &mut Tx<'_>, id: MailId) -> Result<Option<MailInBox>, db::Error> {
+    tx.find(&format!("SELECT {MAIL} FROM mailbox WHERE id = $1"), &[id.into()], read_mail)
+}
+
+/// False if there was no such mail.
+pub(super) fn delete_mail(tx: &mut Tx<'_>, id: MailId) -> Result<bool, db::Error> {
+    Ok(tx.execute("DELETE FROM mailbox WHERE id = $1", &[id.into()])? == 1)
+}
+
+pub(super) fn delete_all_mails(tx: &mut Tx<'_>) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM mailbox", &[]).map(drop)
+}
+
+/// Removes up to `limit` mails that are too old, or beyond the newest `most`, and tells how many.
+pub(super) fn prune_mails(tx: &mut Tx<'_>, too_old: Timestamp, most: i64, limit: i64) -> Result<u64, db::Error> {
+    tx.execute(
+        "DELETE FROM mailbox WHERE id IN
+            (SELECT id FROM mailbox
+             WHERE created_at <= $1 OR id <= (SELECT id FROM mailbox ORDER BY id DESC LIMIT 1 OFFSET $2)
+             ORDER BY id LIMIT $3)",
+        &[too_old.into(), most.into(), limit.into()],
+    )
+}

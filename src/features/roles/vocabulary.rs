@@ -1,0 +1,82 @@
+//! Every permission that there is, with a sentence for people.
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+
+use crate::features::audit::AUDIT_READ;
+use crate::http::{Fault, Grant, Permission, Permissions};
+
+pub const ROLES_READ: Permission = Permission("roles:read");
+pub const ROLES_WRITE: Permission = Permission("roles:write");
+
+/// The permissions, resource by resource, each level after those that it holds. A line is added with the first endpoint
+/// that asks for it.
+pub const PERMISSIONS: &[(Permission, &str)] = &[
+    (Permission("records:read"), "Read records, as far as the rules of their collections let."),
+    (Permission("records:write"), "Make, change and delete records, as far as the rules of their collections let."),
+    (
+        Permission("records:admin"),
+        "Read and write all records, whatever the rules; import them, and empty collections.",
+    ),
+    (Permission("collections:read"), "See the collections with their fields and rules, and how they were changed."),
+    (Permission("collections:write"), "Make, change and drop collections."),
+    (Permission("users:read"), "See accounts."),
+    (Permission("users:write"), "Make, change and disable accounts, and give them roles."),
+    (Permission("users:admin"), "Make links with which someone becomes an admin."),
+    (ROLES_READ, "See roles, and ask why a caller is let or refused."),
+    (ROLES_WRITE, "Make, change and drop roles."),
+    (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),
+    (Permission("realtime:read"), "See who listens to changes."),
+    (Permission("system:read"), "See how the server is doing."),
+];
+
+/// What can be had for one collection alone.
+const BY_COLLECTION: &str = "records";
+
+/// A permission, as `GET /admin/permissions` lists it.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct Described {
+    /// `<resource>:<read|write|admin>`; `admin` holds `write`, and `write` holds `read`.
+    pub name: String,
+    pub description: String,
+    /// Whether it can be had for one collection too: `records/<collection>:read`.
+    pub per_collection: bool,
+}
+
+impl Example for Described {
+    fn example() -> Self {
+        all().swap_remove(0)
+    }
+}
+
+pub(super) fn all() -> Vec<Described> {
+    let described = |(permission, description): &(Permission, &str)| Described {
+        name: permission.0.to_owned(),
+        description: (*description).to_owned(),
+        per_collection: permission.resource() == BY_COLLECTION,
+    };
+    PERMISSIONS.iter().map(described).collect()
+}
+
+/// Reads permissions that somebody sent, and says what is wrong with each that is none.
+pub fn read(texts: &[String], pointer: &str) -> Result<Permissions, Vec<Fault>> {
+    let mut faults = Vec::new();
+    for (index, text) in texts.iter().enumerate().filter(|(_, it)| *it != crate::http::permissions::ALL) {
+        let mut fault = |code, detail: String| faults.push(Fault::new(format!("{pointer}/{index}"), code, detail));
+        match text.parse::<Grant>() {
+            Err(why) => fault("permission", why.to_owned()),
+            Ok(grant) => {
+                if !PERMISSIONS.iter().any(|(it, _)| it.0 == grant.whole()) {
+                    fault("unknown", "is no permission; `GET /api/v1/admin/permissions` lists them".to_owned());
+                } else if grant.collection().is_some() && grant.resource() != BY_COLLECTION {
+                    fault("permission", format!("only `{BY_COLLECTION}` can be had for one collection"));
+                }
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let read = Permissions::read(texts.iter().map(String::as_str));
+    read.map_err(|(index, why)| vec![Fault::new(format!("{pointer}/{index}"), "permission", why)])
+}

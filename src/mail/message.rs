@@ -1,0 +1,46 @@
+//! A mail, before it is put on the wire.
+use lettre::message::header::{self, HeaderName, HeaderValue, MessageId};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message as Letter};
+
+use super::postman::Error;
+use crate::config::MailConfig;
+
+/// A mail to one person, as text and as HTML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The same for each attempt to send it, so that one that arrives twice is told as one (RFC 5322 section 3.6.4).
+    pub id: String,
+    pub to: String,
+    /// One line.
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+impl Message {
+    /// As it goes over the wire (RFC 5322, RFC 2045).
+    pub(super) fn letter(&self, config: &MailConfig) -> Result<Letter, Error> {
+        let address =
+            |it: &str| it.parse::<Address>().map_err(|_| Error::Refused(format!("{it} is no address for mail")));
+        let from = address(&config.from)?;
+        let name = Some(config.from_name.clone()).filter(|it| !it.is_empty());
+        let id = format!("<{}@{}>", self.id, from.domain());
+        // No answer of a machine to a machine (RFC 3834).
+        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+        Letter::builder()
+            .from(Mailbox::new(name, from))
+            .to(Mailbox::new(None, address(&self.to)?))
+            .subject(one_line(&self.subject))
+            .header(MessageId::from(id))
+            .header(header::MIME_VERSION_1_0)
+            .raw_header(automatic)
+            .multipart(MultiPart::alternative_plain_html(self.text.clone(), self.html.clone()))
+            .map_err(|cause| Error::Refused(format!("it cannot be written: {cause}")))
+    }
+}
+
+/// A line that ends within a header would begin another header.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
