@@ -22,6 +22,7 @@ use crate::features::accounts::{
     self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
+use crate::features::audit::{self, AuditApi, Seal};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::explain::ExplainApi;
@@ -61,6 +62,7 @@ pub struct App {
     pub kv: Kv,
     pub clock: Clock,
     pub random: Random,
+    pub audit: AuditApi,
     pub accounts: AccountsApi,
     pub users: UsersApi,
     pub roles: RolesApi,
@@ -144,6 +146,15 @@ impl App {
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
         };
+        let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
+        let audit = AuditApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            cursors: Cursors::new(cursor.reveal()),
+            seal,
+            still_stands: accounts::still_stands,
+            running: audit::Running::default(),
+        };
         let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
         let gate = accounts.gate.clone();
         let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
@@ -208,7 +219,7 @@ impl App {
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            (of_accounts(&accounts), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
+            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -224,6 +235,7 @@ impl App {
             kv,
             clock,
             random,
+            audit,
             accounts,
             users,
             roles,
@@ -247,6 +259,7 @@ impl App {
 
     /// The one list of everything that runs beside requests.
     pub fn start(&self, lifecycle: &Lifecycle) {
+        self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
@@ -264,6 +277,17 @@ impl App {
         lifecycle.task("realtime.deliver", self.realtime.hub.clone().run(lifecycle.stop_token()));
         lifecycle.start(self.flush_worker());
         lifecycle.start(self.policy_worker());
+    }
+
+    fn start_audit(&self, lifecycle: &Lifecycle) {
+        let (settings, seal) = (self.config.view(|it| &it.audit), self.audit.seal.clone());
+        let keep = move || {
+            let settings = settings.get();
+            audit::Keep { time: settings.keep_time(), bytes: settings.keep_bytes_max }
+        };
+        let (db, clock) = (self.db.clone(), self.clock.clone());
+        lifecycle.start(audit::checkpoint_worker(db.clone(), clock.clone(), seal.clone(), TenantId::main()));
+        lifecycle.start(audit::worker(db, clock, seal, TenantId::main(), keep));
     }
 
     fn flush_worker(&self) -> Worker {
@@ -297,7 +321,7 @@ impl App {
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
             (
-                of_accounts(&self.accounts),
+                (self.audit.clone(), of_accounts(&self.accounts)),
                 self.users.clone(),
                 (self.roles.clone(), self.explain.clone()),
                 of_keys(&self.keys),
@@ -390,7 +414,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    ((AccountsApi, FlowsApi, SessionsApi), UsersApi, (RolesApi, ExplainApi), (KeysApi, OwnKeysApi)),
+    ((AuditApi, (AccountsApi, FlowsApi, SessionsApi)), UsersApi, (RolesApi, ExplainApi), (KeysApi, OwnKeysApi)),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,

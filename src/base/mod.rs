@@ -4,6 +4,7 @@
 //! plain functions. Time and dice are values ([`Clock`], [`Random`]) handed to
 //! whoever needs them; that is what makes every test repeatable.
 pub mod clock;
+pub mod csv;
 pub mod geo;
 pub mod id;
 pub mod lanes;

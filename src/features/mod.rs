@@ -2,6 +2,7 @@
 //!
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
+//! - [`audit`]: who did what, in a chain that cannot be changed unnoticed
 //! - [`jobs`]: work that is done after the request that asked for it
 //! - [`mails`]: their words, their looks, and where they go
 //! - [`roles`]: what people may try, under a name
@@ -13,6 +14,7 @@
 //! - [`realtime`]: telling those who want to know while it happens
 pub mod accounts;
 pub mod api_keys;
+pub mod audit;
 pub mod collections;
 pub mod events;
 pub mod explain;
@@ -53,6 +55,7 @@ pub fn told() -> Told {
         kinds: problems(),
         of_callers: PROBLEMS_OF_CALLERS,
         terms: &[
+            audit::TERMS,
             jobs::TERMS,
             mails::TERMS,
             roles::TERMS,

@@ -72,6 +72,7 @@ const READING_ORDER: &[&str] = &[
     "search",
     "realtime",
     "accounts",
+    "audit",
     "configuration",
     "architecture",
 ];

@@ -521,7 +521,7 @@ async fn live_connections_end_with_their_key() {
             "rotate" => drop(operate(app, Method::PUT, &format!("{path}/rotate"), json!({})).await),
             "disable" => drop(operate(app, Method::PATCH, &path, json!({ "disabled": true })).await),
             "scopes" => {
-                drop(operate(app, Method::PUT, &format!("{path}/scopes"), json!({ "scopes": ["users:read"] })).await)
+                drop(operate(app, Method::PUT, &format!("{path}/scopes"), json!({ "scopes": ["users:read"] })).await);
             }
             _ => give(app, &owner, "readonly").await,
         }

@@ -467,6 +467,11 @@ async fn the_guide_to_live_updates_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_the_audit_trail_is_true() {
+    work_through("audit", 7).await;
+}
+
+#[tokio::test]
 async fn the_example_of_a_dictionary_is_a_collection() {
     let app = TestApp::new().await;
     let collection: Value = serde_json::from_str(&file("packaging/examples/dictionary/collection.json")).expect("JSON");

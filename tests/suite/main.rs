@@ -6,6 +6,7 @@ mod aggregates;
 mod api_keys;
 #[path = "../ask.rs"]
 mod ask;
+mod audit;
 mod bin;
 mod collections;
 mod contract;

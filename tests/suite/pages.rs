@@ -18,6 +18,7 @@ const PAGES: &[&str] = &[
     "/docs/search",
     "/docs/realtime",
     "/docs/accounts",
+    "/docs/audit",
     "/docs/configuration",
     "/docs/architecture",
     "/problems",

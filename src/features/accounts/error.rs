@@ -54,7 +54,12 @@ pub enum Error {
     #[error(transparent)]
     Role(#[from] roles::Error),
     #[error("there were too many attempts; wait until {until}")]
-    TooManyAttempts { until: Timestamp, wait: Duration },
+    TooManyAttempts {
+        until: Timestamp,
+        wait: Duration,
+        /// Whether none was refused for this before, within the window.
+        is_first: bool,
+    },
     #[error("the account is another than the one that `If-Match` names; read it again")]
     Stale,
     #[error("there is nothing here, or nothing that you may see")]

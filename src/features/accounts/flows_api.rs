@@ -1,6 +1,7 @@
 //! The endpoints of what goes by mail: verifying an address, a new password, signing in without one.
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::json;
 
 use super::api::{AccountsApi, checked_email};
 use super::error::Error;
@@ -11,6 +12,7 @@ use super::model::SignedIn;
 use super::one_time::Purpose;
 use super::{one_time_store, store, throttle};
 use crate::base::{JobId, Secret, SessionId, TenantId, UserId};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
@@ -46,6 +48,7 @@ impl FlowsApi {
         &self,
         _query: NoQuery,
         address: ClientAddress,
+        trail: Trail,
         body: Input<EmailSecret>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::VerifyEmail, Purpose::ChangeEmail];
@@ -57,7 +60,9 @@ impl FlowsApi {
         own.db
             .write(&tenant, move |tx| {
                 if found.purpose == Purpose::VerifyEmail {
-                    return flows::use_up(tx, &found, job, now).map(drop);
+                    let user = flows::use_up(tx, &found, job, now)?;
+                    let entry = Entry::new(Action::EmailVerify).about("user", &user.id);
+                    return Ok(trail.of_user(user.id, &user.email).append(tx, now, &entry)?);
                 }
                 let old = store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)?;
                 if !one_time_store::use_up(tx, found.id, found.user, found.purpose, now)? {
@@ -66,6 +71,10 @@ impl FlowsApi {
                 store::set_email(tx, found.user, &found.email, now)?;
                 // What was sent to the old address is not for whoever reads it now.
                 one_time_store::delete_all(tx, found.user)?;
+                let entry = Entry::new(Action::EmailChange).about("user", &old.id);
+                let (before, after) = (json!({ "email": old.email }), json!({ "email": found.email }));
+                let entry = entry.before(before).after(after);
+                trail.of_user(old.id, &old.email).append(tx, now, &entry)?;
                 let notice = AccountMail::EmailChanged { user: old.id.to_string(), email: old.email, at: now.millis() };
                 Ok(mail_job::promise(tx, job, &notice, now)?)
             })
@@ -115,6 +124,7 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<PasswordReset>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::ResetPassword];
@@ -131,6 +141,8 @@ impl FlowsApi {
                 store::set_password(tx, user.id, &hash, now)?;
                 store::delete_sessions_of(tx, user.id, now)?;
                 one_time_store::delete_all(tx, user.id)?;
+                let entry = Entry::new(Action::PasswordReset).about("user", &user.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
                 Ok::<_, Error>(mail_job::promise(tx, notice, &AccountMail::password_changed(&user, &client, now), now)?)
             })
             .await?;
@@ -149,6 +161,7 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<PasswordChange>,
     ) -> Result<Done, Problem> {
         let (user, session) = caller.user()?;
@@ -157,7 +170,7 @@ impl FlowsApi {
         self.confirm(&caller, current_password, "/currentPassword", address).await?;
         let hash = self.new_hash(tenant, user, new_password, Error::NotFound).await?;
 
-        let job: JobId = own.random.id(&own.clock);
+        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
         own.db
             .free(tenant, move |tx| {
                 let user = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
@@ -168,6 +181,7 @@ impl FlowsApi {
                 store::set_password(tx, user.id, &hash, now)?;
                 store::end_other_sessions(tx, user.id, session, now)?;
                 one_time_store::delete_all(tx, user.id)?;
+                actor.append(tx, now, &Entry::new(Action::PasswordChange).about("user", &user.id))?;
                 Ok(mail_job::promise(tx, job, &AccountMail::password_changed(&user, &client, now), now)?)
             })
             .await?;
@@ -226,6 +240,7 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<EmailSignIn>,
     ) -> Result<Json<SignedIn>, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
@@ -235,7 +250,7 @@ impl FlowsApi {
 
         let (user, welcome): (_, JobId) = (found.user, own.random.id(&own.clock));
         let signed_in = own
-            .sign_in(&tenant, user, client, now, move |tx| flows::use_up(tx, &found, welcome, now).map(drop))
+            .sign_in(&tenant, user, client, &trail, now, move |tx| flows::use_up(tx, &found, welcome, now).map(drop))
             .await?;
 
         // Who they are to others has changed if the address was verified by this.

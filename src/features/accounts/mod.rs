@@ -23,6 +23,7 @@ mod one_time_store;
 pub(crate) mod pages;
 mod password;
 mod refresh;
+mod refusals;
 mod sessions;
 mod sessions_api;
 mod signing_in;

@@ -1,6 +1,8 @@
 //! How someone comes to have a session: with the checks and the transactions that several endpoints share.
+use serde_json::json;
+
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
-use super::error::Error;
+use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, SignedIn, TokenPair, User};
 use super::refresh::session_end;
@@ -9,6 +11,7 @@ use super::token::{Access, RefreshToken};
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::features::roles::{self, RoleName};
 use crate::http::Client;
 use crate::http::problem::Fault;
@@ -96,12 +99,14 @@ impl AccountsApi {
         tenant: &TenantId,
         user: UserId,
         client: Client,
+        trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<SignedIn, Error> {
         let config = self.config.get();
         let session = self.session(&config, user, client, now);
         let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
+        let trail = trail.clone();
         let (user, ended) = self
             .db
             // Whoever is to free some room on the disk has to sign in first.
@@ -116,7 +121,10 @@ impl AccountsApi {
                     mail_job::promise(tx, job, &notice, now)?;
                 }
                 let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
-                Ok::<_, Error>((user.ok_or(Error::WrongCredentials)?, ended))
+                let user = user.ok_or(Error::WrongCredentials)?;
+                let entry = Entry::new(Action::SignIn).about("session", &opened.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
+                Ok::<_, Error>((user, ended))
             })
             .await?;
         for session in ended {
@@ -127,10 +135,16 @@ impl AccountsApi {
 
     /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
     /// already: then whoever reads its mails is told.
-    pub(super) async fn add_pending(&self, tenant: &TenantId, newcomer: Newcomer) -> Result<User, Error> {
+    pub(super) async fn add_pending(
+        &self,
+        tenant: &TenantId,
+        newcomer: Newcomer,
+        trail: &Trail,
+    ) -> Result<User, Error> {
         let Newcomer { user, password } = newcomer;
         let hash = self.passwords.hash(password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
+        let actor = trail.of_stranger();
         self.db
             .write(tenant, move |tx| {
                 let mut is_someone_elses = false;
@@ -147,6 +161,10 @@ impl AccountsApi {
                     false => AccountMail::Verification { email },
                 };
                 mail_job::promise(tx, job, &mail, now)?;
+                // Of an address that has an account nothing was done; an entry all the same, so that it takes as long.
+                let entry = Entry::new(Action::Register).about("email", &user.email);
+                let entry = if is_someone_elses { entry.refused(EMAIL_TAKEN.code) } else { entry };
+                actor.append(tx, now, &entry)?;
                 let granted = roles::permissions_of(tx, &user.role)?;
                 Ok(User { permissions: granted.map_or_else(Vec::new, |it| it.names()), ..user.clone() })
             })
@@ -161,6 +179,7 @@ impl AccountsApi {
         tenant: &TenantId,
         newcomer: Newcomer,
         client: Client,
+        trail: &Trail,
         setup_link: Option<String>,
         mail: bool,
     ) -> Result<SignedIn, Error> {
@@ -169,6 +188,8 @@ impl AccountsApi {
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
         let session = self.session(config, user.id, client, now);
         let opened = session.clone();
+        let actor = trail.of_user(user.id, &user.email);
+        let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
 
         let user = self
             .db
@@ -181,6 +202,7 @@ impl AccountsApi {
                 let user = add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
                 store::is_new_client(tx, user.id, &opened.client.name, now)?;
+                actor.append(tx, now, &about_newcomer(action, &user))?;
                 if mail {
                     mail_job::promise(tx, job, &AccountMail::Verification { email: user.email.clone() }, now)?;
                 }
@@ -215,6 +237,12 @@ impl AccountsApi {
             expires_in: now.until(expires_at).as_secs(),
         })
     }
+}
+
+/// The entry in the audit trail about someone who is there since now.
+pub(super) fn about_newcomer(action: Action, user: &User) -> Entry {
+    let told = json!({ "email": user.email, "name": user.name, "role": user.role.as_str() });
+    Entry::new(action).about("user", &user.id).after(told)
 }
 
 /// Adds someone, and tells who that is now. Once there is an admin, all setup links have done their work.

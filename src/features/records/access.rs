@@ -7,6 +7,7 @@ use super::store::ALIAS;
 use crate::base::Timestamp;
 use crate::expr::{self, Compiled, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
+use crate::features::audit::{Actor, Trail};
 use crate::features::collections::{Catalogue, Entry, Narrow, Rule, Sight, Stored, expression_fault};
 use crate::http::{Caller, ClientAddress, Fault, Problem, problem};
 
@@ -17,6 +18,8 @@ pub(super) struct Asker<'a> {
     /// Which records and fields are there at all, and where rules do not count.
     pub sight: Sight,
     pub circumstances: Circumstances,
+    /// Whom the audit trail names.
+    pub actor: Actor,
     facts: Arc<Facts>,
 }
 
@@ -43,12 +46,22 @@ impl<'a> Asker<'a> {
     pub fn to_batch(caller: &'a Caller, circumstances: Circumstances) -> Self {
         let facts = Arc::new(facts(caller, circumstances));
         let sight = Sight::new(caller.may(RECORDS_ADMIN), Arc::clone(&facts)).narrowed(narrow(caller));
-        Self { caller, sight, circumstances, facts }
+        Self { caller, sight, circumstances, actor: Actor::caller(caller), facts }
+    }
+
+    /// The same with what the audit trail is told of the request.
+    pub fn leaving(self, trail: &Trail) -> Self {
+        Self { actor: trail.of(self.caller), ..self }
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
     pub fn detached(&self) -> Judge {
-        Judge { sight: self.sight.clone(), is_stranger: self.caller.is_stranger(), facts: Arc::clone(&self.facts) }
+        Judge {
+            sight: self.sight.clone(),
+            is_stranger: self.caller.is_stranger(),
+            actor: self.actor.clone(),
+            facts: Arc::clone(&self.facts),
+        }
     }
 
     /// Refuses what only admins may, before anything else is looked at.
@@ -127,13 +140,16 @@ impl<'a> Asker<'a> {
 pub(super) struct Judge {
     pub sight: Sight,
     is_stranger: bool,
+    /// Whom the audit trail names.
+    pub actor: Actor,
     facts: Arc<Facts>,
 }
 
 impl Judge {
     /// For what the server does by itself.
     pub fn of_the_server() -> Self {
-        Self { sight: Sight::new(true, Arc::default()), is_stranger: false, facts: Arc::default() }
+        let sight = Sight::new(true, Arc::default());
+        Self { sight, is_stranger: false, actor: Actor::server(), facts: Arc::default() }
     }
 
     /// The same at another time.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::access::Judge;
+use super::audit;
 use super::body::{self, Sent, Write};
 use super::cascade;
 use super::error::Error;
@@ -83,7 +84,7 @@ impl Deed for Making {
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
         store::write_lists(tx, &self.id, &self.lists, true)?;
         must_be_valid(tx, &self.entry, &self.id, self.now, &self.judge.sight)?;
-        self.event.tell(tx, &self.id)?;
+        self.event.tell(tx, &self.entry, &self.id, &self.judge.actor)?;
         self.answer.about(tx, made)
     }
 
@@ -162,7 +163,7 @@ impl Deed for Changing {
                     must_be_valid(tx, entry, id, self.now, &self.judge.sight)?;
                 }
                 if let Some(event) = &event {
-                    event.tell(tx, id, changed.version)?;
+                    event.tell(tx, entry, id, changed.version, &self.judge.actor)?;
                 }
                 self.answer.about(tx, changed)
             }
@@ -231,8 +232,9 @@ impl Removing {
         }
         if let Some(was) = was {
             log::removed(tx, &self.entry, &self.id, &was, self.now)?;
+            audit::removed(tx, &self.entry, &self.id, self.now, &self.judge.actor, &was)?;
         }
-        Ok(followers.tell(tx, self.now)?)
+        Ok(followers.tell(tx, self.now, &self.judge.actor)?)
     }
 }
 
@@ -276,6 +278,7 @@ impl Restoring {
         let restored = store::write(tx, &self.entry, &self.restoration, &self.answer.returned)?;
         let restored = restored.ok_or(Error::NotFound)?;
         log::restored(tx, &self.entry, &self.id, self.now)?;
+        audit::restored(tx, &self.entry, &self.id, self.now, &self.judge.actor)?;
         self.answer.about(tx, restored)
     }
 }

@@ -10,6 +10,7 @@
 mod access;
 mod aggregate;
 mod api;
+mod audit;
 mod batch;
 mod body;
 mod bulk;

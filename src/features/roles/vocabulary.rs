@@ -2,6 +2,7 @@
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 
+use crate::features::audit::AUDIT_READ;
 use crate::http::{Fault, Grant, Permission, Permissions};
 
 pub const ROLES_READ: Permission = Permission("roles:read");
@@ -30,6 +31,7 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("mail:admin"), "Read the mailbox, and with it links that let people in."),
     (Permission("jobs:read"), "See the work that is done after the requests that asked for it."),
     (Permission("jobs:write"), "Do such work again, or cancel it."),
+    (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),
     (Permission("realtime:read"), "See who listens to changes."),
     (Permission("system:read"), "See how the server is doing."),
 ];

@@ -15,6 +15,8 @@ pub enum Purpose {
     AccessToken,
     RefreshToken,
     Cursor,
+    /// Seed of the Ed25519 key that signs where audit trails stand.
+    Audit,
     /// Links and codes that are sent by mail.
     OneTimeSecret,
 }
@@ -25,6 +27,7 @@ impl Purpose {
             Self::AccessToken => "access-token",
             Self::RefreshToken => "refresh-token",
             Self::Cursor => "cursor",
+            Self::Audit => "audit",
             Self::OneTimeSecret => "one-time-secret",
         }
     }

@@ -35,6 +35,8 @@ pub enum Tag {
     Users,
     /// How programs, as opposed to people, are let in.
     Keys,
+    /// Who did what, for admins.
+    Audit,
     /// The kinds of records, for admins.
     Collections,
     /// What is in the collections.
