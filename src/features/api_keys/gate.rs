@@ -190,3 +190,32 @@ pub fn still_stands(tx: &mut Tx<'_>, as_it_was: &Caller, now: Timestamp) -> Resu
     let is = is.principal();
     Ok(was.subject == is.subject && was.role == is.role && was.permissions == is.permissions && was.tier == is.tier)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Random, Secret};
+    use crate::features::accounts::Tokens;
+
+    /// A flood of garbage must not reach the database.
+    #[tokio::test]
+    async fn a_key_that_was_mistyped_is_refused_without_a_query() -> Result<(), db::Error> {
+        let (db, clock) = (Db::in_memory()?, Clock::stopped_at(Timestamp::from_millis(0)));
+        let tokens = Tokens::new(&Secret::new([1; 32]), &Secret::new([2; 32])).expect("tokens");
+        let gate = Gate::new(db.clone(), clock.clone(), Arc::new(tokens));
+        let keys = KeyGate::new(db, Kv::in_memory(), clock, gate);
+        let (main, nowhere) = (TenantId::main(), ClientAddress(None));
+        let sound = secret::make(&Random::system());
+        let mistyped = sound.reveal().replace("sk_live_", "sk_live_x");
+
+        // Without the table every query fails.
+        keys.db.create_tenant(&main)?;
+        keys.db.write_alone(&main, |tx| tx.batch("DROP TABLE api_key_usage; DROP TABLE api_keys")).await?;
+        let asked = keys.caller(&main, sound.reveal(), nowhere).await;
+        let refused = keys.caller(&main, &mistyped, nowhere).await;
+
+        assert!(matches!(asked, Err(Error::Db(_))), "{asked:?}");
+        assert!(matches!(refused, Err(Error::Mistyped)), "{refused:?}");
+        Ok(())
+    }
+}
