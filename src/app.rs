@@ -19,7 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
+    SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -120,6 +121,7 @@ impl App {
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
+        let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -143,6 +145,7 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
+            second_factors: Arc::new(SecondFactors::new(&second_factor)),
         };
         let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
         let audit = AuditApi {
@@ -404,7 +407,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    ((AuditApi, (AccountsApi, FlowsApi, SessionsApi)), UsersApi, RolesApi, (KeysApi, OwnKeysApi)),
+    ((AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)), UsersApi, RolesApi, (KeysApi, OwnKeysApi)),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -413,9 +416,9 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SessionsApi) {
+fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
+    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

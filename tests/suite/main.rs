@@ -25,6 +25,7 @@ mod rules;
 mod schema;
 mod schema_files;
 mod search;
+mod second_factor;
 mod seed;
 #[path = "../server.rs"]
 mod server;

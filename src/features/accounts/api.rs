@@ -18,8 +18,10 @@ use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
+use super::second_factor_model::SignIn;
 use super::signing_in::{Judged, about_newcomer, add};
 use super::token::Tokens;
+use super::totp::SecondFactors;
 use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
@@ -57,6 +59,7 @@ pub struct AccountsApi {
     pub cursors: Cursors,
     pub mails: Mails,
     pub one_time: Arc<OneTimeSecrets>,
+    pub second_factors: Arc<SecondFactors>,
 }
 
 #[derive(ApiResponse)]
@@ -217,7 +220,7 @@ impl AccountsApi {
     /// Sign in
     ///
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
-    /// 429 for a while.
+    /// 429 for a while. Who has a second factor shows it next, at `/auth/2fa/challenge`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(
         &self,
@@ -226,7 +229,7 @@ impl AccountsApi {
         client: Client,
         trail: Trail,
         body: Input<Credentials>,
-    ) -> Result<Json<SignedIn>, Problem> {
+    ) -> Result<Json<SignIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.read()?;
@@ -249,7 +252,7 @@ impl AccountsApi {
         attempt.succeeded(&self.kv);
 
         let signed_in = self
-            .sign_in(&tenant, user, client, &trail, now, move |tx| {
+            .enter(&tenant, user, email, client, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
