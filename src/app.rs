@@ -26,6 +26,7 @@ use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usa
 use crate::features::audit::{self, AuditApi, Seal};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
+use crate::features::explain::ExplainApi;
 use crate::features::jobs::JobsApi;
 use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
@@ -67,6 +68,7 @@ pub struct App {
     pub users: UsersApi,
     pub roles: RolesApi,
     pub keys: KeysApi,
+    pub explain: ExplainApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -189,6 +191,12 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             exports: records::Running::default(),
         };
+        let explain = ExplainApi {
+            gate: accounts.gate.clone(),
+            keys: keys.keeping.gate.clone(),
+            records: records.clone(),
+            documents: Arc::default(),
+        };
         let aggregates = AggregatesApi { db: db.clone(), clock: clock.clone(), catalogues: catalogues.clone() };
         let stopping = CancellationToken::new();
         let log = EventLog::open(&db, &TenantId::main(), &bus, &clock).await?;
@@ -214,7 +222,7 @@ impl App {
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            ((audit.clone(), of_accounts(&accounts)), users.clone(), roles.clone(), of_keys(&keys)),
+            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -222,6 +230,7 @@ impl App {
             (realtime.clone(), jobs.clone(), mails.clone(), mailbox.clone()),
         );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
+        let _ = explain.documents.set(documents.clone());
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
             config,
@@ -234,6 +243,7 @@ impl App {
             users,
             roles,
             keys,
+            explain,
             collections,
             schema,
             records,
@@ -316,7 +326,7 @@ impl App {
             (
                 (self.audit.clone(), of_accounts(&self.accounts)),
                 self.users.clone(),
-                self.roles.clone(),
+                (self.roles.clone(), self.explain.clone()),
                 of_keys(&self.keys),
             ),
             (self.collections.clone(), self.schema.clone()),
@@ -407,7 +417,12 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    ((AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)), UsersApi, RolesApi, (KeysApi, OwnKeysApi)),
+    (
+        (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
+        UsersApi,
+        (RolesApi, ExplainApi),
+        (KeysApi, OwnKeysApi),
+    ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,

@@ -10,12 +10,14 @@
 //! - [`api_keys`]: how programs, as opposed to people, are let in
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
+//! - [`explain`]: why someone may do something, or may not
 //! - [`realtime`]: telling those who want to know while it happens
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;
 pub mod collections;
 pub mod events;
+pub mod explain;
 pub mod jobs;
 pub mod mails;
 pub mod realtime;
@@ -61,6 +63,7 @@ pub fn told() -> Told {
             api_keys::TERMS,
             collections::TERMS,
             records::TERMS,
+            explain::TERMS,
             realtime::TERMS,
             health::TERMS,
         ],

@@ -180,6 +180,11 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
+    /// What is wrong, in words fit for the client.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self

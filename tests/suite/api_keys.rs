@@ -521,7 +521,7 @@ async fn live_connections_end_with_their_key() {
             "rotate" => drop(operate(app, Method::PUT, &format!("{path}/rotate"), json!({})).await),
             "disable" => drop(operate(app, Method::PATCH, &path, json!({ "disabled": true })).await),
             "scopes" => {
-                drop(operate(app, Method::PUT, &format!("{path}/scopes"), json!({ "scopes": ["users:read"] })).await)
+                drop(operate(app, Method::PUT, &format!("{path}/scopes"), json!({ "scopes": ["users:read"] })).await);
             }
             _ => give(app, &owner, "readonly").await,
         }
@@ -555,4 +555,25 @@ async fn keys_are_listed_in_pages_and_by_owner() {
     assert_eq!(names(&list(format!("owner={user}")).await), ["0", "2", "4"]);
     assert!(!first.text.contains("sk_live_") || first.text.contains("sk_live_…"));
     assert_eq!(list("owner=x".to_owned()).await.refusal(), (422, "validation-failed"));
+}
+
+/// Who let whom in is asked after something happened.
+#[tokio::test]
+async fn what_is_done_with_keys_is_in_the_audit_trail_without_a_secret() {
+    let app = TestApp::with_people().await;
+    let made = key(&app, json!({ "scopes": ["users:read"] })).await;
+    let path = format!("{KEYS}/{}", made.id);
+    operate(&app, Method::PUT, &format!("{path}/scopes"), json!({ "scopes": ["roles:read"] })).await;
+    let rotated = operate(&app, Method::PUT, &format!("{path}/rotate"), json!({})).await.str("secret");
+    app.operator(Method::DELETE, &format!("{path}/revoke")).send().await;
+
+    let trail = app.operator(Method::GET, "/api/v1/admin/audit?limit=500").send().await;
+
+    let entries = trail.body["data"].as_array().expect("entries");
+    let of_keys: Vec<_> =
+        entries.iter().filter_map(|it| it["action"].as_str()).filter(|it| it.starts_with("api-keys.")).collect();
+    let mut sorted = of_keys.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, ["api-keys.change", "api-keys.create", "api-keys.revoke", "api-keys.rotate"], "{of_keys:?}");
+    assert!(!trail.text.contains(&made.secret) && !trail.text.contains(&rotated));
 }

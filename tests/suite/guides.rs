@@ -462,6 +462,16 @@ async fn the_guide_to_accounts_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_roles_is_true() {
+    work_through("roles", 7).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_api_keys_is_true() {
+    work_through("api-keys", 7).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_live_updates_is_true() {
     work_through("realtime", 20).await;
 }

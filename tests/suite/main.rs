@@ -12,6 +12,7 @@ mod collections;
 mod contract;
 mod elsewhere;
 mod expand;
+mod explain;
 mod fields;
 mod guides;
 mod mail;

@@ -18,6 +18,8 @@ const PAGES: &[&str] = &[
     "/docs/search",
     "/docs/realtime",
     "/docs/accounts",
+    "/docs/roles",
+    "/docs/api-keys",
     "/docs/audit",
     "/docs/configuration",
     "/docs/architecture",

@@ -115,6 +115,32 @@ impl Gate {
         Ok(caller)
     }
 
+    /// Who someone would be if they signed in now: to find out what they may. Nothing, if there is no such account; nobody,
+    /// if it is disabled.
+    pub async fn stand_in(&self, tenant: &TenantId, id: UserId) -> Result<Option<Option<Caller>>, Error> {
+        let found = self
+            .db
+            .get(tenant, move |tx| {
+                let Some(user) = store::find_user(tx, id)? else { return Ok(None) };
+                Ok::<_, Error>(Some((user, roles::permissions_of_user(tx, id)?)))
+            })
+            .await?;
+        let session = SessionId::from_uuid(uuid::Uuid::nil());
+        Ok(found.map(|(user, permissions)| {
+            let permissions = permissions?;
+            Some(Caller::new(Principal {
+                tenant: tenant.clone(),
+                subject: Subject::User { id, session },
+                role: user.role.as_str().to_owned(),
+                email: user.email,
+                email_verified: user.email_verified,
+                tier: user.tier,
+                permissions,
+                until: None,
+            }))
+        }))
+    }
+
     /// Someone who did not sign in, and may try what the rules of collections let anyone do.
     pub async fn stranger(&self, tenant: &TenantId) -> Result<Caller, Error> {
         let now = self.clock.now();

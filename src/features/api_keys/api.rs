@@ -13,6 +13,7 @@ use super::model::{
 use super::store;
 use crate::base::text::normal;
 use crate::base::{ApiKeyId, Timestamp, UserId};
+use crate::features::audit::Trail;
 use crate::features::roles;
 use crate::http::etag;
 use crate::http::openapi::Tag;
@@ -69,10 +70,16 @@ impl KeysApi {
     /// Its secret is in this answer only. It lets a program try no more than its maker may; with an `owner`, no more
     /// than that account may at any time, and its maker may as much as the owner.
     #[oai(path = "/admin/keys", method = "post", operation_id = "create_api_key")]
-    async fn create(&self, caller: Caller, _query: NoQuery, body: Input<NewApiKey>) -> Result<Made, Problem> {
+    async fn create(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        body: Input<NewApiKey>,
+    ) -> Result<Made, Problem> {
         caller.must(KEYS_WRITE)?;
 
-        let shown = self.keeping.make(&caller, body.read()?).await?;
+        let shown = self.keeping.make(&caller, trail.of(&caller), body.read()?).await?;
 
         let (tag, place) = (etag::of_version(shown.key.version), format!("/api/v1/admin/keys/{}", shown.key.id));
         Ok(Made::Key(Json(shown), tag, place))
@@ -157,6 +164,7 @@ impl KeysApi {
     async fn update(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         id: Path<String>,
         /// The `ETag` of the key that the change is meant for.
@@ -199,7 +207,7 @@ impl KeysApi {
             Ok(())
         };
 
-        let key = self.keeping.change(&caller, &id.0, if_match.0.as_deref(), change).await?;
+        let key = self.keeping.change(&caller, trail.of(&caller), &id.0, if_match.0.as_deref(), change).await?;
 
         let tag = etag::of_version(key.version);
         Ok(Shown::Key(Json(key), tag))
@@ -212,6 +220,7 @@ impl KeysApi {
     async fn set_scopes(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         id: Path<String>,
         /// The `ETag` of the key that the change is meant for.
@@ -228,7 +237,7 @@ impl KeysApi {
             Ok(())
         };
 
-        let key = self.keeping.change(&caller, &id.0, if_match.0.as_deref(), change).await?;
+        let key = self.keeping.change(&caller, trail.of(&caller), &id.0, if_match.0.as_deref(), change).await?;
 
         let tag = etag::of_version(key.version);
         Ok(Shown::Key(Json(key), tag))
@@ -241,6 +250,7 @@ impl KeysApi {
     async fn rotate(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         id: Path<String>,
         /// The `ETag` of the key that is meant.
@@ -251,7 +261,7 @@ impl KeysApi {
         caller.must(KEYS_WRITE)?;
 
         let grace = body.read()?.and_then(|it| it.grace_secs).unwrap_or(0);
-        let shown = self.keeping.rotate(&caller, &id.0, None, if_match.0.as_deref(), grace).await?;
+        let shown = self.keeping.rotate(&caller, trail.of(&caller), &id.0, None, if_match.0.as_deref(), grace).await?;
 
         let tag = etag::of_version(shown.key.version);
         Ok(Rotated::Key(Json(shown), tag))
@@ -261,10 +271,16 @@ impl KeysApi {
     ///
     /// It stops working at once, and never works again; its live connections end.
     #[oai(path = "/admin/keys/:id/revoke", method = "delete", operation_id = "revoke_api_key")]
-    async fn revoke(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Revoked, Problem> {
+    async fn revoke(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        id: Path<String>,
+    ) -> Result<Revoked, Problem> {
         caller.must(KEYS_WRITE)?;
 
-        self.keeping.revoke(&caller, &id.0, None).await?;
+        self.keeping.revoke(&caller, trail.of(&caller), &id.0, None).await?;
 
         Ok(Revoked::Revoked)
     }

@@ -81,6 +81,17 @@ impl KeyGate {
         self.gate.forget_keys();
     }
 
+    /// Whom a key would let in, if it worked from where its user is: to find out what they may. Nothing, if there is no
+    /// such key.
+    pub async fn stand_in(&self, tenant: &TenantId, id: ApiKeyId) -> Result<Option<Result<Caller, Error>>, Error> {
+        let now = self.clock.now();
+        let found = self.db.get(tenant, move |tx| store::find_with_owner(tx, id)).await?;
+        Ok(found.map(|found| {
+            let digest = found.digests[0].clone().unwrap_or_default();
+            must_work(&found, &digest, now).map(|()| caller(tenant, &found, &digest))
+        }))
+    }
+
     async fn known(&self, tenant: &TenantId, digest: String, now: Timestamp) -> Result<Known, Error> {
         let forgotten = self.gate.forgotten();
         let place = (tenant.clone(), digest);

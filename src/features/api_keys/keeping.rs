@@ -11,6 +11,7 @@ use super::{networks, secret};
 use crate::base::text::normal;
 use crate::base::{ApiKeyId, Clock, Random, Timestamp, UserId};
 use crate::db::{Db, Tx};
+use crate::features::audit::{Action, Actor, Entry};
 use crate::features::{events, roles};
 use crate::http::etag::IfMatch;
 use crate::http::{Caller, Fault, Permissions, Subject};
@@ -39,7 +40,7 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    pub(super) async fn make(&self, caller: &Caller, new: NewApiKey) -> Result<ShownApiKey, Error> {
+    pub(super) async fn make(&self, caller: &Caller, actor: Actor, new: NewApiKey) -> Result<ShownApiKey, Error> {
         let now = self.clock.now();
         let mut faults = Vec::new();
         let scopes = roles::read_permissions(&new.scopes, "/scopes").unwrap_or_else(|found| {
@@ -85,7 +86,7 @@ impl Keeping {
             .db
             .write(caller.tenant(), move |tx| {
                 if let Some(owner) = key.owner {
-                    let Some(theirs) = store::find_owner(tx, owner)? else {
+                    let Some(theirs) = roles::permissions_of_user(tx, owner)? else {
                         let detail = "is no account that works";
                         return Err(Error::Invalid(vec![Fault::new("/owner", "unknown", detail)]));
                     };
@@ -97,6 +98,7 @@ impl Keeping {
                 }
                 store::delete_revoked(tx, key.owner, REVOKED_MAX)?;
                 store::insert(tx, &key, &kept)?;
+                actor.append(tx, now, &about(Action::ApiKeyCreate, &key).after(told(&key)))?;
                 Ok(key.clone())
             })
             .await?;
@@ -124,6 +126,7 @@ impl Keeping {
     pub(super) async fn change(
         &self,
         caller: &Caller,
+        actor: Actor,
         id: &str,
         if_match: Option<&str>,
         change: impl Fn(&mut ApiKey) -> Result<(), Error> + Send + 'static,
@@ -134,6 +137,7 @@ impl Keeping {
             .db
             .write(caller.tenant(), move |tx| {
                 let found = to_keep(tx, &keeper, id, None, &expected)?;
+                let before = told(&found.key);
                 let mut key = ApiKey { version: found.key.version + 1, updated_at: now, ..found.key };
                 // One that has expired may get another end; one that was revoked stays so.
                 if key.state_at(now) == State::Revoked {
@@ -141,6 +145,7 @@ impl Keeping {
                 }
                 change(&mut key)?;
                 store::update(tx, &key)?;
+                actor.append(tx, now, &about(Action::ApiKeyChange, &key).before(before).after(told(&key)))?;
                 events::append_about_accounts(tx, now)?;
                 Ok(key)
             })
@@ -154,6 +159,7 @@ impl Keeping {
     pub(super) async fn rotate(
         &self,
         caller: &Caller,
+        actor: Actor,
         id: &str,
         owner: Option<UserId>,
         if_match: Option<&str>,
@@ -182,6 +188,8 @@ impl Keeping {
                     ..found.key
                 };
                 store::set_secret(tx, &key, &kept, old_until)?;
+                let after = json!({ "oldSecretUntil": old_until.map(|it| it.to_string()) });
+                actor.append(tx, now, &about(Action::ApiKeyRotate, &key).after(after))?;
                 events::append_about_accounts(tx, now)?;
                 Ok(key)
             })
@@ -192,13 +200,20 @@ impl Keeping {
     }
 
     /// Ends a key for good. Whoever keeps keys may end any: it takes away, and gives nothing.
-    pub(super) async fn revoke(&self, caller: &Caller, id: &str, owner: Option<UserId>) -> Result<(), Error> {
+    pub(super) async fn revoke(
+        &self,
+        caller: &Caller,
+        actor: Actor,
+        id: &str,
+        owner: Option<UserId>,
+    ) -> Result<(), Error> {
         let (id, now) = (read_id(id)?, self.clock.now());
         self.db
             // What takes rights away is done when the disk is nearly full too.
             .free(caller.tenant(), move |tx| {
                 let found = store::find(tx, id)?.filter(|it| owner.is_none() || it.owner == owner);
                 let key = found.ok_or(Error::NotFound)?;
+                actor.append(tx, now, &about(Action::ApiKeyRevoke, &key))?;
                 let revoked_at = Some(key.revoked_at.unwrap_or(now));
                 store::update(tx, &ApiKey { revoked_at, updated_at: now, version: key.version + 1, ..key })?;
                 Ok::<_, Error>(events::append_about_accounts(tx, now)?)
@@ -233,6 +248,19 @@ impl Keeping {
         let (calls, refused) = data.iter().fold((0, 0), |(all, of), it| (all + it.calls, of + it.refused));
         Ok(UsageReport { calls, refused, last_used_at: key.last_used_at, data })
     }
+}
+
+fn about(action: Action, key: &ApiKey) -> Entry {
+    Entry::new(action).about("api-key", &key.id)
+}
+
+/// What the audit trail is told of a key.
+fn told(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name, "scopes": key.scopes, "owner": key.owner.map(|it| it.to_string()),
+        "allowedIps": key.allowed_ips, "tier": key.tier, "rateLimit": key.rate_limit.map(|it| it.limit),
+        "expiresAt": key.expires_at.map(|it| it.to_string()), "disabled": key.disabled_at.is_some(),
+    })
 }
 
 /// A key that `keeper` is to change: they may at least as much as it lets a program try.

@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use super::api::{Made, Revoked, Rotated, Shown};
 use super::keeping::{self, Keeping};
 use super::model::{NewOwnKey, OwnKeyList, Rotation, UsageReport};
+use crate::features::audit::Trail;
 use crate::http::etag;
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -24,10 +25,16 @@ impl OwnKeysApi {
     ///
     /// Its secret is in this answer only. It calls on its maker's behalf, and never may more than they do.
     #[oai(path = "/auth/keys", method = "post", operation_id = "create_own_key")]
-    async fn create(&self, caller: Caller, _query: NoQuery, body: Input<NewOwnKey>) -> Result<Made, Problem> {
+    async fn create(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        body: Input<NewOwnKey>,
+    ) -> Result<Made, Problem> {
         let (user, _) = caller.user()?;
 
-        let shown = self.keeping.make(&caller, body.read()?.of(user)).await?;
+        let shown = self.keeping.make(&caller, trail.of(&caller), body.read()?.of(user)).await?;
 
         let (tag, place) = (etag::of_version(shown.key.version), format!("/api/v1/auth/keys/{}", shown.key.id));
         Ok(Made::Key(Json(shown), tag, place))
@@ -63,6 +70,7 @@ impl OwnKeysApi {
     async fn rotate(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         id: Path<String>,
         /// The `ETag` of the key that is meant.
@@ -73,7 +81,8 @@ impl OwnKeysApi {
         let (user, _) = caller.user()?;
 
         let grace = body.read()?.and_then(|it| it.grace_secs).unwrap_or(0);
-        let shown = self.keeping.rotate(&caller, &id.0, Some(user), if_match.0.as_deref(), grace).await?;
+        let shown =
+            self.keeping.rotate(&caller, trail.of(&caller), &id.0, Some(user), if_match.0.as_deref(), grace).await?;
 
         let tag = etag::of_version(shown.key.version);
         Ok(Rotated::Key(Json(shown), tag))
@@ -83,10 +92,16 @@ impl OwnKeysApi {
     ///
     /// It stops working at once, and never works again; its live connections end.
     #[oai(path = "/auth/keys/:id/revoke", method = "delete", operation_id = "revoke_own_key")]
-    async fn revoke(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Revoked, Problem> {
+    async fn revoke(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        id: Path<String>,
+    ) -> Result<Revoked, Problem> {
         let (user, _) = caller.user()?;
 
-        self.keeping.revoke(&caller, &id.0, Some(user)).await?;
+        self.keeping.revoke(&caller, trail.of(&caller), &id.0, Some(user)).await?;
 
         Ok(Revoked::Revoked)
     }

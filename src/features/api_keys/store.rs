@@ -128,16 +128,6 @@ pub(super) fn find_with_owner(tx: &mut Tx<'_>, id: ApiKeyId) -> Result<Option<Fo
     tx.find(&found_where("k.id = $1"), &[id.into()], read_found)
 }
 
-/// An account that is to own a key.
-pub(super) fn find_owner(tx: &mut Tx<'_>, id: UserId) -> Result<Option<Permissions>, db::Error> {
-    tx.find(
-        "SELECT r.permissions FROM users AS u JOIN roles AS r ON r.name = u.role
-         WHERE u.id = $1 AND u.disabled_at IS NULL",
-        &[id.into()],
-        |row| roles::read_granted(row, 0),
-    )
-}
-
 pub(super) fn find(tx: &mut Tx<'_>, id: ApiKeyId) -> Result<Option<ApiKey>, db::Error> {
     tx.find(&format!("SELECT {KEY} FROM api_keys AS k WHERE k.id = $1"), &[id.into()], read_key)
 }
