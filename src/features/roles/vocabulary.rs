@@ -25,6 +25,11 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (ROLES_READ, "See roles, and ask why a caller is let or refused."),
     (ROLES_WRITE, "Make, change and drop roles."),
     (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),
+    (Permission("mail:read"), "See the words and looks of mails."),
+    (Permission("mail:write"), "Change the words and looks of mails, and send a test."),
+    (Permission("mail:admin"), "Read the mailbox, and with it links that let people in."),
+    (Permission("jobs:read"), "See the work that is done after the requests that asked for it."),
+    (Permission("jobs:write"), "Do such work again, or cancel it."),
     (Permission("realtime:read"), "See who listens to changes."),
     (Permission("system:read"), "See how the server is doing."),
 ];
