@@ -155,8 +155,7 @@ impl AccountsApi {
             Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
         } else {
             let mail = config.verification != config::Verification::Off;
-            let SignedIn { tokens, user } =
-                self.add_signed_in(&config, &tenant, newcomer, client, &trail, None, mail).await?;
+            let SignedIn { tokens, user } = self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?;
             Registered::new(Some(tokens), user)
         };
 
@@ -188,7 +187,7 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, client, &trail, Some(digest), false).await?;
+        let signed_in = self.add_signed_in(&tenant, newcomer, client, &trail, Some(digest), false).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }

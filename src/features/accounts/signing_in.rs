@@ -219,7 +219,6 @@ impl AccountsApi {
     /// sent a link that verifies the address.
     pub(super) async fn add_signed_in(
         &self,
-        config: &AccountsConfig,
         tenant: &TenantId,
         newcomer: Newcomer,
         client: Client,
@@ -227,10 +226,11 @@ impl AccountsApi {
         setup_link: Option<String>,
         mail: bool,
     ) -> Result<SignedIn, Error> {
+        let config = self.config.get();
         let hash = self.passwords.hash(newcomer.password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(config, user.id, client, now);
+        let session = self.session(&config, user.id, client, now);
         let opened = session.clone();
         let actor = trail.of_user(user.id, &user.email);
         let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
@@ -254,7 +254,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
+        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
     }
 
     fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
