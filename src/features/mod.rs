@@ -43,6 +43,7 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: accounts::PROBLEMS_OF_CALLERS,
+        insiders: collections::COLLECTIONS_READ,
         terms: &[
             jobs::TERMS,
             mails::TERMS,

@@ -8,6 +8,7 @@ mod ask;
 mod bin;
 mod collections;
 mod contract;
+mod described;
 mod elsewhere;
 mod expand;
 mod fields;

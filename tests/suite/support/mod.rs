@@ -249,6 +249,6 @@ impl TestApp {
     }
 
     pub async fn openapi(&self) -> Value {
-        self.ask(Method::GET, "/openapi.json").send().await.body
+        self.operator(Method::GET, "/openapi.json").send().await.body
     }
 }
