@@ -140,7 +140,7 @@ impl Export {
             }
             Format::Csv => {
                 if is_first {
-                    row(self.columns.iter().map(|(name, _)| name.as_str()), &mut out);
+                    row(self.columns.iter().map(|(name, _)| Some(name.as_str())), &mut out);
                 }
                 self.rows(&listed.json, &listed.ends, &mut out);
             }
@@ -180,12 +180,9 @@ impl Export {
         let mut from = 0;
         for end in ends {
             let record: Map<String, Json> = serde_json::from_slice(&json[from..*end]).unwrap_or_default();
-            let cells: Vec<_> = self
-                .columns
-                .iter()
-                .map(|(name, is_json)| record.get(name).map(|it| cell(it, *is_json)).unwrap_or_default())
-                .collect();
-            row(cells.iter().map(String::as_str), out);
+            let cells: Vec<_> =
+                self.columns.iter().map(|(name, is_json)| record.get(name).and_then(|it| cell(it, *is_json))).collect();
+            row(cells.iter().map(Option::as_deref), out);
             from = end + 1;
         }
     }
@@ -210,24 +207,27 @@ fn columns(entry: &Entry, sight: &Sight) -> Vec<(String, bool)> {
 }
 
 /// A value as a cell. A text that a spreadsheet would run as a formula gets a sign before it (OWASP, "CSV Injection").
-fn cell(value: &Json, is_json: bool) -> String {
-    match value {
-        Json::Null => String::new(),
+fn cell(value: &Json, is_json: bool) -> Option<String> {
+    Some(match value {
+        Json::Null => return None,
         _ if is_json => value.to_string(),
         Json::String(text) if text.starts_with(FORMULA) || text.starts_with("'") => format!("'{text}"),
         Json::String(text) => text.clone(),
         other => other.to_string(),
-    }
+    })
 }
 
-/// Appends one row (RFC 4180).
-fn row<'a>(cells: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+/// Appends one row (RFC 4180). An empty text stands in quotes, and no value is nothing at all.
+fn row<'a>(cells: impl Iterator<Item = Option<&'a str>>, out: &mut Vec<u8>) {
     let mut writer = Writer::new();
     for (index, cell) in cells.enumerate() {
         if 0 < index {
             push(out, |space| writer.delimiter(space));
         }
-        let mut rest = cell.as_bytes();
+        if cell == Some("") {
+            out.extend_from_slice(b"\"\"");
+        }
+        let mut rest = cell.unwrap_or_default().as_bytes();
         push(out, |space| {
             let (outcome, read, written) = writer.field(rest, space);
             rest = &rest[read..];

@@ -10,6 +10,7 @@
 mod access;
 mod aggregate;
 mod api;
+mod array;
 mod batch;
 mod body;
 mod bulk;
@@ -29,6 +30,7 @@ mod log;
 mod payload;
 mod projection;
 mod query;
+mod quotes;
 mod read;
 mod relations;
 mod running;
