@@ -409,7 +409,8 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
     catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Arc<Catalogue>| {
         if *tenant == TenantId::main() {
             let catalogue = Arc::clone(catalogue);
-            documents.set_added(catalogue.generation, Box::new(move || records::describe(&catalogue)));
+            documents
+                .set_added(catalogue.generation, Box::new(move |audience| records::describe(&catalogue, audience)));
         }
     }));
     catalogues.current(&TenantId::main()).await.map(drop)

@@ -10,6 +10,7 @@ mod audit;
 mod bin;
 mod collections;
 mod contract;
+mod described;
 mod elsewhere;
 mod expand;
 mod explain;
