@@ -19,7 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
+    SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -122,6 +123,7 @@ impl App {
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
+        let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -145,6 +147,7 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
+            second_factors: Arc::new(SecondFactors::new(&second_factor)),
         };
         let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
         let audit = AuditApi {
@@ -406,7 +409,8 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
     catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Arc<Catalogue>| {
         if *tenant == TenantId::main() {
             let catalogue = Arc::clone(catalogue);
-            documents.set_added(catalogue.generation, Box::new(move || records::describe(&catalogue)));
+            documents
+                .set_added(catalogue.generation, Box::new(move |audience| records::describe(&catalogue, audience)));
         }
     }));
     catalogues.current(&TenantId::main()).await.map(drop)
@@ -414,7 +418,12 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    ((AuditApi, (AccountsApi, FlowsApi, SessionsApi)), UsersApi, (RolesApi, ExplainApi), (KeysApi, OwnKeysApi)),
+    (
+        (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
+        UsersApi,
+        (RolesApi, ExplainApi),
+        (KeysApi, OwnKeysApi),
+    ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -423,9 +432,9 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SessionsApi) {
+fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
+    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

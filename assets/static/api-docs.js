@@ -16,6 +16,30 @@ const findCalls = () => ({
   },
 });
 
+// Whoever is signed in sees collections too that strangers do not know of: the document is fetched with the token, and
+// again when it changes.
+const heldToken = () => {
+  try {
+    return JSON.parse(localStorage.getItem('authorized')).bearer.value;
+  } catch {
+    return null;
+  }
+};
+
+const fetchAnew = (act, system) => (payload) => {
+  const done = act(payload);
+  system.specActions.download();
+  return done;
+};
+
+const seeWhatIsMine = () => ({
+  statePlugins: {
+    auth: {
+      wrapActions: { authorizeWithPersistOption: fetchAnew, logoutWithPersistOption: fetchAnew },
+    },
+  },
+});
+
 window.ui = SwaggerUIBundle({
   dom_id: '#ui',
   url: '/openapi.json',
@@ -25,7 +49,12 @@ window.ui = SwaggerUIBundle({
   persistAuthorization: true,
   tryItOutEnabled: true,
   filter: true,
-  plugins: [findCalls],
+  plugins: [findCalls, seeWhatIsMine],
+  requestInterceptor(request) {
+    const token = request.loadSpec && heldToken();
+    if (token) request.headers.Authorization = `Bearer ${token}`;
+    return request;
+  },
   onComplete() {
     const field = document.querySelector('.operation-filter-input');
     if (!field) return;

@@ -12,14 +12,17 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.starts_with(FORMULA) || text.starts_with('\'') { format!("'{text}").into() } else { text.into() }
 }
 
-/// Appends one row.
-pub fn row<'a>(cells: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+/// Appends one row. An empty text stands in quotes, and no value is nothing at all.
+pub fn row<'a>(cells: impl Iterator<Item = Option<&'a str>>, out: &mut Vec<u8>) {
     let mut writer = Writer::new();
     for (index, cell) in cells.enumerate() {
         if 0 < index {
             push(out, |space| writer.delimiter(space));
         }
-        let mut rest = cell.as_bytes();
+        if cell == Some("") {
+            out.extend_from_slice(b"\"\"");
+        }
+        let mut rest = cell.unwrap_or_default().as_bytes();
         push(out, |space| {
             let (outcome, read, written) = writer.field(rest, space);
             rest = &rest[read..];
@@ -50,8 +53,8 @@ mod tests {
         let mut out = Vec::new();
         let cells: Vec<_> = ["a", "b,\"c\"\n", "=1+1", "'x", ""].into_iter().map(escaped).collect();
 
-        row(cells.iter().map(AsRef::as_ref), &mut out);
+        row(cells.iter().map(|it| Some(it.as_ref())).chain([None]), &mut out);
 
-        assert_eq!(String::from_utf8(out).as_deref(), Ok("a,\"b,\"\"c\"\"\n\",'=1+1,''x,\n"));
+        assert_eq!(String::from_utf8(out).as_deref(), Ok("a,\"b,\"\"c\"\"\n\",'=1+1,''x,\"\",\n"));
     }
 }

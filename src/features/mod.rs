@@ -54,6 +54,7 @@ pub fn told() -> Told {
     Told {
         kinds: problems(),
         of_callers: PROBLEMS_OF_CALLERS,
+        insiders: collections::COLLECTIONS_READ,
         terms: &[
             audit::TERMS,
             jobs::TERMS,

@@ -1,25 +1,29 @@
 //! Bytes that do not change while the server runs: scripts, styles, documents.
 //!
 //! What is large is also kept compressed, from when the first client asks for it so.
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use data_encoding::HEXLOWER;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use futures_util::stream;
 use poem::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
 };
 use poem::http::{Method, StatusCode};
-use poem::{Endpoint, IntoResponse, Request, Response};
+use poem::{Body, Endpoint, IntoResponse, Request, Response};
 
 use super::etag;
 use super::problem::{self, Problem};
 
 /// What is smaller fits into the first packet as it is.
 const COMPRESSED_BYTES_MIN: usize = 1_200;
+/// How much is unpacked at once.
+const PART_BYTES: usize = 64 << 10;
 
 /// How long a browser may use its copy without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,9 @@ pub struct Asset {
     gzip: Arc<OnceLock<Option<Form>>>,
     content_type: HeaderValue,
     cache_control: HeaderValue,
+    vary: HeaderValue,
+    /// Whether the plain form is not kept: it is made, part by part, for each client that does not take the other.
+    is_packed: bool,
 }
 
 /// The bytes in one encoding. Each has a tag of its own (RFC 9110 section 8.8.3.3).
@@ -59,7 +66,25 @@ impl Asset {
                 Caching::Forever => "public, max-age=31536000, immutable",
                 Caching::Ask => "no-cache",
             }),
+            vary: HeaderValue::from_static("accept-encoding"),
+            is_packed: false,
         }
+    }
+
+    /// The same of what is large and seldom asked for by clients without gzip: of that alone the compressed form is kept.
+    pub fn packed(body: Vec<u8>, content_type: &'static str, caching: Caching) -> Self {
+        let mut asset = Self::new(body, content_type, caching);
+        if asset.gzip().is_some() {
+            asset.plain.body = Bytes::new();
+            asset.is_packed = true;
+        }
+        asset
+    }
+
+    /// The same for what depends on that header too.
+    pub fn that_varies_with(self, header: &'static str) -> Self {
+        let vary = HeaderValue::try_from(format!("{header}, accept-encoding"));
+        Self { vary: vary.unwrap_or(HeaderValue::from_static("*")), ..self }
     }
 
     /// The asset, or 304 if the client has it (RFC 9110 section 13.1.2).
@@ -68,8 +93,11 @@ impl Asset {
         let form = gzip.unwrap_or(&self.plain);
         let known = etag::known(request.method(), request.headers());
         let is_known = known.is_some_and(|it| etag::is_among(form.etag.to_str().unwrap_or_default(), &it));
-        let mut response =
-            if is_known { StatusCode::NOT_MODIFIED.into_response() } else { form.body.clone().into_response() };
+        let mut response = match (is_known, &gzip_of(&self.gzip)) {
+            (true, _) => StatusCode::NOT_MODIFIED.into_response(),
+            (false, Some(packed)) if self.is_packed && gzip.is_none() => unpacked(packed.clone()).into_response(),
+            (false, _) => form.body.clone().into_response(),
+        };
         let headers = response.headers_mut();
         headers.insert(ETAG, form.etag.clone());
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
@@ -77,13 +105,16 @@ impl Asset {
         if gzip.is_some() && !is_known {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        if COMPRESSED_BYTES_MIN <= self.plain.body.len() {
-            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if self.is_packed || COMPRESSED_BYTES_MIN <= self.plain.body.len() || self.vary != "accept-encoding" {
+            headers.insert(VARY, self.vary.clone());
         }
         response
     }
 
     fn gzip(&self) -> Option<&Form> {
+        if let Some(made) = self.gzip.get() {
+            return made.as_ref();
+        }
         if self.plain.body.len() < COMPRESSED_BYTES_MIN {
             return None;
         }
@@ -94,6 +125,26 @@ impl Asset {
         });
         made.as_ref()
     }
+}
+
+fn gzip_of(gzip: &OnceLock<Option<Form>>) -> Option<Bytes> {
+    gzip.get()?.as_ref().map(|it| it.body.clone())
+}
+
+/// The bytes as they were, made while they are sent.
+fn unpacked(packed: Bytes) -> Body {
+    let reader = GzDecoder::new(packed.reader());
+    Body::from_bytes_stream(stream::unfold(reader, |mut reader| async move {
+        let mut part = vec![0; PART_BYTES];
+        match reader.read(&mut part) {
+            Ok(0) => None,
+            Ok(count) => {
+                part.truncate(count);
+                Some((Ok(Bytes::from(part)), reader))
+            }
+            Err(cause) => Some((Err(cause), reader)),
+        }
+    }))
 }
 
 fn tag(text: &str) -> HeaderValue {
@@ -172,6 +223,27 @@ mod tests {
         let kept = |it: &Asset| it.gzip().expect("compressed").body.as_ptr();
         assert_eq!(kept(&asset), kept(&asset.clone()));
         assert!(kept(&asset) != asset.plain.body.as_ptr() && asset.gzip().expect("compressed").body.len() < 100);
+    }
+
+    /// Documents of some MiB would be kept twice, and wait in memory for each client that reads slowly.
+    #[tokio::test]
+    async fn a_packed_asset_is_kept_compressed_and_read_by_every_client() {
+        let body = "body ".repeat(100_000);
+        let asset =
+            Asset::packed(body.clone().into_bytes(), "text/plain", Caching::Ask).that_varies_with("authorization");
+        let ask = |accepts: &str| asset.respond(&Request::builder().header("accept-encoding", accepts).finish());
+
+        let (plain, packed) = (ask(""), ask("gzip"));
+
+        assert!(asset.plain.body.is_empty());
+        assert_eq!(plain.header("etag"), Asset::new(body.clone(), "text/plain", Caching::Ask).plain.etag.to_str().ok());
+        assert_eq!(
+            (plain.header("vary"), packed.header("vary")),
+            (Some("authorization, accept-encoding"), plain.header("vary"))
+        );
+        assert_eq!((plain.header("content-encoding"), packed.header("content-encoding")), (None, Some("gzip")));
+        assert_eq!(plain.into_body().into_string().await.expect("text"), body);
+        assert!(packed.into_body().into_bytes().await.expect("bytes").len() < 10_000);
     }
 
     #[test]

@@ -585,3 +585,32 @@ async fn the_server_signs_where_the_trail_stands_and_misses_what_is_cut_off() {
 
     assert_eq!(flaws(&app).await, [("missing".to_owned(), 2)]);
 }
+
+#[tokio::test]
+async fn what_people_may_and_their_secrets_leave_entries_when_they_are_changed() {
+    let app = TestApp::with_people().await;
+    let role = json!({ "name": "editor", "description": "", "permissions": ["records:read"] });
+    let admin = |method, path: &str| app.as_role("admin", method, &format!("/api/v1{path}"));
+    assert_eq!(admin(Method::POST, "/admin/roles").json(&role).send().await.status, 201);
+    let more = json!({ "permissions": ["records:read", "audit:read"] });
+    assert_eq!(admin(Method::PATCH, "/admin/roles/editor").json(&more).send().await.status, 200);
+    let user = app.profile(app.token("user")).await.str("id");
+    let to = json!({ "role": "editor" });
+    let given = admin(Method::PATCH, &format!("/admin/users/{user}/role")).json(&to).send().await;
+    assert_eq!(given.status, 200, "{given:?}");
+    let secrets = json!({ "currentPassword": PASSWORD, "newPassword": "an entirely other secret" });
+    let changed = app.as_role("user", Method::POST, "/api/v1/auth/change-password").json(&secrets).send().await;
+    assert_eq!(changed.status, 204, "{changed:?}");
+
+    let read = app.as_role("user", Method::GET, AUDIT).send().await;
+    assert_eq!(read.status, 200, "a role of one's own may be let read the trail: {read:?}");
+    let changed = entry(&app, "&action=roles.change").await;
+    assert_eq!(changed["before"]["permissions"], json!(["records:read"]));
+    let given = entry(&app, "&action=users.change").await;
+    assert_eq!((&given["before"], &given["after"]), (&json!({ "role": "user" }), &json!({ "role": "editor" })));
+    assert_eq!((&given["resourceId"], &given["actorEmail"]), (&json!(user), &json!("admin@example.com")));
+    let password = entry(&app, "&action=auth.change-password").await;
+    assert_eq!((&password["before"], &password["after"]), (&Value::Null, &Value::Null));
+    assert!(!app.operator(Method::GET, &format!("{AUDIT}/export")).send().await.text.contains("an entirely other"));
+    assert_eq!(flaws(&app).await, []);
+}

@@ -458,7 +458,7 @@ async fn the_guide_to_batches_is_true() {
 
 #[tokio::test]
 async fn the_guide_to_accounts_is_true() {
-    work_through("accounts", 12).await;
+    work_through("accounts", 14).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod audit;
 mod bin;
 mod collections;
 mod contract;
+mod described;
 mod elsewhere;
 mod expand;
 mod explain;
@@ -26,6 +27,7 @@ mod rules;
 mod schema;
 mod schema_files;
 mod search;
+mod second_factor;
 mod seed;
 #[path = "../server.rs"]
 mod server;

@@ -221,7 +221,8 @@ async fn what_is_large_is_sent_compressed_to_who_takes_it() {
         let plain = app.ask(Method::GET, path).send().await;
 
         assert_eq!(compressed.headers["content-encoding"], "gzip", "{path}");
-        assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")), "{path}");
+        assert_eq!(plain.header("content-encoding"), None, "{path}");
+        assert!(plain.header("vary").is_some_and(|it| it.ends_with("accept-encoding")), "{path}");
         assert!(compressed.body.len() * 3 < plain.text.len(), "{path}: {}", compressed.body.len());
         let mut text = String::new();
         flate2::read::GzDecoder::new(&compressed.body[..]).read_to_string(&mut text).expect("gzip");

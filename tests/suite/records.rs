@@ -535,6 +535,33 @@ async fn a_list_in_the_order_of_long_texts_can_be_paged() {
     }
 }
 
+/// The page of the next number would begin behind what did not fit.
+#[tokio::test]
+async fn a_page_by_number_has_all_its_records_or_is_refused() {
+    let app = app().await;
+    let shelf = json!({ "name": "shelf", "fields": [{ "name": "body", "type": "text" }] });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&shelf).send().await.status, 201);
+    let path = "/api/v1/collections/shelf/records";
+    for n in 0..6 {
+        let body = json!({ "body": format!("{n}{}", "a".repeat(900_000)) }); // three fill a page
+        assert_eq!(app.operator(Method::POST, path).json(&body).send().await.status, 201);
+    }
+    let ask = |query: &str| app.operator(Method::GET, &format!("{path}?{query}")).send();
+
+    let cut = ask("limit=6").await;
+    assert!(cut.body["data"].as_array().is_some_and(|it| it.len() < 6) && cut.body["meta"]["nextCursor"].is_string());
+    for refused in ["page=1&limit=4", "page=1&limit=5"] {
+        assert_eq!(faults(&ask(refused).await), [("?limit", "too-large")], "{refused}");
+    }
+    let mut seen = 0;
+    for page in 1..=3 {
+        let page = ask(&format!("limit=2&page={page}")).await;
+        seen += page.body["data"].as_array().map_or(0, Vec::len);
+    }
+    assert_eq!(seen, 6);
+    assert_eq!(ask("page=1&limit=6&fields=id").await.body["data"].as_array().map(Vec::len), Some(6));
+}
+
 #[tokio::test]
 async fn a_cursor_whose_record_is_gone_is_refused_and_not_taken_for_the_end() {
     let app = app().await;

@@ -150,6 +150,90 @@ async fn what_is_exported_can_be_imported_again_in_every_format() {
     }
 }
 
+/// A default is for what nobody gave; null and nothing were given.
+#[tokio::test]
+async fn null_and_an_empty_text_come_back_from_csv_as_what_they_are() {
+    let make = async || {
+        let app = TestApp::with_people().await;
+        let fields = json!([
+            { "name": "state", "type": "text", "default": "new" },
+            { "name": "count", "type": "integer", "default": 5 },
+            { "name": "sure", "type": "bool", "default": true, "required": true },
+            { "name": "kind", "type": "select", "values": ["a", "b"], "default": "a" },
+        ]);
+        let made =
+            app.operator(Method::POST, "/api/v1/collections").json(&json!({ "name": "words", "fields": fields }));
+        assert_eq!(made.send().await.status, 201);
+        app
+    };
+    let app = make().await;
+    let file = [
+        json!({ "state": null, "count": null, "kind": null }),
+        json!({ "state": "", "count": 0, "sure": false }),
+        json!({}),
+    ];
+    import(&app, "", "application/json", &json!(file).to_string()).await;
+    let (csv, ndjson) = (export(&app, "admin", "format=csv").await.text, export(&app, "admin", "").await.text);
+
+    let again = make().await;
+    let report = import(&again, "", "text/csv", &csv).await.body;
+
+    assert_eq!(report["imported"], 3, "{report}");
+    assert_eq!(export(&again, "admin", "").await.text, ndjson);
+    let (by_hand, report) = (make().await, "count,sure\n,\n7,\n");
+    assert_eq!(import(&by_hand, "", "text/csv", report).await.body["imported"], 2);
+    let records = export(&by_hand, "admin", "").await.text;
+    let first: Value = serde_json::from_str(records.lines().next().expect("a record")).expect("JSON");
+    assert_eq!((&first["state"], &first["count"], &first["sure"]), (&json!("new"), &Value::Null, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_cell_that_looks_like_json_must_be_json() {
+    let app = app().await;
+
+    let report =
+        import(&app, "", "text/csv", "lemma,extra\na,{bad\nb,[1\nc,\"\"\"x\"\nd,plain words\ne,{}\n").await.body;
+
+    let refused: Vec<_> = report["errors"].as_array().expect("errors").iter().map(|it| &it["record"]).collect();
+    assert_eq!((refused, &report["imported"]), (vec![&json!(1), &json!(2), &json!(3)], &json!(2)), "{report}");
+}
+
+#[tokio::test]
+async fn an_export_takes_each_parameter_once_and_names_those_that_it_does_not_take() {
+    let app = app().await;
+
+    for (query, pointers) in [
+        ("format=csv&format=json", vec!["?format"]),
+        ("format=csv&format=json&limt=1", vec!["?limt", "?format"]),
+        ("limit=5&sort=lemma", vec!["?limit", "?sort"]),
+    ] {
+        let reply = export(&app, "admin", query).await;
+        let told: Vec<_> = reply.body["errors"].as_array().into_iter().flatten().map(|it| &it["pointer"]).collect();
+        assert_eq!(
+            (reply.status, told),
+            (422, pointers.iter().map(|it| json!(it)).collect::<Vec<_>>().iter().collect()),
+            "{query}"
+        );
+    }
+    let schema = app.as_role("admin", Method::GET, "/api/v1/collections/words/schema?x=1").send().await;
+    assert_eq!(schema.status, 422);
+}
+
+/// Whoever mends a file at the command line mends all of it, not a thousand lines at a time.
+#[tokio::test]
+async fn the_operator_is_named_each_refused_record_and_others_the_first_thousand() {
+    let app = app().await;
+    let file = "{\"lemma\": 5}\n".repeat(1_200);
+    let path = "/api/v1/collections/words/records/import?format=ndjson&dryRun=true";
+
+    let (named, refused) = (|it: &Value| it["errors"].as_array().map(Vec::len), json!(1_200));
+    let operator = app.operator(Method::POST, path).raw(&file).send().await.body;
+    let admin = app.as_role("admin", Method::POST, path).raw(&file).send().await.body;
+
+    assert_eq!((&operator["refused"], named(&operator)), (&refused, Some(1_200)));
+    assert_eq!((&admin["refused"], named(&admin)), (&refused, Some(1_000)));
+}
+
 /// A spreadsheet runs what looks like a formula.
 #[tokio::test]
 async fn csv_has_no_formulas() {

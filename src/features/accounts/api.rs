@@ -18,8 +18,10 @@ use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
+use super::second_factor_model::SignIn;
 use super::signing_in::{Judged, about_newcomer, add};
 use super::token::Tokens;
+use super::totp::SecondFactors;
 use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
@@ -57,6 +59,7 @@ pub struct AccountsApi {
     pub cursors: Cursors,
     pub mails: Mails,
     pub one_time: Arc<OneTimeSecrets>,
+    pub second_factors: Arc<SecondFactors>,
 }
 
 #[derive(ApiResponse)]
@@ -152,8 +155,7 @@ impl AccountsApi {
             Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
         } else {
             let mail = config.verification != config::Verification::Off;
-            let SignedIn { tokens, user } =
-                self.add_signed_in(&config, &tenant, newcomer, client, &trail, None, mail).await?;
+            let SignedIn { tokens, user } = self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?;
             Registered::new(Some(tokens), user)
         };
 
@@ -185,7 +187,7 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, client, &trail, Some(digest), false).await?;
+        let signed_in = self.add_signed_in(&tenant, newcomer, client, &trail, Some(digest), false).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
@@ -217,7 +219,7 @@ impl AccountsApi {
     /// Sign in
     ///
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
-    /// 429 for a while.
+    /// 429 for a while. Who has a second factor shows it next, at `/auth/2fa/challenge`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(
         &self,
@@ -226,7 +228,7 @@ impl AccountsApi {
         client: Client,
         trail: Trail,
         body: Input<Credentials>,
-    ) -> Result<Json<SignedIn>, Problem> {
+    ) -> Result<Json<SignIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.read()?;
@@ -249,7 +251,7 @@ impl AccountsApi {
         attempt.succeeded(&self.kv);
 
         let signed_in = self
-            .sign_in(&tenant, user, client, &trail, now, move |tx| {
+            .enter(&tenant, user, email, client, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }

@@ -1,13 +1,17 @@
 //! How someone comes to have a session: with the checks and the transactions that several endpoints share.
 use serde_json::json;
 
+use std::time::Duration;
+
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, SignedIn, TokenPair, User};
+use super::one_time::{self, Purpose};
 use super::refresh::session_end;
-use super::store;
+use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
+use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
@@ -15,6 +19,9 @@ use crate::features::audit::{Action, Entry, Trail};
 use crate::features::roles::{self, RoleName};
 use crate::http::Client;
 use crate::http::problem::Fault;
+
+/// How long someone may take to show the second factor after the password.
+const SECOND_FACTOR_WITHIN: Duration = Duration::from_secs(300);
 
 /// Someone who wants an account, checked.
 pub(super) struct Newcomer {
@@ -91,6 +98,43 @@ impl AccountsApi {
         // If the threads are busy, the next sign-in does it.
         let new = self.passwords.hash(password).await.ok();
         Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
+    }
+
+    /// Signs someone in who has shown that an account is theirs, or asks for their second factor. `first` is done in the
+    /// same transaction, before anything else.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
+    pub(super) async fn enter(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        email: String,
+        client: Client,
+        trail: &Trail,
+        now: Timestamp,
+        mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<SignIn, Error> {
+        let is_on = move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user);
+        if !self.db.get(tenant, is_on).await? {
+            let first = move |tx: &mut Tx<'_>| match second_factor_store::is_on(tx, user)? {
+                // It was turned on between the two.
+                true => Err(Error::WrongCredentials),
+                false => first(tx),
+            };
+            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, client, trail, now, first).await?));
+        }
+        let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
+        let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
+        self.db
+            .free(tenant, move |tx| {
+                first(tx)?;
+                Ok::<_, Error>(one_time_store::insert(tx, &row)?)
+            })
+            .await?;
+        Ok(SignIn::SecondFactorNeeded(SecondFactorNeeded {
+            mfa_required: true,
+            mfa_token: self.one_time.link(tenant, Purpose::SecondFactor, id),
+            methods: vec!["totp".to_owned(), "recovery".to_owned()],
+        }))
     }
 
     /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
@@ -175,7 +219,6 @@ impl AccountsApi {
     /// sent a link that verifies the address.
     pub(super) async fn add_signed_in(
         &self,
-        config: &AccountsConfig,
         tenant: &TenantId,
         newcomer: Newcomer,
         client: Client,
@@ -183,10 +226,11 @@ impl AccountsApi {
         setup_link: Option<String>,
         mail: bool,
     ) -> Result<SignedIn, Error> {
+        let config = self.config.get();
         let hash = self.passwords.hash(newcomer.password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(config, user.id, client, now);
+        let session = self.session(&config, user.id, client, now);
         let opened = session.clone();
         let actor = trail.of_user(user.id, &user.email);
         let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
@@ -210,7 +254,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
+        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
     }
 
     fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {

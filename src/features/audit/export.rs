@@ -120,7 +120,7 @@ impl Format {
         match self {
             Self::Csv => {
                 let cells: Vec<_> = values.into_iter().map(|it| escaped(it.unwrap_or_default())).collect();
-                row(cells.iter().map(AsRef::as_ref), out);
+                row(cells.iter().map(|it| Some(it.as_ref()).filter(|it: &&str| !it.is_empty())), out);
             }
             Self::Ndjson => {
                 for (index, (name, value)) in MEMBERS.iter().zip(values).enumerate() {
@@ -171,7 +171,7 @@ impl Export {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.began, true) && self.format == Format::Csv {
-            row(MEMBERS.into_iter(), &mut out);
+            row(MEMBERS.into_iter().map(Some), &mut out);
         }
         while out.is_empty() && self.after < self.newest {
             let (caller, filter, format) = (self.caller.clone(), self.filter.clone(), self.format);

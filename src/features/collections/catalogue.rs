@@ -130,6 +130,14 @@ impl Entry {
         }
     }
 
+    /// Whether only admins may do anything with the records: nobody else has to know of the collection.
+    pub fn is_for_admins(&self) -> bool {
+        let rules = &self.rules;
+        let of_reading = [&rules.list, &rules.view];
+        let of_writing = [&rules.create, &rules.update, &rules.delete].into_iter().filter(|_| self.view.is_none());
+        of_reading.into_iter().chain(of_writing).all(|it| *it == Rule::Admins)
+    }
+
     /// Refuses a view whose query is not taken any more. Asked after it is known that the caller may read.
     pub fn must_be_readable(&self) -> Result<(), Error> {
         match self.view.as_ref().and_then(|it| it.fault.as_ref()) {

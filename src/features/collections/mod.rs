@@ -44,13 +44,14 @@ mod view_ids;
 mod view_plan;
 
 pub use api::CollectionsApi;
+pub use bound::Bound;
 pub use canonical::{canonical, of_text as canonical_of, text as canonical_text};
 pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
 pub use check::USERS;
 pub use error::{Error, PROBLEMS, READ_ONLY, VIEW_BROKEN};
 pub use history::{Author, in_words};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};
-pub use model::{Collection, CollectionId, Field, FieldType, OnDelete, Rules};
+pub use model::{COLLECTIONS_READ, Collection, CollectionId, Field, FieldType, OnDelete, Rules};
 pub use openings::openings;
 pub use rule::fault as expression_fault;
 pub use schema_api::{Ledger, SchemaApi, SetOptions};

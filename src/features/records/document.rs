@@ -11,13 +11,19 @@ use super::terms::TERMS;
 use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::collections::{Catalogue, Entry, Field, FieldType, Rule};
-use crate::http::openapi::Who;
+use crate::http::openapi::{Audience, Described, Who};
 use crate::http::paging::PAGE_MAX;
 
-/// Paths and schemas of all collections, in the words of OpenAPI 3.0.
-pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut paths, mut schemas, back) = (Map::new(), Map::new(), backwards(catalogue));
-    for entry in catalogue.entries() {
+/// Paths and schemas of the collections that an audience knows of, in the words of OpenAPI 3.0.
+pub fn describe(catalogue: &Catalogue, audience: Audience) -> Described {
+    let known: Vec<&Entry> = catalogue
+        .entries()
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|it| audience == Audience::Insiders || !it.is_for_admins())
+        .collect();
+    let (mut paths, mut schemas, back) = (Map::new(), Map::new(), backwards(&known));
+    for entry in known {
         let name = entry.name();
         let all = format!("/api/v1/collections/{name}/records");
         let one = format!("{all}/{{id}}");
@@ -46,7 +52,79 @@ pub fn describe(catalogue: &Catalogue) -> (Map<String, Value>, Map<String, Value
         paths.insert(format!("{all}/import"), json!({ "post": import(entry) }));
         schemas.extend(schemas_of(&back, entry));
     }
-    (paths, schemas)
+    let parameters = if paths.is_empty() { Map::new() } else { shared() };
+    Described { paths, schemas, parameters }
+}
+
+/// What operations of all collections take: described once, so that the document stays small.
+fn shared() -> Map<String, Value> {
+    let text = json!({ "type": "string" });
+    let number = |most: u64| json!({ "type": "integer", "minimum": 1, "maximum": most });
+    let flag = json!({ "type": "boolean" });
+    let format = json!({ "type": "string", "enum": FORMATS });
+    let conditions = "Beside it, `where[field]=value` and `where[field][operator]=value` are conditions on one field or path, \
+                      whether or not they are listed, with the operators";
+    let operators = OPERATORS.map(|it| format!("`{it}`")).join(", ");
+    let mut limit = parameter("limit", "Most records on a page: 1 to 500.", &number(500));
+    limit["schema"]["default"] = 30.into();
+    let mut groups = parameter("limit", "Most groups.", &number(500));
+    groups["schema"]["default"] = 100.into();
+    let id = json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string", "format": "uuid", "example": ID } });
+    let mut id_of_view = id.clone();
+    id_of_view["schema"] = json!({ "type": "string", "example": ID });
+    let if_match = "The `ETag` of the record that the request is meant for.";
+    let filter = |of: &str| {
+        let description =
+            format!("An expression that is true for the records that are meant{of}. {conditions} {operators}.");
+        parameter("filter", &description, &json!({ "type": "string", "maxLength": 2_000 }))
+    };
+    [
+        ("Limit", limit),
+        ("Cursor", parameter("cursor", "`meta.nextCursor` of the page before.", &text)),
+        ("Page", parameter("page", "The number of a page, from 1; not beside `cursor`.", &number(PAGE_MAX))),
+        ("Count", parameter("count", "`exact` adds `meta.total`.", &json!({ "type": "string", "enum": ["exact"] }))),
+        ("Filter", filter("")),
+        ("FilterOfMany", filter("; `true` for all of them")),
+        ("Fields", parameter("fields", "The members to show, with commas between. Absent: all.", &text)),
+        (
+            "Trashed",
+            parameter(
+                "trashed",
+                "The deleted records too, or alone, that the rule `delete` lets the caller delete.",
+                &json!({ "type": "string", "enum": ["with", "only"] }),
+            ),
+        ),
+        ("Max", parameter("max", "Refuse if more records match. Absent: 1,000.", &number(1_000_000))),
+        (
+            "DryRun",
+            parameter(
+                "dryRun",
+                "Writes nothing, and says how many match and which of them could not be written.",
+                &flag,
+            ),
+        ),
+        ("DryImport", parameter("dryRun", "Only says what would be refused.", &flag)),
+        ("FormatOfImport", parameter("format", "Otherwise as `Content-Type` says.", &format)),
+        ("FormatOfExport", parameter("format", "Absent: `ndjson`.", &format)),
+        ("Purge", parameter("purge", "Delete it for good, which only admins may.", &flag)),
+        ("Highlight", parameter("highlight", "`true` shows under `_search` what was found.", &flag)),
+        ("Groups", groups),
+        (
+            "SortGroups",
+            parameter("sort", "Of `groupBy` and `metrics`, `-` before one to turn it round: `-count`.", &text),
+        ),
+        ("Id", id),
+        ("IdOfView", id_of_view),
+        ("IfMatch", json!({ "name": "If-Match", "in": "header", "description": if_match, "schema": text })),
+    ]
+    .into_iter()
+    .map(|(name, it)| (name.to_owned(), it))
+    .collect()
+}
+
+/// What is described under `components`.
+pub(super) fn to(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/parameters/{name}") })
 }
 
 pub(super) fn visible(entry: &Entry) -> impl Iterator<Item = &Field> {
@@ -61,9 +139,9 @@ fn open(entry: &Entry) -> impl Iterator<Item = &Field> {
 /// The relations that lead to a collection, by their names backwards.
 type Back = HashMap<String, Vec<String>>;
 
-fn backwards(catalogue: &Catalogue) -> Back {
+fn backwards(known: &[&Entry]) -> Back {
     let mut back = Back::new();
-    for from in catalogue.entries().iter().filter(|it| it.view.is_none()) {
+    for from in known.iter().filter(|it| it.view.is_none()) {
         for field in visible(from) {
             if let Some(target) = &field.collection {
                 back.entry(target.clone()).or_default().push(format!("{}_via_{}", from.name(), field.name));
@@ -128,13 +206,20 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
     let required: Vec<_> = open(entry).filter(|it| it.required && it.default.is_none()).map(|it| &it.name).collect();
     let mut new = json!({
         "type": "object", "additionalProperties": false, "properties": open(entry).map(|it| (it.name.clone(), value(it))).collect::<Map<_, _>>(),
-        "example": Map::from_iter(examples(entry, open(entry))),
     });
+    let example_of_new = Map::from_iter(examples(entry, open(entry)));
+    // What lacks a member that has to be there is no example.
+    if required.iter().all(|it| example_of_new.contains_key(*it)) {
+        new["example"] = example_of_new.into();
+    }
     if !required.is_empty() {
         new["required"] = json!(required);
     }
     let changes: Map<_, _> = open(entry).map(|it| (it.name.clone(), change(it))).collect();
-    let first_example: Map<_, _> = examples(entry, open(entry)).take(1).collect();
+    let mut patch = json!({ "type": "object", "additionalProperties": false, "properties": changes });
+    if let Some((name, example)) = examples(entry, open(entry)).next() {
+        patch["example"] = json!({ name: example });
+    }
     vec![
         (
             format!("Record_{name}"),
@@ -146,10 +231,7 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
             }),
         ),
         (format!("NewRecord_{name}"), new),
-        (
-            format!("RecordPatch_{name}"),
-            json!({ "type": "object", "additionalProperties": false, "properties": changes, "example": first_example }),
-        ),
+        (format!("RecordPatch_{name}"), patch),
         (
             format!("RecordList_{name}"),
             json!({
@@ -158,7 +240,7 @@ fn schemas_of(back: &Back, entry: &Entry) -> Vec<(String, Value)> {
                     "data": { "type": "array", "items": { "$ref": format!("#/components/schemas/Record_{name}") } },
                     "meta": { "$ref": "#/components/schemas/ListMeta" },
                 },
-                "example": { "data": [example], "meta": { "limit": 30, "total": 1 } },
+                "example": { "data": [], "meta": { "limit": 30 } },
             }),
         ),
     ]
@@ -170,31 +252,21 @@ const ID: &str = "0190b6a4-7e2c-7c3a-9f4e-2b1d5c6a7e80";
 fn list(back: &Back, entry: &Entry) -> Value {
     let name = entry.name();
     let mut parameters = vec![
-        parameter(
-            "limit",
-            "Most records on a page: 1 to 500.",
-            &json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 30 }),
-        ),
-        parameter("cursor", "`meta.nextCursor` of the page before.", &json!({ "type": "string" })),
-        parameter(
-            "page",
-            "The number of a page, from 1; not beside `cursor`.",
-            &json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX }),
-        ),
-        parameter("count", "`exact` adds `meta.total`.", &json!({ "type": "string", "enum": ["exact"] })),
+        to("Limit"),
+        to("Cursor"),
+        to("Page"),
+        to("Count"),
         parameter(
             "sort",
-            &format!("Fields to sort by, `-` before one to turn it round: {}.", sortable(entry)),
+            &format!("Of {}; `-` before one turns it round.", sortable(entry)),
             &json!({ "type": "string" }),
         ),
-        filter("An expression that is true for the records to show."),
+        to("Filter"),
     ];
     parameters.extend(search::parameters(entry));
     parameters.extend(trashed(entry));
     parameters.extend(shaping(back, entry));
-    for field in visible(entry) {
-        parameters.extend(conditions(field));
-    }
+    parameters.extend(visible(entry).flat_map(conditions));
     let answer = json!({ "description": "A page of records.", "headers": { "Link": {} }, "content": content(&format!("RecordList_{name}")) });
     operation(
         entry,
@@ -222,10 +294,7 @@ fn create(entry: &Entry) -> Value {
 }
 
 fn show(back: &Back, entry: &Entry) -> Value {
-    let mut id = id();
-    if entry.view.is_some() {
-        id["schema"] = json!({ "type": "string", "example": ID });
-    }
+    let id = if entry.view.is_some() { to("IdOfView") } else { id() };
     let parameters: Vec<_> = [id].into_iter().chain(shaping(back, entry)).chain(trashed(entry)).collect();
     let summary = format!("Read a record of `{}`", entry.name());
     operation(
@@ -256,8 +325,7 @@ fn replace(entry: &Entry) -> Value {
 fn delete(entry: &Entry) -> Value {
     let summary = format!("Delete a record of `{}`", entry.name());
     let answers = json!({ "204": { "description": "It is gone." } });
-    let purge = parameter("purge", "Delete it for good, which only admins may.", &json!({ "type": "boolean" }));
-    operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), purge, if_match()]), None, &answers)
+    operation(entry, "delete", &summary, &entry.rules.delete, &json!([id(), to("Purge"), if_match()]), None, &answers)
 }
 
 fn restore(entry: &Entry) -> Value {
@@ -268,9 +336,7 @@ fn restore(entry: &Entry) -> Value {
 
 /// Whether to show what was deleted, where that is kept.
 fn trashed(entry: &Entry) -> Option<Value> {
-    let description = "The deleted records too, or alone, that the rule `delete` lets the caller delete.";
-    let asked = || parameter("trashed", description, &json!({ "type": "string", "enum": ["with", "only"] }));
-    entry.collection.keeps_deleted().then(asked)
+    entry.collection.keeps_deleted().then(|| to("Trashed"))
 }
 
 fn put(entry: &Entry) -> Value {
@@ -288,7 +354,7 @@ fn patch(entry: &Entry) -> Value {
     changed["content"]["application/json"]["schema"] = json!({ "anyOf": [{ "$ref": report }, { "$ref": one }] });
     changed["content"]["application/json"]["example"] =
         json!({ "matched": 412, "done": 412, "refused": 0, "errors": [] });
-    let mut parameters = selecting(entry, "change");
+    let mut parameters = selecting();
     parameters.extend([by(entry), if_match()]);
     let body = body(&format!("RecordPatch_{}", entry.name()));
     let answers = json!({ "200": changed, "201": made(entry) });
@@ -298,30 +364,14 @@ fn patch(entry: &Entry) -> Value {
 fn delete_many(entry: &Entry) -> Value {
     let report = json!({ "schema": { "$ref": "#/components/schemas/BulkReport" } });
     let answer = json!({ "description": "What became of the records.", "content": { "application/json": report } });
-    let (summary, parameters) = (format!("Delete many records of `{}`", entry.name()), selecting(entry, "delete"));
+    let (summary, parameters) = (format!("Delete many records of `{}`", entry.name()), selecting());
     let answers = json!({ "200": answer });
     operation(entry, "delete_many", &summary, &entry.rules.delete, &json!(parameters), None, &answers)
 }
 
 /// Which records are written, and how many at most.
-fn selecting(entry: &Entry, deed: &str) -> Vec<Value> {
-    let mut parameters = vec![
-        filter(&format!("An expression that is true for the records to {deed}; `true` for all of them.")),
-        parameter(
-            "max",
-            "Refuse if more records match. Absent: 1,000.",
-            &json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 }),
-        ),
-        parameter(
-            "dryRun",
-            "Writes nothing, and says how many match and which of them could not be written.",
-            &json!({ "type": "boolean" }),
-        ),
-    ];
-    for field in visible(entry) {
-        parameters.extend(conditions(field));
-    }
-    parameters
+fn selecting() -> Vec<Value> {
+    vec![to("FilterOfMany"), to("Max"), to("DryRun")]
 }
 
 fn by(entry: &Entry) -> Value {
@@ -345,19 +395,15 @@ fn made(entry: &Entry) -> Value {
 /// Every format of a file, as what it holds.
 fn files(entry: &Entry, prefix: &str) -> Value {
     let record = json!({ "$ref": format!("#/components/schemas/{prefix}_{}", entry.name()) });
-    let example = [Map::from_iter(examples(entry, open(entry).filter(|it| !it.write_only)))];
     json!({
         "application/x-ndjson": { "schema": { "type": "string", "description": "One record a line, as JSON." } },
-        "application/json": { "schema": { "type": "array", "items": record, "example": example } },
+        "application/json": { "schema": { "type": "array", "items": record, "example": [] } },
         "text/csv": { "schema": { "type": "string", "description": "Rows after a first one with the fields' names." } },
     })
 }
 
 fn import(entry: &Entry) -> Value {
-    let parameters = json!([
-        parameter("format", "Otherwise as `Content-Type` says.", &json!({ "type": "string", "enum": FORMATS })),
-        parameter("dryRun", "Only says what would be refused.", &json!({ "type": "boolean" })),
-    ]);
+    let parameters = json!([to("FormatOfImport"), to("DryImport")]);
     let body = json!({ "required": true, "content": files(entry, "NewRecord") });
     let report = json!({ "schema": { "$ref": "#/components/schemas/ImportReport" } });
     let answer = json!({ "description": "What became of the file.", "content": { "application/json": report } });
@@ -366,14 +412,7 @@ fn import(entry: &Entry) -> Value {
 }
 
 fn export(entry: &Entry) -> Value {
-    let mut parameters = vec![
-        parameter("format", "Absent: `ndjson`.", &json!({ "type": "string", "enum": FORMATS })),
-        filter("An expression that is true for the records to export."),
-    ];
-    parameters.extend(trashed(entry));
-    for field in visible(entry) {
-        parameters.extend(conditions(field));
-    }
+    let parameters: Vec<_> = [to("FormatOfExport"), to("Filter")].into_iter().chain(trashed(entry)).collect();
     let answer = json!({
         "description": "The records, as they are read.", "headers": { "Content-Disposition": {} },
         "content": files(entry, "Record"),
@@ -417,20 +456,12 @@ pub(super) fn operation(
 }
 
 pub(super) fn parameter(name: &str, description: &str, schema: &Value) -> Value {
-    json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
-}
-
-pub(super) fn filter(description: &str) -> Value {
-    parameter("filter", description, &json!({ "type": "string", "maxLength": 2_000 }))
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
 }
 
 /// Which members are shown, and which relations are followed.
 fn shaping(back: &Back, entry: &Entry) -> Vec<Value> {
-    let mut parameters = vec![parameter(
-        "fields",
-        "The members to show, with commas between. Absent: all.",
-        &json!({ "type": "string" }),
-    )];
+    let mut parameters = vec![to("Fields")];
     let relations: Vec<_> = relations(back, entry).iter().map(|it| format!("`{it}`")).collect();
     if !relations.is_empty() {
         let description = format!("Relations to follow, with commas between: {}.", relations.join(", "));
@@ -439,65 +470,26 @@ fn shaping(back: &Back, entry: &Entry) -> Vec<Value> {
     parameters
 }
 
-/// The conditions on a field that are asked for most; all operators are taken.
-pub(super) fn conditions(field: &Field) -> Vec<Value> {
-    let mut schema = value(field);
-    for word in
-        ["nullable", "readOnly", "default", "minimum", "maximum", "minLength", "maxLength", "pattern", "description"]
-    {
-        if let Some(schema) = schema.as_object_mut() {
-            schema.remove(word);
-        }
-    }
-    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-        values.retain(|it| !it.is_null());
-    }
+/// The conditions on a field that are asked for most; `filter` says which others are taken.
+fn conditions(field: &Field) -> Vec<Value> {
     let name = &field.name;
-    let asked = |operator: &str| {
-        let suffix = if operator == "eq" { String::new() } else { format!("[{operator}]") };
-        let others = OPERATORS.into_iter().filter(|it| is_for(it, field) && *it != operator);
-        let others: Vec<_> = others.map(|it| format!("`where[{name}][{it}]`")).collect();
-        let description = format!("A condition on `{name}`. Others: {}.", others.join(", "));
-        parameter(&format!("where[{name}]{suffix}"), &description, &schema)
+    let operators: &[&str] = match field.field_type {
+        FieldType::Json | FieldType::Geo => &[],
+        FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate => &["", "[gte]", "[lte]"],
+        _ => &[""],
     };
-    match field.field_type {
-        FieldType::Json | FieldType::Geo => Vec::new(),
-        FieldType::Select if field.is_multiple() => {
-            let one = json!({ "type": "string", "enum": field.values });
-            vec![parameter(&format!("where[{name}]"), &format!("A value that `{name}` has."), &one)]
-        }
-        FieldType::Relation if field.is_multiple() => {
-            let one = json!({ "type": "string", "format": "uuid" });
-            vec![parameter(&format!("where[{name}]"), &format!("The id of a record that `{name}` refers to."), &one)]
-        }
-        FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate => {
-            ["eq", "gte", "lte"].map(asked).into()
-        }
-        FieldType::Text | FieldType::Email | FieldType::Url => ["eq", "icontains", "startsWith"]
-            .map(|operator| {
-                let mut parameter = asked(operator);
-                parameter["schema"] = json!({ "type": "string" });
-                parameter
-            })
-            .into(),
-        FieldType::Bool | FieldType::Select | FieldType::Relation => vec![asked("eq")],
-    }
-}
-
-/// Whether an operator can be asked of a field.
-fn is_for(operator: &str, field: &Field) -> bool {
-    let is_text = matches!(field.field_type, FieldType::Text | FieldType::Email | FieldType::Url);
-    match operator {
-        "contains" | "icontains" | "startsWith" => is_text,
-        "gt" | "gte" | "lt" | "lte" => {
-            is_text
-                || matches!(
-                    field.field_type,
-                    FieldType::Integer | FieldType::Number | FieldType::Datetime | FieldType::Autodate
-                )
-        }
-        _ => true,
-    }
+    let schema = match field.field_type {
+        FieldType::Integer => json!({ "type": "integer", "format": "int64" }),
+        FieldType::Number => json!({ "type": "number" }),
+        FieldType::Datetime | FieldType::Autodate => json!({ "type": "string", "format": "date-time" }),
+        FieldType::Select => json!({ "type": "string", "enum": field.values }),
+        FieldType::Relation => json!({ "type": "string", "format": "uuid" }),
+        FieldType::Bool => json!({ "type": "boolean" }),
+        _ => json!({ "type": "string" }),
+    };
+    let asked =
+        |operator: &&str| json!({ "name": format!("where[{name}]{operator}"), "in": "query", "schema": schema });
+    operators.iter().map(asked).collect()
 }
 
 fn sortable(entry: &Entry) -> String {
@@ -508,12 +500,11 @@ fn sortable(entry: &Entry) -> String {
 }
 
 fn id() -> Value {
-    json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string", "format": "uuid", "example": ID } })
+    to("Id")
 }
 
 fn if_match() -> Value {
-    let description = "The `ETag` of the record that the request is meant for.";
-    json!({ "name": "If-Match", "in": "header", "required": false, "description": description, "schema": { "type": "string" } })
+    to("IfMatch")
 }
 
 fn record(entry: &Entry, description: &str) -> Value {

@@ -148,7 +148,7 @@ impl Export {
             }
             Format::Csv => {
                 if is_first {
-                    row(self.columns.iter().map(|(name, _)| name.as_str()), &mut out);
+                    row(self.columns.iter().map(|(name, _)| Some(name.as_str())), &mut out);
                 }
                 self.rows(&listed.json, &listed.ends, &mut out);
             }
@@ -188,12 +188,9 @@ impl Export {
         let mut from = 0;
         for end in ends {
             let record: Map<String, Json> = serde_json::from_slice(&json[from..*end]).unwrap_or_default();
-            let cells: Vec<_> = self
-                .columns
-                .iter()
-                .map(|(name, is_json)| record.get(name).map(|it| cell(it, *is_json)).unwrap_or_default())
-                .collect();
-            row(cells.iter().map(String::as_str), out);
+            let cells: Vec<_> =
+                self.columns.iter().map(|(name, is_json)| record.get(name).and_then(|it| cell(it, *is_json))).collect();
+            row(cells.iter().map(Option::as_deref), out);
             from = end + 1;
         }
     }
@@ -218,11 +215,11 @@ fn columns(entry: &Entry, sight: &Sight) -> Vec<(String, bool)> {
 }
 
 /// A value as a cell. A text that a spreadsheet would run as a formula gets a sign before it (OWASP, "CSV Injection").
-fn cell(value: &Json, is_json: bool) -> String {
-    match value {
-        Json::Null => String::new(),
+fn cell(value: &Json, is_json: bool) -> Option<String> {
+    Some(match value {
+        Json::Null => return None,
         _ if is_json => value.to_string(),
         Json::String(text) => escaped(text).into_owned(),
         other => other.to_string(),
-    }
+    })
 }

@@ -25,7 +25,7 @@ use crate::features::api_keys;
 use crate::features::audit::{Action, Actor, Trail};
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Sight, Stored};
 use crate::http::input::Body as Document;
-use crate::http::{BodyCap, Caller, Fault, Problem};
+use crate::http::{BodyCap, Caller, Fault, Problem, Subject};
 
 /// Records of one transaction at most, where nobody else waits to write.
 const BATCH: usize = 4_000;
@@ -37,6 +37,8 @@ const BATCH_BYTES: usize = 2 << 20;
 const FILE_BYTES_MAX: u64 = 1 << 40;
 /// Refused records that a report names. Who has more to mend starts with these.
 const REFUSED_MAX: usize = 1_000;
+/// The same at the command line, where a report is read by the line, and no stranger has the server remember more.
+const REFUSED_OF_OPERATOR_MAX: usize = 100_000;
 /// Tries of a batch while the database has more to do than it takes.
 const TRIES_MAX: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -90,10 +92,10 @@ pub(super) struct Row {
 }
 
 impl ImportReport {
-    fn refuse_all(&mut self, records: Vec<RefusedRecord>) {
+    fn refuse_all(&mut self, records: Vec<RefusedRecord>, most: usize) {
         for record in records {
             self.refused += 1;
-            if self.errors.len() < REFUSED_MAX {
+            if self.errors.len() < most {
                 self.errors.push(record);
             }
         }
@@ -127,16 +129,18 @@ impl RecordsApi {
         };
         let mut target = Target { known, entry: Arc::clone(&entry), dry_run, actor: trail.of(caller) };
         let mut report = ImportReport::default();
+        let is_operator = *caller.subject() == Subject::Operator;
+        let most = if is_operator { REFUSED_OF_OPERATOR_MAX } else { REFUSED_MAX };
         let mut batch = Vec::new();
         while !(batch.is_empty() && file.is_over()) {
             let mut written = store::Imported::default();
             let writing = self.write_batch(caller, &mut target, batch, &mut written);
             let (outcome, next) = futures_util::join!(writing, self.next_batch(&mut file, &entry));
             report.imported += written.imported;
-            report.refuse_all(written.refused);
+            report.refuse_all(written.refused, most);
             match outcome.map_err(Problem::from).and(next) {
                 Ok(next) => {
-                    report.refuse_all(next.refused);
+                    report.refuse_all(next.refused, most);
                     report.stopped = report.stopped.or(next.stopped);
                     batch = next.rows;
                 }
@@ -192,7 +196,7 @@ impl RecordsApi {
             Content::Members(members) => members,
             Content::Broken(reason) => return Err(vec![Fault::new("", "malformed", reason)]),
             Content::Json(text) => match Document::read(&text) {
-                Err(problem) => return Err(vec![Fault::new("", "malformed", problem.detail)]),
+                Err(problem) => return Err(vec![Fault::new("", "malformed", within_record(&problem.detail))]),
                 Ok(Document { faults, .. }) if !faults.is_empty() => return Err(faults),
                 Ok(Document { value: Json::Object(members), .. }) => members,
                 Ok(_) => return Err(vec![Fault::new("", "type", "must be an object with the fields of a record")]),
@@ -364,6 +368,14 @@ impl<S: Stream<Item = Result<Bytes, std::io::Error>> + Unpin> File<S> {
 fn dated(members: &mut Map<String, Json>, entry: &Entry, faults: &mut Vec<Fault>) -> Vec<(usize, Timestamp)> {
     let fields = entry.judges.iter().enumerate().filter(|(_, it)| it.field.is_set_by_server());
     fields.filter_map(|(at, it)| Some((at, own(members, &it.field.name, faults, str::parse)?))).collect()
+}
+
+/// What is wrong with JSON, without a line that is counted from where the record begins.
+fn within_record(detail: &str) -> String {
+    match detail.split_once(" at line 1 column ") {
+        Some((what, column)) => format!("{what} at column {column} of the record"),
+        None => detail.to_owned(),
+    }
 }
 
 /// Takes a member that the server sets otherwise, if it is given.

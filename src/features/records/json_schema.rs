@@ -12,8 +12,10 @@ use super::api::RecordsApi;
 use super::document;
 use super::error::Error;
 use super::shapes;
-use crate::features::collections::{Catalogue, Field, Sight};
+use crate::features::accounts::RECORDS_ADMIN;
+use crate::features::collections::{COLLECTIONS_READ, Catalogue, Field, Sight};
 use crate::http::openapi::{Tag, as_json_schema};
+use crate::http::query::NoQuery;
 use crate::http::{ClientAddress, Problem, Visitor};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -54,7 +56,7 @@ impl JsonSchemasApi {
     /// Show what records look like
     ///
     /// As a JSON Schema (draft 2020-12) of the records of a collection as the caller sees them; `$defs/new` is that of
-    /// what may be sent to make one.
+    /// what may be sent to make one. A collection that is for admins alone is not there for others.
     #[oai(
         path = "/collections/:collection/schema",
         method = "get",
@@ -64,6 +66,7 @@ impl JsonSchemasApi {
     async fn show(
         &self,
         visitor: Visitor,
+        _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
     ) -> Result<Described, Problem> {
@@ -74,15 +77,17 @@ impl JsonSchemasApi {
             Circumstances { now: self.records.clock.now(), method: "GET", address },
         )?;
 
-        let look = async |known: Arc<Catalogue>| schema(&known, &collection.0, &asker.sight);
+        let knows_all =
+            asker.sight.is_admin || caller.may(COLLECTIONS_READ) || caller.may_in(RECORDS_ADMIN, &collection.0);
+        let look = async |known: Arc<Catalogue>| schema(&known, &collection.0, &asker.sight, knows_all);
         let schema = self.records.catalogues.with(caller.tenant(), look).await?;
 
         Ok(Described::Schema(Json(JsonSchema(Any(schema)))))
     }
 }
 
-fn schema(catalogue: &Catalogue, collection: &str, sight: &Sight) -> Result<Value, Error> {
-    let entry = catalogue.find(collection).ok_or(Error::NotFound)?;
+fn schema(catalogue: &Catalogue, collection: &str, sight: &Sight, knows_all: bool) -> Result<Value, Error> {
+    let entry = catalogue.find(collection).filter(|it| knows_all || !it.is_for_admins()).ok_or(Error::NotFound)?;
     let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| &it.field);
     let set = entry.judges.iter().filter(|it| sight.sets(it)).map(|it| &it.field);
     let own = document::own_members(entry);

@@ -320,6 +320,20 @@ fn counted(row: &Row<'_>) -> Result<(i64, Option<String>), db::Error> {
     Ok((row.integer(0)?, row.optional(1, |row, column| row.text(column).map(ToOwned::to_owned))?))
 }
 
+/// Refuses a page by number that ended early: the page of the next number would begin behind what is missing.
+pub(super) fn must_be_whole(listed: &Listed, page: &Page) -> Result<(), Problem> {
+    let count = listed.ends.len();
+    if page.number.is_none() || listed.next.is_none() || page.limit <= count as u64 {
+        return Ok(());
+    }
+    let detail = format!(
+        "{count} records of this page have {} MiB, which is as long as a page may be; ask for fewer, for some members \
+         alone with `fields`, or go on with `cursor` instead of `page`",
+        PAGE_BYTES_MAX >> 20
+    );
+    Err(Problem::invalid(vec![Fault::new("?limit", "too-large", detail)]))
+}
+
 /// The whole answer: the records, and what is true of the list.
 pub(super) fn answer(listed: &Listed, page: &Page, next_cursor: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(listed.json.len() + 200);

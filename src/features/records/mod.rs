@@ -10,6 +10,7 @@
 mod access;
 mod aggregate;
 mod api;
+mod array;
 mod audit;
 mod batch;
 mod body;
@@ -31,6 +32,7 @@ mod log;
 mod payload;
 mod projection;
 mod query;
+mod quotes;
 mod read;
 mod relations;
 mod running;

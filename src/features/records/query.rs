@@ -104,15 +104,40 @@ impl Asked {
     /// none: `detail` says so.
     pub fn read_without(query: &str, names: &[&str], detail: &str) -> Result<Self, Problem> {
         let mut rest = form_urlencoded::Serializer::new(String::new());
-        rest.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(it, _)| !names.contains(&it.as_ref())));
-        let asked = Self::read(&rest.finish())?;
-        let Paging { limit, cursor, page, count } = &asked.paging;
-        let is_paged = limit.is_some() || cursor.is_some() || page.is_some() || count.is_some();
-        let is_search = asked.search.is_some() || asked.highlight;
-        if is_paged || is_search || asked.sort.is_some() || asked.fields.is_some() || asked.expand.is_some() {
-            return Err(Problem::invalid(vec![Fault::new("?", "unknown", detail)]));
+        let (mut faults, mut seen) = (Vec::new(), Vec::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match names.iter().find(|it| **it == name) {
+                Some(name) if seen.contains(name) => {
+                    faults.push(Fault::new(format!("?{name}"), "duplicate", "is given more than once"));
+                }
+                Some(name) => seen.push(name),
+                None => {
+                    rest.append_pair(&name, &value);
+                }
+            }
         }
-        Ok(asked)
+        let asked = match Self::read(&rest.finish()) {
+            Ok(asked) => asked,
+            Err(mut problem) => {
+                problem.errors.extend(faults);
+                return Err(problem);
+            }
+        };
+        let Paging { limit, cursor, page, count } = &asked.paging;
+        let of_lists = [
+            ("limit", limit.is_some()),
+            ("cursor", cursor.is_some()),
+            ("page", page.is_some()),
+            ("count", count.is_some()),
+            ("search", asked.search.is_some()),
+            ("highlight", asked.highlight),
+            ("sort", asked.sort.is_some()),
+            ("fields", asked.fields.is_some()),
+            ("expand", asked.expand.is_some()),
+        ];
+        let refused = of_lists.iter().filter(|(_, is_there)| *is_there);
+        faults.extend(refused.map(|(name, _)| Fault::new(format!("?{name}"), "unknown", detail)));
+        if faults.is_empty() { Ok(asked) } else { Err(Problem::invalid(faults)) }
     }
 
     /// What the records are read from.

@@ -37,6 +37,7 @@ impl RecordsApi {
             .await
             .map_err(|it: Error| it.of(entry))?;
 
+        list::must_be_whole(&listed, &page)?;
         let next = listed.next.as_deref().map(|it| self.cursors.seal(it, &scope));
         let total = listed.total.and_then(|it| u64::try_from(it).ok());
         let path = format!("/api/v1/collections/{collection}/records");

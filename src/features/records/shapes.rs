@@ -2,7 +2,12 @@
 use serde_json::{Value, json};
 
 use super::ecma;
-use crate::features::collections::{Entry, Field, FieldType};
+use crate::base::Timestamp;
+use crate::base::text::normalize_email;
+use crate::features::collections::{Bound, Entry, Field, FieldType};
+
+/// Longest text of an example; a field that wants more has none.
+const EXAMPLE_CHARS_MAX: usize = 100;
 
 /// What a field may hold.
 pub(super) fn value(field: &Field) -> Value {
@@ -60,8 +65,8 @@ pub(super) fn value(field: &Field) -> Value {
             }
         }
     }
-    if let Some(default) = &field.default {
-        schema["default"] = default.0.clone();
+    if let Some(default) = default_of(field) {
+        schema["default"] = default;
     }
     if field.required && field.refers_to_many() && field.least().is_none_or(|it| it < 1.0) {
         schema["minItems"] = 1.into();
@@ -80,6 +85,23 @@ pub(super) fn value(field: &Field) -> Value {
         }
     }
     schema
+}
+
+/// The default in the form in which a record has it; nothing where its format has no word for that.
+pub(super) fn default_of(field: &Field) -> Option<Value> {
+    let default = &field.default.as_ref()?.0;
+    Some(match (field.field_type, default) {
+        (FieldType::Integer, Value::Number(number)) if number.is_f64() => Bound(number.as_f64()?).as_json(),
+        (FieldType::Datetime, Value::String(text)) => text.parse::<Timestamp>().ok()?.to_string().into(),
+        (FieldType::Email, Value::String(text)) => normalize_email(text).ok().filter(|it| it.is_ascii())?.into(),
+        // Letters that the formats do not know are taken by us and by browsers.
+        (FieldType::Url, Value::String(text)) if !text.bytes().all(is_of_addresses) => return None,
+        _ => default.clone(),
+    })
+}
+
+fn is_of_addresses(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte)
 }
 
 /// A limit of whole numbers, which are exact in a schema also where fractions are not: 2^63 is more than there can be.
@@ -132,19 +154,31 @@ pub(super) fn examples<'a>(
     fields: impl Iterator<Item = &'a Field>,
 ) -> impl Iterator<Item = (String, Value)> {
     fields.filter_map(|field| {
-        let example =
-            field.default.as_ref().map(|it| it.0.clone()).filter(|it| !it.is_null()).or_else(|| example(field));
+        let example = default_of(field).filter(|it| !it.is_null()).or_else(|| example(field));
         let fits = example.filter(|it| entry.field(&field.name).is_some_and(|(_, judge)| judge.accept(it).is_ok()));
         fits.map(|it| (field.name.clone(), it))
     })
 }
 
+/// A number as near to another as the limits of a field allow.
+fn within(field: &Field, number: f64) -> f64 {
+    number.min(field.most().unwrap_or(f64::MAX)).max(field.least().unwrap_or(f64::MIN))
+}
+
+/// A text that is repeated or cut until it has a length that the field takes.
+fn of_length(text: &str, field: &Field) -> String {
+    let count = text.chars().count();
+    let least = (field.least().unwrap_or(0.0).ceil() as usize).min(EXAMPLE_CHARS_MAX);
+    let most = field.most().map_or(EXAMPLE_CHARS_MAX, |it| it.max(0.0) as usize);
+    text.chars().cycle().take(count.max(least).min(most)).collect()
+}
+
 fn example(field: &Field) -> Option<Value> {
     let values = field.values.as_deref().unwrap_or_default();
     Some(match field.field_type {
-        FieldType::Text => json!(field.name),
-        FieldType::Integer => json!(field.least().unwrap_or(1.0).ceil() as i64),
-        FieldType::Number => json!(field.least().unwrap_or(1.5)),
+        FieldType::Text => json!(of_length(&field.name, field)),
+        FieldType::Integer => json!(within(field, 1.0).floor().max(field.least().unwrap_or(f64::MIN)).ceil() as i64),
+        FieldType::Number => json!(within(field, 1.5)),
         FieldType::Bool => json!(true),
         FieldType::Datetime | FieldType::Autodate => json!("2026-01-02T03:04:05.678Z"),
         FieldType::Select if field.is_multiple() => json!([values.first()?]),

@@ -4,13 +4,18 @@ use std::collections::HashSet;
 use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value as Json};
 
+use super::array::Items;
+use super::quotes::Quotes;
 use crate::base::csv::FORMULA;
 use crate::base::text::nearest;
 use crate::features::collections::{Entry, FieldType};
 use crate::http::input::Body as Document;
 
 /// Largest record of a file. What is longer is no record, and would fill the memory.
-const RECORD_BYTES_MAX: usize = 1 << 20;
+pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Most cells of a row.
+const CELLS_MAX: usize = 4_096;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,108 +179,37 @@ impl Lines {
     }
 }
 
-/// The items of one array. Only brackets and texts are looked at; the rest is the parser's business.
-#[derive(Default)]
-pub(super) struct Items {
-    part: Vec<u8>,
-    depth: usize,
-    line: u64,
-    began: u64,
-    in_text: bool,
-    escaped: bool,
-    ended: bool,
-}
-
-impl Items {
-    fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<(), Unreadable> {
-        for byte in bytes.iter().copied() {
-            if byte == b'\n' {
-                self.line += 1;
-            }
-            if self.ended || self.depth == 0 {
-                match byte {
-                    b'[' if !self.ended => self.depth = 1,
-                    it if it.is_ascii_whitespace() => {}
-                    _ => return Err(Unreadable(format!("line {}: the file must be one JSON array", self.line + 1))),
-                }
-                continue;
-            }
-            if !self.in_text {
-                match byte {
-                    b'{' | b'[' => self.depth += 1,
-                    b']' if self.depth == 1 => {
-                        self.hand_out(out);
-                        self.ended = true;
-                        continue;
-                    }
-                    b'}' | b']' => self.depth -= 1,
-                    b',' if self.depth == 1 => {
-                        if self.part.trim_ascii().is_empty() {
-                            let content = Content::Broken("is missing before a comma".to_owned());
-                            out.push(Piece { line: self.line + 1, bytes: 0, content });
-                        }
-                        self.hand_out(out);
-                        continue;
-                    }
-                    _ => {}
-                }
-            }
-            self.follow_text(byte);
-            if self.part.is_empty() {
-                if byte.is_ascii_whitespace() {
-                    continue;
-                }
-                self.began = self.line + 1;
-            }
-            self.part.push(byte);
-            if RECORD_BYTES_MAX < self.part.len() {
-                return Err(Unreadable(format!("line {}: {}", self.began, too_long())));
-            }
-        }
-        Ok(())
-    }
-
-    fn follow_text(&mut self, byte: u8) {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' if self.in_text => self.escaped = true,
-            b'"' => self.in_text = !self.in_text,
-            _ => {}
-        }
-    }
-
-    fn hand_out(&mut self, out: &mut Vec<Piece>) {
-        let text = std::mem::take(&mut self.part);
-        if !text.trim_ascii().is_empty() {
-            let bytes = text.len();
-            out.push(Piece { line: self.began, bytes, content: Content::Json(text) });
-        }
-    }
-
-    fn end(&self) -> Result<(), Unreadable> {
-        if self.ended { Ok(()) } else { Err(Unreadable("the file ends before its JSON array does".to_owned())) }
-    }
-}
-
 /// The rows of CSV.
 pub(super) struct Rows {
     reader: Reader,
     /// Names and types, in the order of the first row; nothing until it was read.
-    columns: Option<Vec<(String, Option<Cell>)>>,
-    known: Vec<(String, Cell)>,
+    columns: Option<Vec<(String, Column)>>,
+    known: Vec<(String, Column)>,
     cells: Vec<u8>,
     cells_used: usize,
     ends: Vec<usize>,
     ends_used: usize,
-    /// Of the row so far.
-    quotes: usize,
+    quotes: Quotes,
+    /// Why the row so far is none.
+    refused: Option<String>,
     line: u64,
+}
+
+/// What is known of the cells below a name.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    cell: Cell,
+    /// Whether there is no null, so that an empty cell is none that was given.
+    is_required: bool,
 }
 
 /// What a cell is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cell {
+    /// A text, which may be empty.
     Text,
+    /// What is written as a text, and never empty.
+    Word,
     Number,
     Bool,
     Json,
@@ -283,16 +217,18 @@ enum Cell {
 
 impl Rows {
     fn new(entry: &Entry) -> Self {
-        let own = ["id", "createdAt", "updatedAt"].map(|it| (it.to_owned(), Cell::Text));
+        let own =
+            ["id", "createdAt", "updatedAt"].map(|it| (it.to_owned(), Column { cell: Cell::Word, is_required: true }));
         let fields = entry.judges.iter().map(|it| {
             let cell = match it.field.field_type {
                 FieldType::Integer | FieldType::Number => Cell::Number,
                 FieldType::Bool => Cell::Bool,
                 FieldType::Json | FieldType::Geo => Cell::Json,
                 FieldType::Select | FieldType::Relation if it.field.is_multiple() => Cell::Json,
-                _ => Cell::Text,
+                FieldType::Text => Cell::Text,
+                _ => Cell::Word,
             };
-            (it.field.name.clone(), cell)
+            (it.field.name.clone(), Column { cell, is_required: it.field.required })
         });
         Self {
             reader: Reader::new(),
@@ -302,7 +238,8 @@ impl Rows {
             cells_used: 0,
             ends: vec![0; 64],
             ends_used: 0,
-            quotes: 0,
+            quotes: Quotes::default(),
+            refused: None,
             line: 1,
         }
     }
@@ -322,7 +259,7 @@ impl Rows {
             let line = self.line;
             let (cells, ends) = (&mut self.cells[self.cells_used..], &mut self.ends[self.ends_used..]);
             let (outcome, read, written, ended) = self.reader.read_record(bytes, cells, ends);
-            self.quotes += bytes[..read].iter().filter(|it| **it == b'"').count();
+            self.quotes.follow(&bytes[..read]);
             bytes = &bytes[read..];
             self.cells_used += written;
             self.ends_used += ended;
@@ -330,23 +267,33 @@ impl Rows {
                 ReadRecordResult::InputEmpty if is_end => continue,
                 ReadRecordResult::InputEmpty | ReadRecordResult::End => return Ok(()),
                 ReadRecordResult::OutputFull if RECORD_BYTES_MAX <= self.cells.len() => {
-                    return Err(Unreadable(format!("line {line}: {}", too_long())));
+                    self.refused.get_or_insert_with(too_long);
+                    self.cells_used = 0;
                 }
                 ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull if 4_096 <= self.ends.len() => {
-                    return Err(Unreadable(format!("line {line}: the row has too many cells")));
+                ReadRecordResult::OutputEndsFull if CELLS_MAX <= self.ends.len() => {
+                    self.refused.get_or_insert_with(|| "has too many cells".to_owned());
+                    self.ends_used = 0;
                 }
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {
                     self.line = self.reader.line();
                     let bytes = self.cells_used;
-                    let is_cut = is_end && self.quotes % 2 == 1;
-                    let row = if is_cut { Err("the file ends within quotes".to_owned()) } else { self.row() };
-                    (self.cells_used, self.ends_used, self.quotes) = (0, 0, 0);
+                    let is_cut = is_end && self.quotes.is_open();
+                    let row = match self.refused.take() {
+                        Some(reason) => Err(reason),
+                        None if is_cut => Err("the file ends within quotes".to_owned()),
+                        None => self.row(),
+                    };
+                    let quoted = std::mem::take(&mut self.quotes.quoted);
+                    (self.cells_used, self.ends_used, self.quotes.column) = (0, 0, 0);
                     match &self.columns {
-                        None => self.columns = Some(self.header(row.map_err(Unreadable)?)?),
+                        None => {
+                            self.columns =
+                                Some(self.header(row.map_err(|it| Unreadable(format!("line {line}: {it}")))?)?)
+                        }
                         Some(columns) => {
-                            let content = row.and_then(|row| members(columns, row));
+                            let content = row.and_then(|row| members(columns, row, &quoted));
                             let content = content.map_or_else(Content::Broken, Content::Members);
                             out.push(Piece { line, bytes, content });
                         }
@@ -367,16 +314,16 @@ impl Rows {
         Ok(row)
     }
 
-    fn header(&self, names: Vec<String>) -> Result<Vec<(String, Option<Cell>)>, Unreadable> {
+    fn header(&self, names: Vec<String>) -> Result<Vec<(String, Column)>, Unreadable> {
         let column = |name: String| {
             let name = name.trim().to_owned();
             let cell = self.known.iter().find(|(it, _)| *it == name).map(|(_, it)| *it);
             match (cell, nearest(&name, self.known.iter().map(|(it, _)| it.as_str()))) {
+                (Some(cell), _) => Ok((name, cell)),
                 (None, Some(meant)) => {
                     Err(Unreadable(format!("the column `{name}` is no field; did you mean `{meant}`?")))
                 }
                 (None, None) => Err(Unreadable(format!("the column `{name}` is no field"))),
-                (cell, _) => Ok((name, cell)),
             }
         };
         let columns: Vec<_> = names.into_iter().map(column).collect::<Result<_, _>>()?;
@@ -388,31 +335,35 @@ impl Rows {
     }
 }
 
-/// A row as the members of a record. An empty cell is left out: it is null, or the field's default.
-fn members(columns: &[(String, Option<Cell>)], row: Vec<String>) -> Result<Map<String, Json>, String> {
+/// A row as the members of a record. An empty cell is null, or not there where there is no null; with quotes, it is an
+/// empty text where there may be one.
+fn members(columns: &[(String, Column)], row: Vec<String>, quoted: &[usize]) -> Result<Map<String, Json>, String> {
     if row.len() != columns.len() {
         return Err(format!("has {} cells, and the first row has {}", row.len(), columns.len()));
     }
     let mut members = Map::new();
-    for ((name, cell), text) in columns.iter().zip(row) {
-        if text.is_empty() {
+    for (position, ((name, column), text)) in columns.iter().zip(row).enumerate() {
+        if text.is_empty() && !(column.cell == Cell::Text && quoted.contains(&position)) {
+            if !column.is_required {
+                members.insert(name.clone(), Json::Null);
+            }
             continue;
         }
         if text.contains('\0') {
             return Err(format!("`{name}`: must not contain U+0000"));
         }
-        let value = match cell {
-            Some(Cell::Number) => {
+        let value = match column.cell {
+            Cell::Number => {
                 let fraction = || text.parse::<f64>().ok().filter(|it| it.is_finite()).map(Json::from);
                 text.parse::<i64>().ok().map(Json::from).or_else(fraction)
             }
-            Some(Cell::Bool) => match text.as_str() {
+            Cell::Bool => match text.as_str() {
                 "true" | "1" => Some(true.into()),
                 "false" | "0" => Some(false.into()),
                 _ => None,
             },
-            Some(Cell::Json) => json(&text).map_err(|reason| format!("`{name}`: {reason}"))?,
-            Some(Cell::Text) | None => Some(unescaped(&text).into()),
+            Cell::Json => json(&text).map_err(|reason| format!("`{name}`: {reason}"))?,
+            Cell::Text | Cell::Word => Some(unescaped(&text).into()),
         };
         // What is not what it should be is sent as the text that it is, and judged like one.
         members.insert(name.clone(), value.unwrap_or(Json::String(text)));
@@ -420,9 +371,10 @@ fn members(columns: &[(String, Option<Cell>)], row: Vec<String>) -> Result<Map<S
     Ok(members)
 }
 
-/// The JSON in a cell; nothing if it is none.
+/// The JSON in a cell; nothing if it is a text that does not look like any.
 fn json(text: &str) -> Result<Option<Json>, String> {
     match Document::read(text.as_bytes()) {
+        Err(problem) if text.trim_start().starts_with(['{', '[', '"']) => Err(problem.detail),
         Err(_) => Ok(None),
         Ok(Document { value, faults }) => match faults.into_iter().next() {
             None => Ok(Some(value)),
@@ -436,7 +388,7 @@ fn unescaped(text: &str) -> &str {
     text.strip_prefix('\'').filter(|it| it.starts_with(FORMULA) || it.starts_with('\'')).unwrap_or(text)
 }
 
-fn too_long() -> String {
+pub(super) fn too_long() -> String {
     format!("a record has at most {RECORD_BYTES_MAX} bytes")
 }
 
@@ -470,7 +422,7 @@ mod tests {
 
     fn rows() -> Splitter {
         let known = [("id", Cell::Text), ("n", Cell::Number), ("b", Cell::Bool), ("j", Cell::Json)];
-        let known = known.map(|(name, cell)| (name.to_owned(), cell)).into();
+        let known = known.map(|(name, cell)| (name.to_owned(), Column { cell, is_required: false })).into();
         let (cells, ends) = (vec![0; 8], vec![0; 2]);
         Splitter::of(Kind::Rows(Box::new(Rows {
             reader: Reader::new(),
@@ -480,7 +432,8 @@ mod tests {
             cells_used: 0,
             ends,
             ends_used: 0,
-            quotes: 0,
+            quotes: Quotes::default(),
+            refused: None,
             line: 1,
         })))
     }
@@ -502,8 +455,45 @@ mod tests {
             let (found, error) = split(rows(), csv, part);
             assert_eq!(error, None, "{part}");
             assert_eq!(found[0].1, r#"{"id":"a,\"b\"\né","n":1,"b":true,"j":[1]}"#);
-            assert_eq!(found[1].1, r#"{"id":"=x","n":1.5}"#);
+            assert_eq!(found[1].1, r#"{"id":"=x","n":1.5,"b":null,"j":null}"#);
         }
+    }
+
+    #[test]
+    fn an_empty_text_is_told_from_no_value_by_its_quotes() {
+        let file = b"id,n\r\n\"\",1\r\n,2\r\na\"\",\"\"\r\n\"\"\"\",4\r\n\"\",";
+        for part in 1..file.len() {
+            let (found, error) = split(rows(), file, part);
+
+            let said: Vec<_> = found.into_iter().map(|(_, it)| it).collect();
+            assert_eq!(error, None);
+            assert_eq!(
+                said,
+                [
+                    r#"{"id":"","n":1}"#,
+                    r#"{"id":null,"n":2}"#,
+                    r#"{"id":"a\"\"","n":null}"#,
+                    r#"{"id":"\"","n":4}"#,
+                    r#"{"id":"","n":null}"#
+                ],
+                "{part}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_costs_itself_only() {
+        let long = "x".repeat(RECORD_BYTES_MAX + 10);
+        let csv = format!("id,n\na,1\n{long},2\n\"{long}\",3\nb,4\n{}\nc,5\n", ",".repeat(CELLS_MAX * 2));
+        let json = format!("[{{\"a\": 1}},\n[\"{long}\", {{\"b\": 2}}],\n3]");
+
+        let ((rows, cut), (items, broken)) =
+            (split(rows(), csv.as_bytes(), 65_536), split(items(), json.as_bytes(), 65_536));
+
+        assert_eq!((cut, broken), (None, None));
+        let is_refused: Vec<_> = rows.iter().map(|(_, it)| !it.starts_with('{')).collect();
+        assert_eq!(is_refused, [false, true, true, false, true, false]);
+        assert_eq!((items.len(), items[1].0, items[1].1.contains("at most"), items[2].1.as_str()), (3, 2, true, "3"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use poem::endpoint::make;
+use poem::http::header::AUTHORIZATION;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
 use poem_openapi::Tags;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value, json};
 use super::alias;
 use super::allow::{self, Allow};
 use super::asset::{Asset, Caching};
+use super::caller::{Caller, caller_of};
 use super::health;
 use super::paging;
 use super::problem::Problem;
@@ -88,16 +90,35 @@ struct Held {
     /// The paths of collections are among those of any collection.
     allow: Allow,
     told: Told,
-    /// Absent until somebody asks: for hundreds of collections it takes a good part of a second to write.
-    served: ArcSwapOption<Served>,
+    /// What each audience is served. Absent until one of it asks: for hundreds of collections it takes a good part of a
+    /// second to write.
+    served: [ArcSwapOption<Served>; 2],
     /// Held while the documents are written, so that it is done once.
     added: Mutex<Added>,
     /// Held by whoever has them written.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// Says paths and schemas in the words of 3.0.
-pub type Describe = dyn Fn() -> (Map<String, Value>, Map<String, Value>) + Send + Sync;
+/// For whom a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Strangers too: what is for admins alone is not in it.
+    Anyone,
+    /// Those who know of everything that there is.
+    Insiders,
+}
+
+/// Parts of a document in the words of 3.0.
+#[derive(Clone, Debug, Default)]
+pub struct Described {
+    pub paths: Map<String, Value>,
+    pub schemas: Map<String, Value>,
+    /// What several operations take, to be referred to.
+    pub parameters: Map<String, Value>,
+}
+
+/// Says what came with the data.
+pub type Describe = dyn Fn(Audience) -> Described + Send + Sync;
 
 /// What came with the data.
 struct Added {
@@ -136,13 +157,13 @@ impl Documents {
         add_health(&mut fixed);
         told.add_terms(&mut fixed);
         add_aliases(&mut fixed);
-        let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(Default::default) });
+        let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(|_| Described::default()) });
         let allow = Allow::of(&fixed);
         Ok(Self(Arc::new(Held {
             fixed,
             allow,
             told,
-            served: ArcSwapOption::empty(),
+            served: Default::default(),
             added,
             writing: tokio::sync::Mutex::default(),
         })))
@@ -157,7 +178,7 @@ impl Documents {
         let mut added = self.0.added.lock().unwrap_or_else(PoisonError::into_inner);
         if added.generation <= generation {
             *added = Added { generation, describe };
-            self.0.served.store(None);
+            self.0.served.iter().for_each(|it| it.store(None));
         }
     }
 
@@ -192,7 +213,8 @@ impl Documents {
             make(move |request: Request| {
                 let held = Arc::clone(&held);
                 async move {
-                    let served = held.served_aside().await?;
+                    let audience = held.audience(&request).await?;
+                    let served = held.served_aside(audience).await?;
                     let document = match version {
                         Version::V3_0 => &served.v3_0,
                         Version::V3_1 => &served.v3_1,
@@ -206,27 +228,43 @@ impl Documents {
 }
 
 impl Held {
+    /// For whom a document is that is asked for so. A token that does not work makes nobody an insider, and keeps nobody
+    /// from what strangers read.
+    async fn audience(&self, request: &Request) -> Result<Audience, Problem> {
+        if !request.headers().contains_key(AUTHORIZATION) && request.extensions().get::<Caller>().is_none() {
+            return Ok(Audience::Anyone);
+        }
+        match caller_of(request).await {
+            Ok(caller) if caller.may(self.told.insiders) => Ok(Audience::Insiders),
+            Ok(_) => Ok(Audience::Anyone),
+            Err(problem) if problem.kind.status < 500 => Ok(Audience::Anyone),
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// What is served. Other requests do not wait for it to be written.
     #[expect(clippy::disallowed_methods, reason = "one at a time: who waits for it waits for the lock")]
-    async fn served_aside(self: &Arc<Self>) -> Result<Arc<Served>, Problem> {
-        if let Some(served) = self.served.load_full() {
+    async fn served_aside(self: &Arc<Self>, audience: Audience) -> Result<Arc<Served>, Problem> {
+        if let Some(served) = self.served[audience as usize].load_full() {
             return Ok(served);
         }
         let _turn = self.writing.lock().await;
         let held = Arc::clone(self);
-        tokio::task::spawn_blocking(move || held.served()).await.map_err(|cause| Problem::internal(&cause))
+        tokio::task::spawn_blocking(move || held.served(audience)).await.map_err(|cause| Problem::internal(&cause))
     }
 
-    fn served(&self) -> Arc<Served> {
-        if let Some(served) = self.served.load_full() {
+    fn served(&self, audience: Audience) -> Arc<Served> {
+        let kept = &self.served[audience as usize];
+        if let Some(served) = kept.load_full() {
             return served;
         }
         let added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(served) = self.served.load_full() {
+        if let Some(served) = kept.load_full() {
             return served; // somebody else wrote it meanwhile
         }
         let mut document = self.fixed.clone();
-        let (paths, schemas) = (added.describe)();
+        let Described { paths, schemas, parameters } = (added.describe)(audience);
+        document["components"]["parameters"] = parameters.into();
         for (whole, added) in [("/paths", paths), ("/components/schemas", schemas)] {
             let Some(whole) = document.pointer_mut(whole).and_then(Value::as_object_mut) else { continue };
             for (name, it) in added {
@@ -235,14 +273,17 @@ impl Held {
         }
         self.told.describe_answers(&mut document);
         let served = Arc::new(Served::new(document));
-        self.served.store(Some(Arc::clone(&served)));
+        kept.store(Some(Arc::clone(&served)));
         served
     }
 }
 
 impl Served {
     fn new(mut document: Value) -> Self {
-        let asset = |it: &Value| Asset::new(it.to_string(), "application/json", Caching::Ask);
+        let asset = |it: &Value| {
+            Asset::packed(it.to_string().into_bytes(), "application/json", Caching::Ask)
+                .that_varies_with("authorization")
+        };
         let v3_0 = asset(&document);
         document["openapi"] = "3.1.0".into();
         schemas::each(&mut document, &mut schemas::as_3_1);

@@ -3,7 +3,7 @@
 //! Most problems of an operation follow from what it is: whoever has a body may send one that is too large.
 //! Only what is particular stands in a table beside the endpoints, as [`Terms`]. Failures that many
 //! operations share are described once, under `components`, so that the document stays small.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use poem_openapi::types::{Example, ToJSON};
 use serde_json::{Map, Value, json};
@@ -47,6 +47,8 @@ pub struct Told {
     /// What may be wrong with a caller.
     pub of_callers: &'static [&'static Kind],
     pub terms: &'static [&'static [Terms]],
+    /// Who knows of everything that came with the data.
+    pub insiders: Permission,
 }
 
 impl Who {
@@ -105,42 +107,55 @@ impl Told {
 
     /// Says of each operation which failures and which headers to expect.
     pub(super) fn describe_answers(&self, document: &mut Value) {
-        let mut shared = Map::new();
+        let (mut shared, mut names) = (Map::new(), HashMap::<String, String>::new());
+        let parameters = document["components"]["parameters"].clone();
         for methods in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
             methods.get_mut("get").into_iter().for_each(add_not_modified);
         }
         for (path, operation) in operations(document) {
-            let failures = self.failures(path, operation);
+            let failures = self.failures(path, operation, &parameters);
             let Some(operation) = operation.as_object_mut() else { continue };
             operation.remove(OWN);
             let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
             for range in ["4XX", "5XX"] {
                 answers.remove(range);
             }
-            answers.values_mut().for_each(refer_to_headers);
+            answers.values_mut().filter(|it| it.get("$ref").is_none()).for_each(refer_to_headers);
             for (status, kinds) in failures {
-                let (name, failure) = describe(status, &kinds);
                 if let Some(own) = answers.get_mut(&status.to_string()) {
                     // An answer that is no problem, under the same status: how the server is.
+                    let failure = describe(status, &kinds);
                     own["content"][MEDIA_TYPE] = failure["content"][MEDIA_TYPE].clone();
                     for name in failure["headers"].as_object().into_iter().flat_map(Map::keys) {
                         own["headers"][name] = optional(name);
                     }
                 } else {
-                    answers.insert(status.to_string(), refer("responses", &name));
-                    shared.entry(name).or_insert(failure);
+                    let codes = kinds.iter().map(|it| it.code).collect::<Vec<_>>().join(" ");
+                    let name = names.entry(codes).or_insert_with(|| {
+                        let name = name(status, &kinds, &shared);
+                        shared.insert(name.clone(), describe(status, &kinds));
+                        name
+                    });
+                    answers.insert(status.to_string(), refer("responses", name));
                 }
             }
         }
+        let mut not_modified = json!({ "description": "It is what `If-None-Match` names.", "headers": { "ETag": {} } });
+        refer_to_headers(&mut not_modified);
+        shared.insert("NotModified".to_owned(), not_modified);
         document["components"]["responses"] = shared.into();
+        document["components"]["parameters"]["If-None-Match"] = json!({
+            "name": "If-None-Match", "in": "header", "schema": { "type": "string" },
+            "description": "The `ETag` of the copy that the caller has.",
+        });
         document["components"]["headers"] = headers();
         document["components"]["examples"] =
             self.kinds.iter().map(|it| (it.code.to_owned(), example(it))).collect::<Map<_, _>>().into();
     }
 
     /// The problems of an operation by their status, each in the order of the catalogue.
-    fn failures(&self, path: &str, operation: &Value) -> BTreeMap<u16, Vec<&'static Kind>> {
-        let implied = self.implied(path, operation);
+    fn failures(&self, path: &str, operation: &Value, parameters: &Value) -> BTreeMap<u16, Vec<&'static Kind>> {
+        let implied = self.implied(path, operation, parameters);
         let own = operation[OWN].as_array();
         let is_own = |kind: &Kind| own.is_some_and(|it| it.iter().any(|it| it == kind.code));
         let mut failures = BTreeMap::<_, Vec<_>>::new();
@@ -151,7 +166,7 @@ impl Told {
     }
 
     /// The problems that follow from what an operation is.
-    fn implied(&self, path: &str, operation: &Value) -> Vec<&'static Kind> {
+    fn implied(&self, path: &str, operation: &Value, parameters: &Value) -> Vec<&'static Kind> {
         // Every request has a head and a host, and waits for its turn.
         let mut kinds = vec![
             &problem::MALFORMED,
@@ -182,6 +197,8 @@ impl Told {
             kinds.push(&problem::NOT_FOUND);
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let shared = parameter["$ref"].as_str().and_then(|it| it.rsplit('/').next());
+            let parameter = shared.map_or(parameter, |it| &parameters[it]);
             if parameter["in"] == "query" {
                 kinds.push(&problem::INVALID);
             }
@@ -214,12 +231,8 @@ fn add_not_modified(operation: &mut Value) {
     if !headers.is_some_and(|it| it.keys().any(|name| name.eq_ignore_ascii_case("ETag"))) {
         return;
     }
-    operation["responses"]["304"] =
-        json!({ "description": "It is what `If-None-Match` names.", "headers": { "ETag": {} } });
-    let parameter = json!({
-        "name": "If-None-Match", "in": "header", "required": false, "schema": { "type": "string" },
-        "description": "The `ETag` of the copy that the caller has.",
-    });
+    operation["responses"]["304"] = refer("responses", "NotModified");
+    let parameter = refer("parameters", "If-None-Match");
     match operation["parameters"].as_array_mut() {
         Some(parameters) => parameters.push(parameter),
         None => operation["parameters"] = json!([parameter]),
@@ -230,9 +243,19 @@ fn refer(sort: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{sort}/{name}") })
 }
 
-/// Everything that a status may mean, and what that is called under `components`.
-fn describe(status: u16, kinds: &[&'static Kind]) -> (String, Value) {
-    let names: Vec<_> = kinds.iter().map(|it| in_one_word(it.code)).collect();
+/// What a failure is called under `components`. Every operation has a dozen of them, so names are short.
+fn name(status: u16, kinds: &[&'static Kind], taken: &Map<String, Value>) -> String {
+    let short = match kinds {
+        [only] => in_one_word(only.code),
+        _ => format!("Problem{status}"),
+    };
+    let numbered = (2..).map(|it| format!("{short}_{it}"));
+    let mut names = [short.clone()].into_iter().chain(numbered);
+    names.find(|it| !taken.contains_key(it)).unwrap_or(short)
+}
+
+/// Everything that a status may mean.
+fn describe(status: u16, kinds: &[&'static Kind]) -> Value {
     let lines: Vec<_> = kinds.iter().map(|it| format!("- [`{0}`](/problems/{0}): {1}", it.code, it.title)).collect();
     let examples: Map<_, _> = kinds.iter().map(|it| (it.code.to_owned(), refer("examples", it.code))).collect();
     let content = json!({ "schema": refer("schemas", "Problem"), "examples": examples });
@@ -244,7 +267,7 @@ fn describe(status: u16, kinds: &[&'static Kind]) -> (String, Value) {
         _ => {}
     }
     failure["headers"]["X-Request-Id"] = refer("headers", "X-Request-Id");
-    (names.join("_"), failure)
+    failure
 }
 
 /// A header that not every answer of that status has.

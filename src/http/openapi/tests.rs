@@ -6,7 +6,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi, OpenApiService, Union};
 
 use super::*;
-use crate::http::{Input, Problem, problem};
+use crate::http::{Input, Permission, Problem, problem};
 
 #[derive(Object)]
 struct Inner {
@@ -52,7 +52,8 @@ impl Api {
 const TERMS: &[Terms] = &[Terms { operation: "make", who: Who::SignedIn, problems: &[&problem::NOT_FOUND] }];
 
 fn documents() -> Documents {
-    let told = Told { kinds: problem::PROBLEMS.to_vec(), of_callers: &[], terms: &[TERMS] };
+    let told =
+        Told { kinds: problem::PROBLEMS.to_vec(), of_callers: &[], terms: &[TERMS], insiders: Permission("x:read") };
     Documents::new(&OpenApiService::new(Api, "test", "1").spec(), told).expect("a document")
 }
 
@@ -116,14 +117,18 @@ async fn what_is_added_at_run_time_is_served_at_once_and_hides_nothing() {
     let post = json!({ "post": { "operationId": "create_post", "responses": {} } });
     let added = |path: &str, name: &str| {
         let schema = json!({ "type": "object", "properties": { "x": { "type": "string", "nullable": true } } });
-        (Map::from_iter([(path.to_owned(), post.clone())]), Map::from_iter([(name.to_owned(), schema)]))
+        Described {
+            paths: Map::from_iter([(path.to_owned(), post.clone())]),
+            schemas: Map::from_iter([(name.to_owned(), schema)]),
+            ..Described::default()
+        }
     };
 
     let first = added("/posts", "Post");
-    served.set_added(1, Box::new(move || first.clone()));
+    served.set_added(1, Box::new(move |_| first.clone()));
     let first = get(&served, "/openapi-3.1.json").await;
     let second = added("/outer", "Outer");
-    served.set_added(2, Box::new(move || second.clone()));
+    served.set_added(2, Box::new(move |_| second.clone()));
     let second = get(&served, "/openapi.json").await;
 
     assert_eq!(first["paths"]["/posts"]["post"]["operationId"], "create_post");
@@ -135,10 +140,13 @@ async fn what_is_added_at_run_time_is_served_at_once_and_hides_nothing() {
 #[tokio::test]
 async fn what_is_older_does_not_take_the_place_of_what_is_newer() {
     let documents = documents();
-    let added = |path: &str| Map::from_iter([(path.to_owned(), json!({ "get": { "responses": {} } }))]);
+    let added = |path: &str| Described {
+        paths: Map::from_iter([(path.to_owned(), json!({ "get": { "responses": {} } }))]),
+        ..Described::default()
+    };
 
-    documents.set_added(2, Box::new(move || (added("/newer"), Map::new())));
-    documents.set_added(1, Box::new(move || (added("/older"), Map::new())));
+    documents.set_added(2, Box::new(move |_| added("/newer")));
+    documents.set_added(1, Box::new(move |_| added("/older")));
 
     let served = get(&documents, "/openapi.json").await;
     assert!(served["paths"]["/newer"].is_object() && served["paths"]["/older"].is_null());
@@ -150,9 +158,9 @@ async fn a_document_is_written_when_it_is_asked_for_and_once() {
     let (documents, written) = (documents(), Arc::new(AtomicU32::new(0)));
     for generation in 0..10 {
         let counted = Arc::clone(&written);
-        let describe = move || {
+        let describe = move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
-            (Map::new(), Map::new())
+            Described::default()
         };
         documents.set_added(generation, Box::new(describe));
     }

@@ -254,6 +254,6 @@ impl TestApp {
     }
 
     pub async fn openapi(&self) -> Value {
-        self.ask(Method::GET, "/openapi.json").send().await.body
+        self.operator(Method::GET, "/openapi.json").send().await.body
     }
 }

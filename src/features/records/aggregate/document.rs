@@ -1,7 +1,7 @@
 //! The aggregates of a collection in the words of OpenAPI.
 use serde_json::{Map, Value, json};
 
-use super::super::document::{conditions, content, filter, operation, parameter, visible};
+use super::super::document::{content, operation, parameter, to, visible};
 use super::super::shapes::value;
 use crate::features::collections::{Entry, FieldType};
 
@@ -16,16 +16,13 @@ pub(in super::super) fn path(entry: &Entry) -> Value {
          and `year`.",
         groups.join(", ")
     );
-    let mut parameters = vec![
+    let parameters = vec![
         parameter("groupBy", &group_by, &text),
         parameter("metrics", &format!("With commas between: {}. Absent: `count`.", metrics.join(", ")), &text),
-        filter("An expression that is true for the records that count."),
-        parameter("sort", "Of `groupBy` and `metrics`, `-` before one to turn it round: `-count`.", &text),
-        parameter("limit", "Most groups.", &json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 100 })),
+        to("Filter"),
+        to("SortGroups"),
+        to("Groups"),
     ];
-    for field in visible(entry) {
-        parameters.extend(conditions(field));
-    }
     let answer = json!({ "description": "The groups.", "content": content(&format!("Aggregate_{name}")) });
     let summary = format!("Count and sum up `{name}`");
     operation(entry, "aggregate", &summary, &entry.rules.list, &json!(parameters), None, &json!({ "200": answer }))
@@ -60,7 +57,10 @@ fn groups(entry: &Entry) -> impl Iterator<Item = (String, Value)> {
     own.chain(fields.map(|it| {
         let mut schema = value(it);
         if let Some(schema) = schema.as_object_mut() {
-            schema.remove("default");
+            schema.retain(|word, _| {
+                !["default", "pattern", "minimum", "maximum", "minLength", "maxLength", "description"]
+                    .contains(&word.as_str())
+            });
         }
         schema["nullable"] = true.into();
         (it.name.clone(), schema)

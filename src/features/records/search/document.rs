@@ -1,7 +1,7 @@
 //! Search in the words of OpenAPI, for the collections that have something to search.
 use serde_json::{Map, Value, json};
 
-use super::super::document::{parameter, visible};
+use super::super::document::{parameter, to, visible};
 use crate::features::collections::Entry;
 
 /// The fields that anyone may search.
@@ -20,10 +20,7 @@ pub(in super::super) fn parameters(entry: &Entry) -> Vec<Value> {
          By relevance, unless `sort` says otherwise.",
         names.join(", ")
     );
-    vec![
-        parameter("search", &description, &json!({ "type": "string", "maxLength": 1_000 })),
-        parameter("highlight", "`true` shows under `_search` what was found.", &json!({ "type": "boolean" })),
-    ]
+    vec![parameter("search", &description, &json!({ "type": "string", "maxLength": 1_000 })), to("Highlight")]
 }
 
 /// The member that shows what was found.
