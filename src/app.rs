@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::AUTHORIZATION;
+use poem::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use poem::{Endpoint, EndpointExt, IntoResponse, Route};
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,10 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
+    SessionsApi, Tokens, UsersApi,
 };
+use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
@@ -30,11 +32,12 @@ use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
-use crate::http::caller::Authenticate;
+use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
+use crate::http::log::Who;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, etag, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Shell, etag, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::mail::Postman;
 use crate::work::queue::{self, Queue};
@@ -63,6 +66,7 @@ pub struct App {
     pub accounts: AccountsApi,
     pub users: UsersApi,
     pub roles: RolesApi,
+    pub keys: KeysApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -117,6 +121,7 @@ impl App {
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
+        let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -140,6 +145,7 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
+            second_factors: Arc::new(SecondFactors::new(&second_factor)),
         };
         let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
         let audit = AuditApi {
@@ -154,6 +160,16 @@ impl App {
         let gate = accounts.gate.clone();
         let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
         let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
+        let keys = KeysApi {
+            keeping: Keeping {
+                db: db.clone(),
+                clock: clock.clone(),
+                random: random.clone(),
+                gate: KeyGate::new(db.clone(), kv.clone(), clock.clone(), accounts.gate.clone()),
+                usage: Usage::default(),
+            },
+            cursors: Cursors::new(cursor.reveal()),
+        };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -198,7 +214,7 @@ impl App {
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            (audit.clone(), of_accounts(&accounts), users.clone(), roles.clone()),
+            ((audit.clone(), of_accounts(&accounts)), users.clone(), roles.clone(), of_keys(&keys)),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -217,6 +233,7 @@ impl App {
             accounts,
             users,
             roles,
+            keys,
             collections,
             schema,
             records,
@@ -241,6 +258,8 @@ impl App {
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         let news = self.job_bus.listen(&TenantId::main());
         lifecycle.task("jobs.run", self.jobs.queue.clone().run(news, lifecycle.stop_token()));
+        let usage = self.keys.keeping.usage.clone();
+        lifecycle.start(api_keys::worker(usage, self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
         let keep = move || {
@@ -294,7 +313,12 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            (self.audit.clone(), of_accounts(&self.accounts), self.users.clone(), self.roles.clone()),
+            (
+                (self.audit.clone(), of_accounts(&self.accounts)),
+                self.users.clone(),
+                self.roles.clone(),
+                of_keys(&self.keys),
+            ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
@@ -313,10 +337,18 @@ impl App {
         let route = swagger::route(route);
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
-        let service = service.around(|endpoint, request| async move {
-            let known = etag::known(request.method(), request.headers());
-            let response = endpoint.call(request).await?.into_response();
-            Ok(etag::finish(response, known.as_deref()).await)
+        let (usage, clock) = (self.keys.keeping.usage.clone(), self.clock.clone());
+        let service = service.around(move |endpoint, request| {
+            let (usage, clock) = (usage.clone(), clock.clone());
+            async move {
+                let known = etag::known(request.method(), request.headers());
+                let who = request.extensions().get::<Who>().cloned();
+                let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
+                if let Some(key) = who.and_then(|it| it.key()) {
+                    api_keys::account_for(&usage, key, &mut answer, clock.now());
+                }
+                Ok(etag::finish(answer?, known.as_deref()).await)
+            }
         });
         Ok(route.nest_no_strip("/api/v1", service))
     }
@@ -324,12 +356,15 @@ impl App {
     /// The shell around `routes`: what every request goes through before and after its feature.
     pub fn shell(&self, routes: Route) -> Shell {
         let gate = self.accounts.gate.clone();
-        let authenticate: Arc<Authenticate> = Arc::new(move |tenant, token| {
-            let gate = gate.clone();
+        let keys = self.keys.keeping.gate.clone();
+        let authenticate: Arc<Authenticate> = Arc::new(move |presented| {
+            let (gate, keys) = (gate.clone(), keys.clone());
             Box::pin(async move {
-                match token {
-                    Some(token) => gate.caller(&tenant, &token).await.map_err(Problem::from),
-                    None => gate.stranger(&tenant).await.map_err(Problem::from),
+                let Presented { tenant, credential, address } = presented;
+                match credential {
+                    Credential::Nothing => Ok((gate.stranger(&tenant).await?, None)),
+                    Credential::Token(token) => Ok((gate.caller(&tenant, &token).await?, None)),
+                    Credential::Key(key) => Ok(keys.caller(&tenant, &key, address).await?),
                 }
             })
         });
@@ -339,7 +374,7 @@ impl App {
         let routes = routes.around(move |endpoint, request| {
             let client = request.extensions().get::<ClientAddress>();
             let place = lanes.hash_one(client.and_then(|it| it.neighbourhood_key()));
-            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), request.headers().get(AUTHORIZATION)));
+            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), shown(request.headers())));
             let asker = Asker { place, who };
             async move { lanes::on_behalf_of(asker, endpoint.call(request)).await }
         });
@@ -347,6 +382,16 @@ impl App {
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
             .described_by(self.documents.clone())
     }
+}
+
+/// What a request shows of who asks, wherever that stands.
+fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
+    (headers.get(AUTHORIZATION), headers.get(X_API_KEY))
+}
+
+/// The endpoints of keys, which share their parts.
+fn of_keys(keys: &KeysApi) -> (KeysApi, OwnKeysApi) {
+    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone() })
 }
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
@@ -362,7 +407,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (AuditApi, (AccountsApi, FlowsApi, SessionsApi), UsersApi, RolesApi),
+    ((AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)), UsersApi, RolesApi, (KeysApi, OwnKeysApi)),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -371,9 +416,9 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SessionsApi) {
+fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
+    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

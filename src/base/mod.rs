@@ -16,7 +16,7 @@ pub mod web;
 pub mod words;
 
 pub use clock::Clock;
-pub use id::{Id, JobId, SessionId, TenantId, UserId};
+pub use id::{ApiKeyId, Id, JobId, SessionId, TenantId, UserId};
 pub use random::Random;
 pub use secret::Secret;
 pub use time::Timestamp;

@@ -45,6 +45,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 6, "0006_roles_and_keys"),
     migration!("tenant", 7, "0007_audit"),
     migration!("tenant", 8, "0008_schema_files_behind"),
+    migration!("tenant", 9, "0009_second_factors"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -7,10 +7,12 @@
 //! - [`mails`]: their words, their looks, and where they go
 //! - [`roles`]: what people may try, under a name
 //! - [`accounts`]: people: registering, signing in, sessions
+//! - [`api_keys`]: how programs, as opposed to people, are let in
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`realtime`]: telling those who want to know while it happens
 pub mod accounts;
+pub mod api_keys;
 pub mod audit;
 pub mod collections;
 pub mod events;
@@ -33,6 +35,7 @@ pub fn problems() -> Vec<&'static Kind> {
         mails::PROBLEMS,
         roles::PROBLEMS,
         accounts::PROBLEMS,
+        api_keys::PROBLEMS,
         collections::PROBLEMS,
         records::PROBLEMS,
         realtime::PROBLEMS,
@@ -40,17 +43,22 @@ pub fn problems() -> Vec<&'static Kind> {
     .concat()
 }
 
+/// What may be wrong with a caller, at any endpoint that looks who it is.
+const PROBLEMS_OF_CALLERS: &[&Kind] =
+    &[&accounts::TOKEN_INVALID, &api_keys::INVALID, &api_keys::ELSEWHERE, &problem::TOO_MANY_REQUESTS];
+
 /// What the OpenAPI document says of the endpoints beside their signatures.
 pub fn told() -> Told {
     Told {
         kinds: problems(),
-        of_callers: accounts::PROBLEMS_OF_CALLERS,
+        of_callers: PROBLEMS_OF_CALLERS,
         terms: &[
             audit::TERMS,
             jobs::TERMS,
             mails::TERMS,
             roles::TERMS,
             accounts::TERMS,
+            api_keys::TERMS,
             collections::TERMS,
             records::TERMS,
             realtime::TERMS,

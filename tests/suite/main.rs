@@ -3,6 +3,7 @@
 
 mod accounts;
 mod aggregates;
+mod api_keys;
 #[path = "../ask.rs"]
 mod ask;
 mod audit;
@@ -24,6 +25,7 @@ mod rules;
 mod schema;
 mod schema_files;
 mod search;
+mod second_factor;
 mod seed;
 #[path = "../server.rs"]
 mod server;

@@ -18,8 +18,10 @@ use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
+use super::second_factor_model::SignIn;
 use super::signing_in::{Judged, about_newcomer, add};
 use super::token::Tokens;
+use super::totp::SecondFactors;
 use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
@@ -35,7 +37,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Client, ClientAddress, Input, Permissions, Subject};
+use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -57,6 +59,7 @@ pub struct AccountsApi {
     pub cursors: Cursors,
     pub mails: Mails,
     pub one_time: Arc<OneTimeSecrets>,
+    pub second_factors: Arc<SecondFactors>,
 }
 
 #[derive(ApiResponse)]
@@ -216,7 +219,7 @@ impl AccountsApi {
     /// Sign in
     ///
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
-    /// 429 for a while.
+    /// 429 for a while. Who has a second factor shows it next, at `/auth/2fa/challenge`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(
         &self,
@@ -225,7 +228,7 @@ impl AccountsApi {
         client: Client,
         trail: Trail,
         body: Input<Credentials>,
-    ) -> Result<Json<SignedIn>, Problem> {
+    ) -> Result<Json<SignIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.read()?;
@@ -248,7 +251,7 @@ impl AccountsApi {
         attempt.succeeded(&self.kv);
 
         let signed_in = self
-            .sign_in(&tenant, user, client, &trail, now, move |tx| {
+            .enter(&tenant, user, email, client, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
@@ -526,11 +529,7 @@ pub(super) fn checked_name(name: &str) -> Result<String, Fault> {
 
 /// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.
 fn cursor_scope(caller: &Caller) -> String {
-    match caller.subject() {
-        Subject::Operator => format!("users {} operator", caller.tenant()),
-        Subject::User { id, .. } => format!("users {} {id}", caller.tenant()),
-        Subject::Stranger => format!("users {} stranger", caller.tenant()),
-    }
+    format!("users {} {}", caller.tenant(), caller.name())
 }
 
 /// What a cursor remembers of the last account on a page.

@@ -8,10 +8,11 @@ use super::error::Error;
 use super::flows::{self, Shown};
 use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
 use super::mail_job::{self, AccountMail};
-use super::model::SignedIn;
 use super::one_time::Purpose;
+use super::second_factor_model::SignIn;
 use super::{one_time_store, store, throttle};
-use crate::base::{JobId, Secret, SessionId, TenantId, UserId};
+use crate::base::{JobId, Secret, TenantId, UserId};
+use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
@@ -167,7 +168,7 @@ impl FlowsApi {
         let (user, session) = caller.user()?;
         let PasswordChange { current_password, new_password } = body.read()?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        self.confirm(&caller, current_password, "/currentPassword", address).await?;
+        own.confirm(&caller, current_password, "/currentPassword", address).await?;
         let hash = self.new_hash(tenant, user, new_password, Error::NotFound).await?;
 
         let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
@@ -206,7 +207,7 @@ impl FlowsApi {
         let email = checked_email(&new_email)
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        self.confirm(&caller, password, "/password", address).await?;
+        own.confirm(&caller, password, "/password", address).await?;
         throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, &email, address, now)?;
 
         let (job, mail): (JobId, _) =
@@ -242,16 +243,15 @@ impl FlowsApi {
         client: Client,
         trail: Trail,
         body: Input<EmailSignIn>,
-    ) -> Result<Json<SignedIn>, Problem> {
+    ) -> Result<Json<SignIn>, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
         let EmailSignIn { token, email, code } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
 
-        let (user, welcome): (_, JobId) = (found.user, own.random.id(&own.clock));
-        let signed_in = own
-            .sign_in(&tenant, user, client, &trail, now, move |tx| flows::use_up(tx, &found, welcome, now).map(drop))
-            .await?;
+        let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));
+        let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, now).map(drop);
+        let signed_in = own.enter(&tenant, user, email, client, &trail, now, use_up).await?;
 
         // Who they are to others has changed if the address was verified by this.
         own.gate.forget_user(user);
@@ -277,27 +277,5 @@ impl FlowsApi {
             return Err(Error::Invalid(vec![Fault { pointer: "/newPassword".to_owned(), ..fault }]));
         }
         own.passwords.hash(password).await
-    }
-
-    /// Has someone who is signed in show their password again: a session that was left open changes nothing for good.
-    /// Wrong ones are counted like those of signing in.
-    async fn confirm(
-        &self,
-        caller: &Caller,
-        password: String,
-        pointer: &str,
-        address: ClientAddress,
-    ) -> Result<SessionId, Error> {
-        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
-        let (own, now) = (&self.accounts, self.accounts.clock.now());
-        let email = caller.principal().email.clone();
-        let attempt = throttle::attempt(&own.kv, &own.config.get(), caller.tenant(), &email, address, now)?;
-        let kept = own.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
-        let judged = own.passwords.is_right(Secret::new(password), kept).await;
-        if judged.inspect_err(|_| attempt.was_not_judged(&own.kv))? {
-            attempt.succeeded(&own.kv);
-            return Ok(session);
-        }
-        Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
     }
 }

@@ -70,6 +70,8 @@ pub fn still_stands(tx: &mut Tx<'_>, caller: &Caller, now: Timestamp) -> Result<
     match caller.subject() {
         Subject::Operator => Ok(true),
         Subject::Stranger => Ok(of_strangers(tx)? == principal.permissions),
+        // Of keys, which come later, nothing is known here.
+        Subject::Key { .. } => Ok(false),
         Subject::User { id, session } => {
             let owner = store::find_session_owner(tx, *session, *id, now)?;
             Ok(owner.is_some_and(|it| {
@@ -177,6 +179,11 @@ impl Gate {
     /// What a role lets people try changed.
     pub fn forget_role(&self, role: &RoleName) {
         self.forget(|it| it.principal().role == role.as_str());
+    }
+
+    /// Something changed about keys: whoever remembers any asks again.
+    pub fn forget_keys(&self) {
+        self.forget(|_| false);
     }
 
     /// All sessions of someone ended, or what they may do changed.

@@ -1,20 +1,27 @@
 //! How someone comes to have a session: with the checks and the transactions that several endpoints share.
 use serde_json::json;
 
+use std::time::Duration;
+
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, SignedIn, TokenPair, User};
+use super::one_time::{self, Purpose};
 use super::refresh::session_end;
-use super::store;
+use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
+use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
-use crate::features::roles::RoleName;
+use crate::features::roles::{self, RoleName};
 use crate::http::Client;
 use crate::http::problem::Fault;
+
+/// How long someone may take to show the second factor after the password.
+const SECOND_FACTOR_WITHIN: Duration = Duration::from_secs(300);
 
 /// Someone who wants an account, checked.
 pub(super) struct Newcomer {
@@ -93,6 +100,43 @@ impl AccountsApi {
         Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
     }
 
+    /// Signs someone in who has shown that an account is theirs, or asks for their second factor. `first` is done in the
+    /// same transaction, before anything else.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
+    pub(super) async fn enter(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        email: String,
+        client: Client,
+        trail: &Trail,
+        now: Timestamp,
+        mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<SignIn, Error> {
+        let is_on = move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user);
+        if !self.db.get(tenant, is_on).await? {
+            let first = move |tx: &mut Tx<'_>| match second_factor_store::is_on(tx, user)? {
+                // It was turned on between the two.
+                true => Err(Error::WrongCredentials),
+                false => first(tx),
+            };
+            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, client, trail, now, first).await?));
+        }
+        let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
+        let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
+        self.db
+            .free(tenant, move |tx| {
+                first(tx)?;
+                Ok::<_, Error>(one_time_store::insert(tx, &row)?)
+            })
+            .await?;
+        Ok(SignIn::SecondFactorNeeded(SecondFactorNeeded {
+            mfa_required: true,
+            mfa_token: self.one_time.link(tenant, Purpose::SecondFactor, id),
+            methods: vec!["totp".to_owned(), "recovery".to_owned()],
+        }))
+    }
+
     /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
     pub(super) async fn sign_in(
         &self,
@@ -165,7 +209,8 @@ impl AccountsApi {
                 let entry = Entry::new(Action::Register).about("email", &user.email);
                 let entry = if is_someone_elses { entry.refused(EMAIL_TAKEN.code) } else { entry };
                 actor.append(tx, now, &entry)?;
-                Ok(user.clone())
+                let granted = roles::permissions_of(tx, &user.role)?;
+                Ok(User { permissions: granted.map_or_else(Vec::new, |it| it.names()), ..user.clone() })
             })
             .await
     }

@@ -72,8 +72,33 @@ pub(super) fn attempt_code(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address("code", kv, &guesses(config), address, now)?;
-    let account = account_key("code", tenant, account);
+    attempt_of("code", kv, config, tenant, account, address, now)
+}
+
+/// Counts a guess at a second factor, and refuses it beyond the limits. Whoever gets here knew the password.
+pub(super) fn attempt_second_factor(
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    account: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    attempt_of("second-factor", kv, config, tenant, account, address, now)
+}
+
+/// Counts a guess at a short code.
+fn attempt_of(
+    what: &str,
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    account: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    let (addresses, nth_of_address) = count_address(what, kv, &guesses(config), address, now)?;
+    let account = account_key(what, tenant, account);
     let window = Duration::from_secs(config.code_minutes * 60);
     let nth_of_account = within(kv.count_up(&account, window, now), CODE_GUESSES_MAX, now)?;
     Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })

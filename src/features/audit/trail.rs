@@ -128,6 +128,10 @@ impl Who {
                 Subject::User { id, .. } => {
                     (ActorKind::User, Some(id.to_string()), Some(caller.principal().email.clone()))
                 }
+                // On behalf of its owner, whose address stands beside it.
+                Subject::Key { id, .. } => {
+                    (ActorKind::Key, Some(id.to_string()), Some(caller.principal().email.clone()))
+                }
                 Subject::Operator => (ActorKind::Operator, None, None),
                 Subject::Stranger => (ActorKind::Stranger, None, None),
             },

@@ -10,8 +10,8 @@ use super::{canonical, history_store};
 use crate::base::{Id, Timestamp, UserId};
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Actor, Entry, Trail};
-use crate::http::Caller;
 use crate::http::paging::ListMeta;
+use crate::http::{Caller, Subject};
 
 /// Room that the whole history takes at most, whatever the settings say: some collections take a megabyte each.
 pub(super) const BYTES_MAX: i64 = 64 << 20;
@@ -139,7 +139,12 @@ impl SchemaSource {
 
 impl Author {
     pub fn of(caller: &Caller, trail: &Trail, source: SchemaSource) -> Self {
-        Self { source, account: caller.user_id(), actor: trail.of(caller) }
+        let account = match caller.subject() {
+            Subject::User { id, .. } => Some(*id),
+            Subject::Key { owner, .. } => *owner,
+            Subject::Operator | Subject::Stranger => None,
+        };
+        Self { source, account, actor: trail.of(caller) }
     }
 
     /// The server itself, at its start.

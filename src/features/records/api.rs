@@ -153,7 +153,7 @@ impl RecordsApi {
         _trashed: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
@@ -181,7 +181,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Made, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("POST", address))?.leaving(&trail);
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("POST", address))?.leaving(&trail);
 
         let bytes = Arc::new(body.bytes());
         let id = self.random.uuid_v7(&self.clock).to_string();
@@ -220,7 +220,7 @@ impl RecordsApi {
         _trashed: Query<Option<String>>,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         asked.must_be_about_one()?;
@@ -312,12 +312,12 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<Gone, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?.leaving(&trail);
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("DELETE", address))?.leaving(&trail);
 
         must_be_among(request, &["purge"])?;
         let is_final = purge.0 == Some(true);
         if is_final {
-            caller.must(RECORDS_ADMIN)?;
+            caller.must_in(RECORDS_ADMIN, &collection.0)?;
         }
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let drop = |known| self.remove(&asker, known, &collection.0, &id.0, &expected, is_final);
@@ -349,7 +349,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Put, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("PUT", address))?.leaving(&trail);
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("PUT", address))?.leaving(&trail);
 
         must_be_among(request, &["by"])?;
         let wanted = self.wanted(by.0, body, if_match.0.as_deref(), Meant::Whole)?;
@@ -399,7 +399,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Patched, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("PATCH", address))?.leaving(&trail);
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("PATCH", address))?.leaving(&trail);
 
         if by.0.is_none() {
             let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Change(body.bytes()))?;
@@ -448,7 +448,7 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<Json<BulkReport>, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?.leaving(&trail);
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("DELETE", address))?.leaving(&trail);
 
         let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Remove)?;
         let report = self.bulk(&caller, &asker, &collection.0, &bulk).await?;
@@ -484,7 +484,7 @@ impl RecordsApi {
         body: FileBody,
     ) -> Result<Json<ImportReport>, Problem> {
         let caller = visitor.0;
-        caller.must(RECORDS_ADMIN)?;
+        caller.must_in(RECORDS_ADMIN, &collection.0)?;
 
         must_be_among(request, &["format", "dryRun"])?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
@@ -525,7 +525,7 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<FileAnswer, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?.leaving(&trail);
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?.leaving(&trail);
 
         let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
         let asked = request.uri().query().unwrap_or_default();
@@ -575,7 +575,8 @@ impl RecordsApi {
         meant: Meant,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances(meant.method(), address))?.leaving(&trail);
+        let asker =
+            Asker::to_write(&caller, &collection.0, self.circumstances(meant.method(), address))?.leaving(&trail);
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let change = Arc::new(Change { id: id.0, bytes: body.bytes(), expected, meant });

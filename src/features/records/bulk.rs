@@ -23,7 +23,7 @@ use super::store::ALIAS;
 use crate::base::{Id, Timestamp};
 use crate::db::record_tables::quoted;
 use crate::db::{self, Class, Tx};
-use crate::features::accounts;
+use crate::features::api_keys;
 use crate::features::audit::Action;
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated};
 use crate::http::etag::IfMatch;
@@ -235,7 +235,7 @@ impl RecordsApi {
             let write = move |tx: &mut Tx<'_>| {
                 known.must_be_current(tx)?;
                 // Signing out is felt by what began before.
-                if !accounts::still_stands(tx, &writer, now)? {
+                if !api_keys::still_stands(tx, &writer, now)? {
                     return Err(Problem::not_signed_in().into());
                 }
                 let ids = tx.query(&next.sql, &next.values, |row| row.text(0).map(ToOwned::to_owned))?;

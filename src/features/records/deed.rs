@@ -195,7 +195,7 @@ pub(super) struct Removing {
 impl Removing {
     /// Deletes it, which puts it into the bin if the collection has one.
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
-        let rule = judge.rule(&entry.rules.delete);
+        let rule = judge.rule(entry, &entry.rules.delete);
         let judged = list::sought(&Projection::default(), entry, id, rule.clone());
         let is_final = !entry.collection.keeps_deleted();
         let deletion =
@@ -260,8 +260,8 @@ pub(super) struct Restoring {
 impl Restoring {
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp) -> Self {
         let answer = Answer::new(judge, entry, id);
-        let found = store::in_bin(entry, id, judge.rule(&entry.rules.delete));
-        let restoration = store::restoring(entry, id, judge.rule(&entry.rules.delete), &answer.returned);
+        let found = store::in_bin(entry, id, judge.rule(entry, &entry.rules.delete));
+        let restoration = store::restoring(entry, id, judge.rule(entry, &entry.rules.delete), &answer.returned);
         let (entry, judge) = (Arc::clone(entry), judge.clone());
         Self { entry, id: id.to_owned(), now, judge, found, restoration, answer }
     }
@@ -269,7 +269,7 @@ impl Restoring {
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
         // Only those whom the rule `delete` lets know what is in the bin.
         tx.find(&self.found.sql, &self.found.values, |row| row.integer(0))?.ok_or(Error::NotFound)?;
-        if self.judge.rule(&self.entry.rules.create).is_some() {
+        if self.judge.rule(&self.entry, &self.entry.rules.create).is_some() {
             let values = store::values_in_bin(tx, &self.entry, &self.id)?;
             let rule = self.judge.rule_about(&self.entry, &self.entry.rules.create, &values).unwrap_or_default();
             let judged = store::would_be_again(&self.entry, &self.id, rule);
@@ -294,7 +294,7 @@ fn refusal(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str, rule: &'stat
 
 /// Whether the rule `view` lets the caller see a record.
 pub(super) fn is_viewed(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str) -> Result<bool, Error> {
-    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(&entry.rules.view));
+    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(entry, &entry.rules.view));
     Ok(store::find(tx, &viewed, &Projection::default())?.is_some())
 }
 
@@ -310,7 +310,7 @@ struct Answer {
 impl Answer {
     fn new(judge: &Judge, entry: &Entry, id: &str) -> Self {
         let whole = Projection::whole(entry, &judge.sight);
-        match judge.rule(&entry.rules.view) {
+        match judge.rule(entry, &entry.rules.view) {
             None if whole.is_of_one_row() => Self { returned: whole, judged: None },
             None => {
                 let seen = list::sought(&whole, entry, id, None);

@@ -21,7 +21,7 @@ use super::split::{Content, Format, Piece, Splitter, Unreadable};
 use super::store;
 use crate::base::{Id, Timestamp};
 use crate::db::{self, Class};
-use crate::features::accounts;
+use crate::features::api_keys;
 use crate::features::audit::{Action, Actor, Trail};
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Sight, Stored};
 use crate::http::input::Body as Document;
@@ -264,7 +264,7 @@ impl RecordsApi {
                 let write = move |tx: &mut db::Tx<'_>| {
                     known.must_be_current(tx)?;
                     // Signing out is felt by what began before.
-                    if !accounts::still_stands(tx, &importer, now)? {
+                    if !api_keys::still_stands(tx, &importer, now)? {
                         return Err(Problem::not_signed_in().into());
                     }
                     let before = log::last_row(tx, &entry)?;

@@ -68,7 +68,11 @@ impl JsonSchemasApi {
         collection: Path<String>,
     ) -> Result<Described, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, Circumstances { now: self.records.clock.now(), method: "GET", address })?;
+        let asker = Asker::to_read(
+            &caller,
+            &collection.0,
+            Circumstances { now: self.records.clock.now(), method: "GET", address },
+        )?;
 
         let look = async |known: Arc<Catalogue>| schema(&known, &collection.0, &asker.sight);
         let schema = self.records.catalogues.with(caller.tenant(), look).await?;

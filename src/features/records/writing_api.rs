@@ -84,7 +84,8 @@ impl WritingApi {
         id: Path<String>,
     ) -> Result<Restored, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.records.circumstances("POST", address))?.leaving(&trail);
+        let asker =
+            Asker::to_write(&caller, &collection.0, self.records.circumstances("POST", address))?.leaving(&trail);
 
         let restore = |known| self.records.restore(&caller, &asker, known, &collection.0, &id.0);
         let found = self.records.catalogues.with(caller.tenant(), restore).await?;
@@ -113,10 +114,11 @@ impl WritingApi {
         dry_run: Query<Option<bool>>,
         request: &Request,
     ) -> Result<Json<BulkReport>, Problem> {
-        caller.must(RECORDS_ADMIN)?;
+        caller.must_in(RECORDS_ADMIN, &collection.0)?;
 
         must_be_among(request, &["dryRun"])?;
-        let asker = Asker::to_write(&caller, self.records.circumstances("DELETE", address))?.leaving(&trail);
+        let asker =
+            Asker::to_write(&caller, &collection.0, self.records.circumstances("DELETE", address))?.leaving(&trail);
         let dry_run = dry_run.0 == Some(true);
         let bulk = Bulk { deed: Deed::Truncate, asked: Asked::default(), max: None, dry_run };
         let report = self.records.bulk(&caller, &asker, &collection.0, &bulk).await?;

@@ -19,6 +19,8 @@ pub enum Purpose {
     Audit,
     /// Links and codes that are sent by mail.
     OneTimeSecret,
+    /// Secrets of apps that make codes, and recovery codes.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Cursor => "cursor",
             Self::Audit => "audit",
             Self::OneTimeSecret => "one-time-secret",
+            Self::SecondFactor => "second-factor",
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Tag {
     Accounts,
     /// Everyone's accounts, for admins.
     Users,
+    /// How programs, as opposed to people, are let in.
+    Keys,
     /// Who did what, for admins.
     Audit,
     /// The kinds of records, for admins.
@@ -57,6 +59,7 @@ const PROMISED_ALIASES: &[(&str, &str)] = &[
     ("post", "/api/auth/refresh-token"),
     ("get", "/api/auth/profile"),
     ("get", "/api/admin/users"),
+    ("post", "/api/v1/admin/keys/create"),
 ];
 
 /// Both documents. Cheap to clone; all clones serve the same.
