@@ -34,7 +34,7 @@ pub use error::Error;
 pub use folder::{Folder, free_bytes, open_to_others};
 pub use news::News;
 use sqlite::{ReadTask, Task};
-use tenants::{Database, Home, Tenants};
+use tenants::{Database, Home, Tenants, Told};
 pub use tx::Tx;
 pub use value::{Row, Value};
 
@@ -115,7 +115,7 @@ impl Db {
 
     /// Has `listener`, the only one there is, told of every commit that holds something announced ([`Tx::announce`]).
     /// It is told on the thread that writes, so it only passes the word on.
-    pub fn after_commit(&self, listener: Box<dyn Fn(&TenantId, News) + Send + Sync>) {
+    pub fn after_commit(&self, listener: Box<Told>) {
         let _ = self.tenants.listener.0.set(listener); // whoever was there first stays
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Tenants {
 #[derive(Default)]
 pub(super) struct Listener(pub(super) OnceLock<Box<Told>>);
 
-pub(super) type Told = dyn Fn(&TenantId, News) + Send + Sync;
+pub type Told = dyn Fn(&TenantId, News) + Send + Sync;
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

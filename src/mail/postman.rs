@@ -13,6 +13,8 @@ use crate::base::web::Site;
 use crate::config::{MailConfig, MailSecurity, ServerConfig, View};
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
+/// The connections, with the settings that they were made with.
+type Open = (Arc<MailConfig>, Transport);
 
 /// How much longer than one of its steps sending a mail may take. A server that drips its answers ends here.
 const STEPS: u32 = 4;
@@ -37,7 +39,7 @@ pub enum Error {
 pub struct Postman {
     config: View<MailConfig>,
     server: View<ServerConfig>,
-    open: Arc<Mutex<Option<(Arc<MailConfig>, Transport)>>>,
+    open: Arc<Mutex<Option<Open>>>,
 }
 
 impl Postman {

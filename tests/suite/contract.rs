@@ -152,8 +152,11 @@ fn answer<'a>(operation: &'a Operation, status: &str) -> Option<&'a Value> {
 /// The example of an answer: its own, or that of its schema.
 fn answer_example<'a>(document: &'a Value, content: &'a Value) -> &'a Value {
     let referred = |it: &Value| document.pointer(it["$ref"].as_str()?.trim_start_matches('#'));
+    // The example of a choice is that of its first.
+    let chosen = |it: &'a Value| it["oneOf"].get(0).or(it["anyOf"].get(0)).unwrap_or(it);
     let named = content["examples"].as_object().and_then(|it| referred(it.values().next()?)?.get("value"));
-    let of_schema = || referred(&content["schema"]).unwrap_or(&content["schema"]).get("example");
+    let whole = |it: &'a Value| referred(it).unwrap_or(it);
+    let of_schema = || whole(chosen(whole(&content["schema"]))).get("example");
     content.get("example").or(named).or_else(of_schema).unwrap_or(&Value::Null)
 }
 

@@ -55,6 +55,8 @@ pub(crate) fn each_changed() -> Vec<(String, Config)> {
         let other = match (key.as_str(), value) {
             ("listen", _) => "\"127.0.0.1:9\"".to_owned(),
             ("registration", _) => "\"closed\"".to_owned(),
+            ("verification", _) => "\"off\"".to_owned(),
+            ("security", _) => "\"tls\"".to_owned(),
             ("format", _) => "\"json\"".to_owned(),
             ("origins", _) => "[\"https://app.example.com\"]".to_owned(),
             ("trusted_proxies", _) => "[\"10.0.0.0/8\"]".to_owned(),

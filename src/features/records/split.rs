@@ -290,7 +290,7 @@ impl Rows {
                     match &self.columns {
                         None => {
                             self.columns =
-                                Some(self.header(row.map_err(|it| Unreadable(format!("line {line}: {it}")))?)?)
+                                Some(self.header(row.map_err(|it| Unreadable(format!("line {line}: {it}")))?)?);
                         }
                         Some(columns) => {
                             let content = row.and_then(|row| members(columns, row, &quoted));
