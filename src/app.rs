@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::AUTHORIZATION;
+use poem::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use poem::{Endpoint, EndpointExt, IntoResponse, Route};
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
@@ -19,21 +19,26 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
+    SessionsApi, Tokens, UsersApi,
 };
+use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
+use crate::features::audit::{self, AuditApi, Seal};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
+use crate::features::explain::ExplainApi;
 use crate::features::jobs::JobsApi;
 use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
-use crate::http::caller::Authenticate;
+use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
+use crate::http::log::Who;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{ClientAddress, LivePolicy, Policy, Problem, Shell, etag, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Shell, etag, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::mail::Postman;
 use crate::work::queue::{self, Queue};
@@ -58,9 +63,12 @@ pub struct App {
     pub kv: Kv,
     pub clock: Clock,
     pub random: Random,
+    pub audit: AuditApi,
     pub accounts: AccountsApi,
     pub users: UsersApi,
     pub roles: RolesApi,
+    pub keys: KeysApi,
+    pub explain: ExplainApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -115,6 +123,7 @@ impl App {
         let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
+        let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -138,11 +147,31 @@ impl App {
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
+            second_factors: Arc::new(SecondFactors::new(&second_factor)),
+        };
+        let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
+        let audit = AuditApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            cursors: Cursors::new(cursor.reveal()),
+            seal,
+            still_stands: accounts::still_stands,
+            running: audit::Running::default(),
         };
         let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
         let gate = accounts.gate.clone();
         let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
         let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
+        let keys = KeysApi {
+            keeping: Keeping {
+                db: db.clone(),
+                clock: clock.clone(),
+                random: random.clone(),
+                gate: KeyGate::new(db.clone(), kv.clone(), clock.clone(), accounts.gate.clone()),
+                usage: Usage::default(),
+            },
+            cursors: Cursors::new(cursor.reveal()),
+        };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -161,6 +190,12 @@ impl App {
             catalogues: catalogues.clone(),
             cursors: Cursors::new(cursor.reveal()),
             exports: records::Running::default(),
+        };
+        let explain = ExplainApi {
+            gate: accounts.gate.clone(),
+            keys: keys.keeping.gate.clone(),
+            records: records.clone(),
+            documents: Arc::default(),
         };
         let aggregates = AggregatesApi { db: db.clone(), clock: clock.clone(), catalogues: catalogues.clone() };
         let stopping = CancellationToken::new();
@@ -187,7 +222,7 @@ impl App {
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            (of_accounts(&accounts), users.clone(), roles.clone()),
+            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -195,6 +230,7 @@ impl App {
             (realtime.clone(), jobs.clone(), mails.clone(), mailbox.clone()),
         );
         let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
+        let _ = explain.documents.set(documents.clone());
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
             config,
@@ -202,9 +238,12 @@ impl App {
             kv,
             clock,
             random,
+            audit,
             accounts,
             users,
             roles,
+            keys,
+            explain,
             collections,
             schema,
             records,
@@ -223,11 +262,14 @@ impl App {
 
     /// The one list of everything that runs beside requests.
     pub fn start(&self, lifecycle: &Lifecycle) {
+        self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         let news = self.job_bus.listen(&TenantId::main());
         lifecycle.task("jobs.run", self.jobs.queue.clone().run(news, lifecycle.stop_token()));
+        let usage = self.keys.keeping.usage.clone();
+        lifecycle.start(api_keys::worker(usage, self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
         let keep = move || {
@@ -238,6 +280,17 @@ impl App {
         lifecycle.task("realtime.deliver", self.realtime.hub.clone().run(lifecycle.stop_token()));
         lifecycle.start(self.flush_worker());
         lifecycle.start(self.policy_worker());
+    }
+
+    fn start_audit(&self, lifecycle: &Lifecycle) {
+        let (settings, seal) = (self.config.view(|it| &it.audit), self.audit.seal.clone());
+        let keep = move || {
+            let settings = settings.get();
+            audit::Keep { time: settings.keep_time(), bytes: settings.keep_bytes_max }
+        };
+        let (db, clock) = (self.db.clone(), self.clock.clone());
+        lifecycle.start(audit::checkpoint_worker(db.clone(), clock.clone(), seal.clone(), TenantId::main()));
+        lifecycle.start(audit::worker(db, clock, seal, TenantId::main(), keep));
     }
 
     fn flush_worker(&self) -> Worker {
@@ -270,7 +323,12 @@ impl App {
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
         let service = service((
-            (of_accounts(&self.accounts), self.users.clone(), self.roles.clone()),
+            (
+                (self.audit.clone(), of_accounts(&self.accounts)),
+                self.users.clone(),
+                (self.roles.clone(), self.explain.clone()),
+                of_keys(&self.keys),
+            ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
@@ -289,10 +347,18 @@ impl App {
         let route = swagger::route(route);
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
-        let service = service.around(|endpoint, request| async move {
-            let known = etag::known(request.method(), request.headers());
-            let response = endpoint.call(request).await?.into_response();
-            Ok(etag::finish(response, known.as_deref()).await)
+        let (usage, clock) = (self.keys.keeping.usage.clone(), self.clock.clone());
+        let service = service.around(move |endpoint, request| {
+            let (usage, clock) = (usage.clone(), clock.clone());
+            async move {
+                let known = etag::known(request.method(), request.headers());
+                let who = request.extensions().get::<Who>().cloned();
+                let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
+                if let Some(key) = who.and_then(|it| it.key()) {
+                    api_keys::account_for(&usage, key, &mut answer, clock.now());
+                }
+                Ok(etag::finish(answer?, known.as_deref()).await)
+            }
         });
         Ok(route.nest_no_strip("/api/v1", service))
     }
@@ -300,12 +366,15 @@ impl App {
     /// The shell around `routes`: what every request goes through before and after its feature.
     pub fn shell(&self, routes: Route) -> Shell {
         let gate = self.accounts.gate.clone();
-        let authenticate: Arc<Authenticate> = Arc::new(move |tenant, token| {
-            let gate = gate.clone();
+        let keys = self.keys.keeping.gate.clone();
+        let authenticate: Arc<Authenticate> = Arc::new(move |presented| {
+            let (gate, keys) = (gate.clone(), keys.clone());
             Box::pin(async move {
-                match token {
-                    Some(token) => gate.caller(&tenant, &token).await.map_err(Problem::from),
-                    None => gate.stranger(&tenant).await.map_err(Problem::from),
+                let Presented { tenant, credential, address } = presented;
+                match credential {
+                    Credential::Nothing => Ok((gate.stranger(&tenant).await?, None)),
+                    Credential::Token(token) => Ok((gate.caller(&tenant, &token).await?, None)),
+                    Credential::Key(key) => Ok(keys.caller(&tenant, &key, address).await?),
                 }
             })
         });
@@ -315,7 +384,7 @@ impl App {
         let routes = routes.around(move |endpoint, request| {
             let client = request.extensions().get::<ClientAddress>();
             let place = lanes.hash_one(client.and_then(|it| it.neighbourhood_key()));
-            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), request.headers().get(AUTHORIZATION)));
+            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), shown(request.headers())));
             let asker = Asker { place, who };
             async move { lanes::on_behalf_of(asker, endpoint.call(request)).await }
         });
@@ -323,6 +392,16 @@ impl App {
         Shell::new(router, Arc::clone(&self.policy), self.clock.clone(), self.random.clone())
             .described_by(self.documents.clone())
     }
+}
+
+/// What a request shows of who asks, wherever that stands.
+fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
+    (headers.get(AUTHORIZATION), headers.get(X_API_KEY))
+}
+
+/// The endpoints of keys, which share their parts.
+fn of_keys(keys: &KeysApi) -> (KeysApi, OwnKeysApi) {
+    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone() })
 }
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
@@ -339,7 +418,12 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    ((AccountsApi, FlowsApi, SessionsApi), UsersApi, RolesApi),
+    (
+        (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
+        UsersApi,
+        (RolesApi, ExplainApi),
+        (KeysApi, OwnKeysApi),
+    ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -348,9 +432,9 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SessionsApi) {
+fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SessionsApi { accounts: own() })
+    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

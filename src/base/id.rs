@@ -135,6 +135,11 @@ pub enum Session {}
 #[derive(Debug)]
 pub enum Job {}
 
+/// Marks ids of API keys.
+#[derive(Debug)]
+pub enum ApiKey {}
+
+pub type ApiKeyId = Id<ApiKey>;
 pub type UserId = Id<User>;
 pub type SessionId = Id<Session>;
 pub type JobId = Id<Job>;

@@ -4,6 +4,7 @@
 //! plain functions. Time and dice are values ([`Clock`], [`Random`]) handed to
 //! whoever needs them; that is what makes every test repeatable.
 pub mod clock;
+pub mod csv;
 pub mod geo;
 pub mod id;
 pub mod lanes;
@@ -15,7 +16,7 @@ pub mod web;
 pub mod words;
 
 pub use clock::Clock;
-pub use id::{Id, JobId, SessionId, TenantId, UserId};
+pub use id::{ApiKeyId, Id, JobId, SessionId, TenantId, UserId};
 pub use random::Random;
 pub use secret::Secret;
 pub use time::Timestamp;

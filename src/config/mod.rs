@@ -4,6 +4,7 @@
 //! is wrong is told at once ([`Error`]). The commented `config.toml` is embedded: it is the
 //! list of known settings, their types and defaults, and a test holds it against the code.
 mod accounts;
+mod audit;
 mod complaint;
 mod cors;
 mod flags;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::accounts::{AccountsConfig, Registration, Verification};
+pub use self::audit::AuditConfig;
 pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;
 pub use self::flags::Flags;
@@ -55,6 +57,7 @@ pub struct Config {
     pub cors: Arc<CorsConfig>,
     pub storage: Arc<StorageConfig>,
     pub accounts: Arc<AccountsConfig>,
+    pub audit: Arc<AuditConfig>,
     pub mail: Arc<MailConfig>,
     pub realtime: Arc<RealtimeConfig>,
     pub schema: Arc<SchemaConfig>,
@@ -80,6 +83,7 @@ impl Config {
             ("cors", self.cors.check()),
             ("storage", self.storage.check()),
             ("accounts", self.accounts.check()),
+            ("audit", self.audit.check()),
             ("mail", self.mail.check()),
             ("realtime", self.realtime.check()),
             ("schema", self.schema.check()),

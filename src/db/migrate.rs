@@ -34,7 +34,7 @@ macro_rules! migration {
 }
 
 /// What `system.db` has been through.
-pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system")];
+pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system"), migration!("system", 2, "0002_audit")];
 /// What each tenant's `records.db` has been through.
 pub const TENANT: &[Migration] = &[
     migration!("tenant", 1, "0001_accounts"),
@@ -43,7 +43,9 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 4, "0004_schema_history"),
     migration!("tenant", 5, "0005_jobs_and_mail"),
     migration!("tenant", 6, "0006_roles_and_keys"),
+    migration!("tenant", 7, "0007_audit"),
     migration!("tenant", 8, "0008_schema_files_behind"),
+    migration!("tenant", 9, "0009_second_factors"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

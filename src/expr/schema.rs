@@ -85,6 +85,12 @@ impl Schema {
         Self(self.0.iter().map(|(name, table)| (name.clone(), seen(table))).collect())
     }
 
+    /// The same with records in sight as `view` says of some tables.
+    pub fn viewed_by(&self, view: &dyn Fn(&Table) -> Option<View>) -> Self {
+        let viewed = |table: &Table| Table { view: view(table).unwrap_or_else(|| table.view.clone()), ..table.clone() };
+        Self(self.0.iter().map(|(name, table)| (name.clone(), viewed(table))).collect())
+    }
+
     /// The same with every record in sight.
     pub fn opened(&self) -> Self {
         let open = |table: &Table| Table { view: View::Anyone, ..table.clone() };

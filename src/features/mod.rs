@@ -2,16 +2,22 @@
 //!
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
+//! - [`audit`]: who did what, in a chain that cannot be changed unnoticed
 //! - [`jobs`]: work that is done after the request that asked for it
 //! - [`mails`]: their words, their looks, and where they go
 //! - [`roles`]: what people may try, under a name
 //! - [`accounts`]: people: registering, signing in, sessions
+//! - [`api_keys`]: how programs, as opposed to people, are let in
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
+//! - [`explain`]: why someone may do something, or may not
 //! - [`realtime`]: telling those who want to know while it happens
 pub mod accounts;
+pub mod api_keys;
+pub mod audit;
 pub mod collections;
 pub mod events;
+pub mod explain;
 pub mod jobs;
 pub mod mails;
 pub mod realtime;
@@ -31,6 +37,7 @@ pub fn problems() -> Vec<&'static Kind> {
         mails::PROBLEMS,
         roles::PROBLEMS,
         accounts::PROBLEMS,
+        api_keys::PROBLEMS,
         collections::PROBLEMS,
         records::PROBLEMS,
         realtime::PROBLEMS,
@@ -38,19 +45,26 @@ pub fn problems() -> Vec<&'static Kind> {
     .concat()
 }
 
+/// What may be wrong with a caller, at any endpoint that looks who it is.
+const PROBLEMS_OF_CALLERS: &[&Kind] =
+    &[&accounts::TOKEN_INVALID, &api_keys::INVALID, &api_keys::ELSEWHERE, &problem::TOO_MANY_REQUESTS];
+
 /// What the OpenAPI document says of the endpoints beside their signatures.
 pub fn told() -> Told {
     Told {
         kinds: problems(),
-        of_callers: accounts::PROBLEMS_OF_CALLERS,
+        of_callers: PROBLEMS_OF_CALLERS,
         insiders: collections::COLLECTIONS_READ,
         terms: &[
+            audit::TERMS,
             jobs::TERMS,
             mails::TERMS,
             roles::TERMS,
             accounts::TERMS,
+            api_keys::TERMS,
             collections::TERMS,
             records::TERMS,
+            explain::TERMS,
             realtime::TERMS,
             health::TERMS,
         ],

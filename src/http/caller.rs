@@ -5,18 +5,28 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use poem::http::HeaderName;
 use poem::http::header::AUTHORIZATION;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::log::Who;
+use super::address::ClientAddress;
+use super::log::{Allowance, KeyUse, Who};
 use super::permissions::{Permission, Permissions};
 use super::problem::{self, Problem};
-use crate::base::{SessionId, TenantId, Timestamp, UserId};
+use crate::base::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
 
 /// The name of the security scheme in the OpenAPI document.
 pub const BEARER: &str = "bearer";
+/// The same of keys.
+pub const API_KEY: &str = "apiKey";
+
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What the secret of each key begins with, and no access token.
+pub const KEY_PREFIX: &str = "sk_";
+/// From how many characters on something after [`KEY_PREFIX`] is taken for a key.
+const KEY_CHARS_MIN: usize = 20;
 
 /// Who stands behind a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +35,9 @@ pub enum Subject {
     Operator,
     /// Someone with an account, in one of their sessions.
     User { id: UserId, session: SessionId },
+    /// A program with an API key: on behalf of an account, or of nobody.
+    /// `secret` tells its secrets apart: the one after a rotation from the one before.
+    Key { id: ApiKeyId, owner: Option<UserId>, secret: u64 },
     /// Someone who did not sign in.
     Stranger,
 }
@@ -80,11 +93,22 @@ impl Caller {
         &self.0
     }
 
-    /// The id of the account behind the request; a stranger and the operator have none.
+    /// The id of the account behind the request; a stranger and the operator have none, nor has a key without an owner.
     pub fn user_id(&self) -> Option<UserId> {
         match self.0.subject {
             Subject::User { id, .. } => Some(id),
+            Subject::Key { owner, .. } => owner,
             Subject::Operator | Subject::Stranger => None,
+        }
+    }
+
+    /// Who it is, in a word that stands for nobody else: for cursors, and for who did something.
+    pub fn name(&self) -> String {
+        match self.0.subject {
+            Subject::User { id, .. } => id.to_string(),
+            Subject::Key { id, .. } => format!("key:{id}"),
+            Subject::Operator => "operator".to_owned(),
+            Subject::Stranger => "stranger".to_owned(),
         }
     }
 
@@ -106,6 +130,11 @@ impl Caller {
         if self.may_in(permission, collection) { Ok(()) } else { self.must(permission) }
     }
 
+    /// Refuses a caller who may not try it with any collection; which ones they may is asked of each.
+    pub fn must_somewhere(&self, permission: Permission) -> Result<(), Problem> {
+        if self.0.permissions.allow_somewhere(permission) { Ok(()) } else { self.must(permission) }
+    }
+
     /// Refuses a caller without `permission`. A stranger is told to sign in first.
     pub fn must(&self, permission: Permission) -> Result<(), Problem> {
         if self.may(permission) {
@@ -114,7 +143,8 @@ impl Caller {
         if self.is_stranger() {
             return Err(Problem::not_signed_in());
         }
-        let detail = format!("this needs the permission `{}`, which your role does not have", permission.0);
+        let whose = if matches!(self.0.subject, Subject::Key { .. }) { "this key" } else { "your role" };
+        let detail = format!("this needs the permission `{}`, which {whose} does not have", permission.0);
         Err(Problem::new(&problem::NOT_ALLOWED, detail))
     }
 
@@ -123,6 +153,9 @@ impl Caller {
         match self.0.subject {
             Subject::User { id, session } => Ok((id, session)),
             Subject::Stranger => Err(Problem::not_signed_in()),
+            Subject::Key { .. } => {
+                Err(Problem::new(&problem::NEEDS_SESSION, "a person has to sign in for this; a key is not enough"))
+            }
             Subject::Operator => {
                 Err(Problem::new(&problem::NOT_ALLOWED, "this is about an account, and the operator has none"))
             }
@@ -130,8 +163,28 @@ impl Caller {
     }
 }
 
-/// Turns an access token into a caller, or says why not; nothing at all into a stranger.
-pub type Authenticate = dyn Fn(TenantId, Option<String>) -> BoxFuture<'static, Result<Caller, Problem>> + Send + Sync;
+/// What a request shows to say who it comes from.
+#[derive(Debug)]
+pub enum Credential {
+    Nothing,
+    /// An access token.
+    Token(String),
+    /// The secret of an API key.
+    Key(String),
+}
+
+/// Who asks to be let in, and from where.
+#[derive(Debug)]
+pub struct Presented {
+    pub tenant: TenantId,
+    pub credential: Credential,
+    pub address: ClientAddress,
+}
+
+/// Turns what a request shows into a caller, or says why not; nothing at all into a stranger. With what it shows of an
+/// API key comes what is left of its limit.
+pub type Authenticate =
+    dyn Fn(Presented) -> BoxFuture<'static, Result<(Caller, Option<Allowance>), Problem>> + Send + Sync;
 
 /// Someone who may be a stranger. A token that does not work is refused all the same.
 #[derive(Debug)]
@@ -147,7 +200,7 @@ impl<'a> ApiExtractor<'a> for Caller {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER]
+        vec![BEARER, API_KEY]
     }
 
     async fn from_request(
@@ -169,7 +222,7 @@ impl<'a> ApiExtractor<'a> for Visitor {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER]
+        vec![BEARER, API_KEY]
     }
 
     fn has_security_fallback() -> bool {
@@ -181,10 +234,9 @@ impl<'a> ApiExtractor<'a> for Visitor {
         body: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let is_stranger =
-            !request.headers().contains_key(AUTHORIZATION) && request.extensions().get::<Caller>().is_none();
-        if is_stranger {
-            return Ok(Self(authenticate(request, None).await?));
+        if !shows_something(request) {
+            must_not_be_in_query(request)?;
+            return Ok(Self(authenticate(request, Credential::Nothing).await?));
         }
         Caller::from_request(request, body, options).await.map(Self)
     }
@@ -195,15 +247,29 @@ pub(super) async fn caller_of(request: &Request) -> Result<Caller, Problem> {
     if let Some(at_the_socket) = request.extensions().get::<Caller>() {
         return Ok(at_the_socket.clone());
     }
-    authenticate(request, Some(bearer_token(request)?)).await
+    authenticate(request, credential(request)?).await
 }
 
-async fn authenticate(request: &Request, token: Option<String>) -> Result<Caller, Problem> {
+/// Whether a request says at all who it comes from.
+pub(super) fn shows_something(request: &Request) -> bool {
+    let headers = request.headers();
+    headers.contains_key(AUTHORIZATION)
+        || headers.contains_key(X_API_KEY)
+        || request.extensions().get::<Caller>().is_some()
+}
+
+async fn authenticate(request: &Request, credential: Credential) -> Result<Caller, Problem> {
     let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
     let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
-    let caller = authenticate(tenant, token).await?;
-    if let (Some(id), Some(who)) = (caller.user_id(), request.data::<Who>()) {
-        who.is(id); // for the log
+    let address = request.extensions().get::<ClientAddress>().copied().unwrap_or(ClientAddress(None));
+    let (caller, allowance) = authenticate(Presented { tenant, credential, address }).await?;
+    if let Some(who) = request.data::<Who>() {
+        if let Some(id) = caller.user_id() {
+            who.is(id); // for the log
+        }
+        if let Subject::Key { id: key, .. } = *caller.subject() {
+            who.came_with(KeyUse { key, allowance });
+        }
     }
     Ok(caller)
 }
@@ -222,6 +288,49 @@ fn register(registry: &mut Registry) {
             openid_connect_url: None,
         },
     );
+    registry.create_security_scheme(
+        API_KEY,
+        MetaSecurityScheme {
+            ty: "apiKey",
+            description: Some("The secret of an API key: `sk_live_…`. As a bearer token it does as well."),
+            name: Some("X-API-Key"),
+            key_in: Some("header"),
+            scheme: None,
+            bearer_format: None,
+            flows: None,
+            openid_connect_url: None,
+        },
+    );
+}
+
+/// What a request shows. Two different things are refused: which one counts must not be a guess.
+fn credential(request: &Request) -> Result<Credential, Problem> {
+    must_not_be_in_query(request)?;
+    let mut keys = request.headers().get_all(X_API_KEY).iter();
+    let Some(key) = keys.next() else {
+        let token = bearer_token(request)?;
+        return Ok(if token.starts_with(KEY_PREFIX) { Credential::Key(token) } else { Credential::Token(token) });
+    };
+    if keys.next().is_some() {
+        return Err(Problem::new(&problem::MALFORMED, "send `X-API-Key` once"));
+    }
+    let key = key.to_str().map(str::trim).unwrap_or_default().to_owned();
+    if request.headers().contains_key(AUTHORIZATION) && bearer_token(request).ok().as_ref() != Some(&key) {
+        return Err(Problem::new(&problem::MALFORMED, "send `X-API-Key` or `Authorization`, not both"));
+    }
+    Ok(Credential::Key(key))
+}
+
+/// Refuses a key in the address of a request: addresses are logged, kept and passed on.
+fn must_not_be_in_query(request: &Request) -> Result<(), Problem> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_key = |rest: &str| KEY_CHARS_MIN <= rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+    if query.split(KEY_PREFIX).skip(1).any(|rest| is_key(rest.trim_start_matches("live_"))) {
+        let detail = "an API key never goes into an address: send it as `X-API-Key`, and rotate this one, since \
+                      addresses are kept in many places";
+        return Err(Problem::new(&problem::MALFORMED, detail));
+    }
+    Ok(())
 }
 
 /// The one bearer token of a request. Two are refused: which one counts must not be a guess.

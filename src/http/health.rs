@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use poem::http::StatusCode;
-use poem::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use poem::{Endpoint, IntoEndpoint, Request, Response, Route, RouteMethod};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::{Caller, caller_of};
+use super::caller::{caller_of, shows_something};
 use super::openapi::{Terms, Who};
 use super::permissions::Permission;
 
@@ -163,8 +163,7 @@ fn overall(health: Arc<Health>) -> impl Endpoint {
     poem::endpoint::make(move |request: Request| {
         let health = Arc::clone(&health);
         async move {
-            let is_stranger =
-                !request.headers().contains_key(AUTHORIZATION) && request.extensions().get::<Caller>().is_none();
+            let is_stranger = !shows_something(&request);
             // A probe whose token has expired still learns whether the server is well.
             let is_told = !is_stranger && caller_of(&request).await.is_ok_and(|it| it.may(SYSTEM_READ));
             health.overall(is_told)
@@ -185,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::base::TenantId;
+    use crate::http::Caller;
 
     async fn ask(route: &Route, path: &'static str) -> (u16, Value) {
         ask_as(route, path, false).await

@@ -8,26 +8,73 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use poem::http::HeaderName;
+
 use super::request_id::RequestId;
-use crate::base::UserId;
+use crate::base::{ApiKeyId, UserId};
 
 /// Longest path in a line; the rest is cut off, so that long paths cannot fill a disk.
 const PATH_BYTES_MAX: usize = 1024;
 /// Longest method in a line. Registered methods have at most 17 letters.
 const METHOD_BYTES_MAX: usize = 20;
 
-/// Where whoever checks the caller leaves the account's id for the log line; in the extensions of every request.
+/// Where whoever checks the caller leaves who it is, for the log line and for what is counted by key; in the extensions
+/// of every request.
 #[derive(Clone, Debug, Default)]
-pub struct Who(Arc<OnceLock<UserId>>);
+pub struct Who(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    user: OnceLock<UserId>,
+    key: OnceLock<KeyUse>,
+}
+
+/// The API key that a request came with.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyUse {
+    pub key: ApiKeyId,
+    /// What is left of its own limit, if it has one.
+    pub allowance: Option<Allowance>,
+}
+
+/// How much of a limit is left.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    pub limit: u32,
+    pub left: u32,
+    pub window_secs: u64,
+    /// Until it begins anew.
+    pub resets_in_secs: u64,
+}
+
+impl Allowance {
+    /// The headers that tell of it: `RateLimit-Policy` and `RateLimit`.
+    pub fn headers(self) -> [(HeaderName, String); 2] {
+        let Self { limit, left, window_secs, resets_in_secs } = self;
+        [
+            (HeaderName::from_static("ratelimit-policy"), format!("\"key\";q={limit};w={window_secs}")),
+            (HeaderName::from_static("ratelimit"), format!("\"key\";r={left};t={resets_in_secs}")),
+        ]
+    }
+}
 
 impl Who {
     /// The first account that is told stands.
     pub fn is(&self, user: UserId) {
-        let _ = self.0.set(user);
+        let _ = self.0.user.set(user);
     }
 
     pub fn user(&self) -> Option<UserId> {
-        self.0.get().copied()
+        self.0.user.get().copied()
+    }
+
+    /// The first key that is told stands.
+    pub fn came_with(&self, key: KeyUse) {
+        let _ = self.0.key.set(key);
+    }
+
+    pub fn key(&self) -> Option<KeyUse> {
+        self.0.key.get().copied()
     }
 }
 

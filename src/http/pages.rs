@@ -72,6 +72,9 @@ const READING_ORDER: &[&str] = &[
     "search",
     "realtime",
     "accounts",
+    "roles",
+    "api-keys",
+    "audit",
     "configuration",
     "architecture",
 ];

@@ -177,6 +177,19 @@ impl Permissions {
         grants.iter().any(|it| it.is_about(resource, level) && is_there(it))
     }
 
+    /// Whether they hold a permission for some of its resource at least.
+    pub fn allow_somewhere(&self, wanted: Permission) -> bool {
+        let Self::Only(grants) = self else { return true };
+        let (resource, Some(level)) = wanted.parts() else { return false };
+        grants.iter().any(|it| it.is_about(resource, level))
+    }
+
+    /// The collections that they hold a permission for one by one.
+    pub fn collections(&self, wanted: Permission) -> Vec<&str> {
+        let (Self::Only(grants), (resource, Some(level))) = (self, wanted.parts()) else { return Vec::new() };
+        grants.iter().filter(|it| it.is_about(resource, level)).filter_map(|it| it.collection.as_deref()).collect()
+    }
+
     /// Whether who has these has all of `others`.
     pub fn hold(&self, others: &Self) -> bool {
         match (self, others) {

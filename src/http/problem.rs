@@ -38,6 +38,7 @@ pub struct Kind {
 pub const MALFORMED: Kind = Kind { status: 400, code: "malformed-request", title: "The request cannot be understood" };
 pub const NOT_SIGNED_IN: Kind = Kind { status: 401, code: "not-signed-in", title: "Sign in first" };
 pub const NOT_ALLOWED: Kind = Kind { status: 403, code: "not-allowed", title: "You may not do this" };
+pub const NEEDS_SESSION: Kind = Kind { status: 403, code: "needs-session", title: "A person has to sign in for this" };
 pub const NOT_FOUND: Kind = Kind { status: 404, code: "not-found", title: "Nothing here" };
 pub const METHOD_NOT_ALLOWED: Kind =
     Kind { status: 405, code: "method-not-allowed", title: "This path does not take that method" };
@@ -65,6 +66,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &MALFORMED,
     &NOT_SIGNED_IN,
     &NOT_ALLOWED,
+    &NEEDS_SESSION,
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &TOO_SLOW,
@@ -176,6 +178,11 @@ impl Problem {
     pub fn not_signed_in() -> Self {
         Self::new(&NOT_SIGNED_IN, "send an access token as `Authorization: Bearer …`")
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// What is wrong, in words fit for the client.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

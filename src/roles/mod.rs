@@ -4,6 +4,7 @@
 //! with the server stopped, the same router in their own process ([`operator`]).
 mod admin;
 mod advice;
+mod audit;
 mod completions;
 mod doctor;
 mod health;
@@ -50,6 +51,9 @@ enum Role {
     Import(transfer::ImportArgs),
     /// Write the records of a collection to a file.
     Export(transfer::ExportArgs),
+    /// Look at the audit trail: who did what.
+    #[command(subcommand)]
+    Audit(audit::Args),
     /// Keep collections as files in a folder, for a repository.
     #[command(subcommand)]
     Schema(schema::Args),
@@ -89,6 +93,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let file = command.config.or_else(|| default.is_file().then_some(default));
     let sources = Sources { file, environment: environment(), flags: Flags::default() };
     let mut context = Context { data: command.data, sources };
+    // Whoever asks whether the trail is whole must not take a failure to find out for an answer.
+    let is_verdict = matches!(command.role, Role::Audit(audit::Args::Verify { .. }));
     let outcome = match command.role {
         Role::Serve(args) => {
             context.sources.flags = args.flags();
@@ -97,6 +103,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,
+        Role::Audit(args) => audit::run(&context, args).await,
         Role::Schema(args) => schema::run(&context, args).await,
         Role::Seed(args) => seed::run(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
@@ -105,10 +112,17 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Openapi(args) => openapi::run(&context, &args).await,
         Role::Completions(args) => completions::run(&args),
     };
-    outcome.map_err(|cause| match advice::about(&cause, &context) {
+    let outcome = outcome.map_err(|cause| match advice::about(&cause, &context) {
         Some(advice) => anyhow::anyhow!("{cause:#}; {advice}"),
         None => cause,
-    })
+    });
+    match outcome {
+        Err(cause) if is_verdict => {
+            fail(&cause);
+            Ok(ExitCode::from(audit::TROUBLE))
+        }
+        outcome => outcome,
+    }
 }
 
 /// Tells a person why a role failed.

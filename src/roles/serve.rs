@@ -20,6 +20,7 @@ use crate::base::{Clock, Random, TenantId};
 use crate::config::{Config, Flags, Live, SetupConfig};
 use crate::db;
 use crate::features::accounts;
+use crate::features::audit::Actor;
 use crate::http::{Door, Shell};
 use crate::work::Lifecycle;
 
@@ -161,7 +162,8 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
     let main = TenantId::main();
     if !accounts::admin_exists(&app.db, &main).await? {
         let lifetime = settings.accounts.setup_link_lifetime();
-        match accounts::open_setup_link(&app.db, &main, &url, lifetime, &app.random, &app.clock).await {
+        match accounts::open_setup_link(&app.db, &main, Actor::server(), &url, lifetime, &app.random, &app.clock).await
+        {
             Ok(link) => {
                 lines.push(format!("  setup    {}", link.url));
                 lines.push(format!("           makes you the first admin; works once, until {}", link.expires_at));

@@ -189,7 +189,7 @@ fn tell(report: &Value, dry_run: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes beside the file and swaps, so that half an export never passes for a whole one.
-async fn write_file(file: &Path, body: Body) -> anyhow::Result<()> {
+pub(super) async fn write_file(file: &Path, body: Body) -> anyhow::Result<()> {
     let mut name = file.file_name().context("a file to write to has a name")?.to_owned();
     name.push(".part");
     let part = file.with_file_name(name);
@@ -209,7 +209,7 @@ async fn write_file(file: &Path, body: Body) -> anyhow::Result<()> {
     outcome.with_context(|| format!("cannot write {}", file.display()))
 }
 
-async fn write_to(mut out: impl Write, body: Body, bar: &ProgressBar) -> anyhow::Result<()> {
+pub(super) async fn write_to(mut out: impl Write, body: Body, bar: &ProgressBar) -> anyhow::Result<()> {
     let mut parts = body.into_bytes_stream();
     while let Some(part) = parts.try_next().await.context("the export broke off")? {
         match out.write_all(&part) {

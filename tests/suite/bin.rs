@@ -244,7 +244,11 @@ async fn a_bin_can_be_had_and_given_up_while_there_are_records() {
     let wrong = change("", json!({ "purgeAfterDays": 1 })).await;
     assert_eq!(wrong.body["errors"][0]["pointer"], "/options/purgeAfterDays", "{wrong:?}");
     let on = change("", json!({ "softDelete": true, "purgeAfterDays": 7 })).await;
-    assert_eq!((on.status, &on.body["options"]), (200, &json!({ "softDelete": true, "purgeAfterDays": 7 })), "{on:?}");
+    assert_eq!(
+        (on.status, &on.body["options"]),
+        (200, &json!({ "softDelete": true, "purgeAfterDays": 7, "audit": false })),
+        "{on:?}"
+    );
     delete(&app, &first).await;
     let list = |query: &str| app.ask(Method::GET, &format!("{PATH}?{query}")).send();
     assert_eq!((titles(&list("").await), titles(&list("trashed=only").await)), (vec!["b"], vec!["a"]));
@@ -260,7 +264,7 @@ async fn a_bin_can_be_had_and_given_up_while_there_are_records() {
         would.body["changes"].as_array().expect("changes").iter().map(|it| it["losesData"] == true).collect();
     assert_eq!(loses, [true, false, false, false], "{would:?}");
     let off = change("", json!({ "softDelete": false })).await;
-    assert_eq!((off.status, &off.body["options"]), (200, &json!({ "softDelete": false })), "{off:?}");
+    assert_eq!((off.status, &off.body["options"]), (200, &json!({ "softDelete": false, "audit": false })), "{off:?}");
 
     let left = list("count=exact").await;
     assert_eq!((titles(&left), &left.body["meta"]["total"]), (vec!["b"], &json!(1)));

@@ -20,6 +20,7 @@ const PUBLIC: &[&str] = &[
     "reset_password",
     "request_sign_in_code",
     "sign_in_with_code",
+    "show_code",
     "health",
     "health_live",
     "health_ready",
@@ -59,6 +60,12 @@ const ADMINS_ONLY: &[&str] = &[
     "show_user",
     "list_users",
     "create_setup_link",
+    "remove_second_factor",
+    "list_audit_entries",
+    "show_audit_entry",
+    "show_audit_head",
+    "export_audit",
+    "verify_audit",
     "list_jobs",
     "count_jobs",
     "show_job",
@@ -76,6 +83,15 @@ const ADMINS_ONLY: &[&str] = &[
     "show_mail",
     "delete_mail",
     "empty_mailbox",
+    "explain_access",
+    "create_api_key",
+    "list_api_keys",
+    "show_api_key",
+    "update_api_key",
+    "set_api_key_scopes",
+    "rotate_api_key",
+    "revoke_api_key",
+    "show_api_key_usage",
     "update_user",
     "set_user_role",
     "list_permissions",
@@ -231,6 +247,69 @@ async fn each_role_may_what_is_meant() {
     let admins_only: BTreeSet<String> = ADMINS_ONLY.iter().map(|it| (*it).to_owned()).collect();
     let not_reading = admins_only.iter().cloned().chain(WRITING.iter().map(|it| (*it).to_owned())).collect();
     assert_eq!(refused, BTreeMap::from([("user", admins_only), ("readonly", not_reading)]));
+}
+
+/// Of those that need a permission, what `moderator` may.
+const MODERATORS_TOO: &[&str] = &["show_user", "list_users"];
+
+/// What an operation answers to a caller before it looks at anything else: nothing, if it goes on.
+fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str)> {
+    let (id, security) = (base(&operation.id), &operation.spec["security"]);
+    let (by_rule, admins_only) = (BY_RULE.contains(&id), ADMINS_ONLY.contains(&id));
+    if security.is_null() {
+        return None;
+    }
+    let not_allowed = Some((403, "not-allowed"));
+    match caller {
+        "disabled" => Some((401, "token-invalid")),
+        "stranger" if by_rule => None,
+        "stranger" if id == "show_json_schema" => None,
+        "stranger" => Some((401, "not-signed-in")),
+        "admin" => None,
+        "key" if !security.to_string().contains("apiKey") => Some((403, "needs-session")),
+        "moderator" if MODERATORS_TOO.contains(&id) => None,
+        _ if admins_only => not_allowed,
+        "readonly" | "key" if WRITING.contains(&id) => not_allowed,
+        _ => None,
+    }
+}
+
+/// One table for all: whoever adds an operation, or a way to be let in, adds it here.
+#[tokio::test]
+async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
+    let mut app = TestApp::with_people().await;
+    let document = app.openapi().await;
+    let (disabled, token) = app.person("disabled", "admin").await;
+    let path = format!("/api/v1/admin/users/{disabled}");
+    let done = app.operator(Method::PATCH, &path).json(&serde_json::json!({ "disabled": true })).send().await;
+    assert_eq!(done.status, 200, "{done:?}");
+    app.keep_token("disabled", token);
+    for (name, role) in [("moderator", "moderator"), ("other", "user")] {
+        let (_, token) = app.person(name, role).await;
+        app.keep_token(name, token);
+    }
+    let body = serde_json::json!({ "name": "reader", "scopes": ["records:read"] });
+    let key = app.operator(Method::POST, "/api/v1/admin/keys").json(&body).send().await.str("secret");
+    app.keep_token("key", key);
+
+    for caller in ["stranger", "disabled", "key", "readonly", "user", "other", "moderator", "admin"] {
+        for operation in operations(&document) {
+            // Signing out would end what is being tested.
+            if operation.id.starts_with("logout") || operation.id.starts_with("revoke") {
+                continue;
+            }
+            let reply = app.as_role(caller, operation.method.clone(), &operation.path).text("{}").send().await;
+            let came = (reply.status >= 400).then(|| (reply.status, reply.body["code"].as_str().unwrap_or_default()));
+            match turned_away(&operation, caller) {
+                Some(expected) => assert_eq!(came, Some(expected), "{} as {caller}: {reply:?}", operation.id),
+                None => {
+                    let code = came.map_or("", |(_, code)| code);
+                    let is_away = ["not-signed-in", "not-allowed", "needs-session", "api-key-invalid"].contains(&code);
+                    assert!(!is_away, "{} as {caller}: {reply:?}", operation.id);
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -458,12 +458,27 @@ async fn the_guide_to_batches_is_true() {
 
 #[tokio::test]
 async fn the_guide_to_accounts_is_true() {
-    work_through("accounts", 18).await;
+    work_through("accounts", 14).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_roles_is_true() {
+    work_through("roles", 7).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_api_keys_is_true() {
+    work_through("api-keys", 7).await;
 }
 
 #[tokio::test]
 async fn the_guide_to_live_updates_is_true() {
     work_through("realtime", 20).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_the_audit_trail_is_true() {
+    work_through("audit", 7).await;
 }
 
 #[tokio::test]

@@ -3,14 +3,17 @@
 
 mod accounts;
 mod aggregates;
+mod api_keys;
 #[path = "../ask.rs"]
 mod ask;
+mod audit;
 mod bin;
 mod collections;
 mod contract;
 mod described;
 mod elsewhere;
 mod expand;
+mod explain;
 mod fields;
 mod guides;
 mod mail;
@@ -24,6 +27,7 @@ mod rules;
 mod schema;
 mod schema_files;
 mod search;
+mod second_factor;
 mod seed;
 #[path = "../server.rs"]
 mod server;

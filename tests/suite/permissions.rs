@@ -397,3 +397,105 @@ async fn live_connections_end_with_the_account_the_role_and_what_the_role_lets_p
         assert_eq!(socket.closed().await, 4401, "{deed}");
     }
 }
+
+/// Two collections, of which one refers to the other, with a field that only admins see.
+async fn linked(app: &TestApp) -> String {
+    let rules = json!({ "list": "true", "view": "true", "create": "true", "update": "true", "delete": null });
+    let title = json!({ "name": "title", "type": "text" });
+    let note = json!({ "name": "note", "type": "text", "hidden": true });
+    for (name, fields) in [
+        ("authors", vec![title.clone(), note.clone()]),
+        ("posts", vec![title, note, json!({ "name": "author", "type": "relation", "collection": "authors" })]),
+    ] {
+        let body = json!({ "name": name, "fields": fields, "rules": rules });
+        let made = app.operator(Method::POST, "/api/v1/collections").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let make = |name: &str, body: Value| {
+        let path = format!("/api/v1/collections/{name}/records");
+        async move { app.operator(Method::POST, &path).json(&body).send().await.str("id") }
+    };
+    let author = make("authors", json!({ "title": "Ada", "note": "secret" })).await;
+    make("posts", json!({ "title": "First", "note": "secret", "author": author })).await;
+    author
+}
+
+#[tokio::test]
+async fn a_permission_for_one_collection_opens_no_other_by_any_way() {
+    let app = TestApp::new().await;
+    let author = linked(&app).await;
+    app.role("reader", &["records/posts:write"]).await;
+    let (_, token) = app.person("reader", "reader").await;
+    let ask = |method: Method, path: &str| app.ask(method, &format!("/api/v1{path}")).bearer(&token);
+    let get = |path: &str| ask(Method::GET, path).send();
+
+    let list = get("/collections/posts/records?expand=author").await;
+    assert_eq!((list.status, &list.body["data"][0]["author"]), (200, &json!(author)));
+    assert_eq!(list.body["data"][0]["expand"]["author"], Value::Null, "{list:?}");
+    assert_eq!(get("/collections/posts/records?filter=author.title%20%3D%3D%20'Ada'").await.body["data"], json!([]));
+    assert_eq!(get("/collections/posts/records?where[author.title]=Ada").await.body["data"], json!([]));
+    for path in [
+        "/collections/authors/records".to_owned(),
+        format!("/collections/authors/records/{author}"),
+        "/collections/authors/records/export".to_owned(),
+        "/collections/authors/aggregate?metrics=count".to_owned(),
+        "/collections/authors/schema".to_owned(),
+    ] {
+        assert_eq!(get(&path).await.refusal(), (403, "not-allowed"), "{path}");
+    }
+    let back = get("/collections/posts/records?expand=author.posts_via_author").await;
+    assert_eq!(back.body["data"][0]["expand"]["author"], Value::Null);
+
+    // What they may not read they cannot refer to either, which would tell whether it is there.
+    let made =
+        ask(Method::POST, "/collections/posts/records").json(&json!({ "title": "x", "author": author })).send().await;
+    assert_eq!((made.status, made.body["errors"][0]["pointer"].as_str()), (422, Some("/author")), "{made:?}");
+    let operations = json!({ "operations": [
+        { "method": "POST", "path": "/collections/posts/records", "body": { "title": "y" } },
+        { "method": "POST", "path": "/collections/authors/records", "body": { "title": "y" } },
+        { "method": "GET", "path": format!("/collections/authors/records/{author}") },
+    ]});
+    let batch = ask(Method::POST, "/batch").json(&operations).send().await;
+    let statuses: Vec<_> = batch.body["results"].as_array().expect("results").iter().map(|it| &it["status"]).collect();
+    assert_eq!(statuses, [201, 403, 403]);
+}
+
+/// Rules of other collections count for them, and what is hidden there stays so.
+#[tokio::test]
+async fn an_admin_of_one_collection_is_none_of_the_others() {
+    let app = TestApp::new().await;
+    let author = linked(&app).await;
+    app.role("keeper", &["records/posts:admin", "records/authors:read"]).await;
+    let (_, token) = app.person("keeper", "keeper").await;
+    let ask = |method: Method, path: &str| app.ask(method, &format!("/api/v1{path}")).bearer(&token);
+    let get = |path: &str| ask(Method::GET, path).send();
+
+    let list = get("/collections/posts/records?expand=author").await;
+    let post = &list.body["data"][0];
+    assert_eq!((&post["note"], &post["expand"]["author"]["title"]), (&json!("secret"), &json!("Ada")));
+    assert_eq!(post["expand"]["author"].get("note"), None);
+    assert_eq!(get("/collections/posts/records?filter=note%20%3D%3D%20'secret'").await.status, 200);
+    assert_eq!(get("/collections/posts/records?filter=author.note%20%3D%3D%20'secret'").await.refusal().0, 422);
+    assert_eq!(get("/collections/posts/records?sort=author.note").await.refusal().0, 422);
+    assert_eq!(get(&format!("/collections/authors/records/{author}")).await.body.get("note"), None);
+    let id = post["id"].as_str().expect("an id");
+    let delete = |path: String| ask(Method::DELETE, &path).send();
+    assert_eq!(delete(format!("/collections/authors/records/{author}")).await.refusal().0, 403);
+    assert_eq!(delete(format!("/collections/posts/records/{id}")).await.status, 204);
+    assert_eq!(ask(Method::POST, "/collections/posts/truncate").send().await.status, 200);
+    assert_eq!(ask(Method::POST, "/collections/authors/truncate").send().await.refusal().0, 403);
+}
+
+#[tokio::test]
+async fn live_updates_of_a_collection_need_its_permission() {
+    let live = Live::start().await;
+    linked(&live.app).await;
+    live.app.role("reader", &["records/posts:read"]).await;
+    let (_, token) = live.app.person("reader", "reader").await;
+    let mut socket = live.try_socket(Some(&token)).await.expect("a socket");
+
+    socket.subscribe("collections/posts").await;
+    socket.say(&json!({ "subscribe": "collections/authors" })).await;
+    let refused = socket.hear().await;
+    assert_eq!(refused["problem"]["code"], "not-allowed", "{refused}");
+}

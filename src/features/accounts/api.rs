@@ -6,8 +6,9 @@ use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde_json::json;
 
-use super::error::Error;
+use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
     Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
@@ -16,14 +17,18 @@ use super::model::{
 use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate};
-use super::signing_in::{Judged, add};
+use super::refusals::Refusals;
+use super::second_factor_model::SignIn;
+use super::signing_in::{Judged, about_newcomer, add};
 use super::token::Tokens;
+use super::totp::SecondFactors;
 use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
-use crate::db::Db;
+use crate::db::{self, Db, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::features::mails::Mails;
 use crate::features::roles::{self, RoleName};
 use crate::http::etag::{self, IfMatch};
@@ -32,7 +37,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Client, ClientAddress, Input, Permissions, Subject};
+use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -54,6 +59,7 @@ pub struct AccountsApi {
     pub cursors: Cursors,
     pub mails: Mails,
     pub one_time: Arc<OneTimeSecrets>,
+    pub second_factors: Arc<SecondFactors>,
 }
 
 #[derive(ApiResponse)]
@@ -132,6 +138,7 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<Registration>,
     ) -> Result<CreatedOrPending, Problem> {
         let config = self.config.get();
@@ -145,10 +152,10 @@ impl AccountsApi {
         let tenant = TenantId::main();
         let registered = if self.needs_verification() {
             throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
-            Registered::new(None, self.add_pending(&tenant, newcomer).await?)
+            Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
         } else {
             let mail = config.verification != config::Verification::Off;
-            let SignedIn { tokens, user } = self.add_signed_in(&config, &tenant, newcomer, client, None, mail).await?;
+            let SignedIn { tokens, user } = self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?;
             Registered::new(Some(tokens), user)
         };
 
@@ -165,6 +172,7 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<Setup>,
     ) -> Result<Created, Problem> {
         let Setup { token, email, password, name } = body.read()?;
@@ -179,7 +187,7 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let signed_in = self.add_signed_in(&config, &tenant, newcomer, client, Some(digest), false).await?;
+        let signed_in = self.add_signed_in(&tenant, newcomer, client, &trail, Some(digest), false).await?;
 
         Ok(Created::SignedIn(Json(signed_in)))
     }
@@ -211,28 +219,39 @@ impl AccountsApi {
     /// Sign in
     ///
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
-    /// 429 for a while.
+    /// 429 for a while. Who has a second factor shows it next, at `/auth/2fa/challenge`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(
         &self,
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<Credentials>,
-    ) -> Result<Json<SignedIn>, Problem> {
+    ) -> Result<Json<SignIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password } = body.read()?;
         let email = normalize_email(&email).unwrap_or(email);
-        let attempt = throttle::attempt(&self.kv, &config, &tenant, &email, address, now)?;
+        let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
+        let attempt = match throttle::attempt(&self.kv, &config, &tenant, &email, address, now) {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                refusals.tell_of_limit(&email, &error).await;
+                return Err(error.into());
+            }
+        };
 
-        let judged = self.judge(&tenant, email, Secret::new(password)).await;
+        let judged = self.judge(&tenant, email.clone(), Secret::new(password)).await;
         let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
-        let Judged { user, new_hash } = judged.ok_or(Error::WrongCredentials)?;
+        let Some(Judged { user, new_hash }) = judged else {
+            refusals.tell_of_guess(&email, &attempt).await;
+            return Err(Error::WrongCredentials.into());
+        };
         attempt.succeeded(&self.kv);
 
         let signed_in = self
-            .sign_in(&tenant, user, client, now, move |tx| {
+            .enter(&tenant, user, email, client, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
@@ -249,12 +268,26 @@ impl AccountsApi {
     /// answer again, in case that was lost. After that, using it again ends the session, since one
     /// of the two who used it stole it.
     #[oai(path = "/auth/refresh-token", method = "post", operation_id = "refresh_token", tag = "Tag::Accounts")]
-    async fn refresh_token(&self, _query: NoQuery, body: Input<Refresh>) -> Result<Json<TokenPair>, Problem> {
+    async fn refresh_token(
+        &self,
+        _query: NoQuery,
+        trail: Trail,
+        body: Input<Refresh>,
+    ) -> Result<Json<TokenPair>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let token = self.tokens.read_refresh(&tenant, &body.read()?.refresh_token).ok_or(Error::TokenInvalid)?;
 
         let rules = Arc::clone(&config);
-        let outcome = self.db.free(&tenant, move |tx| rotate(tx, &rules, token, now)).await?;
+        let rotate = move |tx: &mut Tx<'_>| {
+            let outcome = rotate(tx, &rules, token, now)?;
+            if matches!(outcome, Rotation::Ended) {
+                // One of the two who have it stole it, and which one this is nobody knows.
+                let entry = Entry::new(Action::TokenReused).about("session", &token.session);
+                trail.of_stranger().append(tx, now, &entry.refused(TOKEN_INVALID.code))?;
+            }
+            Ok::<_, Error>(outcome)
+        };
+        let outcome = self.db.free(&tenant, rotate).await?;
 
         let session = match outcome {
             Rotation::Current(session) => session,
@@ -272,11 +305,15 @@ impl AccountsApi {
     ///
     /// Ends this session: its access tokens and its refresh token stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
-    async fn logout(&self, caller: Caller, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
 
-        let now = self.clock.now();
-        self.db.free(caller.tenant(), move |tx| store::delete_session(tx, session, now)).await?;
+        let (actor, now) = (trail.of(&caller), self.clock.now());
+        let end = move |tx: &mut Tx<'_>| {
+            store::delete_session(tx, session, now)?;
+            actor.append(tx, now, &Entry::new(Action::SignOut).about("session", &session))
+        };
+        self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_session(session);
         Ok(Done::Done)
@@ -286,11 +323,15 @@ impl AccountsApi {
     ///
     /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
-    async fn logout_all(&self, caller: Caller, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout_all(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
-        let now = self.clock.now();
-        self.db.free(caller.tenant(), move |tx| store::delete_sessions_of(tx, user, now)).await?;
+        let (actor, now) = (trail.of(&caller), self.clock.now());
+        let end = move |tx: &mut Tx<'_>| {
+            store::delete_sessions_of(tx, user, now)?;
+            actor.append(tx, now, &Entry::new(Action::SignOutEverywhere).about("user", &user))
+        };
+        self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_user(user);
         Ok(Done::Done)
@@ -315,6 +356,7 @@ impl AccountsApi {
     async fn update_profile(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         /// The `ETag` of the profile that the change is meant for.
         #[oai(name = "If-Match")]
@@ -324,7 +366,7 @@ impl AccountsApi {
         let (user, _) = caller.user()?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let now = self.clock.now();
+        let (actor, now) = (trail.of(&caller), self.clock.now());
         let name = match body.read()?.name {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(String::new()),
@@ -340,6 +382,9 @@ impl AccountsApi {
                 }
                 if let Some(name) = &name {
                     store::set_name(tx, user, name, now)?;
+                    let entry = Entry::new(Action::ProfileChange).about("user", &user);
+                    let (before, after) = (json!({ "name": old.name }), json!({ "name": name }));
+                    actor.append(tx, now, &entry.before(before).after(after))?;
                 }
                 store::find_user(tx, user)?.ok_or(Error::NotFound)
             })
@@ -351,7 +396,13 @@ impl AccountsApi {
 
     /// Make an account for someone
     #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
-    async fn create_user(&self, caller: Caller, _query: NoQuery, body: Input<NewUser>) -> Result<CreatedUser, Problem> {
+    async fn create_user(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        body: Input<NewUser>,
+    ) -> Result<CreatedUser, Problem> {
         caller.must(USERS_WRITE)?;
 
         let config = self.config.get();
@@ -360,12 +411,15 @@ impl AccountsApi {
         let NewUser { email, password, name, role } = sent;
         let newcomer = self.newcomer(&email, password, name, role.unwrap_or_else(RoleName::user)).await?;
         let (user, hash, maker) = (newcomer.user, self.passwords.hash(newcomer.password).await?, caller.clone());
+        let actor = trail.of(&caller);
 
         let user = self
             .db
             .write(caller.tenant(), move |tx| {
                 must_be_given(tx, &maker, &user.role)?;
-                add(tx, &user, &hash)
+                let user = add(tx, &user, &hash)?;
+                actor.append(tx, user.created_at, &about_newcomer(Action::UserCreate, &user))?;
+                Ok::<_, Error>(user)
             })
             .await?;
 
@@ -441,13 +495,15 @@ impl AccountsApi {
     ///
     /// Whoever opens it becomes an admin. It works once, and for an hour unless the operator set another time.
     #[oai(path = "/admin/setup-links", method = "post", operation_id = "create_setup_link", tag = "Tag::Users")]
-    async fn create_setup_link(&self, caller: Caller, _query: NoQuery) -> Result<CreatedLink, Problem> {
+    async fn create_setup_link(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<CreatedLink, Problem> {
         caller.must(USERS_ADMIN)?;
         roles::must_hold(&caller, &Permissions::All)?;
 
         let (url, lifetime) = (self.server.get().url(), self.config.get().setup_link_lifetime());
+        let actor = trail.of(&caller);
         let link =
-            first_admin::open_setup_link(&self.db, caller.tenant(), &url, lifetime, &self.random, &self.clock).await?;
+            first_admin::open_setup_link(&self.db, caller.tenant(), actor, &url, lifetime, &self.random, &self.clock)
+                .await?;
 
         Ok(CreatedLink::Link(Json(link)))
     }
@@ -473,11 +529,7 @@ pub(super) fn checked_name(name: &str) -> Result<String, Fault> {
 
 /// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.
 fn cursor_scope(caller: &Caller) -> String {
-    match caller.subject() {
-        Subject::Operator => format!("users {} operator", caller.tenant()),
-        Subject::User { id, .. } => format!("users {} {id}", caller.tenant()),
-        Subject::Stranger => format!("users {} stranger", caller.tenant()),
-    }
+    format!("users {} {}", caller.tenant(), caller.name())
 }
 
 /// What a cursor remembers of the last account on a page.

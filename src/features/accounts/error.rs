@@ -14,7 +14,11 @@ pub(super) const WRONG_CREDENTIALS: Kind =
     Kind { status: 401, code: "wrong-credentials", title: "The address or the password is wrong" };
 pub(super) const REGISTRATION_CLOSED: Kind =
     Kind { status: 403, code: "registration-closed", title: "People cannot register here" };
-pub(super) const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
+pub const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
+pub(super) const SECOND_FACTOR_ON: Kind =
+    Kind { status: 409, code: "second-factor-on", title: "There is a second factor already" };
+pub(super) const SECOND_FACTOR_WRONG: Kind =
+    Kind { status: 403, code: "second-factor-wrong", title: "The code does not work" };
 pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =
@@ -28,6 +32,8 @@ pub const PROBLEMS: &[&Kind] = &[
     &REGISTRATION_CLOSED,
     &TOKEN_INVALID,
     &SECRET_INVALID,
+    &SECOND_FACTOR_ON,
+    &SECOND_FACTOR_WRONG,
     &SETUP_LINK_INVALID,
     &LAST_ADMIN,
 ];
@@ -45,6 +51,12 @@ pub enum Error {
     RegistrationClosed,
     #[error("it was refused because it is not valid, has expired or was used before; sign in again")]
     TokenInvalid,
+    #[error("there is a second factor already; turn it off first")]
+    SecondFactorOn,
+    #[error("it is not a code of the app or a recovery code, or was used before; wait for the next one")]
+    SecondFactorWrong,
+    #[error("a picture could not be made")]
+    Picture,
     #[error("it was used, has expired, or was never sent; ask for another mail")]
     SecretInvalid,
     #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
@@ -54,7 +66,12 @@ pub enum Error {
     #[error(transparent)]
     Role(#[from] roles::Error),
     #[error("there were too many attempts; wait until {until}")]
-    TooManyAttempts { until: Timestamp, wait: Duration },
+    TooManyAttempts {
+        until: Timestamp,
+        wait: Duration,
+        /// Whether none was refused for this before, within the window.
+        is_first: bool,
+    },
     #[error("the account is another than the one that `If-Match` names; read it again")]
     Stale,
     #[error("there is nothing here, or nothing that you may see")]
@@ -83,6 +100,8 @@ impl From<Error> for Problem {
             // Each 401 says how to sign in (RFC 9110 section 15.5.2); some clients fail without.
             Error::WrongCredentials => return unauthorized(&WRONG_CREDENTIALS, &error, "Bearer"),
             Error::TokenInvalid => return unauthorized(&TOKEN_INVALID, &error, "Bearer error=\"invalid_token\""),
+            Error::SecondFactorOn => &SECOND_FACTOR_ON,
+            Error::SecondFactorWrong => &SECOND_FACTOR_WRONG,
             Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
             Error::LastAdmin => &LAST_ADMIN,
@@ -96,7 +115,7 @@ impl From<Error> for Problem {
             Error::PasswordsBusy(_) => {
                 return Self::new(&problem::BUSY, error.to_string()).retry_after(RETRY_WHEN_FULL);
             }
-            Error::Hash(_) | Error::Sign(_) => return Self::internal(&error),
+            Error::Hash(_) | Error::Sign(_) | Error::Picture => return Self::internal(&error),
             Error::Db(cause) => return cause.into(),
         };
         Self::new(kind, error.to_string())

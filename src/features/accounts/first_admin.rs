@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
+use serde_json::json;
 
 use super::error::Error;
 use super::model::SetupLink;
 use super::store;
 use crate::base::text::normalize_email;
 use crate::base::{Clock, Random, TenantId};
-use crate::db::Db;
+use crate::db::{self, Db, Tx};
+use crate::features::audit::{Action, Actor, Entry};
 
 /// Whether someone can already administer the tenant.
 pub async fn admin_exists(db: &Db, tenant: &TenantId) -> Result<bool, Error> {
@@ -29,6 +31,7 @@ pub async fn is_admin(db: &Db, tenant: &TenantId, email: &str) -> Result<bool, E
 pub async fn open_setup_link(
     db: &Db,
     tenant: &TenantId,
+    actor: Actor,
     public_url: &str,
     lifetime: Duration,
     random: &Random,
@@ -36,7 +39,15 @@ pub async fn open_setup_link(
 ) -> Result<SetupLink, Error> {
     let (secret, now) = (random.token("setup"), clock.now());
     let (kept, expires_at) = (secret_digest(&secret), now.plus(lifetime));
-    db.free(tenant, move |tx| store::insert_setup_link(tx, &kept, now, expires_at)).await?;
+    let open = move |tx: &mut Tx<'_>| {
+        store::insert_setup_link(tx, &kept, now, expires_at)?;
+        actor.append(
+            tx,
+            now,
+            &Entry::new(Action::SetupLinkCreate).after(json!({ "expiresAt": expires_at.to_string() })),
+        )
+    };
+    db.free::<_, db::Error>(tenant, open).await?;
     // After `#`, it is not sent with the request for the page, and so not logged by any proxy.
     Ok(SetupLink { url: format!("{public_url}/setup#token={secret}"), expires_at })
 }

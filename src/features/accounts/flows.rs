@@ -6,10 +6,10 @@ use super::one_time::{OneTimeId, Purpose};
 use super::throttle;
 use super::{mail_job, one_time_store, store};
 use crate::base::text::normalize_email;
-use crate::base::{JobId, TenantId, Timestamp, UserId};
+use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
-use crate::http::ClientAddress;
 use crate::http::problem::Fault;
+use crate::http::{Caller, ClientAddress};
 use mail_job::AccountMail;
 
 /// The secret of a link, or a code with the address that it was sent to.
@@ -133,6 +133,28 @@ impl AccountsApi {
     pub(super) fn needs_verification(&self) -> bool {
         self.config.get().needs_verification(self.mails.are_sent())
     }
+
+    /// Has someone who is signed in show their password again: a session that was left open changes nothing for good.
+    /// Wrong ones are counted like those of signing in.
+    pub(super) async fn confirm(
+        &self,
+        caller: &Caller,
+        password: String,
+        pointer: &str,
+        address: ClientAddress,
+    ) -> Result<SessionId, Error> {
+        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
+        let now = self.clock.now();
+        let email = caller.principal().email.clone();
+        let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), &email, address, now)?;
+        let kept = self.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
+        let judged = self.passwords.is_right(Secret::new(password), kept).await;
+        if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
+            attempt.succeeded(&self.kv);
+            return Ok(session);
+        }
+        Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
+    }
 }
 
 /// Uses a secret up, and notes that whoever did so reads the mails of its address. Returns them as they are then.
@@ -144,5 +166,5 @@ pub(super) fn use_up(tx: &mut Tx<'_>, found: &Found, welcome: JobId, now: Timest
         one_time_store::delete(tx, found.user, Purpose::VerifyEmail)?;
         mail_job::promise(tx, welcome, &AccountMail::Welcome { user: found.user.to_string() }, now)?;
     }
-    store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)
+    store::find_user(tx, found.user)?.filter(|it| it.disabled_at.is_none()).ok_or(Error::SecretInvalid)
 }

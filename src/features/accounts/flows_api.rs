@@ -1,16 +1,19 @@
 //! The endpoints of what goes by mail: verifying an address, a new password, signing in without one.
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::json;
 
 use super::api::{AccountsApi, checked_email};
 use super::error::Error;
 use super::flows::{self, Shown};
 use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
 use super::mail_job::{self, AccountMail};
-use super::model::SignedIn;
 use super::one_time::Purpose;
+use super::second_factor_model::SignIn;
 use super::{one_time_store, store, throttle};
-use crate::base::{JobId, Secret, SessionId, TenantId, UserId};
+use crate::base::{JobId, Secret, TenantId, UserId};
+use crate::db::Tx;
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
@@ -46,6 +49,7 @@ impl FlowsApi {
         &self,
         _query: NoQuery,
         address: ClientAddress,
+        trail: Trail,
         body: Input<EmailSecret>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::VerifyEmail, Purpose::ChangeEmail];
@@ -57,7 +61,9 @@ impl FlowsApi {
         own.db
             .write(&tenant, move |tx| {
                 if found.purpose == Purpose::VerifyEmail {
-                    return flows::use_up(tx, &found, job, now).map(drop);
+                    let user = flows::use_up(tx, &found, job, now)?;
+                    let entry = Entry::new(Action::EmailVerify).about("user", &user.id);
+                    return Ok(trail.of_user(user.id, &user.email).append(tx, now, &entry)?);
                 }
                 let old = store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)?;
                 if !one_time_store::use_up(tx, found.id, found.user, found.purpose, now)? {
@@ -66,6 +72,10 @@ impl FlowsApi {
                 store::set_email(tx, found.user, &found.email, now)?;
                 // What was sent to the old address is not for whoever reads it now.
                 one_time_store::delete_all(tx, found.user)?;
+                let entry = Entry::new(Action::EmailChange).about("user", &old.id);
+                let (before, after) = (json!({ "email": old.email }), json!({ "email": found.email }));
+                let entry = entry.before(before).after(after);
+                trail.of_user(old.id, &old.email).append(tx, now, &entry)?;
                 let notice = AccountMail::EmailChanged { user: old.id.to_string(), email: old.email, at: now.millis() };
                 Ok(mail_job::promise(tx, job, &notice, now)?)
             })
@@ -115,6 +125,7 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<PasswordReset>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::ResetPassword];
@@ -131,6 +142,8 @@ impl FlowsApi {
                 store::set_password(tx, user.id, &hash, now)?;
                 store::delete_sessions_of(tx, user.id, now)?;
                 one_time_store::delete_all(tx, user.id)?;
+                let entry = Entry::new(Action::PasswordReset).about("user", &user.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
                 Ok::<_, Error>(mail_job::promise(tx, notice, &AccountMail::password_changed(&user, &client, now), now)?)
             })
             .await?;
@@ -149,15 +162,16 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<PasswordChange>,
     ) -> Result<Done, Problem> {
         let (user, session) = caller.user()?;
         let PasswordChange { current_password, new_password } = body.read()?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        self.confirm(&caller, current_password, "/currentPassword", address).await?;
+        own.confirm(&caller, current_password, "/currentPassword", address).await?;
         let hash = self.new_hash(tenant, user, new_password, Error::NotFound).await?;
 
-        let job: JobId = own.random.id(&own.clock);
+        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
         own.db
             .free(tenant, move |tx| {
                 let user = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
@@ -168,6 +182,7 @@ impl FlowsApi {
                 store::set_password(tx, user.id, &hash, now)?;
                 store::end_other_sessions(tx, user.id, session, now)?;
                 one_time_store::delete_all(tx, user.id)?;
+                actor.append(tx, now, &Entry::new(Action::PasswordChange).about("user", &user.id))?;
                 Ok(mail_job::promise(tx, job, &AccountMail::password_changed(&user, &client, now), now)?)
             })
             .await?;
@@ -192,7 +207,7 @@ impl FlowsApi {
         let email = checked_email(&new_email)
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        self.confirm(&caller, password, "/password", address).await?;
+        own.confirm(&caller, password, "/password", address).await?;
         throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, &email, address, now)?;
 
         let (job, mail): (JobId, _) =
@@ -226,17 +241,17 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        trail: Trail,
         body: Input<EmailSignIn>,
-    ) -> Result<Json<SignedIn>, Problem> {
+    ) -> Result<Json<SignIn>, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
         let EmailSignIn { token, email, code } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
 
-        let (user, welcome): (_, JobId) = (found.user, own.random.id(&own.clock));
-        let signed_in = own
-            .sign_in(&tenant, user, client, now, move |tx| flows::use_up(tx, &found, welcome, now).map(drop))
-            .await?;
+        let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));
+        let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, now).map(drop);
+        let signed_in = own.enter(&tenant, user, email, client, &trail, now, use_up).await?;
 
         // Who they are to others has changed if the address was verified by this.
         own.gate.forget_user(user);
@@ -262,27 +277,5 @@ impl FlowsApi {
             return Err(Error::Invalid(vec![Fault { pointer: "/newPassword".to_owned(), ..fault }]));
         }
         own.passwords.hash(password).await
-    }
-
-    /// Has someone who is signed in show their password again: a session that was left open changes nothing for good.
-    /// Wrong ones are counted like those of signing in.
-    async fn confirm(
-        &self,
-        caller: &Caller,
-        password: String,
-        pointer: &str,
-        address: ClientAddress,
-    ) -> Result<SessionId, Error> {
-        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
-        let (own, now) = (&self.accounts, self.accounts.clock.now());
-        let email = caller.principal().email.clone();
-        let attempt = throttle::attempt(&own.kv, &own.config.get(), caller.tenant(), &email, address, now)?;
-        let kept = own.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
-        let judged = own.passwords.is_right(Secret::new(password), kept).await;
-        if judged.inspect_err(|_| attempt.was_not_judged(&own.kv))? {
-            attempt.succeeded(&own.kv);
-            return Ok(session);
-        }
-        Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
     }
 }

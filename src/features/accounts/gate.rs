@@ -70,6 +70,8 @@ pub fn still_stands(tx: &mut Tx<'_>, caller: &Caller, now: Timestamp) -> Result<
     match caller.subject() {
         Subject::Operator => Ok(true),
         Subject::Stranger => Ok(of_strangers(tx)? == principal.permissions),
+        // Of keys, which come later, nothing is known here.
+        Subject::Key { .. } => Ok(false),
         Subject::User { id, session } => {
             let owner = store::find_session_owner(tx, *session, *id, now)?;
             Ok(owner.is_some_and(|it| {
@@ -111,6 +113,32 @@ impl Gate {
         });
         self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
         Ok(caller)
+    }
+
+    /// Who someone would be if they signed in now: to find out what they may. Nothing, if there is no such account; nobody,
+    /// if it is disabled.
+    pub async fn stand_in(&self, tenant: &TenantId, id: UserId) -> Result<Option<Option<Caller>>, Error> {
+        let found = self
+            .db
+            .get(tenant, move |tx| {
+                let Some(user) = store::find_user(tx, id)? else { return Ok(None) };
+                Ok::<_, Error>(Some((user, roles::permissions_of_user(tx, id)?)))
+            })
+            .await?;
+        let session = SessionId::from_uuid(uuid::Uuid::nil());
+        Ok(found.map(|(user, permissions)| {
+            let permissions = permissions?;
+            Some(Caller::new(Principal {
+                tenant: tenant.clone(),
+                subject: Subject::User { id, session },
+                role: user.role.as_str().to_owned(),
+                email: user.email,
+                email_verified: user.email_verified,
+                tier: user.tier,
+                permissions,
+                until: None,
+            }))
+        }))
     }
 
     /// Someone who did not sign in, and may try what the rules of collections let anyone do.
@@ -177,6 +205,11 @@ impl Gate {
     /// What a role lets people try changed.
     pub fn forget_role(&self, role: &RoleName) {
         self.forget(|it| it.principal().role == role.as_str());
+    }
+
+    /// Something changed about keys: whoever remembers any asks again.
+    pub fn forget_keys(&self) {
+        self.forget(|_| false);
     }
 
     /// All sessions of someone ended, or what they may do changed.

@@ -12,7 +12,7 @@ use super::model::User;
 use super::one_time::{OneTimeSecrets, Purpose, Row};
 use super::{one_time_store, store};
 use crate::base::text::chain;
-use crate::base::{Clock, JobId, Random, TenantId, Timestamp};
+use crate::base::{Clock, JobId, Random, TenantId, Timestamp, UserId};
 use crate::config::{AccountsConfig, ServerConfig, View};
 use crate::db::{self, Db, Tx};
 use crate::features::mails::{Data, Letter, Mails};
@@ -74,6 +74,13 @@ pub(super) enum AccountMail {
         email: String,
         at: i64,
     },
+    SecondFactorChanged {
+        user: String,
+        is_on: bool,
+        at: i64,
+        client: String,
+        address: String,
+    },
     NewSignIn {
         user: String,
         at: i64,
@@ -86,6 +93,11 @@ impl AccountMail {
     pub(super) fn password_changed(user: &User, client: &Client, at: Timestamp) -> Self {
         let Client { name, address } = client.clone();
         Self::PasswordChanged { user: user.id.to_string(), at: at.millis(), client: name, address }
+    }
+
+    pub(super) fn second_factor_changed(user: UserId, is_on: bool, client: &Client, at: Timestamp) -> Self {
+        let Client { name, address } = client.clone();
+        Self::SecondFactorChanged { user: user.to_string(), is_on, at: at.millis(), client: name, address }
     }
 }
 
@@ -133,7 +145,7 @@ impl AccountMails {
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
             AlreadyRegistered, ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, ResetPassword,
-            Verification, Welcome,
+            SecondFactorChanged, Verification, Welcome,
         };
         let user = match &mail {
             Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
@@ -143,6 +155,7 @@ impl AccountMails {
             | Welcome { user }
             | PasswordChanged { user, .. }
             | EmailChanged { user, .. }
+            | SecondFactorChanged { user, .. }
             | NewSignIn { user, .. } => self.by_id(tenant, user).await?,
         };
         let Some(user) = user else { return Ok(None) };
@@ -175,6 +188,16 @@ impl AccountMails {
             EmailChanged { email, at, .. } => {
                 data.extend([("time", minute(at)), ("newEmail", user.email.clone()), ("email", email.clone())]);
                 ("email-changed", email)
+            }
+            SecondFactorChanged { is_on, at, client, address, .. } => {
+                let state = if is_on { "on" } else { "off" };
+                data.extend([
+                    ("time", minute(at)),
+                    ("client", client),
+                    ("address", address),
+                    ("state", state.to_owned()),
+                ]);
+                ("second-factor-changed", user.email.clone())
             }
             NewSignIn { at, client, address, .. } => {
                 data.extend([("time", minute(at)), ("client", client), ("address", address)]);
@@ -210,7 +233,7 @@ impl AccountMails {
         let (config, now) = (self.config.get(), self.clock.now());
         let lifetime = match purpose {
             Purpose::VerifyEmail => Duration::from_secs(config.verification_link_hours * 3_600),
-            Purpose::ResetPassword | Purpose::SignIn | Purpose::ChangeEmail => {
+            Purpose::ResetPassword | Purpose::SignIn | Purpose::ChangeEmail | Purpose::SecondFactor => {
                 Duration::from_secs(config.reset_link_minutes * 60)
             }
         };
@@ -230,7 +253,7 @@ impl AccountMails {
         let (of_app, own) = match purpose {
             Purpose::VerifyEmail | Purpose::ChangeEmail => (&config.link_verify_email, Some("verify-email")),
             Purpose::ResetPassword => (&config.link_reset_password, Some("reset-password")),
-            Purpose::SignIn => (&config.link_sign_in, None),
+            Purpose::SignIn | Purpose::SecondFactor => (&config.link_sign_in, None),
         };
         match own {
             _ if !of_app.is_empty() => of_app.replace("{token}", secret),

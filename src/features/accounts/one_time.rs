@@ -30,6 +30,8 @@ pub(super) enum Purpose {
     ResetPassword,
     SignIn,
     ChangeEmail,
+    /// Not sent by mail: it stands for a password that was right, until a second factor is shown.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::ResetPassword => "reset-password",
             Self::SignIn => "sign-in",
             Self::ChangeEmail => "change-email",
+            Self::SecondFactor => "second-factor",
         }
     }
 }

@@ -8,7 +8,8 @@ use super::error::Error;
 use super::sessions::{OwnSession, SessionList};
 use super::store;
 use crate::base::SessionId;
-use crate::db::Tx;
+use crate::db::{self, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
 use crate::http::{Caller, Problem};
@@ -45,13 +46,21 @@ impl SessionsApi {
 
     /// Sign out one device
     #[oai(path = "/auth/sessions/:id", method = "delete", operation_id = "end_session")]
-    async fn end(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Ended, Problem> {
+    async fn end(&self, caller: Caller, trail: Trail, _query: NoQuery, id: Path<String>) -> Result<Ended, Problem> {
         let (user, _) = caller.user()?;
 
         // What is no id is the id of nothing.
         let id: SessionId = id.0.parse().map_err(|_| Error::NotFound)?;
         let now = self.accounts.clock.now();
-        let ended = self.accounts.db.free(caller.tenant(), move |tx| store::end_session(tx, id, user, now)).await?;
+        let actor = trail.of(&caller);
+        let end = move |tx: &mut Tx<'_>| {
+            let ended = store::end_session(tx, id, user, now)?;
+            if ended {
+                actor.append(tx, now, &Entry::new(Action::SignOut).about("session", &id))?;
+            }
+            Ok::<_, db::Error>(ended)
+        };
+        let ended = self.accounts.db.free(caller.tenant(), end).await?;
         if !ended {
             return Err(Error::NotFound.into());
         }

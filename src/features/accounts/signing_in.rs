@@ -1,17 +1,27 @@
 //! How someone comes to have a session: with the checks and the transactions that several endpoints share.
+use serde_json::json;
+
+use std::time::Duration;
+
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
-use super::error::Error;
+use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, SignedIn, TokenPair, User};
+use super::one_time::{self, Purpose};
 use super::refresh::session_end;
-use super::store;
+use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
+use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
-use crate::features::roles::RoleName;
+use crate::features::audit::{Action, Entry, Trail};
+use crate::features::roles::{self, RoleName};
 use crate::http::Client;
 use crate::http::problem::Fault;
+
+/// How long someone may take to show the second factor after the password.
+const SECOND_FACTOR_WITHIN: Duration = Duration::from_secs(300);
 
 /// Someone who wants an account, checked.
 pub(super) struct Newcomer {
@@ -90,18 +100,57 @@ impl AccountsApi {
         Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
     }
 
+    /// Signs someone in who has shown that an account is theirs, or asks for their second factor. `first` is done in the
+    /// same transaction, before anything else.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
+    pub(super) async fn enter(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        email: String,
+        client: Client,
+        trail: &Trail,
+        now: Timestamp,
+        mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<SignIn, Error> {
+        let is_on = move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user);
+        if !self.db.get(tenant, is_on).await? {
+            let first = move |tx: &mut Tx<'_>| match second_factor_store::is_on(tx, user)? {
+                // It was turned on between the two.
+                true => Err(Error::WrongCredentials),
+                false => first(tx),
+            };
+            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, client, trail, now, first).await?));
+        }
+        let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
+        let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
+        self.db
+            .free(tenant, move |tx| {
+                first(tx)?;
+                Ok::<_, Error>(one_time_store::insert(tx, &row)?)
+            })
+            .await?;
+        Ok(SignIn::SecondFactorNeeded(SecondFactorNeeded {
+            mfa_required: true,
+            mfa_token: self.one_time.link(tenant, Purpose::SecondFactor, id),
+            methods: vec!["totp".to_owned(), "recovery".to_owned()],
+        }))
+    }
+
     /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
     pub(super) async fn sign_in(
         &self,
         tenant: &TenantId,
         user: UserId,
         client: Client,
+        trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<SignedIn, Error> {
         let config = self.config.get();
         let session = self.session(&config, user, client, now);
         let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
+        let trail = trail.clone();
         let (user, ended) = self
             .db
             // Whoever is to free some room on the disk has to sign in first.
@@ -116,7 +165,10 @@ impl AccountsApi {
                     mail_job::promise(tx, job, &notice, now)?;
                 }
                 let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
-                Ok::<_, Error>((user.ok_or(Error::WrongCredentials)?, ended))
+                let user = user.ok_or(Error::WrongCredentials)?;
+                let entry = Entry::new(Action::SignIn).about("session", &opened.id);
+                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
+                Ok::<_, Error>((user, ended))
             })
             .await?;
         for session in ended {
@@ -127,10 +179,16 @@ impl AccountsApi {
 
     /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
     /// already: then whoever reads its mails is told.
-    pub(super) async fn add_pending(&self, tenant: &TenantId, newcomer: Newcomer) -> Result<User, Error> {
+    pub(super) async fn add_pending(
+        &self,
+        tenant: &TenantId,
+        newcomer: Newcomer,
+        trail: &Trail,
+    ) -> Result<User, Error> {
         let Newcomer { user, password } = newcomer;
         let hash = self.passwords.hash(password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
+        let actor = trail.of_stranger();
         self.db
             .write(tenant, move |tx| {
                 let mut is_someone_elses = false;
@@ -147,7 +205,12 @@ impl AccountsApi {
                     false => AccountMail::Verification { email },
                 };
                 mail_job::promise(tx, job, &mail, now)?;
-                Ok(user.clone())
+                // Of an address that has an account nothing was done; an entry all the same, so that it takes as long.
+                let entry = Entry::new(Action::Register).about("email", &user.email);
+                let entry = if is_someone_elses { entry.refused(EMAIL_TAKEN.code) } else { entry };
+                actor.append(tx, now, &entry)?;
+                let granted = roles::permissions_of(tx, &user.role)?;
+                Ok(User { permissions: granted.map_or_else(Vec::new, |it| it.names()), ..user.clone() })
             })
             .await
     }
@@ -156,18 +219,21 @@ impl AccountsApi {
     /// sent a link that verifies the address.
     pub(super) async fn add_signed_in(
         &self,
-        config: &AccountsConfig,
         tenant: &TenantId,
         newcomer: Newcomer,
         client: Client,
+        trail: &Trail,
         setup_link: Option<String>,
         mail: bool,
     ) -> Result<SignedIn, Error> {
+        let config = self.config.get();
         let hash = self.passwords.hash(newcomer.password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(config, user.id, client, now);
+        let session = self.session(&config, user.id, client, now);
         let opened = session.clone();
+        let actor = trail.of_user(user.id, &user.email);
+        let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
 
         let user = self
             .db
@@ -180,6 +246,7 @@ impl AccountsApi {
                 let user = add(tx, &user, &hash)?;
                 store::insert_session(tx, &opened)?;
                 store::is_new_client(tx, user.id, &opened.client.name, now)?;
+                actor.append(tx, now, &about_newcomer(action, &user))?;
                 if mail {
                     mail_job::promise(tx, job, &AccountMail::Verification { email: user.email.clone() }, now)?;
                 }
@@ -187,7 +254,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(SignedIn { tokens: self.token_pair(config, tenant, &session, now)?, user })
+        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
     }
 
     fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
@@ -214,6 +281,12 @@ impl AccountsApi {
             expires_in: now.until(expires_at).as_secs(),
         })
     }
+}
+
+/// The entry in the audit trail about someone who is there since now.
+pub(super) fn about_newcomer(action: Action, user: &User) -> Entry {
+    let told = json!({ "email": user.email, "name": user.name, "role": user.role.as_str() });
+    Entry::new(action).about("user", &user.id).after(told)
 }
 
 /// Adds someone, and tells who that is now. Once there is an admin, all setup links have done their work.

@@ -1,14 +1,12 @@
 //! On what terms the endpoints of accounts answer, beside what their signatures say.
 use super::error::{
-    EMAIL_TAKEN, LAST_ADMIN, REGISTRATION_CLOSED, SECRET_INVALID, SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS,
+    EMAIL_TAKEN, LAST_ADMIN, REGISTRATION_CLOSED, SECOND_FACTOR_ON, SECOND_FACTOR_WRONG, SECRET_INVALID,
+    SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS,
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
 use crate::http::openapi::{Terms, Who};
-use crate::http::problem::{Kind, NOT_FOUND, TOO_MANY_REQUESTS};
-
-/// What may be wrong with a caller, at any endpoint that looks who it is.
-pub const PROBLEMS_OF_CALLERS: &[&Kind] = &[&TOKEN_INVALID];
+use crate::http::problem::{NOT_FOUND, TOO_MANY_REQUESTS};
 
 pub const TERMS: &[Terms] = &[
     Terms {
@@ -32,6 +30,29 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "sign_in_with_code", who: Who::Anyone, problems: &[&SECRET_INVALID, &TOO_MANY_REQUESTS] },
     Terms { operation: "change_password", who: Who::SignedIn, problems: &[&NOT_FOUND, &TOO_MANY_REQUESTS] },
     Terms { operation: "change_email", who: Who::SignedIn, problems: &[&TOO_MANY_REQUESTS] },
+    Terms { operation: "show_second_factor", who: Who::SignedIn, problems: &[] },
+    Terms { operation: "enable_second_factor", who: Who::SignedIn, problems: &[&SECOND_FACTOR_ON, &TOO_MANY_REQUESTS] },
+    Terms {
+        operation: "verify_second_factor",
+        who: Who::SignedIn,
+        problems: &[&SECOND_FACTOR_ON, &SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS],
+    },
+    Terms {
+        operation: "renew_recovery_codes",
+        who: Who::SignedIn,
+        problems: &[&SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS],
+    },
+    Terms {
+        operation: "disable_second_factor",
+        who: Who::SignedIn,
+        problems: &[&SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS],
+    },
+    Terms {
+        operation: "show_code",
+        who: Who::Anyone,
+        problems: &[&SECRET_INVALID, &SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS, &WRONG_CREDENTIALS],
+    },
+    Terms { operation: "remove_second_factor", who: Who::Holders(USERS_ADMIN), problems: &[&NOT_FOUND] },
     Terms { operation: "list_sessions", who: Who::SignedIn, problems: &[] },
     Terms { operation: "end_session", who: Who::SignedIn, problems: &[&NOT_FOUND] },
     Terms { operation: "logout", who: Who::SignedIn, problems: &[] },

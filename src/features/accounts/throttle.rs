@@ -25,6 +25,10 @@ pub(super) struct Attempt {
     account: Option<String>,
     /// Its own, and that of its neighbourhood if it has one.
     addresses: Vec<String>,
+    /// How many attempts there were within the window, with this one: for the account, and from the address. 0 where
+    /// they are not counted.
+    pub nth_of_account: u32,
+    pub nth_of_address: u32,
 }
 
 /// Counts an attempt with a setup link, which belongs to no account, and refuses it beyond the limit. Apart from the
@@ -35,8 +39,8 @@ pub(super) fn attempt_setup(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let addresses = count_address("setup", kv, &guesses(config), address, now)?;
-    Ok(Attempt { account: None, addresses })
+    let (addresses, nth_of_address) = count_address("setup", kv, &guesses(config), address, now)?;
+    Ok(Attempt { account: None, addresses, nth_of_account: 0, nth_of_address })
 }
 
 /// Counts an attempt to sign in, and refuses it beyond the limits.
@@ -52,10 +56,10 @@ pub(super) fn attempt(
     now: Timestamp,
 ) -> Result<Attempt, Error> {
     let limits = guesses(config);
-    let addresses = count_address("sign-in", kv, &limits, address, now)?;
+    let (addresses, nth_of_address) = count_address("sign-in", kv, &limits, address, now)?;
     let account = account_key("sign-in", tenant, account);
-    within(kv.count_up(&account, limits.window, now), limits.per_account, now)?;
-    Ok(Attempt { account: Some(account), addresses })
+    let nth_of_account = within(kv.count_up(&account, limits.window, now), limits.per_account, now)?;
+    Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
 }
 
 /// Counts a guess at a code that was sent by mail, and refuses it beyond the limits. Apart from the attempts to sign in
@@ -68,11 +72,36 @@ pub(super) fn attempt_code(
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let addresses = count_address("code", kv, &guesses(config), address, now)?;
-    let account = account_key("code", tenant, account);
+    attempt_of("code", kv, config, tenant, account, address, now)
+}
+
+/// Counts a guess at a second factor, and refuses it beyond the limits. Whoever gets here knew the password.
+pub(super) fn attempt_second_factor(
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    account: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    attempt_of("second-factor", kv, config, tenant, account, address, now)
+}
+
+/// Counts a guess at a short code.
+fn attempt_of(
+    what: &str,
+    kv: &Kv,
+    config: &AccountsConfig,
+    tenant: &TenantId,
+    account: &str,
+    address: ClientAddress,
+    now: Timestamp,
+) -> Result<Attempt, Error> {
+    let (addresses, nth_of_address) = count_address(what, kv, &guesses(config), address, now)?;
+    let account = account_key(what, tenant, account);
     let window = Duration::from_secs(config.code_minutes * 60);
-    within(kv.count_up(&account, window, now), CODE_GUESSES_MAX, now)?;
-    Ok(Attempt { account: Some(account), addresses })
+    let nth_of_account = within(kv.count_up(&account, window, now), CODE_GUESSES_MAX, now)?;
+    Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
 }
 
 /// Counts a mail that someone asks for, and refuses it beyond the limits. An address that has no account is counted like
@@ -88,7 +117,7 @@ pub(super) fn ask_for_mail(
     let (per_account, per_address) = (config.mails_per_account_max, config.mails_per_address_max);
     let limits = Limits { window: MAIL_WINDOW, per_account, per_address };
     count_address("mail", kv, &limits, address, now)?;
-    within(kv.count_up(&account_key("mail", tenant, email), limits.window, now), limits.per_account, now)
+    within(kv.count_up(&account_key("mail", tenant, email), limits.window, now), limits.per_account, now).map(drop)
 }
 
 /// How much is let through.
@@ -118,17 +147,19 @@ fn count_address(
     limits: &Limits,
     address: ClientAddress,
     now: Timestamp,
-) -> Result<Vec<String>, Error> {
-    let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else { return Ok(Vec::new()) };
+) -> Result<(Vec<String>, u32), Error> {
+    let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else {
+        return Ok((Vec::new(), 0));
+    };
     let (window, most) = (limits.window, limits.per_address);
     let mut keys = vec![format!("{what}/address/{own}")];
-    within(kv.count_up(&keys[0], window, now), most, now)?;
+    let nth = within(kv.count_up(&keys[0], window, now), most, now)?;
     if own.is_ipv6() {
         let key = format!("{what}/neighbourhood/{near}");
         within(kv.count_up(&key, window, now), most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
         keys.push(key);
     }
-    Ok(keys)
+    Ok((keys, nth))
 }
 
 impl Attempt {
@@ -150,11 +181,12 @@ impl Attempt {
     }
 }
 
-fn within(counted: Count, most: u32, now: Timestamp) -> Result<(), Error> {
+fn within(counted: Count, most: u32, now: Timestamp) -> Result<u32, Error> {
     if counted.count <= most {
-        return Ok(());
+        return Ok(counted.count);
     }
-    Err(Error::TooManyAttempts { until: counted.resets_at, wait: now.until(counted.resets_at) })
+    let (until, is_first) = (counted.resets_at, counted.count == most.saturating_add(1));
+    Err(Error::TooManyAttempts { until, wait: now.until(until), is_first })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::{Map, json};
 
 use super::error::Error;
 use super::gate::Gate;
@@ -11,6 +12,7 @@ use super::store;
 use crate::base::text::normalize_name;
 use crate::base::{Clock, Timestamp, UserId};
 use crate::db::{Db, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::features::events;
 use crate::features::roles::{self, RoleName};
 use crate::http::etag::{self, IfMatch};
@@ -43,6 +45,7 @@ impl UsersApi {
     async fn update(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         id: Path<String>,
         /// The `ETag` of the account that the change is meant for.
@@ -78,7 +81,7 @@ impl UsersApi {
             }
         };
 
-        let user = self.change(&caller, &id.0, if_match.0.as_deref(), now, change).await?;
+        let user = self.change(&caller, &trail, &id.0, if_match.0.as_deref(), now, change).await?;
 
         let tag = etag::of_version(user.version);
         Ok(Changed::User(Json(user), tag))
@@ -92,6 +95,7 @@ impl UsersApi {
     async fn set_role(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         id: Path<String>,
         /// The `ETag` of the account that the change is meant for.
@@ -104,7 +108,7 @@ impl UsersApi {
         let RoleChange { role } = body.read()?;
         let change = move |user: &mut User| user.role = role.clone();
 
-        let user = self.change(&caller, &id.0, if_match.0.as_deref(), self.clock.now(), change).await?;
+        let user = self.change(&caller, &trail, &id.0, if_match.0.as_deref(), self.clock.now(), change).await?;
 
         let tag = etag::of_version(user.version);
         Ok(Changed::User(Json(user), tag))
@@ -116,6 +120,7 @@ impl UsersApi {
     async fn change(
         &self,
         caller: &Caller,
+        trail: &Trail,
         id: &str,
         if_match: Option<&str>,
         now: Timestamp,
@@ -123,7 +128,7 @@ impl UsersApi {
     ) -> Result<User, Problem> {
         let expected = IfMatch::parse(if_match)?;
         let id: UserId = id.parse().map_err(|_| Error::NotFound)?;
-        let changer = caller.clone();
+        let (changer, actor) = (caller.clone(), trail.of(caller));
         let (user, is_felt) = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -140,6 +145,7 @@ impl UsersApi {
                     must_be_given(tx, &changer, &new.role)?;
                 }
                 store::set_standing(tx, &new)?;
+                actor.append(tx, now, &about_change(&old, &new))?;
                 must_leave_an_admin(tx, &old)?;
                 let is_felt = felt(tx, &old, &new, now)?;
                 Ok((store::find_user(tx, id)?.ok_or(Error::NotFound)?, is_felt))
@@ -150,6 +156,23 @@ impl UsersApi {
         }
         Ok(user)
     }
+}
+
+/// The entry in the audit trail about a change of someone's standing: what differs.
+fn about_change(old: &User, new: &User) -> Entry {
+    let standing = |it: &User| {
+        let (tier, disabled_at) = (it.tier.clone(), it.disabled_at.map(|at| at.to_string()));
+        [
+            ("name", json!(it.name)),
+            ("tier", json!(tier)),
+            ("disabledAt", json!(disabled_at)),
+            ("role", json!(it.role.as_str())),
+        ]
+    };
+    let differs = standing(old).into_iter().zip(standing(new)).filter(|(before, after)| before != after);
+    let (before, after): (Map<_, _>, Map<_, _>) =
+        differs.map(|((name, before), (_, after))| ((name.to_owned(), before), (name.to_owned(), after))).unzip();
+    Entry::new(Action::UserChange).about("user", &old.id).before(before.into()).after(after.into())
 }
 
 /// Refuses to go on if the account was an admin's, and there is none any more. Asked after the change and in its own

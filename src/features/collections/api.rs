@@ -22,6 +22,7 @@ use super::{canonical, check, counts, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{SchemaConfig, View};
 use crate::db::{self, Class, Db, Tx};
+use crate::features::audit::Trail;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -94,6 +95,7 @@ impl CollectionsApi {
     async fn create(
         &self,
         caller: Caller,
+        trail: Trail,
         /// Only says what would be done.
         #[oai(name = "dryRun")]
         dry_run: Query<Option<bool>>,
@@ -121,9 +123,11 @@ impl CollectionsApi {
         }
         let now = self.clock.now();
         let new = asked.into_collection(self.random.id(&self.clock), 1, now, now);
-        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
-        let done =
-            self.catalogues.with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0, author)).await?;
+        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, &trail, SchemaSource::Api));
+        let done = self
+            .catalogues
+            .with(&tenant, |known| self.make(&tenant, known, new.clone(), dry_run.0, author.clone()))
+            .await?;
 
         Ok(match done {
             Done::Would(changes) => Made::DryRun(Json(DryRun { changes })),
@@ -168,6 +172,7 @@ impl CollectionsApi {
     async fn update(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         name: Path<String>,
         /// The `ETag` of the collection that the change is meant for.
@@ -178,8 +183,8 @@ impl CollectionsApi {
         caller.must(COLLECTIONS_WRITE)?;
 
         let (patch, expected) = (patch_of(body)?, IfMatch::parse(if_match.0.as_deref())?);
-        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, SchemaSource::Api));
-        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone(), author);
+        let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, &trail, SchemaSource::Api));
+        let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone(), author.clone());
         let collection = self.catalogues.with(&tenant, work).await?;
 
         let tag = etag::of_version(collection.version);
@@ -238,6 +243,7 @@ impl CollectionsApi {
     async fn delete(
         &self,
         caller: Caller,
+        trail: Trail,
         name: Path<String>,
         /// Only says what would be done.
         #[oai(name = "dryRun")]
@@ -252,8 +258,8 @@ impl CollectionsApi {
         must_be_among(request, &["dryRun"])?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let (tenant, dry_run) = (caller.tenant().clone(), dry_run.0 == Some(true));
-        let author = Author::of(&caller, SchemaSource::Api);
-        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run, author);
+        let author = Author::of(&caller, &trail, SchemaSource::Api);
+        let drop = |known| self.drop(&tenant, known, &name.0, expected.clone(), dry_run, author.clone());
         let would = self.catalogues.with(&tenant, drop).await?;
 
         Ok(would.map_or(Gone::Gone, |changes| Gone::DryRun(Json(DryRun { changes }))))
@@ -289,7 +295,7 @@ impl CollectionsApi {
                 perform::run(tx, &steps, &made, &made.name)?;
                 store::count_change(tx)?;
                 let happened = [Happened { before: None, after: Some(&made) }];
-                Ok::<_, Error>(history::remember(tx, &happened, author, made.created_at, keep)?)
+                Ok::<_, Error>(history::remember(tx, &happened, &author, made.created_at, keep)?)
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;
@@ -335,7 +341,7 @@ impl CollectionsApi {
             let was = |of: &Collection| known.entries().iter().find(|it| it.collection.id == of.id);
             let happened: Vec<_> =
                 after.map(|it| Happened { before: was(it).map(|it| &it.collection), after: Some(it) }).collect();
-            Ok::<_, Error>(history::remember(tx, &happened, author, now, keep)?)
+            Ok::<_, Error>(history::remember(tx, &happened, &author, now, keep)?)
         };
         // A rule must be closed however full the disk is.
         let class = if needs_room { Class::ALONE } else { Class::ALONE.freeing() };
@@ -416,7 +422,7 @@ impl CollectionsApi {
                 store::announce_change(tx, old.id, now)?;
                 store::count_change(tx)?;
                 let happened = [Happened { before: Some(&old), after: None }];
-                Ok::<_, Error>(history::remember(tx, &happened, author, now, keep)?)
+                Ok::<_, Error>(history::remember(tx, &happened, &author, now, keep)?)
             })
             .await?;
         self.catalogues.newer_than(tenant, &before).await?;

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::model::{Collection, CollectionId, Field, Index, OnDelete, Rules, Weights};
 use super::options::Options;
 use super::searched::Searched;
-use super::sight::{Sight, Who};
+use super::sight::{Narrow, Sight, Who};
 use super::store::{self, Kept};
 use super::value::{Judge, Unfit};
 use super::view::{self, View, Viewed, Views};
@@ -18,7 +18,7 @@ use super::{check, rule};
 use crate::base::TenantId;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Db, Tx};
-use crate::expr::{Compiled, Schema};
+use crate::expr::{self, Compiled, Schema};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
 
@@ -29,6 +29,9 @@ const TRIES_MAX: usize = 5;
 
 /// Schemas that are remembered: one for each way in which the conditions of fields were answered.
 const SCHEMAS_MAX: usize = 64;
+
+/// What a schema depends on beside the collections: how the conditions of fields were answered, and for whom.
+type Seen = (Vec<bool>, Option<Arc<Narrow>>);
 
 /// A collection, ready to serve.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ pub struct Catalogue {
     /// For admins, to whom nothing is hidden and whose relations lead everywhere.
     open_schema: Arc<Schema>,
     /// For all others, who see what the answers to these conditions let them.
-    schemas: Mutex<HashMap<Vec<bool>, Arc<Schema>>>,
+    schemas: Mutex<HashMap<Seen, Arc<Schema>>>,
     conditions: Vec<Who>,
     entries: Vec<Arc<Entry>>,
     by_name: HashMap<String, usize>,
@@ -239,7 +242,7 @@ impl Catalogue {
         if sight.is_admin {
             return Arc::clone(&self.open_schema);
         }
-        let answers: Vec<bool> = self.conditions.iter().map(|it| sight.holds(it)).collect();
+        let answers: Seen = (self.conditions.iter().map(|it| sight.holds(it)).collect(), sight.narrow.clone());
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = schemas.get(&answers) {
             return Arc::clone(known);
@@ -254,9 +257,17 @@ impl Catalogue {
 
     /// The schema with the fields that a caller sees.
     fn seen(&self, sight: &Sight) -> Schema {
-        self.schema.seen_by(&|table, field| {
+        let seen = self.schema.seen_by(&|table, field| {
             let judge = self.find(&table.name).and_then(|it| it.field(&field.name));
             judge.is_none_or(|(_, it)| sight.sees(it))
+        });
+        if sight.narrow.is_none() {
+            return seen;
+        }
+        seen.viewed_by(&|table| match self.find(&table.name) {
+            Some(_) if !sight.reads(&table.name) => Some(expr::View::Nobody),
+            Some(_) if sight.rules_over(&table.name) => Some(expr::View::Anyone),
+            _ => None,
         })
     }
 
@@ -301,6 +312,8 @@ impl Entry {
             Judge::new(field.clone()).map_err(unfit)
         };
         let mut judges = collection.fields.iter().enumerate().map(judge).collect::<Result<Vec<_>, _>>()?;
+        let name: Arc<str> = collection.name.as_str().into();
+        judges.iter_mut().for_each(|it| it.collection = Arc::clone(&name));
         for judge in judges.iter_mut().filter(|it| it.field.refers_to_many()) {
             judge.member = judge.member.joined(join_table(collection.id, &judge.field.name));
         }

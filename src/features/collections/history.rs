@@ -3,12 +3,13 @@ use std::collections::BTreeSet;
 
 use poem_openapi::types::{Any, Example};
 use poem_openapi::{Enum, Object};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::model::{Collection, CollectionId};
 use super::{canonical, history_store};
 use crate::base::{Id, Timestamp, UserId};
 use crate::db::{self, Tx};
+use crate::features::audit::{Action, Actor, Entry, Trail};
 use crate::http::paging::ListMeta;
 use crate::http::{Caller, Subject};
 
@@ -93,10 +94,11 @@ pub struct SchemaHistory {
 }
 
 /// Who changes collections, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Author {
     pub source: SchemaSource,
     pub account: Option<UserId>,
+    actor: Actor,
 }
 
 /// What is remembered of a change of one collection.
@@ -136,20 +138,21 @@ impl SchemaSource {
 }
 
 impl Author {
-    pub fn of(caller: &Caller, source: SchemaSource) -> Self {
+    pub fn of(caller: &Caller, trail: &Trail, source: SchemaSource) -> Self {
         let account = match caller.subject() {
             Subject::User { id, .. } => Some(*id),
+            Subject::Key { owner, .. } => *owner,
             Subject::Operator | Subject::Stranger => None,
         };
-        Self { source, account }
+        Self { source, account, actor: trail.of(caller) }
     }
 
     /// The server itself, at its start.
     pub fn files() -> Self {
-        Self { source: SchemaSource::Files, account: None }
+        Self { source: SchemaSource::Files, account: None, actor: Actor::server() }
     }
 
-    pub(super) fn name(self) -> String {
+    pub(super) fn name(&self) -> String {
         match (self.account, self.source) {
             (Some(id), _) => id.to_string(),
             (None, SchemaSource::Files) => "server".to_owned(),
@@ -171,11 +174,32 @@ impl Happened<'_> {
     }
 }
 
+impl Happened<'_> {
+    /// What the audit trail is told: of a change only what differs, each where it is.
+    fn entry(&self) -> Option<Entry> {
+        let about = |action, of: &Collection| Entry::new(action).about("collection", &of.name);
+        Some(match (self.before, self.after) {
+            (None, None) => return None,
+            (None, Some(after)) => about(Action::CollectionCreate, after).after(canonical::of(after)),
+            (Some(before), None) => about(Action::CollectionDrop, before).before(canonical::of(before)),
+            (Some(before), Some(after)) => {
+                let differences = differences(&canonical::of(before), &canonical::of(after));
+                let values = |of: fn(&SchemaDifference) -> &Value| -> Value {
+                    differences.iter().map(|it| (it.at.clone(), of(it).clone())).collect::<Map<_, _>>().into()
+                };
+                let entry = about(Action::CollectionChange, before);
+                entry.before(values(|it| &it.before.0)).after(values(|it| &it.after.0))
+            }
+        })
+    }
+}
+
 /// Remembers changes that are made in this transaction, after their generation was counted, and forgets the oldest.
+/// The audit trail is told of them too.
 pub(super) fn remember(
     tx: &mut Tx<'_>,
     happened: &[Happened<'_>],
-    author: Author,
+    author: &Author,
     now: Timestamp,
     keep_max: u64,
 ) -> Result<(), db::Error> {
@@ -196,6 +220,9 @@ pub(super) fn remember(
             at: now,
         };
         history_store::insert(tx, &row)?;
+        if let Some(entry) = it.entry() {
+            author.actor.append(tx, now, &entry)?;
+        }
         let names = [it.before, it.after].into_iter().flatten().map(|it| it.name.as_str());
         for name in names.collect::<BTreeSet<_>>() {
             history_store::put_behind(tx, name, generation)?;
@@ -242,7 +269,7 @@ fn differ(at: &str, before: &Value, after: &Value, depth: usize, found: &mut Vec
         let names = old.keys().chain(new.keys().filter(|it| !old.contains_key(*it)));
         for name in names {
             let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-            let get = |of: &serde_json::Map<String, Value>| of.get(name).cloned().unwrap_or_default();
+            let get = |of: &Map<String, Value>| of.get(name).cloned().unwrap_or_default();
             differ(&at, &get(old), &get(new), depth - 1, found);
         }
         return;
@@ -263,7 +290,7 @@ fn by_name(collection: &Value) -> Value {
             }
             (name, field)
         });
-        collection["fields"] = named.collect::<serde_json::Map<_, _>>().into();
+        collection["fields"] = named.collect::<Map<_, _>>().into();
         collection["order"] = order;
     }
     collection

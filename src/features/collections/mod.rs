@@ -57,7 +57,7 @@ pub use rule::fault as expression_fault;
 pub use schema_api::{Ledger, SchemaApi, SetOptions};
 pub use searched::{Searched, SearchedColumn};
 pub use set::{CollectionSet, SetDeed, SetReport};
-pub use sight::{Access, Sight};
+pub use sight::{Access, Narrow, Sight};
 pub use terms::TERMS;
 pub use value::{Judge, Stored, Unfit};
 pub use view::{View, Viewed};

@@ -17,6 +17,10 @@ pub struct Options {
     pub soft_delete: bool,
     /// Days after which a record in the bin is purged: 1 to 3,650. Absent: never.
     pub purge_after_days: Option<u32>,
+    /// Whether the audit trail tells of each record that is made, changed or deleted, with what was changed. Each such
+    /// write takes some more time and room.
+    #[oai(default)]
+    pub audit: bool,
 }
 
 /// The options that change. What is absent stays.
@@ -25,6 +29,7 @@ pub struct Options {
 pub struct OptionsPatch {
     pub soft_delete: Option<bool>,
     pub purge_after_days: MaybeUndefined<u32>,
+    pub audit: Option<bool>,
 }
 
 impl Options {
@@ -42,6 +47,7 @@ impl Options {
 impl OptionsPatch {
     pub(super) fn apply(self, to: &mut Options) {
         to.soft_delete = self.soft_delete.unwrap_or(to.soft_delete);
+        to.audit = self.audit.unwrap_or(to.audit);
         match self.purge_after_days {
             MaybeUndefined::Undefined if to.soft_delete => {}
             // Without a bin there is nothing to purge.

@@ -234,6 +234,10 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
     steps.extend(rest);
     steps.extend(shall_have.into_iter().filter(|it| !kept.contains(it)).map(create_index));
     steps.extend(bin(old, new));
+    if old.options.audit != new.options.audit {
+        let what = if new.options.audit { "have the audit trail tell" } else { "have the audit trail not tell" };
+        steps.push(note(format!("{what} of each record that is written")));
+    }
     if is_searched_anew {
         steps.extend(create_search(new));
     } else if old.search != new.search {
@@ -270,7 +274,7 @@ fn bin(old: &Collection, new: &Collection) -> Vec<Step> {
             step("forget when records were deleted".to_owned(), false, Deed::DropColumn(deleted_at.name)),
             step("delete records for good from now on".to_owned(), false, Deed::DropColumn(is_deleted.name)),
         ],
-        _ if old.options != new.options => {
+        _ if old.options.purge_after_days != new.options.purge_after_days => {
             vec![step("change when records in the bin are purged".to_owned(), false, Deed::Note)]
         }
         _ => Vec::new(),

@@ -21,6 +21,7 @@ use super::set_plan::{self, Birth, Move, SetPlan};
 use super::{canonical, counts, history_store};
 use crate::base::TenantId;
 use crate::db::Tx;
+use crate::features::audit::Trail;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
@@ -105,6 +106,7 @@ impl SchemaApi {
     async fn import(
         &self,
         caller: Caller,
+        trail: Trail,
         _room: RoomForSet,
         /// Only says what would be done.
         #[oai(name = "dryRun")]
@@ -129,7 +131,7 @@ impl SchemaApi {
         let is = |it: Option<bool>| it == Some(true);
         let options =
             SetOptions { dry_run: is(dry_run.0), allow_loss: is(allow_loss.0), drop_others: is(drop_others.0) };
-        let author = Author::of(&caller, SchemaSource::Import);
+        let author = Author::of(&caller, &trail, SchemaSource::Import);
         let (report, generation) = self.bring(caller.tenant(), set, options, &expected, author).await?;
 
         Ok(Imported::Report(Json(report), etag::of_version(generation)))
@@ -249,11 +251,11 @@ impl SchemaApi {
             }
 
             let (history_max, allow_loss) = (own.config.get().history_max, options.allow_loss);
-            let terms = Terms { author, now, allow_loss, history_max };
+            let terms = Terms { author: author.clone(), now, allow_loss, history_max };
             let outdated = Arc::clone(&known);
             let done = own.db.write_alone(tenant, move |tx| {
                 known.must_be_current(tx)?;
-                set_apply::apply(tx, &plan, terms)
+                set_apply::apply(tx, &plan, &terms)
             });
             report.loses_data = done.await?;
             let now_known = own.catalogues.newer_than(tenant, &outdated).await?;

@@ -12,7 +12,7 @@ use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
 
 /// How an import is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub author: Author,
     pub now: Timestamp,
@@ -28,7 +28,7 @@ pub(super) struct Terms {
 /// then what refers to them, so that collections may refer to each other in a circle. What goes goes last.
 ///
 /// Tells whether values were lost.
-pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: Terms) -> Result<bool, Error> {
+pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: &Terms) -> Result<bool, Error> {
     let losses = losses(tx, plan)?;
     let loses_data = !losses.is_empty();
     if loses_data && !terms.allow_loss {
@@ -66,7 +66,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: Terms) -> Result<boo
     store::count_change(tx)?;
     let happened: Vec<_> =
         plan.moves.iter().map(|it| Happened { before: it.before.as_ref(), after: it.after.as_ref() }).collect();
-    history::remember(tx, &happened, terms.author, terms.now, terms.history_max)?;
+    history::remember(tx, &happened, &terms.author, terms.now, terms.history_max)?;
     Ok(loses_data)
 }
 

@@ -79,6 +79,8 @@ pub struct Unfit {
 #[derive(Debug)]
 pub struct Judge {
     pub field: Field,
+    /// The name of the collection that the field is of; empty as long as that is not settled.
+    pub collection: Arc<str>,
     pub member: Arc<Member>,
     /// Who sees it, and who sets it.
     pub access: Access,
@@ -91,8 +93,14 @@ impl Judge {
     /// The judge of a field, or why its pattern or default cannot be.
     pub fn new(field: Field) -> Result<Self, Unfit> {
         let pattern = field.pattern.as_deref().map(compile).transpose()?;
-        let mut judge =
-            Self { member: Member::of(&field), access: Access::of(&field), field, pattern, default: Stored::Null };
+        let mut judge = Self {
+            collection: Arc::default(),
+            member: Member::of(&field),
+            access: Access::of(&field),
+            field,
+            pattern,
+            default: Stored::Null,
+        };
         if judge.field.refers_to_many() && !judge.field.required {
             judge.default = Stored::Text("[]".to_owned());
         }

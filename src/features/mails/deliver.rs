@@ -36,6 +36,11 @@ impl Mails {
         self.postman.is_set()
     }
 
+    /// What the product is called, as people see it.
+    pub async fn product_name(&self, tenant: &TenantId) -> Result<String, crate::db::Error> {
+        self.db.read(tenant, |tx| Ok(store::find_brand(tx)?.0.product_name)).await
+    }
+
     /// Sends a letter, or puts it into the mailbox, as a step of a job.
     pub async fn deliver(&self, tenant: &TenantId, letter: Letter) -> Result<(), Failure> {
         self.send(tenant, letter).await.map_err(|cause| match cause {

@@ -5,7 +5,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::error::Error;
-use super::model::{MAIL_READ, MAIL_WRITE, MailId, MailInBox, MailboxList};
+use super::model::{MAIL_ADMIN, MailId, MailInBox, MailboxList};
 use super::store;
 use crate::base::text::normalize_email;
 use crate::db::{self, Db, Tx};
@@ -59,7 +59,7 @@ impl MailboxApi {
         count: Query<Option<String>>,
         request: &Request,
     ) -> Result<Mailbox, Problem> {
-        caller.must(MAIL_READ)?;
+        caller.must(MAIL_ADMIN)?;
 
         must_be_among(request, &["to", "limit", "cursor", "page", "count"])?;
         let to = to.0.map(|it| normalize_email(&it).unwrap_or(it));
@@ -87,7 +87,7 @@ impl MailboxApi {
     /// Read a mail
     #[oai(path = "/admin/mailbox/:id", method = "get", operation_id = "show_mail")]
     async fn show(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Json<MailInBox>, Problem> {
-        caller.must(MAIL_READ)?;
+        caller.must(MAIL_ADMIN)?;
 
         let id = read_id(&id)?;
         let found = self.db.read(caller.tenant(), move |tx| store::find_mail(tx, id)).await?;
@@ -98,7 +98,7 @@ impl MailboxApi {
     /// Remove a mail
     #[oai(path = "/admin/mailbox/:id", method = "delete", operation_id = "delete_mail")]
     async fn delete(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Removed, Problem> {
-        caller.must(MAIL_WRITE)?;
+        caller.must(MAIL_ADMIN)?;
 
         let id = read_id(&id)?;
         let remove = move |tx: &mut Tx<'_>| if store::delete_mail(tx, id)? { Ok(()) } else { Err(Error::NotFound) };
@@ -110,7 +110,7 @@ impl MailboxApi {
     /// Remove all mails
     #[oai(path = "/admin/mailbox", method = "delete", operation_id = "empty_mailbox")]
     async fn empty(&self, caller: Caller, _query: NoQuery) -> Result<Removed, Problem> {
-        caller.must(MAIL_WRITE)?;
+        caller.must(MAIL_ADMIN)?;
 
         self.db.free(caller.tenant(), store::delete_all_mails).await?;
 

@@ -9,6 +9,8 @@ use crate::http::paging::ListMeta;
 
 pub const MAIL_READ: Permission = Permission("mail:read");
 pub const MAIL_WRITE: Permission = Permission("mail:write");
+/// What lies in the mailbox lets its reader in as others.
+pub const MAIL_ADMIN: Permission = Permission("mail:admin");
 
 /// Marks ids of mails in the mailbox.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! From words and data to a mail.
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use askama::filters::{Html, escape};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
 
 use super::brand::Brand;
 use super::templates::{self, Data, Words};
@@ -48,6 +49,16 @@ fn environment() -> Environment<'static> {
     environment.set_fuel(Some(STEPS_MAX));
     environment
         .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    // Without this, addresses in mails would have their slashes escaped too, and be hard to read as source.
+    environment.set_formatter(|out, state, value| {
+        if !matches!(state.auto_escape(), AutoEscape::Html) || value.is_safe() {
+            return escape_formatter(out, state, value);
+        }
+        let text = value.to_string();
+        match escape(&text, Html) {
+            Ok(safe) => out.write_str(&safe.to_string()).map_err(minijinja::Error::from),
+        }
+    });
     // The frames that our own words stand in, for those of an admin too.
     environment.set_loader(|name| Ok(if name.contains('/') { None } else { templates::file(name) }));
     environment

@@ -108,6 +108,18 @@ pub const TEMPLATES: &[Template] = &[
         about: "To someone who signed in with a program that they did not use before.",
         variables: &[NAME, EMAIL, TIME, CLIENT, ADDRESS],
     },
+    Template {
+        name: "second-factor-changed",
+        about: "To someone whose codes of an app were turned on or off.",
+        variables: &[
+            NAME,
+            EMAIL,
+            Variable { name: "state", about: "`on` or `off`: what it is now.", example: "on" },
+            TIME,
+            CLIENT,
+            ADDRESS,
+        ],
+    },
     Template { name: "test", about: "To see whether mails arrive.", variables: &[EMAIL, TIME] },
 ];
 

@@ -56,7 +56,7 @@ impl RealtimeApi {
         last_event_id: Header<Option<String>>,
     ) -> Result<Live, Problem> {
         let caller = visitor.0;
-        caller.must(RECORDS_READ)?;
+        caller.must_somewhere(RECORDS_READ)?;
 
         let request_id = request.extensions().get::<RequestId>().map(|it| it.as_str().to_owned()).unwrap_or_default();
         let since = self.hub.0.clock.now();

@@ -13,7 +13,8 @@ use super::message;
 use crate::base::{Clock, Timestamp};
 use crate::config::{RealtimeConfig, View};
 use crate::db::{self, Tx};
-use crate::features::accounts::{self, Gate};
+use crate::features::accounts::Gate;
+use crate::features::api_keys;
 use crate::features::collections::{Catalogue, Catalogues, IsOutdated};
 use crate::features::events::{self, EventKind, EventLog};
 use crate::features::records::{self, Told, Watch, Watches};
@@ -508,7 +509,7 @@ impl Desk {
         let look = move |tx: &mut Tx<'_>| {
             for (caller, stands) in callers.values_mut() {
                 let is_over = caller.principal().until.is_some_and(|it| it <= now);
-                *stands = !is_over && accounts::still_stands(tx, caller, now)?;
+                *stands = !is_over && api_keys::still_stands(tx, caller, now)?;
             }
             Ok::<_, db::Error>(callers.clone())
         };

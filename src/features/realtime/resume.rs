@@ -90,7 +90,7 @@ impl Replay {
         let caller = seat.connection.caller();
         let read = move |tx: &mut Tx<'_>| {
             let is_there = events::span(tx)?.follows(position);
-            if !is_there || !crate::features::accounts::still_stands(tx, &caller, now)? {
+            if !is_there || !crate::features::api_keys::still_stands(tx, &caller, now)? {
                 return Ok(None);
             }
             let cuts = match &cuts {

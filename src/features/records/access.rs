@@ -8,18 +8,19 @@ use crate::base::Timestamp;
 use crate::base::text::normalize_email;
 use crate::expr::{self, Compiled, Condition, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
-use crate::features::collections::{Catalogue, Entry, FieldType, Rule, Sight, Stored, expression_fault};
-use crate::http::{Caller, ClientAddress, Fault, Permission, Problem, problem};
+use crate::features::audit::{Actor, Trail};
+use crate::features::collections::{Catalogue, Entry, FieldType, Narrow, Rule, Sight, Stored, expression_fault};
+use crate::http::{Caller, ClientAddress, Fault, Problem, problem};
 
 /// Who asks, and what that means for every collection.
 #[derive(Clone, Debug)]
 pub(super) struct Asker<'a> {
     pub caller: &'a Caller,
-    /// Whether rules do not count.
-    pub is_admin: bool,
-    /// Which fields are there at all.
+    /// Which records and fields are there at all, and where rules do not count.
     pub sight: Sight,
     pub circumstances: Circumstances,
+    /// Whom the audit trail names.
+    pub actor: Actor,
     facts: Arc<Facts>,
 }
 
@@ -32,49 +33,51 @@ pub(super) struct Circumstances {
 }
 
 impl<'a> Asker<'a> {
-    pub fn to_read(caller: &'a Caller, circumstances: Circumstances) -> Result<Self, Problem> {
-        Self::with(caller, circumstances, RECORDS_READ)
+    pub fn to_read(caller: &'a Caller, collection: &str, circumstances: Circumstances) -> Result<Self, Problem> {
+        caller.must_in(RECORDS_READ, collection)?;
+        Ok(Self::to_batch(caller, circumstances))
     }
 
-    pub fn to_write(caller: &'a Caller, circumstances: Circumstances) -> Result<Self, Problem> {
-        Self::with(caller, circumstances, RECORDS_WRITE)
-    }
-
-    fn with(caller: &'a Caller, circumstances: Circumstances, permission: Permission) -> Result<Self, Problem> {
-        caller.must(permission)?;
+    pub fn to_write(caller: &'a Caller, collection: &str, circumstances: Circumstances) -> Result<Self, Problem> {
+        caller.must_in(RECORDS_WRITE, collection)?;
         Ok(Self::to_batch(caller, circumstances))
     }
 
     /// For operations each of which has a permission of its own.
     pub fn to_batch(caller: &'a Caller, circumstances: Circumstances) -> Self {
-        let is_admin = caller.may(RECORDS_ADMIN);
         let facts = Arc::new(facts(caller, circumstances));
-        Self { caller, is_admin, sight: Sight::new(is_admin, Arc::clone(&facts)), circumstances, facts }
+        let sight = Sight::new(caller.may(RECORDS_ADMIN), Arc::clone(&facts)).narrowed(narrow(caller));
+        Self { caller, sight, circumstances, actor: Actor::caller(caller), facts }
+    }
+
+    /// The same with what the audit trail is told of the request.
+    pub fn leaving(self, trail: &Trail) -> Self {
+        Self { actor: trail.of(self.caller), ..self }
     }
 
     /// The same without a hold on the caller, for a closure that runs elsewhere.
     pub fn detached(&self) -> Judge {
         Judge {
-            is_admin: self.is_admin,
             sight: self.sight.clone(),
             is_stranger: self.caller.is_stranger(),
+            actor: self.actor.clone(),
             facts: Arc::clone(&self.facts),
         }
     }
 
     /// Refuses what only admins may, before anything else is looked at.
     pub fn must_be_let(&self, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
-        must_be_let(self.is_admin, self.caller.is_stranger(), entry, rule, deed)
+        must_be_let(&self.sight, self.caller.is_stranger(), entry, rule, deed)
     }
 
     /// The condition that a rule sets for this caller, about the table that the statement calls `alias`.
-    pub fn rule(&self, rule: &Rule, alias: &str) -> Option<Statement> {
-        condition(self.is_admin, &self.facts, rule, alias)
+    pub fn rule(&self, entry: &Entry, rule: &Rule, alias: &str) -> Option<Statement> {
+        condition(&self.sight, &self.facts, entry, rule, alias)
     }
 
     /// As [`Asker::rule`], for one that may ask what the request writes.
     pub fn rule_about(&self, entry: &Entry, rule: &Rule, new: &[(usize, Stored)]) -> Option<Statement> {
-        condition_about(self.is_admin, &self.facts, entry, rule, new)
+        condition_about(&self.sight, &self.facts, entry, rule, new)
     }
 
     /// Which of the records in the bin a reader is shown: those that they may delete, by their role and by the rule
@@ -87,9 +90,9 @@ impl<'a> Asker<'a> {
         }
         let is_deleted = |is| Statement::new(format!("{ALIAS}.\"isDeleted\" = {is}"));
         let mut shown = is_deleted(1);
-        if !self.caller.may(RECORDS_WRITE) {
+        if !self.caller.may_in(RECORDS_WRITE, entry.name()) {
             shown.push(" AND 1 = 0");
-        } else if let Some(rule) = self.rule(&entry.rules.delete, ALIAS) {
+        } else if let Some(rule) = self.rule(entry, &entry.rules.delete, ALIAS) {
             shown.push(" AND (").append(rule).push(")");
         }
         if trashed == Trashed::With {
@@ -107,7 +110,7 @@ impl<'a> Asker<'a> {
         asked: &Asked,
         faults: &mut Vec<Fault>,
     ) -> Option<Statement> {
-        let mut parts: Vec<Statement> = self.rule(&entry.rules.list, ALIAS).into_iter().collect();
+        let mut parts: Vec<Statement> = self.rule(entry, &entry.rules.list, ALIAS).into_iter().collect();
         parts.extend(self.of_bin(entry, asked.trashed, faults));
         let schema = catalogue.schema(&self.sight);
         if let Some(text) = &asked.filter {
@@ -148,16 +151,18 @@ fn as_kept(entry: &Entry, condition: &Condition) -> Condition {
 /// What judging by rules needs of whoever asks.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
-    is_admin: bool,
     pub sight: Sight,
     is_stranger: bool,
+    /// Whom the audit trail names.
+    pub actor: Actor,
     facts: Arc<Facts>,
 }
 
 impl Judge {
     /// For what the server does by itself.
     pub fn of_the_server() -> Self {
-        Self { is_admin: true, sight: Sight::new(true, Arc::default()), is_stranger: false, facts: Arc::default() }
+        let sight = Sight::new(true, Arc::default());
+        Self { sight, is_stranger: false, actor: Actor::server(), facts: Arc::default() }
     }
 
     /// The same at another time.
@@ -179,25 +184,26 @@ impl Judge {
 
     /// As [`Asker::must_be_let`].
     pub fn must_be_let(&self, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
-        must_be_let(self.is_admin, self.is_stranger, entry, rule, deed)
+        must_be_let(&self.sight, self.is_stranger, entry, rule, deed)
     }
 
     /// Whether a rule is true for this caller whatever the record is, so that [`Judge::rule`] has nothing to ask.
-    pub fn is_let_always(&self, rule: &Rule) -> bool {
-        self.is_admin || *rule == Rule::Anyone
+    pub fn is_let_always(&self, entry: &Entry, rule: &Rule) -> bool {
+        let is_let = self.sight.rules_over(entry.name()) || *rule == Rule::Anyone;
+        is_let && self.sight.reads(entry.name())
     }
 
-    pub fn rule(&self, rule: &Rule) -> Option<Statement> {
-        condition(self.is_admin, &self.facts, rule, ALIAS)
+    pub fn rule(&self, entry: &Entry, rule: &Rule) -> Option<Statement> {
+        condition(&self.sight, &self.facts, entry, rule, ALIAS)
     }
 
     pub fn rule_about(&self, entry: &Entry, rule: &Rule, new: &[(usize, Stored)]) -> Option<Statement> {
-        condition_about(self.is_admin, &self.facts, entry, rule, new)
+        condition_about(&self.sight, &self.facts, entry, rule, new)
     }
 }
 
-fn must_be_let(is_admin: bool, is_stranger: bool, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
-    if is_admin || *rule != Rule::Admins {
+fn must_be_let(sight: &Sight, is_stranger: bool, entry: &Entry, rule: &Rule, deed: &str) -> Result<(), Problem> {
+    if sight.rules_over(entry.name()) || *rule != Rule::Admins {
         return Ok(());
     }
     if is_stranger {
@@ -208,27 +214,39 @@ fn must_be_let(is_admin: bool, is_stranger: bool, entry: &Entry, rule: &Rule, de
 }
 
 fn condition_about(
-    is_admin: bool,
+    sight: &Sight,
     facts: &Facts,
     entry: &Entry,
     rule: &Rule,
     new: &[(usize, Stored)],
 ) -> Option<Statement> {
     if !matches!(rule, Rule::When(compiled) if compiled.asks_for_changes()) {
-        return condition(is_admin, facts, rule, ALIAS);
+        return condition(sight, facts, entry, rule, ALIAS);
     }
     let name = |position: usize| entry.judges[position].field.name.clone();
     let new = new.iter().map(|(position, value)| (name(*position), constant(value))).collect();
-    condition(is_admin, &Facts { new, ..facts.clone() }, rule, ALIAS)
+    condition(sight, &Facts { new, ..facts.clone() }, entry, rule, ALIAS)
 }
 
-fn condition(is_admin: bool, facts: &Facts, rule: &Rule, alias: &str) -> Option<Statement> {
+/// What a rule asks of a record, wherever it was come to from. One of a collection that the caller may not read at all
+/// is not there.
+fn condition(sight: &Sight, facts: &Facts, entry: &Entry, rule: &Rule, alias: &str) -> Option<Statement> {
     match rule {
-        _ if is_admin => None,
+        _ if !sight.reads(entry.name()) => Some(Statement::new("1 = 0")),
+        _ if sight.rules_over(entry.name()) => None,
         Rule::Anyone => None,
         Rule::Admins => Some(Statement::new("1 = 0")),
         Rule::When(compiled) => Some(resolved(compiled, alias, facts)),
     }
+}
+
+/// What is particular about a caller who may more with some collections than with others.
+fn narrow(caller: &Caller) -> Option<Narrow> {
+    let permissions = &caller.principal().permissions;
+    let named = |wanted| permissions.collections(wanted).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>();
+    let reads = (!caller.may(RECORDS_READ)).then(|| named(RECORDS_READ));
+    let rules_over = named(RECORDS_ADMIN);
+    (reads.is_some() || !rules_over.is_empty()).then_some(Narrow { reads, rules_over })
 }
 
 fn facts(caller: &Caller, circumstances: Circumstances) -> Facts {

@@ -24,6 +24,7 @@ use super::write::Change;
 use crate::base::{Clock, Random};
 use crate::db::Db;
 use crate::features::accounts::RECORDS_ADMIN;
+use crate::features::audit::Trail;
 use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
@@ -152,7 +153,7 @@ impl RecordsApi {
         _trashed: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
@@ -173,13 +174,14 @@ impl RecordsApi {
     async fn create(
         &self,
         visitor: Visitor,
+        trail: Trail,
         _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         body: Input<Any<Value>>,
     ) -> Result<Made, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("POST", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("POST", address))?.leaving(&trail);
 
         let bytes = Arc::new(body.bytes());
         let id = self.random.uuid_v7(&self.clock).to_string();
@@ -218,7 +220,7 @@ impl RecordsApi {
         _trashed: Query<Option<String>>,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
         let asked = Asked::read(request.uri().query().unwrap_or_default())?;
         asked.must_be_about_one()?;
@@ -243,6 +245,7 @@ impl RecordsApi {
     async fn update(
         &self,
         visitor: Visitor,
+        trail: Trail,
         _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
@@ -252,7 +255,7 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
         body: Input<Any<Value>>,
     ) -> Result<Shown, Problem> {
-        self.rewrite(visitor, address, collection, id, if_match, body, Meant::Change).await
+        self.rewrite(visitor, trail, address, collection, id, if_match, body, Meant::Change).await
     }
 
     /// Replace a record
@@ -268,6 +271,7 @@ impl RecordsApi {
     async fn replace(
         &self,
         visitor: Visitor,
+        trail: Trail,
         _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
@@ -277,7 +281,7 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
         body: Input<Any<Value>>,
     ) -> Result<Shown, Problem> {
-        self.rewrite(visitor, address, collection, id, if_match, body, Meant::Whole).await
+        self.rewrite(visitor, trail, address, collection, id, if_match, body, Meant::Whole).await
     }
 
     /// Delete a record
@@ -295,6 +299,7 @@ impl RecordsApi {
     async fn delete(
         &self,
         visitor: Visitor,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
@@ -307,12 +312,12 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<Gone, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("DELETE", address))?.leaving(&trail);
 
         must_be_among(request, &["purge"])?;
         let is_final = purge.0 == Some(true);
         if is_final {
-            caller.must(RECORDS_ADMIN)?;
+            caller.must_in(RECORDS_ADMIN, &collection.0)?;
         }
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let drop = |known| self.remove(&asker, known, &collection.0, &id.0, &expected, is_final);
@@ -331,6 +336,7 @@ impl RecordsApi {
     async fn put(
         &self,
         visitor: Visitor,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         /// The field that is unique, or the fields of a unique index, with commas between.
@@ -343,7 +349,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Put, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("PUT", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("PUT", address))?.leaving(&trail);
 
         must_be_among(request, &["by"])?;
         let wanted = self.wanted(by.0, body, if_match.0.as_deref(), Meant::Whole)?;
@@ -371,6 +377,7 @@ impl RecordsApi {
     async fn patch(
         &self,
         visitor: Visitor,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         /// The field that is unique, or the fields of a unique index, with commas between.
@@ -392,7 +399,7 @@ impl RecordsApi {
         body: Input<Any<Value>>,
     ) -> Result<Patched, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("PATCH", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("PATCH", address))?.leaving(&trail);
 
         if by.0.is_none() {
             let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Change(body.bytes()))?;
@@ -426,6 +433,7 @@ impl RecordsApi {
     async fn delete_many(
         &self,
         visitor: Visitor,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         /// An expression that is true for the records to delete; `true` for all of them.
@@ -440,7 +448,7 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<Json<BulkReport>, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances("DELETE", address))?;
+        let asker = Asker::to_write(&caller, &collection.0, self.circumstances("DELETE", address))?.leaving(&trail);
 
         let bulk = Bulk::read(request.uri().query().unwrap_or_default(), Deed::Remove)?;
         let report = self.bulk(&caller, &asker, &collection.0, &bulk).await?;
@@ -460,9 +468,11 @@ impl RecordsApi {
         operation_id = "import_records",
         tag = "Tag::Records"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
     async fn import(
         &self,
         visitor: Visitor,
+        trail: Trail,
         collection: Path<String>,
         /// `ndjson`, `json` or `csv`; otherwise as `Content-Type` says.
         format: Query<Option<String>>,
@@ -474,14 +484,14 @@ impl RecordsApi {
         body: FileBody,
     ) -> Result<Json<ImportReport>, Problem> {
         let caller = visitor.0;
-        caller.must(RECORDS_ADMIN)?;
+        caller.must_in(RECORDS_ADMIN, &collection.0)?;
 
         must_be_among(request, &["format", "dryRun"])?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         let format = named(format.0.as_deref().unwrap_or(media_type))?;
         let cap = request.data::<BodyCap>().cloned();
         let dry_run = dry_run.0 == Some(true);
-        let report = self.import_file(&caller, &collection.0, format, body.0, cap, dry_run).await?;
+        let report = self.import_file(&caller, &trail, &collection.0, format, body.0, cap, dry_run).await?;
 
         Ok(Json(report))
     }
@@ -501,6 +511,7 @@ impl RecordsApi {
     async fn export(
         &self,
         visitor: Visitor,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         /// `ndjson`, `json` or `csv`. Absent: `ndjson`.
@@ -514,7 +525,7 @@ impl RecordsApi {
         request: &Request,
     ) -> Result<FileAnswer, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, self.circumstances("GET", address))?;
+        let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?.leaving(&trail);
 
         let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
         let asked = request.uri().query().unwrap_or_default();
@@ -555,6 +566,7 @@ impl RecordsApi {
     async fn rewrite(
         &self,
         visitor: Visitor,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
@@ -563,7 +575,8 @@ impl RecordsApi {
         meant: Meant,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.circumstances(meant.method(), address))?;
+        let asker =
+            Asker::to_write(&caller, &collection.0, self.circumstances(meant.method(), address))?.leaving(&trail);
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let change = Arc::new(Change { id: id.0, bytes: body.bytes(), expected, meant });

@@ -341,7 +341,7 @@ fn step(
     let expected = expected.map_err(|it| Fault::new(format!("/operations/{index}/ifMatch"), "format", it.detail))?;
     let permission = if method == Method::Get { RECORDS_READ } else { RECORDS_WRITE };
     let judge = judge.by(method.name());
-    let refusal = caller.must(permission).err();
+    let refusal = caller.must_in(permission, collection).err();
     Ok(Step { method, collection: collection.to_owned(), target, body, expected, name, id, judge, refusal })
 }
 
@@ -508,7 +508,7 @@ fn read(tx: &mut Tx<'_>, entry: &Entry, judge: &Judge, id: &str, terms: Terms) -
     judge.must_be_let(entry, &entry.rules.view, "read")?;
     entry.must_be_readable()?;
     let whole = Projection::whole(entry, &judge.sight);
-    let mut statement = list::sought(&whole, entry, id, judge.rule(&entry.rules.view));
+    let mut statement = list::sought(&whole, entry, id, judge.rule(entry, &entry.rules.view));
     if let Some(view) = &entry.view {
         // A batch that writes holds up all others who do, so it computes nothing.
         if !terms.only_reads {

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
+use serde_json::json;
 
 use super::access::{Asker, Judge};
 use super::api::RecordsApi;
+use super::audit;
 use super::body::{self, Meant, Sent};
 use super::deed::{Changing, Deed as _, Removing, set};
 use super::error::{Error, TOO_MANY_MATCH};
@@ -21,7 +23,8 @@ use super::store::ALIAS;
 use crate::base::{Id, Timestamp};
 use crate::db::record_tables::quoted;
 use crate::db::{self, Class, Tx};
-use crate::features::accounts;
+use crate::features::api_keys;
+use crate::features::audit::Action;
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated};
 use crate::http::etag::IfMatch;
 use crate::http::{Caller, Fault, Problem};
@@ -228,17 +231,22 @@ impl RecordsApi {
             let next = work.next(after, last);
             let (known, entry, what) = (Arc::clone(&work.known), Arc::clone(&work.entry), work.what());
             let (judge, writer, now) = (work.asker.detached(), caller.clone(), self.clock.now());
-            let dry_run = work.bulk.dry_run;
+            let (dry_run, action, told) = (work.bulk.dry_run, work.bulk.action(), audit::selection(&work.bulk.asked));
             let write = move |tx: &mut Tx<'_>| {
                 known.must_be_current(tx)?;
                 // Signing out is felt by what began before.
-                if !accounts::still_stands(tx, &writer, now)? {
+                if !api_keys::still_stands(tx, &writer, now)? {
                     return Err(Problem::not_signed_in().into());
                 }
                 let ids = tx.query(&next.sql, &next.values, |row| row.text(0).map(ToOwned::to_owned))?;
                 let batch = |tx: &mut Tx<'_>| batch(tx, &known, &entry, &judge, now, &what, &ids);
                 if !dry_run {
-                    return batch(tx);
+                    let part = batch(tx)?;
+                    if 0 < part.done {
+                        let after = json!({ "count": part.done, "selectedBy": told });
+                        audit::many(tx, &entry, now, &judge.actor, action, after)?;
+                    }
+                    return Ok(part);
                 }
                 // What cannot be done is found out by doing it.
                 Ok(Part { done: 0, ..tx.rehearse(batch)? })
@@ -301,6 +309,15 @@ fn batch(
 }
 
 impl Bulk {
+    /// What it is for the audit trail.
+    fn action(&self) -> Action {
+        match self.deed {
+            Deed::Change(_) => Action::RecordsBulkChange,
+            Deed::Remove => Action::RecordsBulkDelete,
+            Deed::Truncate => Action::RecordsTruncate,
+        }
+    }
+
     fn limit(&self) -> u64 {
         match self.deed {
             Deed::Truncate => u64::MAX >> 1,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::access::Judge;
+use super::audit;
 use super::body::{self, Sent, Write};
 use super::cascade;
 use super::error::Error;
@@ -91,7 +92,7 @@ impl Deed for Making {
         let made = store::write(tx, &self.entry, &self.insertion, &self.answer.returned)?.ok_or(Error::NotFound)?;
         store::write_lists(tx, &self.id, &self.lists, true)?;
         must_be_valid(tx, &self.entry, &self.id, self.now, &self.judge.sight)?;
-        self.event.tell(tx, &self.id)?;
+        self.event.tell(tx, &self.entry, &self.id, &self.judge.actor)?;
         self.answer.about(tx, made)
     }
 
@@ -174,7 +175,7 @@ impl Deed for Changing {
                     must_be_valid(tx, entry, id, self.now, &self.judge.sight)?;
                 }
                 if let Some(event) = &event {
-                    event.tell(tx, id, changed.version)?;
+                    event.tell(tx, entry, id, changed.version, &self.judge.actor)?;
                 }
                 self.answer.about(tx, changed)
             }
@@ -211,7 +212,7 @@ pub(super) struct Removing {
 impl Removing {
     /// Deletes it, which puts it into the bin if the collection has one.
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, expected: IfMatch) -> Self {
-        let rule = judge.rule(&entry.rules.delete);
+        let rule = judge.rule(entry, &entry.rules.delete);
         let judged = list::sought(&Projection::default(), entry, id, rule.clone());
         let is_final = !entry.collection.keeps_deleted();
         let deletion =
@@ -248,8 +249,9 @@ impl Removing {
         }
         if let Some(was) = was {
             log::removed(tx, &self.entry, &self.id, &was, self.now)?;
+            audit::removed(tx, &self.entry, &self.id, self.now, &self.judge.actor, &was)?;
         }
-        Ok(followers.tell(tx, self.now)?)
+        Ok(followers.tell(tx, self.now, &self.judge.actor)?)
     }
 }
 
@@ -275,8 +277,8 @@ pub(super) struct Restoring {
 impl Restoring {
     pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp) -> Self {
         let answer = Answer::new(judge, entry, id);
-        let found = store::in_bin(entry, id, judge.rule(&entry.rules.delete));
-        let restoration = store::restoring(entry, id, judge.rule(&entry.rules.delete), &answer.returned);
+        let found = store::in_bin(entry, id, judge.rule(entry, &entry.rules.delete));
+        let restoration = store::restoring(entry, id, judge.rule(entry, &entry.rules.delete), &answer.returned);
         let (entry, judge) = (Arc::clone(entry), judge.clone());
         Self { entry, id: id.to_owned(), now, judge, found, restoration, answer }
     }
@@ -284,7 +286,7 @@ impl Restoring {
     pub fn run(&self, tx: &mut Tx<'_>) -> Result<Found, Error> {
         // Only those whom the rule `delete` lets know what is in the bin.
         tx.find(&self.found.sql, &self.found.values, |row| row.integer(0))?.ok_or(Error::NotFound)?;
-        if self.judge.rule(&self.entry.rules.create).is_some() {
+        if self.judge.rule(&self.entry, &self.entry.rules.create).is_some() {
             let values = store::values_in_bin(tx, &self.entry, &self.id)?;
             let rule = self.judge.rule_about(&self.entry, &self.entry.rules.create, &values).unwrap_or_default();
             let judged = store::would_be_again(&self.entry, &self.id, rule);
@@ -293,6 +295,7 @@ impl Restoring {
         let restored = store::write(tx, &self.entry, &self.restoration, &self.answer.returned)?;
         let restored = restored.ok_or(Error::NotFound)?;
         log::restored(tx, &self.entry, &self.id, self.now)?;
+        audit::restored(tx, &self.entry, &self.id, self.now, &self.judge.actor)?;
         self.answer.about(tx, restored)
     }
 }
@@ -308,7 +311,7 @@ fn refusal(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str, rule: &'stat
 
 /// Whether the rule `view` lets the caller see a record.
 pub(super) fn is_viewed(tx: &mut Tx<'_>, judge: &Judge, entry: &Entry, id: &str) -> Result<bool, Error> {
-    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(&entry.rules.view));
+    let viewed = list::sought(&Projection::default(), entry, id, judge.rule(entry, &entry.rules.view));
     Ok(store::find(tx, &viewed, &Projection::default())?.is_some())
 }
 
@@ -324,7 +327,7 @@ struct Answer {
 impl Answer {
     fn new(judge: &Judge, entry: &Entry, id: &str) -> Self {
         let whole = Projection::whole(entry, &judge.sight);
-        match judge.rule(&entry.rules.view) {
+        match judge.rule(entry, &entry.rules.view) {
             None if whole.is_of_one_row() => Self { returned: whole, judged: None },
             None => {
                 let seen = list::sought(&whole, entry, id, None);

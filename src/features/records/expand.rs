@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
 
     /// The condition that lets the caller see a record that a relation leads to.
     fn viewed(&self, target: Option<&Entry>, alias: &str) -> Option<Statement> {
-        target.and_then(|it| self.asker.rule(&it.rules.view, alias))
+        target.and_then(|it| self.asker.rule(it, &it.rules.view, alias))
     }
 
     fn whole(&self, target: Option<&Entry>) -> Projection {

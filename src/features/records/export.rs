@@ -7,20 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use csv_core::{WriteResult, Writer};
 use futures_util::{StreamExt, stream};
 use poem::Body;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::access::{Asker, Circumstances};
 use super::api::RecordsApi;
+use super::audit;
 use super::error::Error;
 use super::list::{self, Listed, Plan};
 use super::query::Asked;
 use super::running::Place;
-use super::split::{FORMULA, Format};
-use crate::db::Tx;
-use crate::features::accounts;
+use super::split::Format;
+use crate::base::csv::{escaped, row};
+use crate::db::{self, Tx};
+use crate::features::api_keys;
+use crate::features::audit::Action;
 use crate::features::collections::{self, Catalogue, Entry, FieldType, IsOutdated, Sight};
 use crate::http::paging::Page;
 use crate::http::{Caller, Problem};
@@ -80,6 +82,12 @@ impl RecordsApi {
             first: None,
         };
         export.first = export.next().await?;
+        if asker.sight.rules_over(export.entry.name()) {
+            let (actor, now, entry) = (asker.actor.clone(), self.clock.now(), Arc::clone(&export.entry));
+            let told = json!({ "selectedBy": audit::selection(&export.asked) });
+            let tell = move |tx: &mut Tx<'_>| audit::many(tx, &entry, now, &actor, Action::RecordsExport, told.clone());
+            self.db.free::<_, db::Error>(asker.caller.tenant(), tell).await?;
+        }
         Ok(export)
     }
 }
@@ -158,7 +166,7 @@ impl Export {
         let read = move |tx: &mut Tx<'_>| {
             known.must_be_current(tx)?;
             // Signing out is felt by what began before.
-            if !accounts::still_stands(tx, &caller, now)? {
+            if !api_keys::still_stands(tx, &caller, now)? {
                 return Err(Problem::not_signed_in().into());
             }
             list::run(tx, &plan)
@@ -171,7 +179,7 @@ impl Export {
         self.known = self.api.catalogues.newer_than(self.caller.tenant(), &self.known).await?;
         let same = self.known.entries().iter().find(|it| it.is_as(&self.entry));
         self.entry = Arc::clone(same.ok_or(collections::Error::Outdated)?);
-        let asker = Asker::to_read(&self.caller, self.circumstances)?;
+        let asker = Asker::to_read(&self.caller, self.entry.name(), self.circumstances)?;
         self.plan = plan(&self.known, &self.entry, &asker, &self.asked)?;
         Ok(())
     }
@@ -211,40 +219,7 @@ fn cell(value: &Json, is_json: bool) -> Option<String> {
     Some(match value {
         Json::Null => return None,
         _ if is_json => value.to_string(),
-        Json::String(text) if text.starts_with(FORMULA) || text.starts_with("'") => format!("'{text}"),
-        Json::String(text) => text.clone(),
+        Json::String(text) => escaped(text).into_owned(),
         other => other.to_string(),
     })
-}
-
-/// Appends one row (RFC 4180). An empty text stands in quotes, and no value is nothing at all.
-fn row<'a>(cells: impl Iterator<Item = Option<&'a str>>, out: &mut Vec<u8>) {
-    let mut writer = Writer::new();
-    for (index, cell) in cells.enumerate() {
-        if 0 < index {
-            push(out, |space| writer.delimiter(space));
-        }
-        if cell == Some("") {
-            out.extend_from_slice(b"\"\"");
-        }
-        let mut rest = cell.unwrap_or_default().as_bytes();
-        push(out, |space| {
-            let (outcome, read, written) = writer.field(rest, space);
-            rest = &rest[read..];
-            (outcome, written)
-        });
-    }
-    push(out, |space| writer.terminator(space));
-}
-
-/// Repeats a step of the writer until all that it has is appended.
-fn push(out: &mut Vec<u8>, mut step: impl FnMut(&mut [u8]) -> (WriteResult, usize)) {
-    let mut space = [0; 1_024];
-    loop {
-        let (outcome, written) = step(&mut space);
-        out.extend_from_slice(&space[..written]);
-        if outcome == WriteResult::InputEmpty {
-            return;
-        }
-    }
 }

@@ -10,9 +10,10 @@ use futures_util::{Stream, StreamExt};
 use poem::Body;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::api::RecordsApi;
+use super::audit;
 use super::body::{self, Meant};
 use super::error::Error;
 use super::log;
@@ -20,7 +21,8 @@ use super::split::{Content, Format, Piece, Splitter, Unreadable};
 use super::store;
 use crate::base::{Id, Timestamp};
 use crate::db::{self, Class};
-use crate::features::accounts;
+use crate::features::api_keys;
+use crate::features::audit::{Action, Actor, Trail};
 use crate::features::collections::{self, Catalogue, Entry, IsOutdated, Sight, Stored};
 use crate::http::input::Body as Document;
 use crate::http::{BodyCap, Caller, Fault, Problem, Subject};
@@ -102,9 +104,11 @@ impl ImportReport {
 
 impl RecordsApi {
     /// Imports a file into a collection.
+    #[expect(clippy::too_many_arguments, reason = "those of the endpoint that it is the body of")]
     pub(super) async fn import_file(
         &self,
         caller: &Caller,
+        trail: &Trail,
         collection: &str,
         format: Format,
         body: Body,
@@ -123,7 +127,7 @@ impl RecordsApi {
             records: 0,
             ended: false,
         };
-        let mut target = Target { known, entry: Arc::clone(&entry), dry_run };
+        let mut target = Target { known, entry: Arc::clone(&entry), dry_run, actor: trail.of(caller) };
         let mut report = ImportReport::default();
         let is_operator = *caller.subject() == Subject::Operator;
         let most = if is_operator { REFUSED_OF_OPERATOR_MAX } else { REFUSED_MAX };
@@ -260,16 +264,20 @@ impl RecordsApi {
                 };
                 self.db.read(caller.tenant(), look).await
             } else {
-                let (importer, now) = (caller.clone(), self.clock.now());
+                let (importer, actor, now) = (caller.clone(), target.actor.clone(), self.clock.now());
                 let write = move |tx: &mut db::Tx<'_>| {
                     known.must_be_current(tx)?;
                     // Signing out is felt by what began before.
-                    if !accounts::still_stands(tx, &importer, now)? {
+                    if !api_keys::still_stands(tx, &importer, now)? {
                         return Err(Problem::not_signed_in().into());
                     }
                     let before = log::last_row(tx, &entry)?;
                     let part = store::import(tx, &entry, &batch[from..], now)?;
                     log::imported(tx, &entry, before, now, part.imported)?;
+                    if 0 < part.imported {
+                        let after = json!({ "count": part.imported });
+                        audit::many(tx, &entry, now, &actor, Action::RecordsImport, after)?;
+                    }
                     Ok::<_, Error>(part)
                 };
                 self.db.write_as(Class::BULK, caller.tenant(), write).await
@@ -301,6 +309,8 @@ struct Target {
     known: Arc<Catalogue>,
     entry: Arc<Entry>,
     dry_run: bool,
+    /// Whom the audit trail names.
+    actor: Actor,
 }
 
 /// What was read of a file and judged.

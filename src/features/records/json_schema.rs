@@ -71,9 +71,14 @@ impl JsonSchemasApi {
         collection: Path<String>,
     ) -> Result<Described, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, Circumstances { now: self.records.clock.now(), method: "GET", address })?;
+        let asker = Asker::to_read(
+            &caller,
+            &collection.0,
+            Circumstances { now: self.records.clock.now(), method: "GET", address },
+        )?;
 
-        let knows_all = asker.is_admin || caller.may(COLLECTIONS_READ) || caller.may_in(RECORDS_ADMIN, &collection.0);
+        let knows_all =
+            asker.sight.is_admin || caller.may(COLLECTIONS_READ) || caller.may_in(RECORDS_ADMIN, &collection.0);
         let look = async |known: Arc<Catalogue>| schema(&known, &collection.0, &asker.sight, knows_all);
         let schema = self.records.catalogues.with(caller.tenant(), look).await?;
 

@@ -4,8 +4,9 @@
 //! delivered (`watch.rs`). Of a change only the columns that differ are told as they were.
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
+use super::audit;
 use super::cascade::Found;
 use super::error::Error;
 use super::store::ALIAS;
@@ -13,6 +14,7 @@ use crate::base::Timestamp;
 use crate::base::text::write_json;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
+use crate::features::audit::Actor;
 use crate::features::collections::{Entry, Stored};
 use crate::features::events::{self, EventKind, NewEvent};
 
@@ -36,6 +38,11 @@ pub(super) struct Kept {
 impl Kept {
     fn bytes(&self) -> usize {
         self.values.iter().map(Stored::bytes).sum()
+    }
+
+    /// The record as the audit trail is told of it.
+    pub fn audited(&self, entry: &Entry) -> Json {
+        audit::values(entry, self.values.iter().enumerate())
     }
 
     /// All its columns, unless it is too large.
@@ -117,16 +124,21 @@ pub(super) struct Creation {
     collection: String,
     at: Timestamp,
     after: Option<String>,
+    audited: Option<Json>,
 }
 
 impl Creation {
     pub fn new(entry: &Entry, now: Timestamp, values: &[(usize, Stored)]) -> Self {
         let values = values.iter().map(|(position, value)| (*position, value));
         let after = columns(entry, Some(now), now, &values);
-        Self { collection: entry.collection.id.to_string(), at: now, after }
+        let audited = entry.collection.options.audit.then(|| audit::values(entry, values));
+        Self { collection: entry.collection.id.to_string(), at: now, after, audited }
     }
 
-    pub fn tell(&self, tx: &mut Tx<'_>, id: &str) -> Result<(), db::Error> {
+    pub fn tell(&self, tx: &mut Tx<'_>, entry: &Entry, id: &str, by: &Actor) -> Result<(), db::Error> {
+        if let Some(after) = &self.audited {
+            audit::made(tx, entry, id, self.at, by, after.clone())?;
+        }
         let (collection, after) = (self.collection.as_str(), self.after.as_deref());
         let record = Some(id);
         let kind = EventKind::Created;
@@ -140,6 +152,8 @@ pub(super) struct Difference {
     at: Timestamp,
     after: Option<String>,
     before: Option<String>,
+    /// What was changed as it was and as it is, for the audit trail; nothing if the collection tells it nothing.
+    audited: Option<(Json, Json)>,
 }
 
 impl Difference {
@@ -166,11 +180,18 @@ impl Difference {
         let after = columns(entry, Some(before.created_at), now, &values.iter().copied().enumerate());
         let olds = before.values.iter().enumerate();
         let differ = olds.filter(|(position, old)| values[*position] != *old);
+        let audited = entry.collection.options.audit.then(|| {
+            let news = differ.clone().map(|(position, _)| (position, values[position]));
+            (audit::values(entry, differ.clone()), audit::values(entry, news))
+        });
         let before = columns(entry, None, before.updated_at, &differ);
-        Self { collection: entry.collection.id.to_string(), at: now, after, before }
+        Self { collection: entry.collection.id.to_string(), at: now, after, before, audited }
     }
 
-    pub fn tell(&self, tx: &mut Tx<'_>, id: &str, version: i64) -> Result<(), db::Error> {
+    pub fn tell(&self, tx: &mut Tx<'_>, entry: &Entry, id: &str, version: i64, by: &Actor) -> Result<(), db::Error> {
+        if let Some((before, after)) = &self.audited {
+            audit::changed(tx, entry, id, self.at, by, before.clone(), after.clone())?;
+        }
         let (after, before) = (self.after.as_deref(), self.before.as_deref());
         let (collection, record) = (self.collection.as_str(), Some(id));
         events::append(
@@ -225,15 +246,18 @@ impl Followers {
     }
 
     /// Tells what became of them.
-    pub fn tell(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    pub fn tell(&self, tx: &mut Tx<'_>, now: Timestamp, by: &Actor) -> Result<(), db::Error> {
         for (entry, id, before) in &self.records {
             match look(tx, entry, id)? {
-                None => removed(tx, entry, id, before, now)?,
+                None => {
+                    removed(tx, entry, id, before, now)?;
+                    audit::removed(tx, entry, id, now, by, before)?;
+                }
                 Some(after) if after == *before => {}
                 Some(after) => {
                     let values: Vec<&Stored> = after.values.iter().collect();
                     let difference = Difference::between(entry, before, after.updated_at, &values);
-                    Difference { at: now, ..difference }.tell(tx, id, after.version)?;
+                    Difference { at: now, ..difference }.tell(tx, entry, id, after.version, by)?;
                 }
             }
         }

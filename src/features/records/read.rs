@@ -70,7 +70,7 @@ impl RecordsApi {
         }
         let is_point_read = projection.expanded.is_empty() && lists.is_empty() && entry.view.is_none();
         let mut statement = list::one(&projection, &asked.from(entry), joins, true);
-        list::seek(&mut statement, id, asker.rule(&entry.rules.view, ALIAS));
+        list::seek(&mut statement, id, asker.rule(entry, &entry.rules.view, ALIAS));
         if let Some(of_bin) = of_bin {
             statement.push(" AND (").append(of_bin).push(")");
         }
@@ -110,8 +110,5 @@ impl RecordsApi {
 
 /// Whose cursor it is: those of one caller are of no use to another.
 fn who(caller: &Caller) -> String {
-    match caller.user_id() {
-        Some(id) => id.to_string(),
-        None => caller.principal().role.clone(),
-    }
+    caller.name()
 }

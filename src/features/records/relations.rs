@@ -101,7 +101,7 @@ impl Relations<'_> {
     /// Whether more is asked of a relation than what foreign keys see: a rule, or that it is not in the bin.
     fn is_restricted(&self, position: usize) -> bool {
         let is_restricted =
-            |it: &Arc<Entry>| it.collection.keeps_deleted() || !self.judge.is_let_always(&it.rules.view);
+            |it: &Arc<Entry>| it.collection.keeps_deleted() || !self.judge.is_let_always(it, &it.rules.view);
         self.target(position).is_some_and(is_restricted)
     }
 
@@ -110,7 +110,7 @@ impl Relations<'_> {
         let Some(target) = self.target(position).filter(|_| !is_known()) else {
             return Ok(missing(tx, self.entry, position, id)?.is_none());
         };
-        let sought = list::sought(&Projection::default(), target, id, self.judge.rule(&target.rules.view));
+        let sought = list::sought(&Projection::default(), target, id, self.judge.rule(target, &target.rules.view));
         Ok(store::find(tx, &sought, &Projection::default())?.is_some())
     }
 }

@@ -307,7 +307,7 @@ impl Paths<'_> {
             let (table, column) = (quoted(seen_table(self.catalogue, target)), &judge.member.column);
             self.joins.push(&format!(" LEFT JOIN {table} AS {inner} ON {inner}.id = {alias}.{column}"));
             at = self.catalogue.find(target).map(|it| &**it);
-            if let Some(rule) = at.and_then(|it| self.asker.rule(&it.rules.view, &inner)) {
+            if let Some(rule) = at.and_then(|it| self.asker.rule(it, &it.rules.view, &inner)) {
                 self.joins.push(" AND (").append(rule).push(")");
             }
             alias = inner;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::array::Items;
 use super::quotes::Quotes;
+use crate::base::csv::FORMULA;
 use crate::base::text::nearest;
 use crate::features::collections::{Entry, FieldType};
 use crate::http::input::Body as Document;
@@ -381,9 +382,6 @@ fn json(text: &str) -> Result<Option<Json>, String> {
         },
     }
 }
-
-/// How a spreadsheet recognizes a formula.
-pub(super) const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// A text without the sign that an export puts before what a spreadsheet would take for a formula.
 fn unescaped(text: &str) -> &str {

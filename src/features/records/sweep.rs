@@ -2,13 +2,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::access::Judge;
 use super::api::RecordsApi;
+use super::audit;
 use super::deed::Removing;
 use super::error::Error;
 use super::store;
 use crate::base::{TenantId, Timestamp};
 use crate::db::{Class, Tx};
+use crate::features::audit::Action;
 use crate::features::collections::{Catalogue, Entry, IsOutdated};
 use crate::http::etag::IfMatch;
 use crate::work::Worker;
@@ -63,13 +67,18 @@ fn purge(
 ) -> Result<Option<String>, Error> {
     known.must_be_current(tx)?;
     let ids = store::deleted_before(tx, entry, before, after, BATCH)?;
+    let (server, mut count) = (Judge::of_the_server(), 0);
     for id in &ids {
-        let purging = Removing::purging(&Judge::of_the_server(), entry, id, now, IfMatch::Any);
+        let purging = Removing::purging(&server, entry, id, now, IfMatch::Any);
         match tx.attempt(|tx| purging.run(tx, known)) {
+            Ok(()) => count += 1,
             // It went with another one, or others hold on to it.
-            Ok(()) | Err(Error::NotFound | Error::InUse | Error::TooDeep | Error::TooManyFollow) => {}
+            Err(Error::NotFound | Error::InUse | Error::TooDeep | Error::TooManyFollow) => {}
             Err(error) => return Err(error),
         }
+    }
+    if 0 < count {
+        audit::many(tx, entry, now, &server.actor, Action::RecordPurge, json!({ "count": count }))?;
     }
     Ok(ids.last().cloned())
 }

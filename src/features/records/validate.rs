@@ -47,7 +47,7 @@ fn fault(entry: &Entry, position: usize, sight: &Sight) -> Fault {
         return Fault::new("", "validate", "is not as records of this collection must be");
     }
     // The condition may name fields that the caller does not see.
-    let detail = match judge.field.validate.as_deref().filter(|_| sight.is_admin) {
+    let detail = match judge.field.validate.as_deref().filter(|_| sight.rules_over(entry.name())) {
         Some(condition) => format!("must be such that `{condition}`"),
         None => "is not as this field must be".to_owned(),
     };

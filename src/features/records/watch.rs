@@ -23,6 +23,7 @@ use crate::base::Timestamp;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx, Value};
 use crate::expr::{self, Compiled, Purpose};
+use crate::features::accounts::RECORDS_READ;
 use crate::features::collections::{Catalogue, Entry, Rule, Sight, Stored, expression_fault};
 use crate::features::events::{Epoch, Event, EventKind};
 use crate::http::{Caller, ClientAddress, Fault, Problem};
@@ -120,11 +121,12 @@ impl Watch {
     ) -> Result<Self, Problem> {
         // The time is that of each event.
         let circumstances = Circumstances { now: Timestamp::from_millis(0), method: "GET", address };
-        let asker = Asker::to_read(caller, circumstances)?;
+        caller.must_somewhere(RECORDS_READ)?;
         let read = Topic::read(topic).ok_or_else(|| {
             let detail = "must be `collections/<name>` or `collections/<name>/<id>`";
             Problem::invalid(vec![Fault::new("/subscribe", "format", detail)])
         })?;
+        let asker = Asker::to_read(caller, &read.collection, circumstances)?;
         let entry = catalogue.find(&read.collection).ok_or_else(Problem::not_found)?;
         if entry.view.is_some() {
             let detail = "is a view, which nothing happens in: watch the collections that it reads";
@@ -194,7 +196,8 @@ impl Watch {
             return None;
         }
         let judge = self.judge.at(now);
-        let parts = rule.and_then(|it| judge.rule(it)).into_iter().chain(filter.map(|it| judge.filter(it)));
+        let parts =
+            rule.and_then(|it| judge.rule(&self.entry, it)).into_iter().chain(filter.map(|it| judge.filter(it)));
         parts.reduce(|mut rule, filter| {
             rule.sql = format!("({}) AND (", rule.sql);
             rule.append(filter).push(")");

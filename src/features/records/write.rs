@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::access::Asker;
 use super::api::RecordsApi;
+use super::audit;
 use super::body::{self, Meant};
 use super::deed::{self, Changing, Deed, Making, Removing, Restoring};
 use super::error::Error;
@@ -70,17 +71,22 @@ impl RecordsApi {
         let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.delete, "delete")?;
         let (judge, expected) = (asker.detached(), expected.clone());
-        let now = self.clock.now();
+        let (now, actor) = (self.clock.now(), asker.actor.clone());
         let removing = if is_final {
             Removing::purging(&judge, &entry, id, now, expected)
         } else {
             Removing::new(&judge, &entry, id, now, expected)
         };
+        let id = id.to_owned();
 
         self.db
             .free(asker.caller.tenant(), move |tx| {
                 known.must_be_current(tx)?;
-                removing.run(tx, &known)
+                removing.run(tx, &known)?;
+                if is_final {
+                    audit::purged(tx, &entry, &id, now, &actor)?;
+                }
+                Ok(())
             })
             .await
     }

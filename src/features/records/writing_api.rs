@@ -11,6 +11,7 @@ use super::bulk::{Bulk, BulkReport, Deed};
 use super::payload::{BatchJson, RecordJson};
 use super::query::Asked;
 use crate::features::accounts::RECORDS_ADMIN;
+use crate::features::audit::Trail;
 use crate::http::etag;
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -47,13 +48,14 @@ impl WritingApi {
     async fn batch(
         &self,
         visitor: Visitor,
+        trail: Trail,
         _query: NoQuery,
         address: ClientAddress,
         request: &Request,
         body: Input<Batch>,
     ) -> Result<Batched, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_batch(&caller, self.records.circumstances("POST", address));
+        let asker = Asker::to_batch(&caller, self.records.circumstances("POST", address)).leaving(&trail);
 
         let batch = body.read()?;
         let request_id = request.data::<RequestId>().map(RequestId::as_str).unwrap_or_default();
@@ -75,13 +77,15 @@ impl WritingApi {
     async fn restore(
         &self,
         visitor: Visitor,
+        trail: Trail,
         _query: NoQuery,
         address: ClientAddress,
         collection: Path<String>,
         id: Path<String>,
     ) -> Result<Restored, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_write(&caller, self.records.circumstances("POST", address))?;
+        let asker =
+            Asker::to_write(&caller, &collection.0, self.records.circumstances("POST", address))?.leaving(&trail);
 
         let restore = |known| self.records.restore(&caller, &asker, known, &collection.0, &id.0);
         let found = self.records.catalogues.with(caller.tenant(), restore).await?;
@@ -102,6 +106,7 @@ impl WritingApi {
     async fn truncate(
         &self,
         caller: Caller,
+        trail: Trail,
         address: ClientAddress,
         collection: Path<String>,
         /// Only says how many there are.
@@ -109,10 +114,11 @@ impl WritingApi {
         dry_run: Query<Option<bool>>,
         request: &Request,
     ) -> Result<Json<BulkReport>, Problem> {
-        caller.must(RECORDS_ADMIN)?;
+        caller.must_in(RECORDS_ADMIN, &collection.0)?;
 
         must_be_among(request, &["dryRun"])?;
-        let asker = Asker::to_write(&caller, self.records.circumstances("DELETE", address))?;
+        let asker =
+            Asker::to_write(&caller, &collection.0, self.records.circumstances("DELETE", address))?.leaving(&trail);
         let dry_run = dry_run.0 == Some(true);
         let bulk = Bulk { deed: Deed::Truncate, asked: Asked::default(), max: None, dry_run };
         let report = self.records.bulk(&caller, &asker, &collection.0, &bulk).await?;

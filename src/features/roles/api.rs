@@ -5,6 +5,7 @@ use std::sync::Arc;
 use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::{Value, json};
 
 use super::error::{Error, must_hold};
 use super::model::{NewRole, PermissionList, Role, RoleList, RoleName, RolePatch};
@@ -13,6 +14,7 @@ use super::vocabulary::{self, ROLES_READ, ROLES_WRITE};
 use crate::base::Clock;
 use crate::base::text::normal;
 use crate::db::{Db, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::features::events;
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
@@ -89,7 +91,13 @@ impl RolesApi {
     ///
     /// It lets someone try no more than its maker may. Its name stays.
     #[oai(path = "/admin/roles", method = "post", operation_id = "create_role")]
-    async fn create(&self, caller: Caller, _query: NoQuery, body: Input<NewRole>) -> Result<Made, Problem> {
+    async fn create(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        body: Input<NewRole>,
+    ) -> Result<Made, Problem> {
         caller.must(ROLES_WRITE)?;
 
         let NewRole { name, description, permissions } = body.read()?;
@@ -115,6 +123,7 @@ impl RolesApi {
             version: 1,
         };
 
+        let actor = trail.of(&caller);
         let role = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -122,6 +131,7 @@ impl RolesApi {
                     return Err(Error::TooMany { max: ROLES_MAX });
                 }
                 store::insert(tx, &role)?;
+                actor.append(tx, now, &about(Action::RoleCreate, &role).after(told(&role)))?;
                 Ok(role.clone())
             })
             .await?;
@@ -152,6 +162,7 @@ impl RolesApi {
     async fn update(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         name: Path<String>,
         /// The `ETag` of the role that the change is meant for.
@@ -168,14 +179,14 @@ impl RolesApi {
         if let Some(given) = &given {
             must_hold(&caller, given)?;
         }
-        let (now, changer) = (self.clock.now(), caller.clone());
+        let (now, changer, actor) = (self.clock.now(), caller.clone(), trail.of(&caller));
 
         let (role, is_felt) = self
             .db
             .write(caller.tenant(), move |tx| {
                 let mut role = find_to_change(tx, &name, &expected)?;
                 must_hold(&changer, &role.granted())?;
-                let before = role.granted();
+                let (before, was) = (role.granted(), told(&role));
                 if let Some(description) = &description {
                     role.description = normal(description);
                 }
@@ -187,6 +198,7 @@ impl RolesApi {
                 }
                 (role.version, role.updated_at) = (role.version + 1, now);
                 store::update(tx, &role)?;
+                actor.append(tx, now, &about(Action::RoleChange, &role).before(was).after(told(&role)))?;
                 let is_felt = before != role.granted();
                 if is_felt {
                     events::append_about_accounts(tx, now)?;
@@ -209,6 +221,7 @@ impl RolesApi {
     async fn delete(
         &self,
         caller: Caller,
+        trail: Trail,
         _query: NoQuery,
         name: Path<String>,
         /// The `ETag` of the role that shall go.
@@ -219,6 +232,7 @@ impl RolesApi {
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let name: RoleName = name.0.parse().map_err(|_| Error::NotFound)?;
+        let (actor, now) = (trail.of(&caller), self.clock.now());
         self.db
             .free(caller.tenant(), move |tx| {
                 let role = find_to_change(tx, &name, &expected)?;
@@ -230,12 +244,21 @@ impl RolesApi {
                     return Err(Error::InUse { name: role.name, users: role.users });
                 }
                 store::delete(tx, &name)?;
-                Ok(())
+                Ok(actor.append(tx, now, &about(Action::RoleDelete, &role).before(told(&role)))?)
             })
             .await?;
 
         Ok(Gone::Gone)
     }
+}
+
+fn about(action: Action, role: &Role) -> Entry {
+    Entry::new(action).about("role", &role.name)
+}
+
+/// What the audit trail is told of a role.
+fn told(role: &Role) -> Value {
+    json!({ "description": role.description, "permissions": role.permissions })
 }
 
 fn find_to_change(tx: &mut Tx<'_>, name: &RoleName, expected: &IfMatch) -> Result<Role, Error> {

@@ -17,6 +17,6 @@ mod vocabulary;
 pub use api::{Felt, RolesApi};
 pub use error::{Error, PERMISSION_NOT_HELD, PROBLEMS, must_hold};
 pub use model::{Role, RoleName};
-pub use store::{permissions_of, read_granted};
+pub use store::{permissions_of, permissions_of_user, read_granted};
 pub use terms::TERMS;
-pub use vocabulary::{PERMISSIONS, read as read_permissions};
+pub use vocabulary::{PERMISSIONS, ROLES_READ, read as read_permissions};

@@ -1,6 +1,7 @@
 //! The SQL of roles.
 use super::error::Error;
 use super::model::{Role, RoleName};
+use crate::base::UserId;
 use crate::db::{self, Row, Tx};
 use crate::http::Permissions;
 
@@ -36,6 +37,16 @@ pub fn read_granted(row: &Row<'_>, column: usize) -> Result<Permissions, db::Err
 /// What a role lets someone try; nothing if there is no such role.
 pub fn permissions_of(tx: &mut Tx<'_>, name: &RoleName) -> Result<Option<Permissions>, db::Error> {
     tx.find("SELECT permissions FROM roles WHERE name = $1", &[name.as_str().into()], |row| read_granted(row, 0))
+}
+
+/// What the role of an account that works lets its owner try.
+pub fn permissions_of_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<Permissions>, db::Error> {
+    tx.find(
+        "SELECT r.permissions FROM users AS u JOIN roles AS r ON r.name = u.role
+         WHERE u.id = $1 AND u.disabled_at IS NULL",
+        &[id.into()],
+        |row| read_granted(row, 0),
+    )
 }
 
 pub(super) fn find(tx: &mut Tx<'_>, name: &RoleName) -> Result<Option<Role>, db::Error> {

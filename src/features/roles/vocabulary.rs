@@ -2,6 +2,7 @@
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 
+use crate::features::audit::AUDIT_READ;
 use crate::http::{Fault, Grant, Permission, Permissions};
 
 pub const ROLES_READ: Permission = Permission("roles:read");
@@ -23,6 +24,14 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("users:admin"), "Make links with which someone becomes an admin."),
     (ROLES_READ, "See roles, and ask why a caller is let or refused."),
     (ROLES_WRITE, "Make, change and drop roles."),
+    (Permission("keys:read"), "See API keys, and what they are used for."),
+    (Permission("keys:write"), "Make, change, rotate and revoke API keys."),
+    (Permission("mail:read"), "See the words and looks of mails."),
+    (Permission("mail:write"), "Change the words and looks of mails, and send a test."),
+    (Permission("mail:admin"), "Read the mailbox, and with it links that let people in."),
+    (Permission("jobs:read"), "See the work that is done after the requests that asked for it."),
+    (Permission("jobs:write"), "Do such work again, or cancel it."),
+    (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),
     (Permission("realtime:read"), "See who listens to changes."),
     (Permission("system:read"), "See how the server is doing."),
 ];

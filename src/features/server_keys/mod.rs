@@ -15,8 +15,12 @@ pub enum Purpose {
     AccessToken,
     RefreshToken,
     Cursor,
+    /// Seed of the Ed25519 key that signs where audit trails stand.
+    Audit,
     /// Links and codes that are sent by mail.
     OneTimeSecret,
+    /// Secrets of apps that make codes, and recovery codes.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -25,7 +29,9 @@ impl Purpose {
             Self::AccessToken => "access-token",
             Self::RefreshToken => "refresh-token",
             Self::Cursor => "cursor",
+            Self::Audit => "audit",
             Self::OneTimeSecret => "one-time-secret",
+            Self::SecondFactor => "second-factor",
         }
     }
 }

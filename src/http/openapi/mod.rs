@@ -18,7 +18,7 @@ use poem_openapi::Tags;
 use serde_json::{Map, Value, json};
 
 use super::alias;
-use super::allow::Allow;
+use super::allow::{self, Allow};
 use super::asset::{Asset, Caching};
 use super::caller::{Caller, caller_of};
 use super::health;
@@ -35,6 +35,10 @@ pub enum Tag {
     Accounts,
     /// Everyone's accounts, for admins.
     Users,
+    /// How programs, as opposed to people, are let in.
+    Keys,
+    /// Who did what, for admins.
+    Audit,
     /// The kinds of records, for admins.
     Collections,
     /// What is in the collections.
@@ -57,7 +61,23 @@ const PROMISED_ALIASES: &[(&str, &str)] = &[
     ("post", "/api/auth/refresh-token"),
     ("get", "/api/auth/profile"),
     ("get", "/api/admin/users"),
+    ("post", "/api/v1/admin/keys/create"),
 ];
+
+/// An operation, as a request would reach it.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    parts: Vec<(String, String)>,
+    /// Who may; absent where nothing is said of it.
+    pub who: Option<Who>,
+}
+
+impl Operation {
+    /// What stands in the path at a place that has a name.
+    pub fn part(&self, name: &str) -> Option<&str> {
+        self.parts.iter().find(|(it, _)| it == name).map(|(_, given)| given.as_str())
+    }
+}
 
 /// Both documents. Cheap to clone; all clones serve the same.
 #[derive(Clone, Debug)]
@@ -165,6 +185,26 @@ impl Documents {
     /// The methods of a path, as the header `Allow` lists them.
     pub fn methods_of(&self, path: &str) -> HeaderValue {
         self.0.allow.for_path(path)
+    }
+
+    /// The operation of the program itself that a request would reach, by any of its names.
+    pub fn operation_at(&self, method: &Method, path: &str) -> Option<Operation> {
+        let canonical = alias::canonical(method, path);
+        let path = canonical.as_deref().unwrap_or(path);
+        let paths = self.0.fixed["paths"].as_object()?;
+        let its = |(template, methods): (&String, &Value)| {
+            let id = methods.get(method.as_str().to_lowercase())?["operationId"].as_str()?.to_owned();
+            allow::matches(template, path).then(|| (template.clone(), id))
+        };
+        // A path that is written out wins over one with a hole.
+        let found = paths.iter().filter_map(its).min_by_key(|(template, _)| template.matches('{').count());
+        let (template, id) = found?;
+        let parts = template.split('/').zip(path.split('/')).filter_map(|(name, given)| {
+            let name = name.strip_prefix('{')?.strip_suffix('}')?;
+            Some((name.to_owned(), given.to_owned()))
+        });
+        let terms = self.0.told.terms.iter().copied().flatten().find(|it| it.operation == id);
+        Some(Operation { parts: parts.collect(), who: terms.map(|it| it.who) })
     }
 
     pub fn route(&self, route: Route) -> Route {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use poem_openapi::types::{Example, ToJSON};
 use serde_json::{Map, Value, json};
 
-use crate::http::caller::BEARER;
+use crate::http::caller::{API_KEY, BEARER};
 use crate::http::problem::{self, Document, Kind, MEDIA_TYPE, Problem};
 use crate::http::{Permission, pages};
 
@@ -68,8 +68,10 @@ impl Who {
     fn security(self) -> Option<Value> {
         match self {
             Self::Anyone => None,
-            Self::SignedIn | Self::Holders(_) => Some(json!([{ BEARER: [] }])),
-            Self::Visitors(_) | Self::Ruled(..) | Self::Each => Some(json!([{}, { BEARER: [] }])),
+            // A key is nobody who could have signed in.
+            Self::SignedIn => Some(json!([{ BEARER: [] }])),
+            Self::Holders(_) => Some(json!([{ BEARER: [] }, { API_KEY: [] }])),
+            Self::Visitors(_) | Self::Ruled(..) | Self::Each => Some(json!([{}, { BEARER: [] }, { API_KEY: [] }])),
         }
     }
 }
@@ -187,6 +189,9 @@ impl Told {
         if operation["security"].is_array() {
             kinds.extend([&problem::NOT_SIGNED_IN, &problem::NOT_ALLOWED]);
             kinds.extend(self.of_callers);
+            if !operation["security"].to_string().contains(API_KEY) {
+                kinds.push(&problem::NEEDS_SESSION);
+            }
         }
         if path.contains('{') {
             kinds.push(&problem::NOT_FOUND);

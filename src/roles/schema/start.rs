@@ -56,7 +56,7 @@ pub(in crate::roles) async fn apply(app: &App, folder: &str, writes_back: bool) 
     };
     let rehearsal = SetOptions { dry_run: true, ..SetOptions::default() };
     let (author, any) = (Author::files(), IfMatch::Any);
-    let outcome = app.schema.bring(&tenant, set.clone(), rehearsal, &any, author).await;
+    let outcome = app.schema.bring(&tenant, set.clone(), rehearsal, &any, author.clone()).await;
     let (report, mut generation) = outcome.map_err(|it| refused(&files, it.into()))?;
     let told = lines(&app.schema.shown(&report));
     if report.loses_data || report.is_blocked {

@@ -198,6 +198,11 @@ impl TestApp {
         assert_eq!(made.status, 201, "{made:?}");
     }
 
+    /// Lets [`TestApp::as_role`] know someone more.
+    pub fn keep_token(&mut self, name: &'static str, token: String) {
+        self.tokens.insert(name, token);
+    }
+
     /// The access token of someone of [`TestApp::with_people`].
     pub fn token(&self, role: &str) -> &str {
         &self.tokens[role]

@@ -64,7 +64,7 @@ CREATE INDEX api_keys_by_creation ON api_keys (created_at, id);
 CREATE TABLE api_key_usage (
     key_id    TEXT   NOT NULL,
     day       BIGINT NOT NULL,                 -- days since 1970, UTC
-    operation TEXT   NOT NULL,                 -- method and path as the document lists it
+    operation TEXT   NOT NULL,                 -- its id, as the OpenAPI document has it
     calls     BIGINT NOT NULL,
     refused   BIGINT NOT NULL,                 -- of these, those that were answered with 4xx
     CONSTRAINT api_key_usage_key_exists FOREIGN KEY (key_id) REFERENCES api_keys (id) ON DELETE CASCADE,

@@ -136,7 +136,8 @@ impl AggregatesApi {
         _limit: Query<Option<String>>,
     ) -> Result<Aggregated, Problem> {
         let caller = visitor.0;
-        let asker = Asker::to_read(&caller, Circumstances { now: self.clock.now(), method: "GET", address })?;
+        let asker =
+            Asker::to_read(&caller, &collection.0, Circumstances { now: self.clock.now(), method: "GET", address })?;
 
         let query = request.uri().query().unwrap_or_default();
         let read = |known| self.groups(&caller, &asker, known, &collection.0, query);

@@ -1,0 +1,320 @@
+//! The endpoints of second factors.
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::api::AccountsApi;
+use super::error::Error;
+use super::mail_job::{self, AccountMail};
+use super::model::{SignedIn, USERS_ADMIN};
+use super::one_time::Purpose;
+use super::second_factor_model::{
+    AppCode, Challenge, Disabling, Enabling, RecoveryCodes, SecondFactorSecret, SecondFactorState,
+};
+use super::totp::{self, Factor, Proof, RECOVERY_CODES};
+use super::{one_time_store, second_factor_store, store, throttle};
+use crate::base::{JobId, TenantId, Timestamp, UserId};
+use crate::db::Tx;
+use crate::features::audit::{Action, Entry, Trail};
+use crate::http::openapi::Tag;
+use crate::http::problem::{Fault, Problem};
+use crate::http::query::NoQuery;
+use crate::http::{Caller, Client, ClientAddress, Input};
+
+/// For how long after signing in someone need not show the password again.
+const FRESH_FOR: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// The endpoints of second factors, with what they need.
+#[derive(Clone, Debug)]
+pub struct SecondFactorApi {
+    pub accounts: AccountsApi,
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi(prefix_path = "/api/v1")]
+impl SecondFactorApi {
+    /// Look whether one has a second factor
+    #[oai(path = "/auth/2fa", method = "get", operation_id = "show_second_factor", tag = "Tag::Accounts")]
+    async fn show(&self, caller: Caller, _query: NoQuery) -> Result<Json<SecondFactorState>, Problem> {
+        let (user, _) = caller.user()?;
+
+        let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
+        let found = self.accounts.db.get(caller.tenant(), find).await?.filter(|it| it.is_confirmed);
+
+        let left = found.map_or(0, |it| RECOVERY_CODES - it.recovery_used.count_ones().min(RECOVERY_CODES));
+        Ok(Json(SecondFactorState { enabled: found.is_some(), recovery_codes_left: left }))
+    }
+
+    /// Begin a second factor
+    ///
+    /// Shows what an app needs to make codes. It counts once a code of it was sent to `/auth/2fa/verify`.
+    #[oai(path = "/auth/2fa/enable", method = "post", operation_id = "enable_second_factor", tag = "Tag::Accounts")]
+    async fn enable(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        body: Input<Option<Enabling>>,
+    ) -> Result<Json<SecondFactorSecret>, Problem> {
+        let (user, session) = caller.user()?;
+
+        let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
+        match body.read()?.and_then(|it| it.password) {
+            Some(password) => drop(own.confirm(&caller, password, "/password", address).await?),
+            None => {
+                let find = move |tx: &mut Tx<'_>| store::find_live_session(tx, session, now);
+                let begun = own.db.get(tenant, find).await?.ok_or(Error::TokenInvalid)?.created_at;
+                if begun.plus(FRESH_FOR) <= now {
+                    let detail = "is needed, since signing in was more than ten minutes ago";
+                    return Err(Error::Invalid(vec![Fault::new("/password", "required", detail)]).into());
+                }
+            }
+        }
+        let id = own.random.id(&own.clock);
+        let issuer = own.mails.product_name(tenant).await?;
+        let (secret, otpauth_uri) = own.second_factors.shown(tenant, id, &issuer, &caller.principal().email)?;
+        let qr_svg = totp::picture(&otpauth_uri)?;
+
+        let begin = move |tx: &mut Tx<'_>| match second_factor_store::begin(tx, user, id, now)? {
+            true => Ok(()),
+            false => Err(Error::SecondFactorOn),
+        };
+        own.db.write(tenant, begin).await?;
+
+        Ok(Json(SecondFactorSecret { secret, otpauth_uri, qr_svg }))
+    }
+
+    /// Confirm a second factor
+    ///
+    /// With a code of the app. From now on signing in needs one. The recovery codes are in this answer only.
+    #[oai(path = "/auth/2fa/verify", method = "post", operation_id = "verify_second_factor", tag = "Tag::Accounts")]
+    async fn verify(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<AppCode>,
+    ) -> Result<Json<RecoveryCodes>, Problem> {
+        let (user, _) = caller.user()?;
+
+        let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
+        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        if factor.is_confirmed {
+            return Err(Error::SecondFactorOn.into());
+        }
+        if !matches!(proof, Proof::Step(_)) {
+            return Err(Error::SecondFactorWrong.into());
+        }
+
+        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
+        own.db
+            .write(tenant, move |tx| {
+                if !second_factor_store::take(tx, user, factor.id, proof)? {
+                    return Err(Error::SecondFactorWrong);
+                }
+                if !second_factor_store::confirm(tx, user, factor.id, now)? {
+                    return Err(Error::SecondFactorOn);
+                }
+                actor.append(tx, now, &Entry::new(Action::SecondFactorOn).about("user", &user))?;
+                Ok(mail_job::promise(tx, job, &AccountMail::second_factor_changed(user, true, &client, now), now)?)
+            })
+            .await?;
+
+        Ok(Json(RecoveryCodes { recovery_codes: own.second_factors.recovery_codes(tenant, &factor) }))
+    }
+
+    /// Get other recovery codes
+    ///
+    /// With a code of the app. Those from before work no more.
+    #[oai(
+        path = "/auth/2fa/recovery-codes",
+        method = "post",
+        operation_id = "renew_recovery_codes",
+        tag = "Tag::Accounts"
+    )]
+    async fn renew(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        trail: Trail,
+        body: Input<AppCode>,
+    ) -> Result<Json<RecoveryCodes>, Problem> {
+        let (user, _) = caller.user()?;
+
+        let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
+        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        if !factor.is_confirmed {
+            return Err(Error::SecondFactorWrong.into());
+        }
+        let actor = trail.of(&caller);
+        let factor = own
+            .db
+            .write(tenant, move |tx| {
+                if !second_factor_store::take(tx, user, factor.id, proof)? {
+                    return Err(Error::SecondFactorWrong);
+                }
+                second_factor_store::next_round(tx, user, factor.id)?;
+                actor.append(tx, now, &Entry::new(Action::RecoveryCodesRenew).about("user", &user))?;
+                second_factor_store::find(tx, user)?.ok_or(Error::SecondFactorWrong)
+            })
+            .await?;
+
+        Ok(Json(RecoveryCodes { recovery_codes: own.second_factors.recovery_codes(tenant, &factor) }))
+    }
+
+    /// Do without a second factor
+    ///
+    /// With a code of the app, a recovery code, or the password.
+    #[oai(path = "/auth/2fa/disable", method = "post", operation_id = "disable_second_factor", tag = "Tag::Accounts")]
+    async fn disable(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<Disabling>,
+    ) -> Result<Done, Problem> {
+        let (user, _) = caller.user()?;
+
+        let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
+        let shown = match body.read()? {
+            Disabling { code: Some(code), password: None } => Some(self.proof(&caller, &code, address, now).await?),
+            Disabling { code: None, password: Some(password) } => {
+                own.confirm(&caller, password, "/password", address).await?;
+                None
+            }
+            Disabling { .. } => {
+                let fault = Fault::new("", "conflict", "send either `code` or `password`");
+                return Err(Error::Invalid(vec![fault]).into());
+            }
+        };
+
+        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
+        own.db
+            .free(tenant, move |tx| {
+                if let Some((factor, proof)) = shown
+                    && !second_factor_store::take(tx, user, factor.id, proof)?
+                {
+                    return Err(Error::SecondFactorWrong);
+                }
+                let was_on = second_factor_store::is_on(tx, user)?;
+                second_factor_store::delete(tx, user)?;
+                if was_on {
+                    actor.append(tx, now, &Entry::new(Action::SecondFactorOff).about("user", &user))?;
+                    let mail = AccountMail::second_factor_changed(user, false, &client, now);
+                    mail_job::promise(tx, job, &mail, now)?;
+                }
+                Ok(())
+            })
+            .await?;
+
+        Ok(Done::Done)
+    }
+
+    /// Show a second factor
+    ///
+    /// After signing in was answered with `mfaRequired`. With a code of the app, or a recovery code; each works once.
+    #[oai(path = "/auth/2fa/challenge", method = "post", operation_id = "show_code", tag = "Tag::Accounts")]
+    async fn challenge(
+        &self,
+        _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
+        trail: Trail,
+        body: Input<Challenge>,
+    ) -> Result<Json<SignedIn>, Problem> {
+        let Challenge { mfa_token, code } = body.read()?;
+        let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
+        let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
+        let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
+        let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
+        let (factor, proof) = self.judged(&tenant, user, &email, &code, address, now).await?;
+
+        let signed_in = own
+            .sign_in(&tenant, user, client, &trail, now, move |tx| {
+                if !one_time_store::use_up(tx, id, user, Purpose::SecondFactor, now)? {
+                    return Err(Error::SecretInvalid);
+                }
+                match second_factor_store::take(tx, user, factor.id, proof)? {
+                    true => Ok(()),
+                    false => Err(Error::SecondFactorWrong),
+                }
+            })
+            .await?;
+
+        Ok(Json(signed_in))
+    }
+
+    /// Take a second factor from someone
+    ///
+    /// Who has lost the app and the recovery codes. They are told by mail.
+    #[oai(path = "/admin/users/:id/2fa", method = "delete", operation_id = "remove_second_factor", tag = "Tag::Users")]
+    async fn remove(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        id: Path<String>,
+        client: Client,
+        trail: Trail,
+    ) -> Result<Done, Problem> {
+        caller.must(USERS_ADMIN)?;
+
+        let user: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let (own, now) = (&self.accounts, self.accounts.clock.now());
+        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
+        own.db
+            .write(caller.tenant(), move |tx| {
+                if !second_factor_store::delete(tx, user)? {
+                    return Err(Error::NotFound);
+                }
+                actor.append(tx, now, &Entry::new(Action::SecondFactorOff).about("user", &user))?;
+                Ok(mail_job::promise(tx, job, &AccountMail::second_factor_changed(user, false, &client, now), now)?)
+            })
+            .await?;
+
+        Ok(Done::Done)
+    }
+}
+
+impl SecondFactorApi {
+    /// What a caller showed of their own second factor.
+    async fn proof(
+        &self,
+        caller: &Caller,
+        code: &str,
+        address: ClientAddress,
+        now: Timestamp,
+    ) -> Result<(Factor, Proof), Error> {
+        let user = caller.user_id().ok_or(Error::TokenInvalid)?;
+        self.judged(caller.tenant(), user, &caller.principal().email, code, address, now).await
+    }
+
+    /// What a code shows. Wrong ones are counted for the account, and refused beyond the limit.
+    async fn judged(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        email: &str,
+        code: &str,
+        address: ClientAddress,
+        now: Timestamp,
+    ) -> Result<(Factor, Proof), Error> {
+        let own = &self.accounts;
+        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, email, address, now)?;
+        let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
+        let factor = own.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
+        let proof = own.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
+        attempt.succeeded(&own.kv);
+        Ok((factor, proof))
+    }
+}

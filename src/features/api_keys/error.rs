@@ -1,0 +1,84 @@
+//! What can go wrong with keys, in words fit for the client.
+use std::time::Duration;
+
+use poem::http::header::{HeaderValue, WWW_AUTHENTICATE};
+
+use crate::db;
+use crate::features::{accounts, roles};
+use crate::http::log::Allowance;
+use crate::http::problem::{self, Fault, Kind, Problem};
+
+/// Whatever is the matter with a key itself.
+pub const INVALID: Kind = Kind { status: 401, code: "api-key-invalid", title: "The API key does not work" };
+pub const ELSEWHERE: Kind =
+    Kind { status: 403, code: "api-key-address-refused", title: "The API key is not for this address" };
+pub(super) const OVER: Kind = Kind { status: 409, code: "api-key-over", title: "The API key is over" };
+pub(super) const TOO_MANY: Kind =
+    Kind { status: 409, code: "api-key-limit-reached", title: "No room for another API key" };
+
+/// Problems only this feature reports; the catalogue page lists them.
+pub const PROBLEMS: &[&Kind] = &[&INVALID, &ELSEWHERE, &OVER, &TOO_MANY];
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("it is no key, or was mistyped: the checksum at its end is wrong")]
+    Mistyped,
+    #[error("it was never made, was rotated, or was revoked")]
+    Unknown,
+    #[error("it is disabled, or the account that it belongs to is")]
+    Disabled,
+    #[error("it has expired")]
+    Expired,
+    #[error("it works from certain addresses only, and this is none of them")]
+    Elsewhere,
+    #[error("it may call {} times in {} seconds, and did", allowance.limit, allowance.window_secs)]
+    LimitSpent { allowance: Allowance },
+    #[error("it has expired or was revoked; make another one")]
+    Over,
+    #[error("there may be {max} keys; revoke one first")]
+    TooMany { max: i64 },
+    #[error("the key is another than the one that `If-Match` names; read it again")]
+    Stale,
+    #[error("there is nothing here, or nothing that you may see")]
+    NotFound,
+    #[error("some values are not valid")]
+    Invalid(Vec<Fault>),
+    #[error(transparent)]
+    Role(#[from] roles::Error),
+    #[error(transparent)]
+    Account(#[from] accounts::Error),
+    #[error("cannot reach the keys")]
+    Db(#[from] db::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Mistyped | Error::Unknown | Error::Disabled | Error::Expired => {
+                let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+                return Self::new(&INVALID, error.to_string()).with_header(WWW_AUTHENTICATE, challenge);
+            }
+            Error::Elsewhere => &ELSEWHERE,
+            Error::LimitSpent { allowance } => {
+                let wait = Duration::from_secs(allowance.resets_in_secs);
+                let spent = Self::new(&problem::TOO_MANY_REQUESTS, error.to_string()).retry_after(wait);
+                return allowance.headers().into_iter().fold(
+                    spent,
+                    |spent, (name, value)| match HeaderValue::try_from(value) {
+                        Ok(value) => spent.with_header(name, value),
+                        Err(_) => spent,
+                    },
+                );
+            }
+            Error::Over => &OVER,
+            Error::TooMany { .. } => &TOO_MANY,
+            Error::Stale => &problem::STALE,
+            Error::NotFound => return Self::not_found(),
+            Error::Invalid(faults) => return Self::invalid(faults),
+            Error::Role(cause) => return cause.into(),
+            Error::Account(cause) => return cause.into(),
+            Error::Db(cause) => return cause.into(),
+        };
+        Self::new(kind, error.to_string())
+    }
+}

@@ -1,0 +1,329 @@
+//! Making, changing, rotating and revoking keys: the same for those who keep them for everyone, and for their owners.
+use poem_openapi::types::Any;
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::gate::KeyGate;
+use super::model::{ApiKey, NewApiKey, ShownApiKey, State, UsageReport, Used};
+use super::store::{self, Found};
+use super::usage::{Usage, day_of, day_text};
+use super::{networks, secret};
+use crate::base::text::normal;
+use crate::base::{ApiKeyId, Clock, Random, Timestamp, UserId};
+use crate::db::{Db, Tx};
+use crate::features::audit::{Action, Actor, Entry};
+use crate::features::{events, roles};
+use crate::http::etag::IfMatch;
+use crate::http::{Caller, Fault, Permissions, Subject};
+
+/// Most keys of one person that work or could: each is something to lose.
+const OF_ONE_MAX: i64 = 20;
+/// Most keys of nobody.
+const OF_NOBODY_MAX: i64 = 1_000;
+/// Most keys that were revoked and are still shown, of one person or of nobody.
+const REVOKED_MAX: i64 = 200;
+/// Longest metadata.
+const METADATA_BYTES_MAX: usize = 4_096;
+const DAYS_MAX: i64 = 400;
+const DAYS: i64 = 30;
+/// Most lines of one report.
+const LINES_MAX: i64 = 10_000;
+
+/// What keeping keys needs.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    pub db: Db,
+    pub clock: Clock,
+    pub random: Random,
+    pub gate: KeyGate,
+    pub usage: Usage,
+}
+
+impl Keeping {
+    pub(super) async fn make(&self, caller: &Caller, actor: Actor, new: NewApiKey) -> Result<ShownApiKey, Error> {
+        let now = self.clock.now();
+        let mut faults = Vec::new();
+        let scopes = roles::read_permissions(&new.scopes, "/scopes").unwrap_or_else(|found| {
+            faults.extend(found);
+            Permissions::none()
+        });
+        let allowed_ips = checked_networks(&new.allowed_ips.unwrap_or_default(), &mut faults);
+        let metadata = checked_metadata(new.metadata.unwrap_or_else(|| Any(json!({}))), &mut faults);
+        if let Some(at) = new.expires_at {
+            must_be_later(at, now, &mut faults);
+        }
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        roles::must_hold(caller, &scopes)?;
+        let made = secret::make(&self.random);
+        let key = ApiKey {
+            id: self.random.id(&self.clock),
+            name: normal(&new.name),
+            description: normal(&new.description.unwrap_or_default()),
+            hint: secret::hint(made.reveal()),
+            state: State::Active,
+            scopes: scopes.names(),
+            owner: new.owner,
+            created_by: caller.name(),
+            allowed_ips,
+            tier: new.tier,
+            rate_limit: new.rate_limit,
+            metadata,
+            created_at: now,
+            updated_at: now,
+            expires_at: new.expires_at,
+            rotated_at: None,
+            old_secret_until: None,
+            last_used_at: None,
+            revoked_at: None,
+            version: 1,
+            disabled_at: None,
+        };
+        let (kept, maker) = (secret::kept(made.reveal()), caller.clone());
+
+        let key = self
+            .db
+            .write(caller.tenant(), move |tx| {
+                if let Some(owner) = key.owner {
+                    let Some(theirs) = roles::permissions_of_user(tx, owner)? else {
+                        let detail = "is no account that works";
+                        return Err(Error::Invalid(vec![Fault::new("/owner", "unknown", detail)]));
+                    };
+                    must_be_like(&maker, owner, &theirs)?;
+                }
+                let max = if key.owner.is_some() { OF_ONE_MAX } else { OF_NOBODY_MAX };
+                if max <= store::count_live(tx, key.owner)? {
+                    return Err(Error::TooMany { max });
+                }
+                store::delete_revoked(tx, key.owner, REVOKED_MAX)?;
+                store::insert(tx, &key, &kept)?;
+                actor.append(tx, now, &about(Action::ApiKeyCreate, &key).after(told(&key)))?;
+                Ok(key.clone())
+            })
+            .await?;
+
+        Ok(ShownApiKey { key, secret: made.reveal().clone() })
+    }
+
+    /// A key; only one of `owner`'s, if that is said.
+    pub(super) async fn find(&self, caller: &Caller, id: &str, owner: Option<UserId>) -> Result<ApiKey, Error> {
+        let id = read_id(id)?;
+        let found = self.db.get(caller.tenant(), move |tx| store::find(tx, id)).await?;
+        let found = found.filter(|it| owner.is_none() || it.owner == owner).ok_or(Error::NotFound)?;
+        Ok(found.at(self.clock.now()))
+    }
+
+    /// All keys of someone.
+    pub(super) async fn list_of(&self, caller: &Caller, owner: UserId) -> Result<Vec<ApiKey>, Error> {
+        let most = (OF_ONE_MAX + REVOKED_MAX + 1).unsigned_abs();
+        let keys = self.db.read(caller.tenant(), move |tx| store::page(tx, Some(owner), None, 0, most)).await?;
+        let now = self.clock.now();
+        Ok(keys.into_iter().map(|it| it.at(now)).collect())
+    }
+
+    /// Changes a key that is not over, in one transaction, and has it felt.
+    pub(super) async fn change(
+        &self,
+        caller: &Caller,
+        actor: Actor,
+        id: &str,
+        if_match: Option<&str>,
+        change: impl Fn(&mut ApiKey) -> Result<(), Error> + Send + 'static,
+    ) -> Result<ApiKey, crate::http::Problem> {
+        let (id, expected, now) = (read_id(id)?, IfMatch::parse(if_match)?, self.clock.now());
+        let keeper = caller.clone();
+        let key = self
+            .db
+            .write(caller.tenant(), move |tx| {
+                let found = to_keep(tx, &keeper, id, None, &expected)?;
+                let before = told(&found.key);
+                let mut key = ApiKey { version: found.key.version + 1, updated_at: now, ..found.key };
+                // One that has expired may get another end; one that was revoked stays so.
+                if key.state_at(now) == State::Revoked {
+                    return Err(Error::Over);
+                }
+                change(&mut key)?;
+                store::update(tx, &key)?;
+                actor.append(tx, now, &about(Action::ApiKeyChange, &key).before(before).after(told(&key)))?;
+                events::append_about_accounts(tx, now)?;
+                Ok(key)
+            })
+            .await
+            .map_err(|it: Error| it)?;
+        self.gate.forget();
+        Ok(key.at(now))
+    }
+
+    /// Gives a key another secret. The one before works for `grace_secs` more, never beyond the key's own end.
+    pub(super) async fn rotate(
+        &self,
+        caller: &Caller,
+        actor: Actor,
+        id: &str,
+        owner: Option<UserId>,
+        if_match: Option<&str>,
+        grace_secs: u32,
+    ) -> Result<ShownApiKey, crate::http::Problem> {
+        let (id, expected, now) = (read_id(id)?, IfMatch::parse(if_match)?, self.clock.now());
+        let made = secret::make(&self.random);
+        let (kept, hint, keeper) = (secret::kept(made.reveal()), secret::hint(made.reveal()), caller.clone());
+        let grace = std::time::Duration::from_secs(grace_secs.into());
+        let key = self
+            .db
+            .write(caller.tenant(), move |tx| {
+                let found = to_keep(tx, &keeper, id, owner, &expected)?;
+                if [State::Revoked, State::Expired].contains(&found.key.state_at(now)) {
+                    return Err(Error::Over);
+                }
+                let end = now.plus(grace);
+                let end = found.key.expires_at.map_or(end, |it| it.min(end));
+                let old_until = (0 < grace_secs).then_some(end);
+                let key = ApiKey {
+                    hint: hint.clone(),
+                    old_secret_until: old_until,
+                    rotated_at: Some(now),
+                    updated_at: now,
+                    version: found.key.version + 1,
+                    ..found.key
+                };
+                store::set_secret(tx, &key, &kept, old_until)?;
+                let after = json!({ "oldSecretUntil": old_until.map(|it| it.to_string()) });
+                actor.append(tx, now, &about(Action::ApiKeyRotate, &key).after(after))?;
+                events::append_about_accounts(tx, now)?;
+                Ok(key)
+            })
+            .await
+            .map_err(|it: Error| it)?;
+        self.gate.forget();
+        Ok(ShownApiKey { key: key.at(now), secret: made.reveal().clone() })
+    }
+
+    /// Ends a key for good. Whoever keeps keys may end any: it takes away, and gives nothing.
+    pub(super) async fn revoke(
+        &self,
+        caller: &Caller,
+        actor: Actor,
+        id: &str,
+        owner: Option<UserId>,
+    ) -> Result<(), Error> {
+        let (id, now) = (read_id(id)?, self.clock.now());
+        self.db
+            // What takes rights away is done when the disk is nearly full too.
+            .free(caller.tenant(), move |tx| {
+                let found = store::find(tx, id)?.filter(|it| owner.is_none() || it.owner == owner);
+                let key = found.ok_or(Error::NotFound)?;
+                actor.append(tx, now, &about(Action::ApiKeyRevoke, &key))?;
+                let revoked_at = Some(key.revoked_at.unwrap_or(now));
+                store::update(tx, &ApiKey { revoked_at, updated_at: now, version: key.version + 1, ..key })?;
+                Ok::<_, Error>(events::append_about_accounts(tx, now)?)
+            })
+            .await?;
+        self.gate.forget();
+        Ok(())
+    }
+
+    pub(super) async fn usage(
+        &self,
+        caller: &Caller,
+        id: &str,
+        owner: Option<UserId>,
+        days: i64,
+    ) -> Result<UsageReport, Error> {
+        let (id, now) = (read_id(id)?, self.clock.now());
+        // What was counted a moment ago shall be there too; if it cannot be written, the rest is.
+        if let Err(cause) = self.usage.flush(&self.db, caller.tenant(), now).await {
+            tracing::debug!(cause = %crate::base::text::chain(&cause), "what keys were used for could not be written");
+        }
+        let since = day_of(now) - days + 1;
+        let (key, lines) = self
+            .db
+            .read(caller.tenant(), move |tx| {
+                let key = store::find(tx, id)?.filter(|it| owner.is_none() || it.owner == owner);
+                let key = key.ok_or(Error::NotFound)?;
+                Ok::<_, Error>((key, store::usage(tx, id, since, LINES_MAX)?))
+            })
+            .await?;
+        let data: Vec<_> = lines.into_iter().map(|(day, used)| Used { day: day_text(day), ..used }).collect();
+        let (calls, refused) = data.iter().fold((0, 0), |(all, of), it| (all + it.calls, of + it.refused));
+        Ok(UsageReport { calls, refused, last_used_at: key.last_used_at, data })
+    }
+}
+
+fn about(action: Action, key: &ApiKey) -> Entry {
+    Entry::new(action).about("api-key", &key.id)
+}
+
+/// What the audit trail is told of a key.
+fn told(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name, "scopes": key.scopes, "owner": key.owner.map(|it| it.to_string()),
+        "allowedIps": key.allowed_ips, "tier": key.tier, "rateLimit": key.rate_limit.map(|it| it.limit),
+        "expiresAt": key.expires_at.map(|it| it.to_string()), "disabled": key.disabled_at.is_some(),
+    })
+}
+
+/// A key that `keeper` is to change: they may at least as much as it lets a program try.
+fn to_keep(
+    tx: &mut Tx<'_>,
+    keeper: &Caller,
+    id: ApiKeyId,
+    owner: Option<UserId>,
+    expected: &IfMatch,
+) -> Result<Found, Error> {
+    let found = store::find_with_owner(tx, id)?.filter(|it| owner.is_none() || it.key.owner == owner);
+    let found = found.ok_or(Error::NotFound)?;
+    if !expected.allows(found.key.version) {
+        return Err(Error::Stale);
+    }
+    roles::must_hold(keeper, &found.permissions())?;
+    if let Some(owner) = &found.owner {
+        must_be_like(keeper, owner.id, &owner.permissions)?;
+    }
+    Ok(found)
+}
+
+/// Refuses to let anyone act on behalf of an account that may more than they do. People themselves may.
+fn must_be_like(caller: &Caller, owner: UserId, theirs: &Permissions) -> Result<(), Error> {
+    let is_own = matches!(caller.subject(), Subject::User { id, .. } if *id == owner);
+    if is_own { Ok(()) } else { Ok(roles::must_hold(caller, theirs)?) }
+}
+
+fn read_id(text: &str) -> Result<ApiKeyId, Error> {
+    text.parse().map_err(|_| Error::NotFound)
+}
+
+/// How many days a report is about.
+pub(super) fn read_days(text: Option<&str>) -> Result<i64, Error> {
+    let Some(text) = text else { return Ok(DAYS) };
+    let days = text.parse().ok().filter(|it| (1..=DAYS_MAX).contains(it));
+    days.ok_or_else(|| {
+        Error::Invalid(vec![Fault::new("?days", "range", format!("must be a whole number from 1 to {DAYS_MAX}"))])
+    })
+}
+
+pub(super) fn checked_networks(sent: &[String], faults: &mut Vec<Fault>) -> Vec<String> {
+    let mut checked = Vec::new();
+    for (index, text) in sent.iter().enumerate() {
+        match networks::read(text) {
+            Ok(network) => checked.push(network.to_string()),
+            Err(why) => faults.push(Fault::new(format!("/allowedIps/{index}"), "format", why)),
+        }
+    }
+    checked
+}
+
+pub(super) fn checked_metadata(sent: Any<Value>, faults: &mut Vec<Fault>) -> Any<Value> {
+    if !sent.0.is_object() {
+        faults.push(Fault::new("/metadata", "type", "must be an object"));
+    } else if METADATA_BYTES_MAX < sent.0.to_string().len() {
+        faults.push(Fault::new("/metadata", "too-long", format!("must be at most {METADATA_BYTES_MAX} bytes of JSON")));
+    }
+    sent
+}
+
+pub(super) fn must_be_later(at: Timestamp, now: Timestamp, faults: &mut Vec<Fault>) {
+    if at <= now {
+        faults.push(Fault::new("/expiresAt", "range", "must be in the future"));
+    }
+}

@@ -1,0 +1,29 @@
+//! API keys: how programs, as opposed to people, are let in.
+//!
+//! A key is shown once, when it is made. After that the server knows only its SHA-256 digest, so neither a backup nor a
+//! log can leak a working key. Its last characters are a checksum: one that was mistyped is refused without a query.
+//!
+//! What a key may try is what its scopes and its owner's role have in common, asked anew every few seconds; a key without
+//! an owner has its scopes. Whoever makes or changes one may at least as much. A request with a key travels
+//! [`KeyGate`] (form, existence, state, address, limit) → the endpoint, which asks for the scope as it asks anyone's
+//! permission. What was used when is counted in memory and written every few seconds (`usage.rs`): a request costs no
+//! write, and a crash may lose the last of it.
+mod api;
+mod error;
+mod gate;
+mod keeping;
+mod model;
+mod networks;
+mod own_api;
+mod secret;
+mod store;
+mod terms;
+mod usage;
+
+pub use api::KeysApi;
+pub use error::{ELSEWHERE, Error, INVALID, PROBLEMS};
+pub use gate::{KeyGate, still_stands};
+pub use keeping::Keeping;
+pub use own_api::OwnKeysApi;
+pub use terms::TERMS;
+pub use usage::{Usage, account_for, worker};

@@ -1,0 +1,207 @@
+//! Second factors: codes of an app, and recovery codes.
+use futures_util::future::join_all;
+use poem::http::Method;
+use serde_json::{Value, json};
+use totp_rs::{Builder, Secret, Totp};
+
+use crate::support::{PASSWORD, Reply, START, TestApp};
+
+/// Someone's app, as it stands on their phone.
+struct Phone(Totp);
+
+impl Phone {
+    fn of(secret: &str) -> Self {
+        let secret = Secret::try_from_base32(secret).expect("Base32");
+        Self(Builder::new().with_secret(secret).with_account_name("ada").build_noncompliant())
+    }
+
+    /// The code so many seconds after the test's beginning.
+    fn code(&self, secs: u64) -> String {
+        self.0.generate(START.seconds().unsigned_abs() + secs).to_string()
+    }
+}
+
+async fn post(app: &TestApp, token: &str, path: &str, body: Value) -> Reply {
+    let ask = app.ask(Method::POST, &format!("/api/v1/auth/{path}"));
+    let ask = if token.is_empty() { ask } else { ask.bearer(token) };
+    ask.json(&body).send().await
+}
+
+/// Turns it on for `user@example.com`, and tells the phone and the recovery codes.
+async fn turned_on(app: &TestApp) -> (Phone, Vec<String>) {
+    let token = app.token("user");
+    let begun = post(app, token, "2fa/enable", json!({})).await;
+    assert_eq!(begun.status, 200, "{begun:?}");
+    let phone = Phone::of(&begun.str("secret"));
+    assert!(begun.str("otpauthUri").contains(&begun.str("secret")) && begun.str("qrSvg").contains("<svg"));
+    let verified = post(app, token, "2fa/verify", json!({ "code": phone.code(0) })).await;
+    assert_eq!(verified.status, 200, "{verified:?}");
+    let codes = verified.body["recoveryCodes"].as_array().expect("codes").iter();
+    (phone, codes.map(|it| it.as_str().expect("a code").to_owned()).collect())
+}
+
+async fn challenged(app: &TestApp) -> String {
+    let login = app.login("user@example.com", PASSWORD).await;
+    assert_eq!(
+        (login.status, &login.body["mfaRequired"], &login.body["accessToken"]),
+        (200, &json!(true), &Value::Null)
+    );
+    login.str("mfaToken")
+}
+
+async fn answer(app: &TestApp, token: &str, code: &str) -> Reply {
+    post(app, "", "2fa/challenge", json!({ "mfaToken": token, "code": code })).await
+}
+
+#[tokio::test]
+async fn who_has_a_second_factor_signs_in_with_a_code_after_the_password() {
+    let app = TestApp::with_people().await;
+    let (phone, codes) = turned_on(&app).await;
+    assert_eq!(codes.len(), 10);
+
+    app.advance(60);
+    let token = challenged(&app).await;
+    let signed_in = answer(&app, &token, &phone.code(60)).await;
+
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+    assert_eq!(app.profile(&signed_in.str("accessToken")).await.status, 200);
+    let again = answer(&app, &token, &phone.code(90)).await;
+    assert_eq!(again.refusal(), (403, "one-time-secret-invalid"), "what stands for the password works once too");
+    assert_eq!(app.profile(&token).await.status, 401, "and is no access token");
+}
+
+#[tokio::test]
+async fn a_code_of_the_app_works_once_also_when_fifty_show_it_at_once() {
+    let app = TestApp::with_people_and(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "1000")]).await;
+    let (phone, codes) = turned_on(&app).await;
+    let used = answer(&app, &challenged(&app).await, &phone.code(0)).await;
+    assert_eq!(used.refusal(), (403, "second-factor-wrong"), "it was used to turn it on");
+
+    app.advance(60);
+    for code in [phone.code(60), codes[0].clone()] {
+        let tokens = join_all((0..5).map(|_| challenged(&app))).await;
+        let attempts = join_all((0..50).map(|it| answer(&app, &tokens[it % 5], &code))).await;
+
+        let let_in = attempts.iter().filter(|it| it.status == 200).count();
+        assert_eq!(let_in, 1, "{:?}", attempts.iter().map(|it| it.status).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn codes_are_guessed_five_times_and_no_more() {
+    let app = TestApp::with_people().await;
+    let (phone, _) = turned_on(&app).await;
+    app.advance(60);
+    let (token, right) = (challenged(&app).await, phone.code(60));
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for _ in 0..5 {
+        assert_eq!(answer(&app, &token, wrong).await.refusal(), (403, "second-factor-wrong"));
+    }
+
+    assert_eq!(answer(&app, &token, &right).await.refusal(), (429, "too-many-requests"));
+
+    let token = challenged(&app).await;
+    assert_eq!(answer(&app, &token, &right).await.status, 429, "another sign-in is no way around");
+    app.advance(600);
+    let token = challenged(&app).await;
+    assert_eq!(answer(&app, &token, &phone.code(660)).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_stands_for_the_password_ends_after_five_minutes_and_with_the_password() {
+    let app = TestApp::with_people().await;
+    let (phone, _) = turned_on(&app).await;
+    let late = challenged(&app).await;
+    app.advance(300);
+    assert_eq!(answer(&app, &late, &phone.code(300)).await.refusal(), (403, "one-time-secret-invalid"));
+
+    let token = challenged(&app).await;
+    let body = json!({ "currentPassword": PASSWORD, "newPassword": "another horse, another staple" });
+    assert_eq!(post(&app, app.token("user"), "change-password", body).await.status, 204);
+    assert_eq!(answer(&app, &token, &phone.code(300)).await.refusal(), (403, "one-time-secret-invalid"));
+}
+
+/// A session that was left open turns on nothing that locks its owner out.
+#[tokio::test]
+async fn long_after_signing_in_the_password_is_needed_to_begin() {
+    let app = TestApp::with_people().await;
+    app.advance(600);
+    let token = app.token("user");
+
+    let refused = post(&app, token, "2fa/enable", json!({})).await;
+    assert_eq!((refused.status, refused.body["errors"][0]["pointer"].as_str()), (422, Some("/password")));
+    assert_eq!(post(&app, token, "2fa/enable", json!({ "password": "not mine" })).await.status, 422);
+    assert_eq!(post(&app, token, "2fa/enable", json!({ "password": PASSWORD })).await.status, 200);
+
+    // Not confirmed, it asks nobody for anything.
+    assert!(app.login("user@example.com", PASSWORD).await.body["accessToken"].is_string());
+}
+
+#[tokio::test]
+async fn it_is_turned_off_with_a_code_or_the_password_and_by_an_admin() {
+    let app = TestApp::with_people().await;
+    let user = app.token("user");
+    let state = async || app.as_role("user", Method::GET, "/api/v1/auth/2fa").send().await.body;
+
+    let (_, codes) = turned_on(&app).await;
+    assert_eq!(state().await, json!({ "enabled": true, "recoveryCodesLeft": 10 }));
+    assert_eq!(post(&app, user, "2fa/enable", json!({})).await.refusal(), (409, "second-factor-on"));
+    assert_eq!(post(&app, user, "2fa/disable", json!({})).await.refusal(), (422, "validation-failed"));
+    assert_eq!(post(&app, user, "2fa/disable", json!({ "code": "000000" })).await.status, 403);
+    assert_eq!(post(&app, user, "2fa/disable", json!({ "code": codes[3] })).await.status, 204);
+    assert_eq!(state().await, json!({ "enabled": false, "recoveryCodesLeft": 0 }));
+
+    app.advance(60);
+    let (_, old) = (old_codes(&app).await, codes);
+    let id = app.profile(user).await.str("id");
+    let path = format!("/api/v1/admin/users/{id}/2fa");
+    assert_eq!(app.as_role("user", Method::DELETE, &path).send().await.refusal(), (403, "not-allowed"));
+    assert_eq!(app.as_role("admin", Method::DELETE, &path).send().await.status, 204);
+    assert_eq!(app.as_role("admin", Method::DELETE, &path).send().await.refusal(), (404, "not-found"));
+    assert!(app.login("user@example.com", PASSWORD).await.body["accessToken"].is_string());
+    assert_eq!(old.len(), 10);
+}
+
+/// Turns it on again, a minute later, and tells the codes.
+async fn old_codes(app: &TestApp) -> Vec<String> {
+    let token = app.token("user");
+    let begun = post(app, token, "2fa/enable", json!({ "password": PASSWORD })).await;
+    let phone = Phone::of(&begun.str("secret"));
+    let verified = post(app, token, "2fa/verify", json!({ "code": phone.code(60) })).await;
+    let codes = verified.body["recoveryCodes"].as_array().expect("codes").iter();
+    codes.map(|it| it.as_str().expect("a code").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn other_recovery_codes_end_those_before() {
+    let app = TestApp::with_people().await;
+    let (phone, old) = turned_on(&app).await;
+    app.advance(60);
+
+    let renewed = post(&app, app.token("user"), "2fa/recovery-codes", json!({ "code": phone.code(60) })).await;
+
+    let new = renewed.body["recoveryCodes"][0].as_str().expect("a code").to_owned();
+    let token = challenged(&app).await;
+    assert_eq!(answer(&app, &token, &old[0]).await.refusal(), (403, "second-factor-wrong"));
+    assert_eq!(answer(&app, &token, &new.to_uppercase().replace('-', " ")).await.status, 200);
+}
+
+/// Neither the app's secret nor a code is anywhere in the data of the accounts.
+#[tokio::test]
+async fn a_copy_of_the_accounts_makes_no_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = TestApp::on_disk(folder.path(), &[]).await;
+    let token = app.register("ada@example.com").await.str("accessToken");
+    let begun = post(&app, &token, "2fa/enable", json!({})).await;
+    let secret = begun.str("secret");
+    let verified = post(&app, &token, "2fa/verify", json!({ "code": Phone::of(&secret).code(0) })).await;
+    let code = verified.body["recoveryCodes"][0].as_str().expect("a code").to_owned();
+
+    let raw = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).expect("Base32");
+    for file in ["records.db", "records.db-wal"] {
+        let bytes = std::fs::read(folder.path().join("tenants/main").join(file)).expect("a file");
+        let has = |part: &[u8]| bytes.windows(part.len()).any(|it| it == part);
+        assert!(!has(&raw) && !has(secret.as_bytes()) && !has(code.as_bytes()), "{file}");
+        assert!(!has(code.replace('-', "").as_bytes()), "{file}");
+    }
+}
