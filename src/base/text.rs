@@ -11,7 +11,10 @@ const URL_BYTES_MAX: usize = 2_000;
 pub fn is_web_address(text: &str) -> bool {
     let address = text.parse::<http::Uri>().ok().filter(|_| text.len() <= URL_BYTES_MAX);
     address.is_some_and(|it| {
-        matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some_and(|host| !host.is_empty())
+        let authority = it.authority().map_or("", |it| it.as_str());
+        let has_port =
+            |host: &str| authority.rsplit_once(host).is_some_and(|(_, port)| port.len() < 2 || it.port().is_some());
+        matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some_and(|it| !it.is_empty() && has_port(it))
     })
 }
 
@@ -108,7 +111,8 @@ pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
         // The comparison costs the product of both lengths, and what is typed may be very long.
         .filter(|(it, far)| it.chars().count().abs_diff(length) <= *far)
         .map(|(it, far)| (strsim::damerau_levenshtein(typed, it), far, it))
-        .filter(|(distance, far, _)| distance <= far)
+        // With every letter another one it is not near, however short it is.
+        .filter(|(distance, far, it)| distance <= far && *distance < it.chars().count())
         .min_by_key(|(distance, _, it)| (*distance, *it))
         .map(|(_, _, it)| it)
 }
@@ -141,6 +145,17 @@ pub fn write_json(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_web_address_has_a_port_that_there_is() {
+        for fine in ["https://a.example", "https://a.example:8080/x", "https://a.example:/", "http://[::1]:65535/"] {
+            assert!(is_web_address(fine), "{fine}");
+        }
+        for odd in ["https://a.example:65536/", "https://a.example:99999", "http://[::1]:70000/"] {
+            assert!(!is_web_address(odd), "{odd}");
+        }
+        assert_eq!(nearest("T", ["b", "title"]), None);
+    }
 
     #[test]
     fn text_becomes_the_json_that_it_is_for_everyone_else() {

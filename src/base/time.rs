@@ -99,6 +99,38 @@ fn last_day(text: &str) -> Option<i64> {
     i64::try_from(since.as_millis()).ok()
 }
 
+/// Whether a text has the form of RFC 3339 section 5.6: others that mean a time too are read by few. A blank may stand for
+/// the `T`, as its note says.
+fn is_rfc3339(text: &str) -> bool {
+    const FORM: &[u8] = b"0000-00-00T00:00:00";
+    let bytes = text.as_bytes();
+    let Some((whole, rest)) = bytes.split_at_checked(FORM.len()) else { return false };
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        form => byte == form,
+    };
+    let rest = match rest.split_first() {
+        Some((b'.', digits)) => {
+            let count = digits.iter().take_while(|it| it.is_ascii_digit()).count();
+            if count == 0 {
+                return false;
+            }
+            &digits[count..]
+        }
+        _ => rest,
+    };
+    let is_offset = match rest {
+        b"Z" | b"z" => true,
+        [b'+' | b'-', hours @ .., b':', tens, ones] => {
+            let number = |it: &[u8]| std::str::from_utf8(it).ok().filter(|it| it.len() == 2)?.parse::<u8>().ok();
+            number(hours).is_some_and(|it| it < 24) && number(&[*tens, *ones]).is_some_and(|it| it < 60)
+        }
+        _ => false,
+    };
+    whole.iter().zip(FORM).all(fits) && is_offset
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,7 +149,11 @@ impl FromStr for Timestamp {
     /// dropped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let millis = match text.parse::<jiff::Timestamp>() {
+            _ if !is_rfc3339(text) => return Err("must be a time such as 2026-01-02T03:04:05.678Z (RFC 3339)"),
             Ok(moment) => moment.as_millisecond(),
+            Err(_) if text.starts_with("9999-12-31T23") && text.contains("-0") => {
+                return Err("must be in the years 0 to 9999");
+            }
             Err(_) => last_day(text).ok_or("must be a time such as 2026-01-02T03:04:05.678Z (RFC 3339)")?,
         };
         if civil(millis.div_euclid(86_400_000)).is_none() {
@@ -182,6 +218,28 @@ impl ParseFromParameter for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_form_of_rfc_3339_is_a_time() {
+        let read = |text: &str| text.parse::<Timestamp>();
+        for fine in ["2026-01-02T03:04:05Z", "2026-01-02t03:04:05.1234567z", "2026-01-02 03:04:05+23:59"] {
+            assert!(read(fine).is_ok(), "{fine}");
+        }
+        for odd in [
+            "2026-01-02T00:00Z",
+            "2026-01-02T00:00:00,5Z",
+            "2026-01-02T00:00:00+0100",
+            "2026-01-02T00:00:00+24:00",
+            "2026-01-02T00:00:00.Z",
+            "2026-01-02T00:00:00",
+            "2026-01-02T00:00:00Z[UTC]",
+            "20260102T000000Z",
+            "2026-01-02T00:00:00+01:60",
+        ] {
+            assert!(read(odd).is_err_and(|it| it.contains("RFC 3339")), "{odd}");
+        }
+        assert_eq!(read("9999-12-31T23:59:59-01:00"), Err("must be in the years 0 to 9999"));
+    }
 
     #[test]
     fn a_timestamp_is_written_in_utc_with_three_decimals() {

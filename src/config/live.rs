@@ -141,8 +141,13 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
         }
     }
     // In the tables all secrets look the same.
-    if old.setup.admin_password != new.setup.admin_password {
-        changed.push("setup.admin_password".to_owned());
+    for (key, old, new) in [
+        ("mail.password", &old.mail.password, &new.mail.password),
+        ("setup.admin_password", &old.setup.admin_password, &new.setup.admin_password),
+    ] {
+        if old != new {
+            changed.push(key.to_owned());
+        }
     }
     changed
 }

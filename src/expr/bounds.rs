@@ -26,6 +26,10 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
     while let Some(first) = rest.chars().next() {
         let at = Some(text[..text.len() - rest.len()].chars().count());
         let token = token(rest, after_word).map_err(|it| it.at(at))?;
+        if first.is_ascii_digit() && !after_word {
+            let before = &text[..text.len() - rest.len()];
+            number(token, before, &rest[token.len()..]).map_err(|it| it.at(at))?;
+        }
         after_word = is_of_word(first);
         if !first.is_whitespace() {
             tokens += 1;
@@ -74,6 +78,22 @@ fn token(rest: &str, after_word: bool) -> Result<&str, Error> {
         it => it.len_utf8(),
     };
     Ok(&rest[..length])
+}
+
+/// Refuses what looks like a number and is none that there can be.
+fn number(token: &str, before: &str, after: &str) -> Result<(), Error> {
+    if token.contains('_') && token.bytes().all(|it| it.is_ascii_digit() || it == b'_') {
+        return Err(Error::malformed("a number is written without `_`"));
+    }
+    let is_whole = token.bytes().all(|it| it.is_ascii_digit()) && !before.ends_with('.') && !after.starts_with('.');
+    // The least one has no counterpart above 0.
+    let is_least = before.ends_with('-') && token.trim_start_matches('0') == "9223372036854775808";
+    if is_whole && token.parse::<i64>().is_err() && !is_least {
+        return Err(Error::malformed(
+            "a whole number has at most 64 bits: write it with `.0` to compare it as a fraction",
+        ));
+    }
+    Ok(())
 }
 
 /// Bytes of a text from its opening to its closing quote.

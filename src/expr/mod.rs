@@ -27,6 +27,7 @@ mod compile;
 mod condition;
 mod depth;
 mod error;
+mod escapes;
 mod operand;
 mod parse;
 mod path;

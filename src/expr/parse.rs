@@ -8,6 +8,7 @@ use cel::parser::Parser;
 
 use super::bounds;
 use super::error::Error;
+use super::escapes;
 
 /// The parser recurses; this much stack is enough for whatever [`bounds`] let through, several times over.
 const STACK_BYTES: usize = 8 << 20;
@@ -24,6 +25,8 @@ pub struct Expression(Arc<Parsed>);
 
 struct Parsed {
     text: String,
+    /// The same as the parser read it.
+    read: String,
     tree: IdedExpr,
     source: SourceInfo,
 }
@@ -41,7 +44,7 @@ impl Expression {
     pub(super) fn position(&self, id: u64) -> Option<usize> {
         let (start, _) = self.0.source.offset_for(id)?;
         // The parser counts bytes here.
-        let before = self.0.text.get(..usize::try_from(start).ok()?)?;
+        let before = self.0.read.get(..usize::try_from(start).ok()?)?;
         Some(before.chars().count())
     }
 }
@@ -75,10 +78,10 @@ pub fn parse(text: &str) -> Result<Expression, Error> {
         return Ok(known);
     }
     bounds::check(text)?;
-    let owned = text.to_owned();
+    let (owned, read) = (text.to_owned(), escapes::as_the_parser_knows_them(text)?);
     // A thread of its own has a stack of known size, whoever calls.
     let thread = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK_BYTES);
-    let parsed = thread.spawn(move || tree(owned)).map(std::thread::JoinHandle::join);
+    let parsed = thread.spawn(move || tree(owned, read)).map(std::thread::JoinHandle::join);
     let expression = match parsed {
         Ok(Ok(outcome)) => outcome?,
         Ok(Err(_)) => return Err(Error::malformed("the expression cannot be understood")),
@@ -88,12 +91,12 @@ pub fn parse(text: &str) -> Result<Expression, Error> {
     Ok(expression)
 }
 
-fn tree(text: String) -> Result<Expression, Error> {
+fn tree(text: String, read: String) -> Result<Expression, Error> {
     let parser = Parser::new().max_recursion_depth(RECURSION_MAX).error_recovery_limit(1);
-    match parser.parse_with_source_info(&text) {
-        Ok((tree, source)) => Ok(Expression(Arc::new(Parsed { text, tree, source }))),
+    match parser.parse_with_source_info(&read) {
+        Ok((tree, source)) => Ok(Expression(Arc::new(Parsed { text, read, tree, source }))),
         Err(errors) => {
-            let place = errors.errors.first().and_then(|it| place(&text, it.pos));
+            let place = errors.errors.first().and_then(|it| place(&read, it.pos));
             // The parser's own words name what it expected by the names of its grammar.
             Err(Error::malformed("the expression cannot be understood from here").at(place))
         }

@@ -85,7 +85,9 @@ impl Reply {
         if faults.is_empty() {
             anyhow::bail!("{}: {}", text(&body["title"]), text(&body["detail"]));
         }
-        let lines = faults.iter().map(|(pointer, detail)| format!("{} {detail}", pointer.trim_start_matches('/')));
+        let lines = faults
+            .iter()
+            .map(|(pointer, detail)| format!("{} {detail}", pointer.trim_start_matches('/')).trim_start().to_owned());
         anyhow::bail!("{}", lines.collect::<Vec<_>>().join("; "))
     }
 

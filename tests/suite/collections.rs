@@ -473,3 +473,33 @@ async fn texts_that_become_addresses_are_brought_to_one_form() {
     assert_eq!(app.operator(Method::GET, &first).send().await.body["mail"], "ada@example.com");
     assert_eq!(make("ADA@example.com").await.refusal(), (409, "record-value-taken"));
 }
+
+/// Null looks as if it emptied something.
+#[tokio::test]
+async fn a_change_of_a_collection_takes_no_null_and_a_new_one_no_old_names() {
+    let app = TestApp::new().await;
+    let fields = json!([{ "name": "mail", "type": "email" }]);
+    let made = app.operator(Method::POST, "/api/v1/collections").json(&json!({ "name": "people", "fields": fields }));
+    assert_eq!(made.send().await.status, 201);
+
+    let body = json!({ "indexes": null, "fields": null, "rules": null });
+    for (method, path) in
+        [(Method::PATCH, "/api/v1/collections/people"), (Method::POST, "/api/v1/collections/people/preview")]
+    {
+        let refused = app.operator(method, path).json(&body).send().await;
+        assert_eq!((refused.status, refused.body["errors"].as_array().map(Vec::len)), (422, Some(3)), "{refused:?}");
+    }
+    let renamed = json!({ "name": "others", "fields": [{ "name": "a", "type": "text", "renamedFrom": "b" }] });
+    let refused = app.operator(Method::POST, "/api/v1/collections").json(&renamed).send().await;
+    assert_eq!(refused.body["errors"][0]["pointer"], "/fields/0/renamedFrom");
+    let index = json!({ "indexes": [{ "fields": ["id"] }] });
+    let refused = app.operator(Method::PATCH, "/api/v1/collections/people").json(&index).send().await;
+    assert_eq!(refused.body["errors"][0]["detail"], "has an index of its own already");
+
+    let path = "/api/v1/collections/people/records";
+    app.operator(Method::POST, path).json(&json!({ "mail": "Ada@Example.COM" })).send().await;
+    for query in ["where[mail]=Ada@Example.COM", "where[mail][in]=x@y.example,ADA@example.com"] {
+        let found = app.operator(Method::GET, &format!("{path}?{query}")).send().await;
+        assert_eq!(found.body["data"].as_array().map(Vec::len), Some(1), "{query}");
+    }
+}

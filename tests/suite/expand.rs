@@ -73,7 +73,11 @@ async fn lists_are_expanded_in_their_order() {
     assert_eq!(narrow.body, json!({ "title": "two", "expand": { "tags": [{ "title": "a" }] } }));
     let bare = make(&app, "posts", json!({ "title": "three" })).await;
     let none = get(&app, "", &format!("{}/{bare}?fields=author.name,tags.title&expand=tags", path("posts"))).await;
-    assert_eq!(none.body["expand"], json!({ "tags": [] }), "{none:?}");
+    assert_eq!(none.body, json!({ "expand": { "tags": [] } }), "`fields` names what is shown, and nothing else is");
+    let whole = get(&app, "", &format!("{}/{two}?fields=*,tags.title", path("posts"))).await;
+    assert!(whole.body["title"] == "two" && whole.body["id"].is_string(), "{whole:?}");
+    let within = get(&app, "", &format!("{}?fields=tags.title&limit=1", path("posts"))).await;
+    assert_eq!(within.body["data"], json!([{ "expand": { "tags": [{ "title": "b" }, { "title": "a" }] } }]));
 }
 
 #[tokio::test]

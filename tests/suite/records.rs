@@ -535,6 +535,43 @@ async fn a_list_in_the_order_of_long_texts_can_be_paged() {
     }
 }
 
+/// Who mends one of them would be told of the next.
+#[tokio::test]
+async fn every_value_that_is_taken_is_told_at_once() {
+    let app = app().await;
+    let fields = json!([
+        { "name": "slug", "type": "text", "unique": true }, { "name": "code", "type": "text", "unique": true },
+        { "name": "shop", "type": "text" }, { "name": "number", "type": "integer" },
+    ]);
+    let shelf =
+        json!({ "name": "shelf", "fields": fields, "indexes": [{ "fields": ["shop", "number"], "unique": true }] });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&shelf).send().await.status, 201);
+    let path = "/api/v1/collections/shelf/records";
+    let whole = json!({ "slug": "a", "code": "b", "shop": "s", "number": 1 });
+    assert_eq!(app.operator(Method::POST, path).json(&whole).send().await.status, 201);
+    let other = app.operator(Method::POST, path).json(&json!({ "slug": "x", "shop": "s", "number": 2 })).send().await;
+    let other = format!("{path}/{}", other.body["id"].as_str().expect("an id"));
+    let told = async |method: Method, path: &str, body: Value| {
+        let reply = app.operator(method, path).json(&body).send().await;
+        assert_eq!(reply.refusal(), (409, "record-value-taken"));
+        let errors = reply.body["errors"].as_array().expect("errors").clone();
+        let mut fields: Vec<_> =
+            errors.iter().map(|it| it["pointer"].as_str().expect("a pointer").to_owned()).collect();
+        fields.sort_unstable();
+        fields.join(" ")
+    };
+
+    assert_eq!(told(Method::POST, path, whole.clone()).await, "/code /number /shop /slug");
+    assert_eq!(told(Method::POST, path, json!({ "slug": "a", "code": "new" })).await, "/slug");
+    assert_eq!(told(Method::PATCH, &other, json!({ "slug": "a", "number": 1 })).await, "/number /shop /slug");
+    assert_eq!(told(Method::PUT, &other, whole.clone()).await, "/code /number /shop /slug");
+    assert_eq!(
+        told(Method::PUT, &format!("{path}?by=code"), json!({ "code": "z", "slug": "a", "shop": "s", "number": 2 }))
+            .await,
+        "/number /shop /slug"
+    );
+}
+
 /// The page of the next number would begin behind what did not fit.
 #[tokio::test]
 async fn a_page_by_number_has_all_its_records_or_is_refused() {

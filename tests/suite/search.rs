@@ -129,7 +129,7 @@ async fn a_search_that_cannot_be_is_refused_with_the_reason() {
     let plain = app.ask(Method::GET, "/api/v1/collections/plain/records?search=x").send().await;
     assert_eq!(faults(&plain), [("?search", "not-searched")]);
     let export = app.ask(Method::GET, &address("x", "").replace("?", "/export?")).send().await;
-    assert_eq!(faults(&export), [("?", "unknown")]);
+    assert_eq!(faults(&export), [("?search", "unknown")]);
 }
 
 #[tokio::test]

@@ -428,7 +428,7 @@ async fn a_filter_is_obligatory_and_what_is_wrong_with_it_changes_nothing() {
         ("filter=true&dryrun=true", "?dryrun"),
         ("filter=true&dryRun=yes", "?dryRun"),
         ("filter=true&dryRun=true&dryRun=false", "?dryRun"),
-        ("filter=true&limit=1", "?"),
+        ("filter=true&limit=1", "?limit"),
         ("filter=nothing", "?filter"),
         ("filter=code%20%3D%3D%20''", "?filter"),
     ] {

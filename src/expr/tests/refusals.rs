@@ -177,7 +177,7 @@ fn what_cannot_be_understood_is_refused_where_it_ends_to_be() {
         ("1.5.5 == 1", Some(3)),
         ("if == 'a'", Some(0)),
         ("title == '\\q'", Some(9)),
-        ("title == '\\ud800'", Some(9)),
+        ("title == '\\ud800'", Some(10)),
         ("title == '\\U00110000'", Some(9)),
         ("title == 'a", Some(9)),
         ("title == \"a'", Some(9)),

@@ -162,8 +162,32 @@ fn escapes_and_both_quotes_are_read() {
         (r#"'it\'s' == "it's""#, "apple banana empty"),
         (r#"'"' == "\"""#, "apple banana empty"),
         (r"size('\\') == 1", "apple banana empty"),
+        (r"'\ud83d\ude00' == '😀' && title == '\u0041pple'", "apple"),
+        (r#"'a\/b' == "a/b" && '\\/' != '/'"#, "apple banana empty"),
         ("title ==\n\t'Apple'", "apple"),
     ]);
+}
+
+#[test]
+fn what_is_no_character_or_number_is_refused_with_the_reason() {
+    for (text, place, words) in [
+        (r"title == 'é\ud800'", 11, "half a character"),
+        (r"title == '\ude00\ud83d'", 10, "half a character"),
+        ("title == 1_000", 9, "without `_`"),
+        ("size(title) < 9223372036854775808", 14, "at most 64 bits"),
+    ] {
+        let error = parse(text).expect_err("refused");
+        assert!(error.detail.contains(words), "{text}: {error:?}");
+        assert_eq!(error.position, Some(place), "{text}");
+    }
+    for fine in [
+        "a == -9223372036854775808",
+        "a == 0.12345678901234567890123",
+        "a == 9223372036854775807",
+        "a < 9223372036854775808.0",
+    ] {
+        assert!(parse(fine).is_ok(), "{fine}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::counts::Prospect;
 use super::error::Error;
 use super::history::{self, Author, Happened, SchemaSource};
 use super::model::{
-    COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, CollectionList, CollectionPatch, DryRun, FieldType,
+    COLLECTIONS_READ, COLLECTIONS_WRITE, Change, Collection, CollectionList, CollectionPatch, DryRun, Field, FieldType,
     NewCollection,
 };
 use super::plan::{self, Step};
@@ -73,6 +73,18 @@ enum Gone {
     DryRun(Json<DryRun>),
 }
 
+/// A change as it is sent. What is null is refused: it would do nothing, and looks as if it emptied something.
+fn patch_of(body: Input<CollectionPatch>) -> Result<CollectionPatch, Problem> {
+    let bytes = body.bytes()?;
+    let patch = crate::http::input::parse(&bytes)?;
+    let sent: serde_json::Map<_, _> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let null = sent.iter().filter(|(_, it)| it.is_null());
+    let faults: Vec<_> = null
+        .map(|(name, _)| Fault::new(format!("/{name}"), "type", "must not be null; what is left out stays"))
+        .collect();
+    if faults.is_empty() { Ok(patch) } else { Err(Problem::invalid(faults)) }
+}
+
 #[OpenApi(prefix_path = "/api/v1")]
 impl CollectionsApi {
     /// Make a collection
@@ -97,6 +109,14 @@ impl CollectionsApi {
         if asked.renamed_from.is_some() {
             let detail = "is for an import; a collection that is new had no other name";
             return Err(Problem::invalid(vec![Fault::new("/renamedFrom", "conflict", detail)]));
+        }
+        let renamed = |(at, it): (usize, &Field)| {
+            let detail = "is for a change; a field of a new collection had no other name";
+            it.renamed_from.is_some().then(|| Fault::new(format!("/fields/{at}/renamedFrom"), "conflict", detail))
+        };
+        let renamed: Vec<_> = asked.fields.iter().flatten().enumerate().filter_map(renamed).collect();
+        if !renamed.is_empty() {
+            return Err(Problem::invalid(renamed));
         }
         if asked.fields.is_none() && asked.view.is_none() {
             return Err(Problem::invalid(vec![Fault::new("/fields", "required", "must be there")]));
@@ -162,7 +182,7 @@ impl CollectionsApi {
     ) -> Result<Changed, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
-        let (patch, expected) = (body.read()?, IfMatch::parse(if_match.0.as_deref())?);
+        let (patch, expected) = (patch_of(body)?, IfMatch::parse(if_match.0.as_deref())?);
         let (tenant, author) = (caller.tenant().clone(), Author::of(&caller, &trail, SchemaSource::Api));
         let work = |known| self.change(&tenant, known, &name.0, patch.clone(), expected.clone(), author.clone());
         let collection = self.catalogues.with(&tenant, work).await?;
@@ -191,7 +211,7 @@ impl CollectionsApi {
     ) -> Result<Json<DryRun>, Problem> {
         caller.must(COLLECTIONS_WRITE)?;
 
-        let (tenant, patch): (_, CollectionPatch) = (caller.tenant(), body.read()?);
+        let (tenant, patch): (_, CollectionPatch) = (caller.tenant(), patch_of(body)?);
         let preview = async |known: Arc<Catalogue>| {
             let (before, named, patch) = (Arc::clone(&known), name.0.clone(), patch.clone());
             let considered = self.considered(tenant, move || {
@@ -514,8 +534,8 @@ fn planned(
     Ok((Collection { fields: without_old_names(&itself), ..itself }, renamed, steps))
 }
 
-fn without_old_names(collection: &Collection) -> Vec<super::Field> {
-    collection.fields.iter().map(|it| super::Field { renamed_from: None, ..it.clone() }).collect()
+fn without_old_names(collection: &Collection) -> Vec<Field> {
+    collection.fields.iter().map(|it| Field { renamed_from: None, ..it.clone() }).collect()
 }
 
 /// The judges of a collection's fields, or all that is wrong with it, among `all` collections as they would be, itself

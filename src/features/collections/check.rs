@@ -65,6 +65,8 @@ pub(super) fn indexes(indexes: &[Index], fields: &[Field]) -> Vec<Fault> {
             let field = fields.iter().find(|it| it.name == *name);
             if index.fields[..position].contains(name) {
                 faults.push(Fault::new(at, "duplicate", "is in this index already"));
+            } else if name == "id" {
+                faults.push(Fault::new(at, "conflict", "has an index of its own already"));
             } else if field.is_none() && !TIMES.contains(&name.as_str()) {
                 faults.push(Fault::new(at, "unknown", "is no field of the collection"));
             } else if field.is_some_and(|it| it.field_type == FieldType::Json || it.is_multiple()) {
@@ -155,10 +157,22 @@ fn combination(field: &Field, collections: &[String]) -> Vec<Wrong> {
             }
         }
     }
-    if let (Some(min), Some(max)) = (field.least(), field.most())
+    if [Text, Email, Url].contains(&field.field_type) {
+        for (limit, member) in [(field.min, "min"), (field.max, "max")] {
+            if limit.is_some_and(|it| it.0 < 0.0 || it.0.fract() != 0.0) {
+                wrong.push((member, "out-of-range", "must be a whole number of characters, from 0".to_owned()));
+            }
+        }
+    }
+    let whole = field.field_type == Integer;
+    let limits = (
+        field.least().map(|it| if whole { it.ceil() } else { it }),
+        field.most().map(|it| if whole { it.floor() } else { it }),
+    );
+    if let (Some(min), Some(max)) = limits
         && max < min
     {
-        wrong.push(("max", "out-of-range", "must not be less than `min`".to_owned()));
+        wrong.push(("max", "out-of-range", "must leave a value that is not less than `min`".to_owned()));
     }
     match field.field_type {
         Select => wrong.extend(values(field)),
@@ -236,6 +250,13 @@ mod tests {
             (Field { pattern: some("("), ..field(FieldType::Text) }, "pattern", "pattern"),
             (Field { default: Some(Any(json!(1))), ..field(FieldType::Text) }, "default", "type"),
             (Field { min: Some(Bound(2.0)), max: Some(Bound(1.0)), ..field(FieldType::Text) }, "max", "out-of-range"),
+            (Field { max: Some(Bound(2.5)), ..field(FieldType::Text) }, "max", "out-of-range"),
+            (Field { min: Some(Bound(-1.0)), ..field(FieldType::Url) }, "min", "out-of-range"),
+            (
+                Field { min: Some(Bound(1.2)), max: Some(Bound(1.8)), ..field(FieldType::Integer) },
+                "max",
+                "out-of-range",
+            ),
             (Field { unique: true, ..field(FieldType::Json) }, "unique", "not-for-type"),
             (field(FieldType::Select), "values", "required"),
             (field(FieldType::Relation), "collection", "required"),

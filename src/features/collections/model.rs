@@ -336,6 +336,12 @@ impl Collection {
     }
 
     /// The fields whose values, or whose values together, no two records share.
+    pub fn is_in_unique(&self, position: usize) -> bool {
+        let Some(field) = self.fields.get(position) else { return false };
+        field.unique || self.indexes.iter().any(|it| it.unique && it.fields.contains(&field.name))
+    }
+
+    /// The fields whose values no two records share, alone or together.
     pub fn unique_fields(&self) -> Vec<Vec<String>> {
         let alone = self.fields.iter().filter(|it| it.unique).map(|it| vec![it.name.clone()]);
         let together = self.indexes.iter().filter(|it| it.unique).map(|it| it.fields.clone());

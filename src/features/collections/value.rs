@@ -190,7 +190,12 @@ impl Judge {
 
     fn integer(&self, value: &Json) -> Result<Stored, Unfit> {
         let number = value.as_number().ok_or_else(|| wrong_type("a whole number"))?;
-        let whole = whole(number).ok_or_else(|| wrong_type("a whole number of 64 bits"))?;
+        let whole = whole(number).ok_or_else(|| match value.as_f64() {
+            Some(it) if number.is_f64() && it.fract() == 0.0 && it.abs() < 9.3e18 => wrong_type(
+                "a whole number written with all its digits: with a point or an exponent it may be another one",
+            ),
+            _ => wrong_type("a whole number of 64 bits"),
+        })?;
         // Limits are exact up to 2^53, as the document says of them.
         if let Some(min) = self.field.least().filter(|it| (whole as f64) < *it) {
             return Err(unfit("too-small", format!("must be at least {min}")));
@@ -233,6 +238,11 @@ impl Judge {
 
     fn url(&self, text: &str) -> Result<Stored, Unfit> {
         if !is_web_address(text) {
+            let host = text.split('/').nth(2).unwrap_or_default();
+            if !host.is_ascii() {
+                let detail = "has a host that is not in ASCII: write it as `xn--…`, which is what browsers send";
+                return Err(unfit("format", detail));
+            }
             return Err(unfit("format", "must be an address such as https://example.com/page, at most 2,000 bytes"));
         }
         self.text(text)

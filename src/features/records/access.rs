@@ -5,10 +5,11 @@ use super::query::{Asked, Trashed};
 use super::statement::Statement;
 use super::store::ALIAS;
 use crate::base::Timestamp;
-use crate::expr::{self, Compiled, Constant, Facts, Purpose};
+use crate::base::text::normalize_email;
+use crate::expr::{self, Compiled, Condition, Constant, Facts, Purpose};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
 use crate::features::audit::{Actor, Trail};
-use crate::features::collections::{Catalogue, Entry, Narrow, Rule, Sight, Stored, expression_fault};
+use crate::features::collections::{Catalogue, Entry, FieldType, Narrow, Rule, Sight, Stored, expression_fault};
 use crate::http::{Caller, ClientAddress, Fault, Problem, problem};
 
 /// Who asks, and what that means for every collection.
@@ -120,7 +121,8 @@ impl<'a> Asker<'a> {
             }
         }
         if !asked.conditions.is_empty() {
-            match expr::compile_conditions(&schema, entry.name(), &asked.conditions) {
+            let conditions: Vec<_> = asked.conditions.iter().map(|it| as_kept(entry, it)).collect();
+            match expr::compile_conditions(&schema, entry.name(), &conditions) {
                 Ok(compiled) => parts.push(resolved(&compiled, ALIAS, &self.facts)),
                 Err(errors) => {
                     faults.extend(errors.iter().map(|(name, it)| expression_fault(format!("?{name}"), it)));
@@ -133,6 +135,17 @@ impl<'a> Asker<'a> {
         }
         (!joined.sql.is_empty()).then_some(joined)
     }
+}
+
+/// A condition with its value as the field keeps it: an address is compared in the form that it is kept in.
+fn as_kept(entry: &Entry, condition: &Condition) -> Condition {
+    let mut condition = condition.clone();
+    let is_email = entry.field(&condition.path).is_some_and(|(_, it)| it.field.field_type == FieldType::Email);
+    if is_email && ["eq", "ne", "in"].contains(&condition.operator.as_str()) {
+        let values = condition.value.split(',').map(|it| normalize_email(it).unwrap_or_else(|_| it.to_owned()));
+        condition.value = values.collect::<Vec<_>>().join(",");
+    }
+    condition
 }
 
 /// What judging by rules needs of whoever asks.

@@ -32,10 +32,15 @@ pub(super) trait Deed: Send + Sync + 'static {
     /// Says which relation refers to nothing, where `run` found that one does. For a transaction that has not failed.
     fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error>;
 
+    /// Every field whose value another record has, where `run` found that one does: an index says it of itself alone.
+    /// For a transaction that has not failed.
+    fn taken(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, Error>;
+
     /// Does it within a transaction that goes on if it fails.
     fn attempt(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Self::Done, Error> {
         match tx.attempt(|tx| self.run(tx, reach)) {
             Err(Error::RefersToNothing) => Err(self.explain(tx, reach)?),
+            Err(Error::ValueTaken { fields }) => Err(Error::taken(fields, self.taken(tx)?)),
             outcome => outcome,
         }
     }
@@ -50,6 +55,8 @@ pub(super) struct Making {
     relations: Vec<(usize, Stored)>,
     judged: Option<Statement>,
     insertion: Statement,
+    /// The values of fields that are unique, alone or with others.
+    unique: Vec<(usize, Stored)>,
     lists: Vec<(String, String)>,
     event: Creation,
     answer: Answer,
@@ -65,9 +72,10 @@ impl Making {
         let lists = store::lists(entry, &values);
         let event = Creation::new(entry, now, &values);
         let relations = relations::among(entry, &values);
+        let unique = values.iter().filter(|(it, _)| entry.collection.is_in_unique(*it)).cloned().collect();
         let insertion = store::insertion(entry, id, now, values, &answer.returned);
         let (entry, id, judge) = (Arc::clone(entry), id.to_owned(), judge.clone());
-        Self { entry, id, now, judge, relations, judged, insertion, lists, event, answer }
+        Self { entry, id, now, judge, relations, judged, insertion, unique, lists, event, answer }
     }
 }
 
@@ -90,6 +98,10 @@ impl Deed for Making {
 
     fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error> {
         reach.relations(&self.judge, &self.entry).dangling(tx, &Known::new(), &self.relations)
+    }
+
+    fn taken(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
+        Ok(store::taken_by_others(tx, &self.entry, &self.id, &self.unique)?)
     }
 }
 
@@ -176,6 +188,11 @@ impl Deed for Changing {
         let named = named(&self.sent);
         let known = relations.known(tx, &self.id, &named)?;
         relations.dangling(tx, &known, &named)
+    }
+
+    fn taken(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
+        let values = store::resolved(tx, &self.entry, &self.id, &self.sent.0)?;
+        Ok(store::taken_by_others(tx, &self.entry, &self.id, &values)?)
     }
 }
 

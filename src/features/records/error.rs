@@ -95,6 +95,14 @@ impl From<Error> for Problem {
 }
 
 impl Error {
+    /// Values that others have: those that a constraint named, and those that were found besides.
+    pub(super) fn taken(mut fields: Vec<String>, others: Vec<String>) -> Self {
+        fields.extend(others);
+        let mut seen = std::collections::HashSet::new();
+        fields.retain(|it| seen.insert(it.clone()));
+        Self::ValueTaken { fields }
+    }
+
     /// The same, told as the fault of the query if a view was read.
     pub(super) fn of(self, entry: &Entry) -> Self {
         match self {

@@ -23,10 +23,12 @@ const DEPTH_MAX: usize = 4;
 /// What is asked for of one record and of those behind its relations.
 #[derive(Debug, Default)]
 struct Wanted<'a> {
-    /// Nothing here means everything.
+    /// Nothing here means everything, unless `fields` leads on from here.
     members: Vec<&'a str>,
     /// Whether `fields` leads here, and not `expand` alone.
     is_of_fields: bool,
+    /// Whether `expand` ends here, which shows the whole record.
+    is_whole: bool,
     relations: BTreeMap<&'a str, Wanted<'a>>,
 }
 
@@ -52,7 +54,7 @@ pub(super) fn apply(
         at.members.push(member);
     }
     for path in parts(asked.expand.as_deref()) {
-        path.split('.').fold(&mut wanted, |at, it| at.relations.entry(it).or_default());
+        path.split('.').fold(&mut wanted, |at, it| at.relations.entry(it).or_default()).is_whole = true;
     }
     let mut walk = Walk { catalogue, asker, followed: 0, lists: Lists::default(), faults };
     walk.narrow(Some(entry), &wanted, projection, &Place { alias: ALIAS.to_owned(), depth: 0 }, joins);
@@ -114,6 +116,10 @@ impl<'a> Walk<'a> {
         joins: &mut Statement,
     ) {
         let parameter = if wanted.is_of_fields { "?fields" } else { "?expand" };
+        if wanted.is_of_fields && wanted.members.is_empty() && !wanted.is_whole {
+            // Nothing but what is behind relations was named.
+            projection.keep(&[]);
+        }
         self.keep(&wanted.members, projection);
         let mut lists = Vec::new();
         for (name, wanted) in &wanted.relations {

@@ -289,8 +289,8 @@ impl Rows {
                     (self.cells_used, self.ends_used, self.quotes.column) = (0, 0, 0);
                     match &self.columns {
                         None => {
-                            self.columns =
-                                Some(self.header(row.map_err(|it| Unreadable(format!("line {line}: {it}")))?)?);
+                            let names = row.map_err(|it| Unreadable(format!("line {line}: {it}")))?;
+                            self.columns = Some(self.header(names)?);
                         }
                         Some(columns) => {
                             let content = row.and_then(|row| members(columns, row, &quoted));

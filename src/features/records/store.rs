@@ -473,6 +473,38 @@ pub(super) fn look_at_import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row]) -> Re
     Ok(done)
 }
 
+/// The fields that are unique, alone or together, and of which another record has these values. Those that are not
+/// among them are as the record has them.
+pub(super) fn taken_by_others(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    id: &str,
+    values: &[(usize, Stored)],
+) -> Result<Vec<String>, db::Error> {
+    let table = quoted(&entry.rows);
+    let new = |name: &String| values.iter().find(|(it, _)| entry.judges[*it].field.name == *name).map(|(_, it)| it);
+    let mut taken = Vec::new();
+    for fields in entry.collection.unique_fields() {
+        let mut test = Statement::default();
+        test.push(&format!("SELECT 1 FROM {table} WHERE id <> ")).bind(id.to_owned());
+        for name in &fields {
+            test.push(&format!(" AND {} = ", quoted(name)));
+            match new(name) {
+                Some(value) => test.bind(Value::from(value.clone())),
+                None => test
+                    .push(&format!("(SELECT {} FROM {table} WHERE id = ", quoted(name)))
+                    .bind(id.to_owned())
+                    .push(")"),
+            };
+        }
+        let is_touched = fields.iter().any(|it| new(it).is_some());
+        if is_touched && tx.find(&test.sql, &test.values, |row| row.integer(0))?.is_some() {
+            taken.extend(fields);
+        }
+    }
+    Ok(taken)
+}
+
 /// The fields of a record that another one has the values of.
 fn taken(tx: &mut Tx<'_>, entry: &Entry, row: &Row) -> Result<Vec<Fault>, db::Error> {
     let mut faults = Vec::new();

@@ -169,4 +169,11 @@ impl Deed for Upserting {
             None => self.making()?.explain(tx, reach),
         }
     }
+
+    fn taken(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
+        match store::having(tx, &self.entry, &self.by)? {
+            Some(id) => self.changing(&id).taken(tx),
+            None => self.making()?.taken(tx),
+        }
+    }
 }

@@ -116,8 +116,8 @@ impl RecordsApi {
             .await
     }
 
-    /// Does what may refer to other records. Which relation refers to nothing is found out in a transaction of its own:
-    /// the one that failed is over.
+    /// Does what may refer to other records. Which relation refers to nothing, and which other values are taken, is found
+    /// out in a transaction of its own: the one that failed is over.
     pub(super) async fn done<D: Deed>(
         &self,
         caller: &Caller,
@@ -132,12 +132,18 @@ impl RecordsApi {
             catalogue.must_be_current(tx)?;
             doing.run(tx, Reach::of(&catalogue))
         };
-        let explain = move |tx: &mut Tx<'_>| {
+        let explain = move |tx: &mut Tx<'_>, error: &Error| {
             known.must_be_current(tx)?;
-            deed.explain(tx, Reach::of(&known))
+            match error {
+                Error::ValueTaken { fields } => Ok(Error::taken(fields.clone(), deed.taken(tx)?)),
+                _ => deed.explain(tx, Reach::of(&known)),
+            }
         };
         match self.db.write(caller.tenant(), write).await {
-            Err(Error::RefersToNothing) => Err(self.db.read(caller.tenant(), explain).await?),
+            Err(error @ (Error::RefersToNothing | Error::ValueTaken { .. })) => {
+                let told = self.db.read(caller.tenant(), move |tx| explain(tx, &error)).await?;
+                Err(told.without_hidden(entry, sight))
+            }
             outcome => outcome.map_err(|it| it.without_hidden(entry, sight)),
         }
     }

@@ -301,7 +301,7 @@ fn example(kind: &'static Kind) -> Value {
 fn headers() -> Value {
     let header = |description: &str, schema: Value, required: bool| json!({ "description": description, "required": required, "schema": schema });
     let text = |example: &str| json!({ "type": "string", "example": example });
-    let link = "</api/v1/admin/users?limit=30&page=2>; rel=\"next\"";
+    let link = "</api/v1/…?limit=30&page=2>; rel=\"next\"";
     let file = "attachment; filename=\"posts.ndjson\"";
     json!({
         "Content-Disposition": header("That it is a file, and what it is called.", text(file), true),
