@@ -133,7 +133,7 @@ impl App {
         let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max, PASSWORD_WAIT_MAX)?;
         let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
         let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
-        let mailbox = MailboxApi { db: db.clone(), cursors: Cursors::new(cursor.reveal()) };
+        let mailbox = MailboxApi { db: db.clone(), clock: clock.clone(), cursors: Cursors::new(cursor.reveal()) };
         let accounts = AccountsApi {
             db: db.clone(),
             kv: kv.clone(),

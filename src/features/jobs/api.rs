@@ -7,7 +7,8 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::model::{JOBS_READ, JOBS_WRITE, Job, JobCount, JobCounts, JobList};
 use super::terms::{HAS_ENDED, STILL_RUNS};
 use crate::base::{Clock, JobId};
-use crate::db::{self, Db};
+use crate::db::{self, Db, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::paging::{Cursors, ListPlace, Listed, Paging};
 use crate::http::problem::Fault;
@@ -110,13 +111,27 @@ impl JobsApi {
     ///
     /// One that failed or was cancelled, or at once one that waits for its next attempt.
     #[oai(path = "/admin/jobs/:id/retry", method = "post", operation_id = "retry_job")]
-    async fn retry(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Json<Job>, Problem> {
+    async fn retry(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        id: Path<String>,
+        trail: Trail,
+    ) -> Result<Json<Job>, Problem> {
         caller.must(JOBS_WRITE)?;
 
         let (id, now) = (read_id(&id)?, self.clock.now());
         // One that was cancelled a moment ago may not have noticed yet.
         let may_begin = !self.queue.is_running(id);
-        let begun = may_begin && self.db.write(caller.tenant(), move |tx| queue::retry(tx, id, now)).await?;
+        let actor = trail.of(&caller);
+        let retry = move |tx: &mut Tx<'_>| {
+            let begun = queue::retry(tx, id, now)?;
+            if begun {
+                actor.append(tx, now, &Entry::new(Action::JobRetry).about("job", &id))?;
+            }
+            Ok::<_, db::Error>(begun)
+        };
+        let begun = may_begin && self.db.write(caller.tenant(), retry).await?;
 
         let job = self.found(&caller, id).await?;
         if begun {
@@ -129,11 +144,25 @@ impl JobsApi {
     ///
     /// One that runs is told so, and ends at its next step.
     #[oai(path = "/admin/jobs/:id/cancel", method = "post", operation_id = "cancel_job")]
-    async fn cancel(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Json<Job>, Problem> {
+    async fn cancel(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        id: Path<String>,
+        trail: Trail,
+    ) -> Result<Json<Job>, Problem> {
         caller.must(JOBS_WRITE)?;
 
         let (id, now) = (read_id(&id)?, self.clock.now());
-        let ended = self.db.free(caller.tenant(), move |tx| queue::cancel(tx, id, now)).await?;
+        let actor = trail.of(&caller);
+        let cancel = move |tx: &mut Tx<'_>| {
+            let ended = queue::cancel(tx, id, now)?;
+            if ended {
+                actor.append(tx, now, &Entry::new(Action::JobCancel).about("job", &id))?;
+            }
+            Ok::<_, db::Error>(ended)
+        };
+        let ended = self.db.free(caller.tenant(), cancel).await?;
 
         let job = self.found(&caller, id).await?;
         if ended {

@@ -3,17 +3,21 @@ use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::json;
 
 use super::brand::{Brand, BrandPatch};
 use super::deliver::{Letter, Mails};
 use super::error::Error;
-use super::model::{MAIL_READ, MAIL_WRITE, MailTemplate, MailTemplateList, MailWords, TestMail, TestMailSent};
+use super::model::{
+    MAIL_ADMIN, MAIL_READ, MAIL_WRITE, MailTemplate, MailTemplateList, MailWords, TestMail, TestMailSent,
+};
 use super::render::render;
 use super::store;
 use super::templates::{self, Data, TEMPLATES, Template, Words};
 use crate::base::Random;
 use crate::base::text::normalize_email;
 use crate::db::{self, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::problem::Fault;
@@ -79,16 +83,17 @@ impl MailsApi {
         /// The `ETag` of the words that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        trail: Trail,
         body: Input<MailWords>,
     ) -> Result<Shown, Problem> {
-        caller.must(MAIL_WRITE)?;
+        caller.must(MAIL_ADMIN)?;
 
         let (template, expected) = (named(&name)?, IfMatch::parse(if_match.0.as_deref())?);
         let words = Words::from(body.read()?);
         render(&words, &Brand::example(), &template.example()).map_err(Error::Broken)?;
         let now = self.mails.clock.now();
 
-        let kept = words.clone();
+        let (kept, actor) = (words.clone(), trail.of(&caller));
         let version = self
             .mails
             .db
@@ -97,6 +102,9 @@ impl MailsApi {
                 if !expected.allows(version) {
                     return Err(Error::Stale);
                 }
+                let after = json!({ "subject": kept.subject, "text": kept.text, "html": kept.html });
+                let entry = Entry::new(Action::MailWordsChange).about("mail", &template.name).after(after);
+                actor.append(tx, now, &entry)?;
                 Ok(store::set_words(tx, template.name, &kept, now)?)
             })
             .await?;
@@ -106,11 +114,17 @@ impl MailsApi {
 
     /// Go back to the built-in words of a mail
     #[oai(path = "/admin/mail/templates/:name", method = "delete", operation_id = "reset_mail_template")]
-    async fn reset(&self, caller: Caller, _query: NoQuery, name: Path<String>) -> Result<Shown, Problem> {
-        caller.must(MAIL_WRITE)?;
+    async fn reset(&self, caller: Caller, _query: NoQuery, name: Path<String>, trail: Trail) -> Result<Shown, Problem> {
+        caller.must(MAIL_ADMIN)?;
 
-        let template = named(&name)?;
-        self.mails.db.free(caller.tenant(), |tx: &mut Tx<'_>| store::delete_words(tx, template.name)).await?;
+        let (template, actor, now) = (named(&name)?, trail.of(&caller), self.mails.clock.now());
+        self.mails
+            .db
+            .free(caller.tenant(), move |tx| {
+                store::delete_words(tx, template.name)?;
+                actor.append(tx, now, &Entry::new(Action::MailWordsChange).about("mail", &template.name))
+            })
+            .await?;
 
         Ok(shown(MailTemplate::new(template, None)))
     }
@@ -163,12 +177,14 @@ impl MailsApi {
         /// The `ETag` of the looks that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        trail: Trail,
         body: Input<BrandPatch>,
     ) -> Result<Looks, Problem> {
         caller.must(MAIL_WRITE)?;
 
         let (expected, patch, now) = (IfMatch::parse(if_match.0.as_deref())?, body.read()?, self.mails.clock.now());
 
+        let actor = trail.of(&caller);
         let (brand, version) = self
             .mails
             .db
@@ -177,7 +193,10 @@ impl MailsApi {
                 if !expected.allows(version) {
                     return Err(Error::Stale);
                 }
+                let before = json!(old);
                 let brand = old.patched(patch.clone()).map_err(Error::Invalid)?;
+                let entry = Entry::new(Action::MailBrandChange).before(before).after(json!(brand));
+                actor.append(tx, now, &entry)?;
                 let version = store::set_brand(tx, &brand, now)?;
                 Ok((brand, version))
             })

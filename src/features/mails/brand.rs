@@ -137,10 +137,19 @@ impl Brand {
             ("url", text(&self.url)),
             ("logoUrl", text(&self.logo_url)),
             ("accentColor", self.accent_color.clone()),
+            ("accentText", text_on(&self.accent_color).to_owned()),
             ("footer", text(&self.footer)),
             ("supportEmail", text(&self.support_email)),
         ])
     }
+}
+
+/// White or black, whichever is easier to read on a color (WCAG 2.2, relative luminance).
+fn text_on(color: &str) -> &'static str {
+    let part = |at: usize| color.get(at..at + 2).and_then(|it| u8::from_str_radix(it, 16).ok()).unwrap_or(0);
+    let linear = |it: u8| (f64::from(it) / 255.0).powf(2.2);
+    let luminance = 0.2126 * linear(part(1)) + 0.7152 * linear(part(3)) + 0.0722 * linear(part(5));
+    if luminance < 0.18 { "#ffffff" } else { "#000000" }
 }
 
 fn is_address(url: &str) -> bool {

@@ -7,8 +7,10 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::error::Error;
 use super::model::{MAIL_ADMIN, MailId, MailInBox, MailboxList};
 use super::store;
+use crate::base::Clock;
 use crate::base::text::normalize_email;
 use crate::db::{self, Db, Tx};
+use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::paging::{Cursors, ListPlace, Listed, Paging};
 use crate::http::query::{NoQuery, must_be_among};
@@ -20,6 +22,7 @@ const MAILBOX: &str = "/api/v1/admin/mailbox";
 #[derive(Clone, Debug)]
 pub struct MailboxApi {
     pub db: Db,
+    pub clock: Clock,
     pub cursors: Cursors,
 }
 
@@ -97,11 +100,22 @@ impl MailboxApi {
 
     /// Remove a mail
     #[oai(path = "/admin/mailbox/:id", method = "delete", operation_id = "delete_mail")]
-    async fn delete(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Removed, Problem> {
+    async fn delete(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        id: Path<String>,
+        trail: Trail,
+    ) -> Result<Removed, Problem> {
         caller.must(MAIL_ADMIN)?;
 
-        let id = read_id(&id)?;
-        let remove = move |tx: &mut Tx<'_>| if store::delete_mail(tx, id)? { Ok(()) } else { Err(Error::NotFound) };
+        let (id, actor, now) = (read_id(&id)?, trail.of(&caller), self.clock.now());
+        let remove = move |tx: &mut Tx<'_>| {
+            if !store::delete_mail(tx, id)? {
+                return Err(Error::NotFound);
+            }
+            Ok(actor.append(tx, now, &Entry::new(Action::MailboxDelete).about("mail", &id))?)
+        };
         self.db.free(caller.tenant(), remove).await?;
 
         Ok(Removed::Removed)
@@ -109,10 +123,15 @@ impl MailboxApi {
 
     /// Remove all mails
     #[oai(path = "/admin/mailbox", method = "delete", operation_id = "empty_mailbox")]
-    async fn empty(&self, caller: Caller, _query: NoQuery) -> Result<Removed, Problem> {
+    async fn empty(&self, caller: Caller, _query: NoQuery, trail: Trail) -> Result<Removed, Problem> {
         caller.must(MAIL_ADMIN)?;
 
-        self.db.free(caller.tenant(), store::delete_all_mails).await?;
+        let (actor, now) = (trail.of(&caller), self.clock.now());
+        let remove = move |tx: &mut Tx<'_>| {
+            store::delete_all_mails(tx)?;
+            actor.append(tx, now, &Entry::new(Action::MailboxDelete))
+        };
+        self.db.free(caller.tenant(), remove).await?;
 
         Ok(Removed::Removed)
     }

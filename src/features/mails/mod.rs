@@ -8,6 +8,7 @@
 //! A template is a program of its writer, an admin: it sees the data of its mail and nothing else, has a bounded number of
 //! steps, and one that fails when it matters is passed over for the one that is built in.
 mod api;
+mod bounds;
 mod brand;
 mod deliver;
 mod error;

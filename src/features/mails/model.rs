@@ -9,7 +9,7 @@ use crate::http::paging::ListMeta;
 
 pub const MAIL_READ: Permission = Permission("mail:read");
 pub const MAIL_WRITE: Permission = Permission("mail:write");
-/// What lies in the mailbox lets its reader in as others.
+/// Whoever reads the mailbox, or writes the words around a link, can have links that let people in.
 pub const MAIL_ADMIN: Permission = Permission("mail:admin");
 
 /// Marks ids of mails in the mailbox.
@@ -33,6 +33,7 @@ pub struct MailTemplate {
     /// The mail as HTML. Variables are escaped. `{% extends "layout.html" %}` puts it into the frame of all mails.
     pub html: String,
     /// What the template can say, beside `brand.productName`, `brand.url`, `brand.logoUrl`, `brand.accentColor`,
+    /// `brand.accentText` (black or white, to write on it),
     /// `brand.footer` and `brand.supportEmail`.
     pub variables: Vec<MailVariable>,
     // Counts changes, for the ETag; 0 for what is built in.

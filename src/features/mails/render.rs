@@ -2,6 +2,7 @@
 use askama::filters::{Html, escape};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
 
+use super::bounds;
 use super::brand::Brand;
 use super::templates::{self, Data, Words};
 
@@ -25,22 +26,53 @@ pub(super) fn render(words: &Words, brand: &Brand, data: &Data) -> Result<Words,
     let environment = environment();
     let mut broken = Vec::new();
     let mut part = |part: &'static str, name: &str, source: &str| {
-        let outcome = environment.template_from_named_str(name, source).and_then(|it| it.render(data.clone()));
-        match outcome {
-            Ok(text) if text.len() <= BYTES_MAX => text,
-            Ok(_) => {
-                broken.push(Broken { part, why: format!("would be longer than {BYTES_MAX} bytes") });
-                String::new()
-            }
-            Err(cause) => {
-                broken.push(Broken { part, why: told(&cause) });
-                String::new()
-            }
-        }
+        let outcome = match bounds::refusal(source) {
+            Some(why) => Err(why),
+            None => written(&environment, name, source, &data),
+        };
+        outcome.unwrap_or_else(|why| {
+            broken.push(Broken { part, why });
+            String::new()
+        })
     };
     let subject = part("subject", "subject.txt", &words.subject).split_whitespace().collect::<Vec<_>>().join(" ");
     let (text, html) = (part("text", "body.txt", &words.text), part("html", "body.html", &words.html));
     if broken.is_empty() { Ok(Words { subject, text, html }) } else { Err(broken) }
+}
+
+/// What comes out of a template, as far as it is no longer than a mail.
+fn written(environment: &Environment<'_>, name: &str, source: &str, data: &Value) -> Result<String, String> {
+    let mut out = Bounded::default();
+    let outcome = environment
+        .template_from_named_str(name, source)
+        .and_then(|it| it.render_captured_to(data.clone(), &mut out).map(drop));
+    if out.is_full {
+        return Err(format!("would be longer than {BYTES_MAX} bytes"));
+    }
+    outcome.map_err(|cause| told(&cause))?;
+    String::from_utf8(out.bytes).map_err(|_| "cannot be made: it is no text".to_owned())
+}
+
+/// Takes what is written until it is too much.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        if BYTES_MAX < self.bytes.len() + part.len() {
+            self.is_full = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn environment() -> Environment<'static> {
@@ -111,7 +143,7 @@ mod tests {
         let words = Words {
             subject: "Hello {{ nam }}".to_owned(),
             text: "a\n{% if %}".to_owned(),
-            html: "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}".to_owned(),
+            html: "{% for a in range(9999) %}x{% endfor %}".to_owned(),
         };
 
         let broken = render(&words, &Brand::default(), &Data::new()).expect_err("broken");

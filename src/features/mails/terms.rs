@@ -10,8 +10,8 @@ const ADMINS: Who = Who::Holders(MAIL_ADMIN);
 pub const TERMS: &[Terms] = &[
     Terms { operation: "list_mail_templates", who: READERS, problems: &[] },
     Terms { operation: "show_mail_template", who: READERS, problems: &[] },
-    Terms { operation: "replace_mail_template", who: WRITERS, problems: &[] },
-    Terms { operation: "reset_mail_template", who: WRITERS, problems: &[] },
+    Terms { operation: "replace_mail_template", who: ADMINS, problems: &[] },
+    Terms { operation: "reset_mail_template", who: ADMINS, problems: &[] },
     Terms { operation: "preview_mail_template", who: READERS, problems: &[] },
     Terms { operation: "show_brand", who: READERS, problems: &[] },
     Terms { operation: "update_brand", who: WRITERS, problems: &[] },

@@ -27,8 +27,11 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("keys:read"), "See API keys, and what they are used for."),
     (Permission("keys:write"), "Make, change, rotate and revoke API keys."),
     (Permission("mail:read"), "See the words and looks of mails."),
-    (Permission("mail:write"), "Change the words and looks of mails, and send a test."),
-    (Permission("mail:admin"), "Read the mailbox, and with it links that let people in."),
+    (Permission("mail:write"), "Change the looks of mails, and send a test."),
+    (
+        Permission("mail:admin"),
+        "Change the words of mails and read the mailbox, and with both have links that let people in.",
+    ),
     (Permission("jobs:read"), "See the work that is done after the requests that asked for it."),
     (Permission("jobs:write"), "Do such work again, or cancel it."),
     (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),

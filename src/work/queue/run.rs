@@ -91,6 +91,17 @@ pub struct Queue {
     running: Arc<Mutex<HashMap<JobId, CancellationToken>>>,
 }
 
+/// What is due of a kind.
+enum Claimed {
+    Jobs(Vec<Entry>),
+    NoneUntil(Timestamp),
+    None,
+}
+
+fn cannot_look(cause: &db::Error) {
+    tracing::error!(cause = %chain(cause), "cannot look for jobs; will try again");
+}
+
 /// A job that has come to an end, or to the end of an attempt.
 struct Ended {
     job: Entry,
@@ -120,19 +131,14 @@ impl Queue {
     pub async fn run(self, mut news: Listener, stop: CancellationToken) {
         let mut at_work = FuturesUnordered::new();
         let mut counts = vec![0_usize; self.kinds.len()];
-        let mut is_new = true;
+        let mut took_up = false;
         while !stop.is_cancelled() {
-            let rest = match self.begin(&mut counts, is_new).await {
-                Ok((begun, rest)) => {
-                    is_new = false;
-                    at_work.extend(begun);
-                    rest
-                }
-                Err(cause) => {
-                    tracing::error!(cause = %chain(&cause), "cannot look for jobs; will try again");
-                    REST_AFTER_FAILURE
-                }
-            };
+            if !took_up {
+                // What ran when the server was stopped or killed. Only now: later, it would be what runs here.
+                let taken_up = self.db.free(&self.tenant, store::take_up).await;
+                took_up = taken_up.inspect_err(|cause| cannot_look(cause)).is_ok();
+            }
+            let rest = if took_up { self.begin(&mut counts, &mut at_work).await } else { REST_AFTER_FAILURE };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = news.heard() => {}
@@ -145,40 +151,45 @@ impl Queue {
         }
     }
 
-    /// Takes what is due and there is room for, and says how long to rest if nothing happens.
-    async fn begin(
-        &self,
-        counts: &mut [usize],
-        is_new: bool,
-    ) -> Result<(Vec<BoxFuture<'static, Ended>>, Duration), db::Error> {
-        if is_new {
-            // What ran when the server was stopped or killed.
-            self.db.free(&self.tenant, store::take_up).await?;
-        }
-        let now = self.clock.now();
-        let (mut begun, mut rest) = (Vec::new(), REST_MAX);
+    /// Begins what is due and there is room for, and says how long to rest if nothing happens.
+    async fn begin(&self, counts: &mut [usize], at_work: &mut FuturesUnordered<BoxFuture<'static, Ended>>) -> Duration {
+        let mut rest = REST_MAX;
         for (at, kind) in self.kinds.iter().enumerate() {
             let free = kind.at_once.saturating_sub(counts[at]);
             if free == 0 {
                 continue; // the end of one of them wakes the queue
             }
-            let name = kind.name;
-            // Looked at first: a queue at rest must not write.
-            let Some(due_at) = self.db.read(&self.tenant, move |tx| store::next_due(tx, name)).await? else { continue };
-            if now < due_at {
-                rest = rest.min(now.until(due_at));
-                continue;
-            }
-            let claim = move |tx: &mut Tx<'_>| store::claim(tx, name, free, now);
-            // Also when the disk is nearly full: people must be able to sign in to make room.
-            let jobs = self.db.free(&self.tenant, claim).await?;
-            counts[at] += jobs.len();
-            begun.extend(jobs.into_iter().map(|job| self.attempt(at, job)));
-            if counts[at] < kind.at_once {
-                rest = Duration::ZERO; // to see when the next one is due
+            match self.claim(kind.name, free).await {
+                Ok(Claimed::Jobs(jobs)) => {
+                    counts[at] += jobs.len();
+                    at_work.extend(jobs.into_iter().map(|job| self.attempt(at, job)));
+                    if counts[at] < kind.at_once {
+                        rest = Duration::ZERO; // to see when the next one is due
+                    }
+                }
+                Ok(Claimed::NoneUntil(due_at)) => rest = rest.min(self.clock.now().until(due_at)),
+                Ok(Claimed::None) => {}
+                Err(cause) => {
+                    cannot_look(&cause);
+                    rest = rest.min(REST_AFTER_FAILURE);
+                }
             }
         }
-        Ok((begun, rest))
+        rest
+    }
+
+    /// Takes up to `free` jobs of a kind that are due.
+    async fn claim(&self, kind: &'static str, free: usize) -> Result<Claimed, db::Error> {
+        let now = self.clock.now();
+        // Looked at first: a queue at rest must not write.
+        let Some(due_at) = self.db.read(&self.tenant, move |tx| store::next_due(tx, kind)).await? else {
+            return Ok(Claimed::None);
+        };
+        if now < due_at {
+            return Ok(Claimed::NoneUntil(due_at));
+        }
+        // Also when the disk is nearly full: people must be able to sign in to make room.
+        self.db.free(&self.tenant, move |tx| store::claim(tx, kind, free, now)).await.map(Claimed::Jobs)
     }
 
     /// One attempt, whose panic is its own.
