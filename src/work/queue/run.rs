@@ -136,7 +136,7 @@ impl Queue {
             if !took_up {
                 // What ran when the server was stopped or killed. Only now: later, it would be what runs here.
                 let taken_up = self.db.free(&self.tenant, store::take_up).await;
-                took_up = taken_up.inspect_err(|cause| cannot_look(cause)).is_ok();
+                took_up = taken_up.inspect_err(cannot_look).is_ok();
             }
             let rest = if took_up { self.begin(&mut counts, &mut at_work).await } else { REST_AFTER_FAILURE };
             tokio::select! {
