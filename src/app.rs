@@ -155,7 +155,7 @@ impl App {
             clock: clock.clone(),
             cursors: Cursors::new(cursor.reveal()),
             seal,
-            still_stands: accounts::still_stands,
+            still_stands: api_keys::still_stands,
             running: audit::Running::default(),
         };
         let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };

@@ -446,6 +446,33 @@ async fn a_new_address_that_someone_has_by_then_is_refused() {
     assert_eq!(post.app.profile(post.app.token("user")).await.body["email"], "user@example.com");
 }
 
+#[tokio::test]
+async fn what_was_sent_to_an_account_that_is_disabled_since_changes_nothing() {
+    let post = Post::new().await;
+    let body = json!({ "newEmail": "new@example.com", "password": PASSWORD });
+    post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
+    post.post("forgot-password", json!({ "email": "user@example.com" })).await;
+    post.post("resend-verification", json!({ "email": "user@example.com" })).await;
+    let (change, reset) =
+        (post.mail("new@example.com", "change-email").await, post.mail("user@example.com", "reset-password").await);
+    let verify = post.mail("user@example.com", "verification").await;
+    let id = post.app.profile(post.app.token("user")).await.str("id");
+    let user = format!("/api/v1/admin/users/{id}");
+    let disabled = post.app.as_role("admin", Method::PATCH, &user).json(&json!({ "disabled": true })).send().await;
+    assert_eq!(disabled.status, 200, "{disabled:?}");
+
+    for (path, body) in [
+        ("verify-email", json!({ "token": token(&change) })),
+        ("verify-email", json!({ "token": token(&verify) })),
+        ("reset-password", json!({ "token": token(&reset), "newPassword": NEW_PASSWORD })),
+    ] {
+        assert_eq!(post.post(path, body).await.refusal(), (403, "one-time-secret-invalid"), "{path}");
+    }
+
+    let kept = post.app.as_role("admin", Method::GET, &format!("/api/v1/users/{id}")).send().await;
+    assert_eq!((&kept.body["email"], &kept.body["emailVerified"]), (&json!("user@example.com"), &json!(false)));
+}
+
 // Asking for mails.
 
 #[tokio::test]

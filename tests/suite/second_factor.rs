@@ -172,6 +172,24 @@ async fn old_codes(app: &TestApp) -> Vec<String> {
     codes.map(|it| it.as_str().expect("a code").to_owned()).collect()
 }
 
+/// Otherwise an admin's account would be as safe as that of whoever looks after accounts.
+#[tokio::test]
+async fn nobody_takes_it_from_someone_who_may_more() {
+    let app = TestApp::with_people().await;
+    app.role("keeper", &["users:admin"]).await;
+    let (_, keeper) = app.person("keeper", "keeper").await;
+    let admin = app.token("admin");
+    let begun = post(&app, admin, "2fa/enable", json!({})).await;
+    let code = Phone::of(&begun.str("secret")).code(0);
+    assert_eq!(post(&app, admin, "2fa/verify", json!({ "code": code })).await.status, 200);
+    let id = app.profile(admin).await.str("id");
+
+    let refused = app.ask(Method::DELETE, &format!("/api/v1/admin/users/{id}/2fa")).bearer(&keeper).send().await;
+
+    assert_eq!(refused.refusal(), (403, "permission-not-held"));
+    assert_eq!(app.login("admin@example.com", PASSWORD).await.body["mfaRequired"], true);
+}
+
 #[tokio::test]
 async fn other_recovery_codes_end_those_before() {
     let app = TestApp::with_people().await;

@@ -65,7 +65,8 @@ impl FlowsApi {
                     let entry = Entry::new(Action::EmailVerify).about("user", &user.id);
                     return Ok(trail.of_user(user.id, &user.email).append(tx, now, &entry)?);
                 }
-                let old = store::find_user(tx, found.user)?.ok_or(Error::SecretInvalid)?;
+                let old = store::find_user(tx, found.user)?.filter(|it| it.disabled_at.is_none());
+                let old = old.ok_or(Error::SecretInvalid)?;
                 if !one_time_store::use_up(tx, found.id, found.user, found.purpose, now)? {
                     return Err(Error::SecretInvalid);
                 }

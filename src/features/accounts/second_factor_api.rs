@@ -16,6 +16,7 @@ use super::{one_time_store, second_factor_store, store, throttle};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
+use crate::features::roles;
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
@@ -271,9 +272,14 @@ impl SecondFactorApi {
 
         let user: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
         let (own, now) = (&self.accounts, self.accounts.clock.now());
-        let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
+        let (job, actor, remover): (JobId, _, _) = (own.random.id(&own.clock), trail.of(&caller), caller.clone());
         own.db
             .write(caller.tenant(), move |tx| {
+                let old = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
+                // Nobody makes an account easier to get into that may more than they do.
+                if let Some(may) = roles::permissions_of(tx, &old.role)? {
+                    roles::must_hold(&remover, &may)?;
+                }
                 if !second_factor_store::delete(tx, user)? {
                     return Err(Error::NotFound);
                 }

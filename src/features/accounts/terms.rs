@@ -52,7 +52,7 @@ pub const TERMS: &[Terms] = &[
         who: Who::Anyone,
         problems: &[&SECRET_INVALID, &SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS, &WRONG_CREDENTIALS],
     },
-    Terms { operation: "remove_second_factor", who: Who::Holders(USERS_ADMIN), problems: &[&NOT_FOUND] },
+    Terms { operation: "remove_second_factor", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "list_sessions", who: Who::SignedIn, problems: &[] },
     Terms { operation: "end_session", who: Who::SignedIn, problems: &[&NOT_FOUND] },
     Terms { operation: "logout", who: Who::SignedIn, problems: &[] },
