@@ -32,8 +32,8 @@ async fn swagger_ui_opens_signs_in_and_sends_a_request_and_nothing_leaves_the_ma
     let token = answer["accessToken"].as_str().expect("a token");
 
     browser.find(".btn.authorize").await.click().await.expect("opened the dialog");
-    browser.find(".auth-container input").await.send_keys(token).await.expect("typed");
-    browser.find(".auth-btn-wrapper .authorize").await.click().await.expect("authorized");
+    browser.find("#auth-bearer-value").await.send_keys(token).await.expect("typed");
+    browser.find("form:has(#auth-bearer-value) .authorize").await.click().await.expect("authorized");
     browser.find(".auth-btn-wrapper .btn-done").await.click().await.expect("closed");
     browser.find("#operations-Accounts-show_profile .opblock-summary").await.click().await.expect("opened the call");
     browser.find("#operations-Accounts-show_profile .execute").await.click().await.expect("sent");
