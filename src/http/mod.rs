@@ -8,6 +8,7 @@ pub mod asset;
 pub mod body;
 pub mod caller;
 mod client;
+pub mod download;
 pub mod cors;
 pub mod etag;
 pub mod health;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::api::{AccountsApi, checked_email};
 use super::error::Error;
 use super::flows::{self, Shown};
-use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
+use super::flows_model::{EmailChange, EmailOnly, EmailSecret, PasswordChange, PasswordReset};
 use super::mail_job::{self, AccountMail};
 use super::one_time::Purpose;
 use super::second_factor_model::SignIn;
@@ -243,10 +243,10 @@ impl FlowsApi {
         address: ClientAddress,
         client: Client,
         trail: Trail,
-        body: Input<EmailSignIn>,
+        body: Input<EmailSecret>,
     ) -> Result<Json<SignIn>, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
-        let EmailSignIn { token, email, code } = body.read()?;
+        let EmailSecret { token, email, code } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
 

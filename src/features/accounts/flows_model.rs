@@ -39,28 +39,6 @@ impl Example for EmailSecret {
     }
 }
 
-/// What is sent to sign in with a mail: `token`, or `email` and `code`.
-#[derive(Clone, Object)]
-#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
-pub struct EmailSignIn {
-    /// What stands in the link after `token=`.
-    #[oai(validator(min_length = 1, max_length = 200))]
-    pub token: Option<String>,
-    /// The address that the code was sent to.
-    #[oai(validator(max_length = 254))]
-    pub email: Option<String>,
-    /// Eight digits.
-    #[oai(validator(min_length = 1, max_length = 20))]
-    pub code: Option<String>,
-}
-
-impl Example for EmailSignIn {
-    fn example() -> Self {
-        let (email, code) = (Some(EmailOnly::example().email), Some("48210937".to_owned()));
-        Self { token: None, email, code }
-    }
-}
-
 /// A new password for someone who forgot theirs, with `token`, or `email` and `code`.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]

@@ -240,6 +240,10 @@ impl SecondFactorApi {
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
         let (factor, proof) = self.judged(&tenant, user, &email, &code, address, now).await?;
+        // Turned off meanwhile and begun anew, it is not one yet.
+        if !factor.is_confirmed {
+            return Err(Error::SecondFactorWrong.into());
+        }
 
         let signed_in = own
             .sign_in(&tenant, user, client, &trail, now, move |tx| {

@@ -3,12 +3,9 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::stream;
-use poem::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
-use poem_openapi::registry::{
-    MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
-};
+use poem_openapi::registry::{MetaMediaType, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::api::{AuditApi, LOOKED_AT_MAX};
@@ -19,7 +16,7 @@ use super::store;
 use crate::base::csv::{escaped, row};
 use crate::base::text::write_json;
 use crate::db::{self, Tx};
-use crate::http::{Caller, Problem};
+use crate::http::{Caller, Problem, download};
 
 /// Entries of one page, and the bytes beyond which it takes no further one.
 const PAGE: i64 = 500;
@@ -218,21 +215,7 @@ fn media_types() -> Vec<MetaMediaType> {
 
 impl ApiResponse for AuditFile {
     fn meta() -> MetaResponses {
-        let disposition = MetaHeader {
-            name: CONTENT_DISPOSITION.to_string(),
-            description: Some("That it is a file, and what it is called.".to_owned()),
-            required: true,
-            deprecated: false,
-            schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
-        };
-        let answer = MetaResponse {
-            description: "The entries, as they are read.",
-            status: Some(200),
-            status_range: None,
-            content: media_types(),
-            headers: vec![disposition],
-        };
-        MetaResponses { responses: vec![answer] }
+        download::meta("The entries, as they are read.", media_types())
     }
 
     fn register(_registry: &mut Registry) {}
@@ -240,11 +223,7 @@ impl ApiResponse for AuditFile {
 
 impl IntoResponse for AuditFile {
     fn into_response(self) -> Response {
-        let disposition = format!("attachment; filename=\"audit.{}\"", self.format.extension());
-        Response::builder()
-            .header(CONTENT_TYPE, self.format.media_type())
-            .header(CONTENT_DISPOSITION, disposition)
-            .body(self.body)
+        download::response(self.body, self.format.media_type(), "audit", self.format.extension())
     }
 }
 

@@ -104,7 +104,10 @@ impl JobsApi {
     async fn show(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Json<Job>, Problem> {
         caller.must(JOBS_READ)?;
 
-        self.found(&caller, read_id(&id)?).await
+        let id = read_id(&id)?;
+        let found = self.db.read(caller.tenant(), move |tx| queue::find(tx, id)).await?;
+
+        Ok(Json(found.ok_or_else(Problem::not_found)?.into()))
     }
 
     /// Do a job again
@@ -125,17 +128,17 @@ impl JobsApi {
         let may_begin = !self.queue.is_running(id);
         let actor = trail.of(&caller);
         let retry = move |tx: &mut Tx<'_>| {
-            let begun = queue::retry(tx, id, now)?;
+            let begun = may_begin && queue::retry(tx, id, now)?;
             if begun {
                 actor.append(tx, now, &Entry::new(Action::JobRetry).about("job", &id))?;
             }
-            Ok::<_, db::Error>(begun)
+            Ok::<_, db::Error>((begun, queue::find(tx, id)?))
         };
-        let begun = may_begin && self.db.write(caller.tenant(), retry).await?;
+        let (begun, job) = self.db.write(caller.tenant(), retry).await?;
 
-        let job = self.found(&caller, id).await?;
+        let job = job.ok_or_else(Problem::not_found)?;
         if begun {
-            return Ok(job);
+            return Ok(Json(job.into()));
         }
         Err(Problem::new(&STILL_RUNS, "only a job that waits, failed or was cancelled can be done again"))
     }
@@ -160,23 +163,16 @@ impl JobsApi {
             if ended {
                 actor.append(tx, now, &Entry::new(Action::JobCancel).about("job", &id))?;
             }
-            Ok::<_, db::Error>(ended)
+            Ok::<_, db::Error>((ended, queue::find(tx, id)?))
         };
-        let ended = self.db.free(caller.tenant(), cancel).await?;
+        let (ended, job) = self.db.free(caller.tenant(), cancel).await?;
 
-        let job = self.found(&caller, id).await?;
+        let job = job.ok_or_else(Problem::not_found)?;
         if ended {
             self.queue.give_up(id);
-            return Ok(job);
+            return Ok(Json(job.into()));
         }
         Err(Problem::new(&HAS_ENDED, "only a job that waits or runs can be cancelled"))
-    }
-}
-
-impl JobsApi {
-    async fn found(&self, caller: &Caller, id: JobId) -> Result<Json<Job>, Problem> {
-        let found = self.db.read(caller.tenant(), move |tx| queue::find(tx, id)).await?;
-        Ok(Json(found.ok_or_else(Problem::not_found)?.into()))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Files of records in the words of the document: three media types on the way in, and on the way out.
-use poem::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use poem::{Body, IntoResponse, Request, RequestBody, Response};
-use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponses, MetaSchema};
 use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
 use serde_json::json;
 
 use super::payload;
 use super::split::Format;
+use crate::http::download;
 
 /// A file on its way in, of any length. Which format it has is for the endpoint to find out.
 pub struct FileBody(pub Body);
@@ -57,21 +57,7 @@ impl<'a> ApiExtractor<'a> for FileBody {
 
 impl ApiResponse for FileAnswer {
     fn meta() -> MetaResponses {
-        let disposition = MetaHeader {
-            name: CONTENT_DISPOSITION.to_string(),
-            description: Some("That it is a file, and what it is called.".to_owned()),
-            required: true,
-            deprecated: false,
-            schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
-        };
-        let answer = MetaResponse {
-            description: "The records, as they are read.",
-            status: Some(200),
-            status_range: None,
-            content: media_types(),
-            headers: vec![disposition],
-        };
-        MetaResponses { responses: vec![answer] }
+        download::meta("The records, as they are read.", media_types())
     }
 
     fn register(_registry: &mut Registry) {}
@@ -79,10 +65,6 @@ impl ApiResponse for FileAnswer {
 
 impl IntoResponse for FileAnswer {
     fn into_response(self) -> Response {
-        let disposition = format!("attachment; filename=\"{}.{}\"", self.name, self.format.extension());
-        Response::builder()
-            .header(CONTENT_TYPE, self.format.media_type())
-            .header(CONTENT_DISPOSITION, disposition)
-            .body(self.body)
+        download::response(self.body, self.format.media_type(), &self.name, self.format.extension())
     }
 }
