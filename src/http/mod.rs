@@ -21,6 +21,7 @@ pub mod openapi;
 mod outgoing;
 pub mod pages;
 pub mod paging;
+pub mod prefer;
 pub mod permissions;
 pub mod policy;
 pub mod problem;

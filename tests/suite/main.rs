@@ -20,6 +20,7 @@ mod mail;
 mod pages;
 mod permissions;
 mod realtime;
+mod patches;
 mod records;
 mod relations;
 mod roles;

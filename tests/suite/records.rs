@@ -782,21 +782,16 @@ async fn a_question_full_of_wrong_names_is_refused_with_the_first_of_them() {
     }
 }
 
-/// A patch is a merge patch, by its own media type or as plain JSON; the other sort is told that it is none.
+/// `Prefer` is a wish: where the query says something else, or the wish is not known, it is passed over.
 #[tokio::test]
-async fn a_json_patch_is_refused_with_what_is_taken_instead() {
+async fn a_total_is_preferred_by_a_header_too() {
     let app = app().await;
-    let made = app.ask(Method::POST, PATH).json(&json!({ "title": "a" })).send().await;
-    let one = format!("{PATH}/{}", made.str("id"));
-    let patch = |content_type: &str, body: Value| {
-        app.ask(Method::PATCH, &one).header("content-type", content_type).raw(body.to_string()).send()
-    };
+    app.ask(Method::POST, PATH).json(&json!({ "title": "a" })).send().await;
+    let prefer = |wish: &'static str| app.ask(Method::GET, PATH).header("prefer", wish).send();
 
-    let operations = json!([{ "op": "replace", "path": "/title", "value": "b" }]);
-    let refused = patch("application/json-patch+json", operations).await;
-    let merged = patch("application/merge-patch+json", json!({ "title": "c" })).await;
+    let (counted, other) = (prefer("return=representation, count=exact").await, prefer("count=planned").await);
 
-    assert_eq!(refused.refusal(), (415, "unsupported-media-type"), "{refused:?}");
-    assert_eq!(refused.header("accept-patch"), Some("application/merge-patch+json, application/json"));
-    assert_eq!((merged.status, &merged.body["title"]), (200, &json!("c")), "{merged:?}");
+    assert_eq!((counted.status, &counted.body["meta"]["total"]), (200, &json!(1)));
+    assert_eq!(counted.header("preference-applied"), Some("count=exact"));
+    assert_eq!((other.status, other.body["meta"].get("total"), other.header("preference-applied")), (200, None, None));
 }

@@ -13,12 +13,11 @@ use serde_json::Value;
 use super::access::{Asker, Circumstances};
 use super::body::Meant;
 use super::bulk::{Bulk, BulkReport, Deed};
-use super::files::{FileAnswer, FileBody};
+use super::files::{self, FileAnswer, FileBody};
 use super::import::ImportReport;
 use super::payload::{RecordJson, RecordListJson, RecordOrReport};
 use super::query::Asked;
 use super::running::Running;
-use super::split::Format;
 use super::upsert::{Upserted, Wanted};
 use super::write::Change;
 use crate::base::{Clock, Random};
@@ -27,6 +26,7 @@ use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::audit::Trail;
 use crate::features::collections::Catalogues;
 use crate::http::etag::{self, IfMatch};
+use crate::http::input::{Patch, PatchInput};
 use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
 use crate::http::query::{NoQuery, must_be_among};
@@ -52,7 +52,7 @@ const RETRY_WHEN_EXPORTING: Duration = Duration::from_secs(10);
 enum Listed {
     /// A page of records.
     #[oai(status = 200)]
-    Page(RecordListJson, #[oai(header = "Link")] Option<String>),
+    Page(RecordListJson, #[oai(header = "Link")] Option<String>, #[oai(header = "Preference-Applied")] Option<String>),
 }
 
 #[derive(ApiResponse)]
@@ -125,7 +125,7 @@ impl RecordsApi {
         /// The number of a page, from 1; not beside `cursor`.
         #[oai(name = "page")]
         _page: Query<Option<String>>,
-        /// `exact` adds `meta.total`.
+        /// `exact` adds `meta.total`, as `Prefer: count=exact` does.
         #[oai(name = "count")]
         _count: Query<Option<String>>,
         /// Fields to sort by, `-` before one to turn it round: `-views,title`. The id breaks ties.
@@ -155,11 +155,12 @@ impl RecordsApi {
         let caller = visitor.0;
         let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?;
 
-        let asked = Asked::read(request.uri().query().unwrap_or_default())?;
+        let mut asked = Asked::read(request.uri().query().unwrap_or_default())?;
+        let applied = asked.prefer(request.headers());
         let read = |known| self.page(&caller, &asker, known, &collection.0, &asked);
         let (json, link) = self.catalogues.with(caller.tenant(), read).await?;
 
-        Ok(Listed::Page(RecordListJson(json), link))
+        Ok(Listed::Page(RecordListJson(json), link, applied))
     }
 
     /// Make a record
@@ -234,7 +235,8 @@ impl RecordsApi {
     ///
     /// A JSON Merge Patch (RFC 7396): what is absent stays. `{"views": {"$increment": 1}}`,
     /// `{"tags": {"$add": ["a"]}}` and `{"tags": {"$remove": ["a"]}}` are done to what is there, whoever changed it
-    /// last. The rule `update` is judged on the record as it was.
+    /// last. With `Content-Type: application/json-patch+json` a JSON Patch (RFC 6902): operations, done all or none, with
+    /// `test` first where the change depends on what is there. The rule `update` is judged on the record as it was.
     #[oai(
         path = "/collections/:collection/records/:id",
         method = "patch",
@@ -253,9 +255,9 @@ impl RecordsApi {
         /// The `ETag` of the record that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        body: Input<Any<Value>>,
+        body: PatchInput,
     ) -> Result<Shown, Problem> {
-        self.rewrite(visitor, trail, address, collection, id, if_match, body, Meant::Change).await
+        self.rewrite(visitor, trail, address, collection, id, if_match, body.read(), Meant::Change).await
     }
 
     /// Replace a record
@@ -281,6 +283,7 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
         body: Input<Any<Value>>,
     ) -> Result<Shown, Problem> {
+        let body = body.bytes().map(Patch::Merge);
         self.rewrite(visitor, trail, address, collection, id, if_match, body, Meant::Whole).await
     }
 
@@ -488,7 +491,7 @@ impl RecordsApi {
 
         must_be_among(request, &["format", "dryRun"])?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let format = named(format.0.as_deref().unwrap_or(media_type))?;
+        let format = files::named(format.0.as_deref().unwrap_or(media_type))?;
         let cap = request.data::<BodyCap>().cloned();
         let dry_run = dry_run.0 == Some(true);
         let report = self.import_file(&caller, &trail, &collection.0, format, body.0, cap, dry_run).await?;
@@ -527,7 +530,7 @@ impl RecordsApi {
         let caller = visitor.0;
         let asker = Asker::to_read(&caller, &collection.0, self.circumstances("GET", address))?.leaving(&trail);
 
-        let format = named(format.0.as_deref().unwrap_or("ndjson"))?;
+        let format = files::named(format.0.as_deref().unwrap_or("ndjson"))?;
         let asked = request.uri().query().unwrap_or_default();
         let asked = Arc::new(Asked::read_without(asked, &["format"], WHOLE)?);
         let running = self.exports.begin(address).ok_or_else(|| {
@@ -571,7 +574,7 @@ impl RecordsApi {
         collection: Path<String>,
         id: Path<String>,
         if_match: Header<Option<String>>,
-        body: Input<Any<Value>>,
+        body: Result<Patch, Problem>,
         meant: Meant,
     ) -> Result<Shown, Problem> {
         let caller = visitor.0;
@@ -579,7 +582,7 @@ impl RecordsApi {
             Asker::to_write(&caller, &collection.0, self.circumstances(meant.method(), address))?.leaving(&trail);
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let change = Arc::new(Change { id: id.0, bytes: body.bytes(), expected, meant });
+        let change = Arc::new(Change { id: id.0, body, expected, meant });
         let write = |known| self.change(&caller, &asker, known, &collection.0, Arc::clone(&change));
         let found = self.catalogues.with(caller.tenant(), write).await?;
 
@@ -590,11 +593,4 @@ impl RecordsApi {
 /// The path of a record.
 pub(super) fn location(collection: &str, id: &str) -> String {
     format!("/api/v1/collections/{collection}/records/{id}")
-}
-
-fn named(format: &str) -> Result<Format, Problem> {
-    Format::named(format).ok_or_else(|| {
-        let fault = Fault::new("?format", "not-one-of", "must be `ndjson`, `json` or `csv`, or such a `Content-Type`");
-        Problem::invalid(vec![fault])
-    })
 }

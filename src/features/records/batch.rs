@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::access::Judge;
 use super::api::{RecordsApi, location};
 use super::body::{self, Meant, Sent};
-use super::deed::{self, Changing, Deed, Making, Removing};
+use super::deed::{self, Changing, Deed, Edit, Making, Removing};
 use super::error::{BATCH_FAILED, Error, NOT_DONE, VIEW_BESIDE_WRITES};
 use super::list;
 use super::projection::Projection;
@@ -497,7 +497,8 @@ fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, terms: Terms, earlier: &
             let id = named(target, earlier)?;
             judge.must_be_let(entry, &entry.rules.update, "change")?;
             let sent = Arc::new(sent(step, entry, method.meant(), earlier)?);
-            let found = Changing::new(judge, entry, id, now, sent, step.expected.clone()).attempt(tx, reach)?;
+            let found =
+                Changing::new(judge, entry, id, now, Edit::Values(sent), step.expected.clone()).attempt(tx, reach)?;
             Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
         }
     };

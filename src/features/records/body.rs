@@ -228,9 +228,14 @@ pub(super) fn stamp(values: &mut Vec<(usize, Stored)>, entry: &Entry, now: Times
     }
 }
 
-fn unknown(name: &str, entry: &Entry, sight: &Sight, with_hint: bool) -> Fault {
+/// Whether it is a member that every record has.
+pub(super) fn is_own(name: &str, entry: &Entry) -> bool {
     let is_of_deleted = ["isDeleted", "deletedAt"].contains(&name) && entry.collection.keeps_deleted();
-    if ["id", "createdAt", "updatedAt"].contains(&name) || is_of_deleted {
+    ["id", "createdAt", "updatedAt"].contains(&name) || is_of_deleted
+}
+
+fn unknown(name: &str, entry: &Entry, sight: &Sight, with_hint: bool) -> Fault {
+    if is_own(name, entry) {
         return Fault::new(pointer(name), "read-only", "is set by the server");
     }
     let seen = entry.judges.iter().filter(|it| sight.sees(it)).map(|it| it.field.name.as_str());

@@ -14,7 +14,7 @@ use super::access::{Asker, Judge};
 use super::api::RecordsApi;
 use super::audit;
 use super::body::{self, Meant, Sent};
-use super::deed::{Changing, Deed as _, Removing, set};
+use super::deed::{Changing, Deed as _, Edit, Removing, set};
 use super::error::{Error, TOO_MANY_MATCH};
 use super::query::Asked;
 use super::relations::Reach;
@@ -283,9 +283,9 @@ fn batch(
     for id in ids {
         let reach = Reach::of(known);
         let written = match what {
-            What::Change(sent) => {
-                Changing::new(judge, entry, id, now, Arc::clone(sent), IfMatch::Any).attempt(tx, reach).map(drop)
-            }
+            What::Change(sent) => Changing::new(judge, entry, id, now, Edit::Values(Arc::clone(sent)), IfMatch::Any)
+                .attempt(tx, reach)
+                .map(drop),
             What::Remove => tx.attempt(|tx| Removing::new(judge, entry, id, now, IfMatch::Any).run(tx, known)),
             What::Purge => tx.attempt(|tx| Removing::purging(judge, entry, id, now, IfMatch::Any).run(tx, known)),
         };

@@ -11,6 +11,7 @@ use super::cascade;
 use super::error::Error;
 use super::list;
 use super::log::{self, Creation, Difference, Followers};
+use super::operations::Operations;
 use super::projection::Projection;
 use super::relations::{self, Known, Reach};
 use super::statement::Statement;
@@ -105,28 +106,36 @@ impl Deed for Making {
     }
 }
 
+/// How the new values of a record are told.
+#[derive(Clone)]
+pub(super) enum Edit {
+    Values(Arc<Sent>),
+    Operations(Arc<Operations>),
+}
+
 /// A record that is to be changed or replaced.
 pub(super) struct Changing {
     entry: Arc<Entry>,
     id: String,
     now: Timestamp,
-    sent: Arc<Sent>,
+    edit: Edit,
     expected: IfMatch,
     judge: Judge,
     answer: Answer,
 }
 
 impl Changing {
-    pub fn new(
-        judge: &Judge,
-        entry: &Arc<Entry>,
-        id: &str,
-        now: Timestamp,
-        sent: Arc<Sent>,
-        expected: IfMatch,
-    ) -> Self {
+    pub fn new(judge: &Judge, entry: &Arc<Entry>, id: &str, now: Timestamp, edit: Edit, expected: IfMatch) -> Self {
         let answer = Answer::new(judge, entry, id);
-        Self { entry: Arc::clone(entry), id: id.to_owned(), now, sent, expected, judge: judge.clone(), answer }
+        Self { entry: Arc::clone(entry), id: id.to_owned(), now, edit, expected, judge: judge.clone(), answer }
+    }
+
+    /// The new values, given those that the record has.
+    fn values(&self, tx: &mut Tx<'_>) -> Result<Vec<(usize, Stored)>, Error> {
+        match &self.edit {
+            Edit::Values(sent) => store::resolved(tx, &self.entry, &self.id, &sent.0),
+            Edit::Operations(operations) => operations.onto(tx, &self.entry, &self.id, &self.judge),
+        }
     }
 }
 
@@ -137,7 +146,7 @@ impl Deed for Changing {
         let (entry, id) = (&self.entry, &self.id);
         // The rule may ask for the new values, and these may depend on the old ones. What is wrong with
         // them is told only to those whom the rule lets.
-        let values = store::resolved(tx, entry, id, &self.sent.0);
+        let values = self.values(tx);
         let new = values.as_deref().unwrap_or_default();
         let rule = self.judge.rule_about(entry, &entry.rules.update, new);
         let named = relations::among(entry, new);
@@ -185,13 +194,16 @@ impl Deed for Changing {
 
     fn explain(&self, tx: &mut Tx<'_>, reach: Reach<'_>) -> Result<Error, Error> {
         let relations = reach.relations(&self.judge, &self.entry);
-        let named = named(&self.sent);
+        let named = match &self.edit {
+            Edit::Values(sent) => named(sent),
+            Edit::Operations(_) => self.values(tx)?,
+        };
         let known = relations.known(tx, &self.id, &named)?;
         relations.dangling(tx, &known, &named)
     }
 
     fn taken(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
-        let values = store::resolved(tx, &self.entry, &self.id, &self.sent.0)?;
+        let values = self.values(tx)?;
         Ok(store::taken_by_others(tx, &self.entry, &self.id, &values)?)
     }
 }

@@ -11,6 +11,7 @@ use super::terms::TERMS;
 use crate::expr::OPERATORS;
 use crate::features::accounts::RECORDS_ADMIN;
 use crate::features::collections::{Catalogue, Entry, Field, FieldType, Rule};
+use crate::http::input::JSON_PATCH;
 use crate::http::openapi::{Audience, Described, Who};
 use crate::http::paging::PAGE_MAX;
 
@@ -310,7 +311,8 @@ fn show(back: &Back, entry: &Entry) -> Value {
 
 fn update(entry: &Entry) -> Value {
     let summary = format!("Change a record of `{}`", entry.name());
-    let body = body(&format!("RecordPatch_{}", entry.name()));
+    let mut body = body(&format!("RecordPatch_{}", entry.name()));
+    body["content"][JSON_PATCH] = json!({ "schema": { "$ref": "#/components/schemas/JsonPatch" } });
     let answers = json!({ "200": record(entry, "The record as it is now.") });
     operation(entry, "update", &summary, &entry.rules.update, &json!([id(), if_match()]), Some(body), &answers)
 }

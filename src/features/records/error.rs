@@ -14,12 +14,22 @@ pub(super) const TOO_MANY_MATCH: Kind =
 pub(super) const BATCH_FAILED: Kind =
     Kind { status: 409, code: "batch-failed", title: "One operation failed, so none was done" };
 pub(super) const NOT_DONE: Kind = Kind { status: 424, code: "not-done", title: "Another operation failed" };
+pub(super) const PATCH_FAILED: Kind =
+    Kind { status: 409, code: "patch-failed", title: "An operation of the patch cannot be done" };
 pub(super) const VIEW_BESIDE_WRITES: Kind =
     Kind { status: 409, code: "view-beside-writes", title: "A view is not read in a batch that writes" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] =
-    &[&VALUE_TAKEN, &IN_USE, &RULE_DENIED, &TOO_MANY_MATCH, &BATCH_FAILED, &NOT_DONE, &VIEW_BESIDE_WRITES];
+pub const PROBLEMS: &[&Kind] = &[
+    &VALUE_TAKEN,
+    &IN_USE,
+    &RULE_DENIED,
+    &TOO_MANY_MATCH,
+    &BATCH_FAILED,
+    &NOT_DONE,
+    &PATCH_FAILED,
+    &VIEW_BESIDE_WRITES,
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +52,8 @@ pub enum Error {
     RuleDenied { rule: &'static str },
     #[error("the record is another than the one that `If-Match` names; read it again")]
     Stale,
+    #[error("operation {operation} of the patch: {detail}; nothing was changed")]
+    PatchFailed { operation: usize, detail: &'static str },
     /// Permissions and rules that let only admins in.
     #[error("the caller may not do this")]
     Refused(#[source] Refused),
@@ -76,6 +88,11 @@ impl From<Error> for Problem {
             Error::ValueTaken { fields } => {
                 let mut problem = Self::new(&VALUE_TAKEN, error.to_string());
                 problem.errors = fields.iter().map(|it| not_unique(it)).collect();
+                return problem;
+            }
+            Error::PatchFailed { operation, detail } => {
+                let mut problem = Self::new(&PATCH_FAILED, error.to_string());
+                problem.errors = vec![Fault::new(format!("/{operation}"), "failed", *detail)];
                 return problem;
             }
             Error::RefersToNothing => &problem::INVALID,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::payload;
 use super::split::Format;
-use crate::http::download;
+use crate::http::{Fault, Problem, download};
 
 /// A file on its way in, of any length. Which format it has is for the endpoint to find out.
 pub struct FileBody(pub Body);
@@ -67,4 +67,12 @@ impl IntoResponse for FileAnswer {
     fn into_response(self) -> Response {
         download::response(self.body, self.format.media_type(), &self.name, self.format.extension())
     }
+}
+
+/// The format with a name, which may be that of a media type.
+pub fn named(format: &str) -> Result<Format, Problem> {
+    Format::named(format).ok_or_else(|| {
+        let fault = Fault::new("?format", "not-one-of", "must be `ndjson`, `json` or `csv`, or such a `Content-Type`");
+        Problem::invalid(vec![fault])
+    })
 }

@@ -29,6 +29,7 @@ mod json_schema;
 mod list;
 mod lists;
 mod log;
+mod operations;
 mod payload;
 mod projection;
 mod query;

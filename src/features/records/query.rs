@@ -1,11 +1,14 @@
 //! What a list is asked for, as it stands in the query.
 use std::borrow::Cow;
 
+use poem::http::header::HeaderMap;
+
 use crate::base::text::nearest;
 use crate::db::record_tables::quoted;
 use crate::expr::Condition;
 use crate::features::collections::Entry;
 use crate::http::paging::Paging;
+use crate::http::prefer::prefers;
 use crate::http::{Fault, Problem};
 
 /// Most parameters of one request: more is no question but an attack.
@@ -161,6 +164,15 @@ impl Asked {
         ];
         refuse(&of_lists)?;
         Ok(asked)
+    }
+
+    /// Does as the client would like, and tells what that was.
+    pub fn prefer(&mut self, headers: &HeaderMap) -> Option<String> {
+        if self.paging.count.is_some() || !prefers(headers, "count", "exact") {
+            return None;
+        }
+        self.paging.count = Some("exact".to_owned());
+        Some("count=exact".to_owned())
     }
 
     /// Refuses what only makes sense for a list.

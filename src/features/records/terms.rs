@@ -1,5 +1,5 @@
 //! On what terms the endpoints of records answer, beside what their signatures say.
-use super::error::{BATCH_FAILED, IN_USE, RULE_DENIED, TOO_MANY_MATCH, VALUE_TAKEN};
+use super::error::{BATCH_FAILED, IN_USE, PATCH_FAILED, RULE_DENIED, TOO_MANY_MATCH, VALUE_TAKEN};
 use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
 use crate::features::collections::{READ_ONLY, VIEW_BROKEN};
 use crate::http::openapi::{Terms, Who};
@@ -16,7 +16,7 @@ pub const TERMS: &[Terms] = &[
     Terms {
         operation: "update_record",
         who: Who::Ruled(RECORDS_WRITE, "update"),
-        problems: &[&VALUE_TAKEN, &RULE_DENIED, &READ_ONLY],
+        problems: &[&VALUE_TAKEN, &RULE_DENIED, &PATCH_FAILED, &READ_ONLY],
     },
     Terms {
         operation: "replace_record",

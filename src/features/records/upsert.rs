@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::access::Judge;
 use super::api::RecordsApi;
 use super::body::{self, Meant, Sent, Write};
-use super::deed::{self, Changing, Deed, Making};
+use super::deed::{self, Changing, Deed, Edit, Making};
 use super::error::Error;
 use super::relations::Reach;
 use super::store::{self, Found};
@@ -131,7 +131,14 @@ impl Upserting {
 
     /// The change of the record that is there, by its id.
     fn changing(&self, id: &str) -> Changing {
-        Changing::new(&self.judge, &self.entry, id, self.now, Arc::clone(&self.sent), self.expected.clone())
+        Changing::new(
+            &self.judge,
+            &self.entry,
+            id,
+            self.now,
+            Edit::Values(Arc::clone(&self.sent)),
+            self.expected.clone(),
+        )
     }
 
     fn making(&self) -> Result<Making, Error> {

@@ -5,19 +5,21 @@ use super::access::Asker;
 use super::api::RecordsApi;
 use super::audit;
 use super::body::{self, Meant};
-use super::deed::{self, Changing, Deed, Making, Removing, Restoring};
+use super::deed::{self, Changing, Deed, Edit, Making, Removing, Restoring};
 use super::error::Error;
+use super::operations;
 use super::relations::Reach;
 use super::store::Found;
 use crate::db::Tx;
 use crate::features::collections::{Catalogue, Entry, Sight};
 use crate::http::etag::IfMatch;
+use crate::http::input::Patch;
 use crate::http::{Caller, Problem};
 
 /// A change of one record, as it is sent.
 pub(super) struct Change {
     pub id: String,
-    pub bytes: Result<Vec<u8>, Problem>,
+    pub body: Result<Patch, Problem>,
     pub expected: IfMatch,
     pub meant: Meant,
 }
@@ -51,10 +53,12 @@ impl RecordsApi {
     ) -> Result<Found, Error> {
         let entry = Arc::clone(known.to_write(collection)?);
         asker.must_be_let(&entry, &entry.rules.update, "change")?;
-        let bytes = change.bytes.as_ref().map_err(Problem::clone)?;
-        let sent = Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?);
+        let edit = match change.body.as_ref().map_err(Problem::clone)? {
+            Patch::Merge(bytes) => Edit::Values(Arc::new(body::read(bytes, &entry, change.meant, &asker.sight)?)),
+            Patch::Operations(bytes) => Edit::Operations(Arc::new(operations::read(bytes, &entry, &asker.sight)?)),
+        };
         let (judge, now, expected) = (asker.detached(), self.clock.now(), change.expected.clone());
-        let changing = Changing::new(&judge, &entry, &change.id, now, sent, expected);
+        let changing = Changing::new(&judge, &entry, &change.id, now, edit, expected);
 
         self.done(caller, known, &entry, &asker.sight, changing).await
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use crate::http::problem::{self, FAULTS_MAX, Fault, Problem};
 
 /// Objects and arrays within one another. Readers recurse, and the stack is finite.
-pub(super) const NESTING_MAX: usize = 64;
+pub const NESTING_MAX: usize = 64;
 /// Most memory that a document may take once it is read, in bytes. Of 1 MB of small objects it would be 80 MB.
 pub(super) const READ_BYTES_MAX: usize = 12 << 20;
 /// What a member of an object takes, with its place in the index of names.

@@ -8,6 +8,7 @@
 //! not come back in an answer or a log.
 mod check;
 mod document;
+mod patch;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,9 @@ use serde_json::Value;
 use self::document::{At, Faults};
 use self::shape::{Kind, Shapes};
 use super::problem::{self, Fault, Problem};
+
+pub use self::document::NESTING_MAX;
+pub use self::patch::{JSON_PATCH, OPERATIONS_MAX, Patch, PatchInput};
 
 /// The JSON body of a request, which is or is not a `T`.
 ///
@@ -144,11 +148,15 @@ fn refused_by_type(shapes: &Shapes, bytes: &[u8], message: &str) -> Problem {
     Problem::invalid(vec![Fault::new(pointer, "invalid", words.unwrap_or("is not accepted"))])
 }
 
-/// `application/json` or anything `+json`, in UTF-8 if it says so. A JSON Patch is a list of operations, which nothing
-/// here takes.
+fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// `application/json` or anything `+json`, in UTF-8 if it says so. A JSON Patch is a list of operations, which is
+/// something else ([`PatchInput`]).
 fn is_json(content_type: &str) -> bool {
-    let mut parts = content_type.split(';').map(|it| it.trim().to_ascii_lowercase());
-    let media_type = parts.next().unwrap_or_default();
+    let parts = content_type.split(';').skip(1).map(|it| it.trim().to_ascii_lowercase());
+    let media_type = media_type(content_type);
     let json = media_type == "application/json"
         || (media_type.strip_prefix("application/").and_then(|it| it.strip_suffix("+json")))
             .is_some_and(|it| !it.is_empty() && it != "json-patch");
@@ -180,17 +188,21 @@ impl<T: ParseFromJSON + 'static> ParsePayload for Input<T> {
         let content_type = request.headers().get(CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
         let is_readable = content_type.map_or(!T::IS_REQUIRED, is_json);
         let arrived = if is_readable {
-            let bytes = match body.take() {
-                Ok(body) => body.into_vec().await,
-                Err(error) => Err(error),
-            };
-            bytes.map_err(|error| Problem::from_body(&error))
+            arrived(body).await
         } else {
             let problem = Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED);
             Err(if request.method() == Method::PATCH { problem.with_header(ACCEPT_PATCH, PATCHES) } else { problem })
         };
         Ok(Self { arrived, of: PhantomData })
     }
+}
+
+async fn arrived(body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
+    let bytes = match body.take() {
+        Ok(body) => body.into_vec().await,
+        Err(error) => Err(error),
+    };
+    bytes.map_err(|error| Problem::from_body(&error))
 }
 
 /// Written out where the framework has a macro, so that a body that need not be sent needs no type either.

@@ -208,8 +208,8 @@ impl Told {
         }
         if let Some(formats) = operation["requestBody"]["content"].as_object() {
             kinds.extend([&problem::TOO_SLOW, &problem::BODY_TOO_LARGE, &problem::INVALID]);
-            // Where there is a choice, a format that is none of them is a value that is not valid.
-            if formats.len() == 1 {
+            // Of files that may have several formats, one that is none of them is a value that is not valid.
+            if formats.keys().all(|it| it.ends_with("json")) && !formats.contains_key("application/x-ndjson") {
                 kinds.push(&problem::UNSUPPORTED_MEDIA_TYPE);
             }
         }
