@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
-    SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, PeopleApi, ProfilesApi,
+    SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -222,7 +222,12 @@ impl App {
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
+            (
+                (audit.clone(), of_accounts(&accounts)),
+                of_people(&accounts, &users),
+                (roles.clone(), explain.clone()),
+                of_keys(&keys),
+            ),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -325,7 +330,7 @@ impl App {
         let service = service((
             (
                 (self.audit.clone(), of_accounts(&self.accounts)),
-                self.users.clone(),
+                of_people(&self.accounts, &self.users),
                 (self.roles.clone(), self.explain.clone()),
                 of_keys(&self.keys),
             ),
@@ -420,7 +425,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 type Apis = (
     (
         (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
-        UsersApi,
+        (UsersApi, ProfilesApi, PeopleApi),
         (RolesApi, ExplainApi),
         (KeysApi, OwnKeysApi),
     ),
@@ -435,6 +440,11 @@ type Apis = (
 fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
     (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
+}
+
+/// The endpoints of people as others see them, and of what may be changed of them.
+fn of_people(accounts: &AccountsApi, users: &UsersApi) -> (UsersApi, ProfilesApi, PeopleApi) {
+    (users.clone(), ProfilesApi { users: users.clone() }, PeopleApi { accounts: accounts.clone() })
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

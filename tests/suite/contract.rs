@@ -57,8 +57,8 @@ const WRITING: &[&str] = &[
 /// Operations that need a permission which only admins have.
 const ADMINS_ONLY: &[&str] = &[
     "create_user",
-    "show_user",
     "list_users",
+    "search_users",
     "create_setup_link",
     "remove_second_factor",
     "list_audit_entries",
@@ -253,7 +253,11 @@ async fn each_role_may_what_is_meant() {
 }
 
 /// Of those that need a permission, what `moderator` may.
-const MODERATORS_TOO: &[&str] = &["show_user", "list_users"];
+const MODERATORS_TOO: &[&str] = &["list_users", "search_users"];
+/// Operations about an account, which is there for its owner and for those who may see it or more.
+const OF_ONE_ACCOUNT: &[&str] = &["show_user"];
+/// Of these, what needs more than seeing it.
+const OF_ONE_ACCOUNT_WRITING: &[&str] = &["update_user_profile", "replace_user_profile"];
 
 /// What an operation answers to a caller before it looks at anything else: nothing, if it goes on.
 fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str)> {
@@ -271,6 +275,9 @@ fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str
         "admin" => None,
         "key" if !security.to_string().contains("apiKey") => Some((403, "needs-session")),
         "moderator" if MODERATORS_TOO.contains(&id) => None,
+        "key" if OF_ONE_ACCOUNT.contains(&id) => not_allowed,
+        "key" | "moderator" if OF_ONE_ACCOUNT_WRITING.contains(&id) => not_allowed,
+        _ if OF_ONE_ACCOUNT.contains(&id) || OF_ONE_ACCOUNT_WRITING.contains(&id) => Some((404, "not-found")),
         _ if admins_only => not_allowed,
         "readonly" | "key" if WRITING.contains(&id) => not_allowed,
         _ => None,

@@ -35,6 +35,7 @@ mod support;
 mod tidy;
 mod transfers;
 mod upgrade;
+mod users;
 mod view_promises;
 mod views;
 mod writing;

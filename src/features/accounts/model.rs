@@ -232,7 +232,7 @@ impl Example for Refresh {
     }
 }
 
-/// What someone may change of their own profile.
+/// What is changed of a profile.
 #[derive(Clone, Debug, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfilePatch {
@@ -244,6 +244,21 @@ pub struct ProfilePatch {
 impl Example for ProfilePatch {
     fn example() -> Self {
         Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()) }
+    }
+}
+
+/// A profile in place of the one before.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewProfile {
+    /// Absent: removed.
+    #[oai(validator(max_length = 200))]
+    pub name: Option<String>,
+}
+
+impl Example for NewProfile {
+    fn example() -> Self {
+        Self { name: Some("Ada Lovelace".to_owned()) }
     }
 }
 

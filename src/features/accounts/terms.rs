@@ -67,7 +67,10 @@ pub const TERMS: &[Terms] = &[
         who: Who::Holders(USERS_WRITE),
         problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD],
     },
-    Terms { operation: "show_user", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "show_user", who: Who::Owner(USERS_READ), problems: &[] },
+    Terms { operation: "update_user_profile", who: Who::Owner(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
+    Terms { operation: "replace_user_profile", who: Who::Owner(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "search_users", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
 ];
