@@ -60,6 +60,9 @@ const ADMINS_ONLY: &[&str] = &[
     "list_users",
     "search_users",
     "create_setup_link",
+    "delete_user",
+    "restore_user",
+    "purge_user",
     "remove_second_factor",
     "list_audit_entries",
     "show_audit_entry",
@@ -226,8 +229,8 @@ async fn each_role_may_what_is_meant() {
     let document = app.openapi().await;
     for role in ["admin", "user", "readonly"] {
         for operation in operations(&document) {
-            // Signing out would end what is being tested.
-            if operation.id.starts_with("logout") {
+            // Signing out would end what is being tested, and so would deleting oneself.
+            if operation.id.starts_with("logout") || operation.id == "delete_profile" {
                 continue;
             }
             let body = example(&document, &operation).cloned().unwrap_or_default();
@@ -268,7 +271,7 @@ fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str
     }
     let not_allowed = Some((403, "not-allowed"));
     match caller {
-        "disabled" => Some((401, "token-invalid")),
+        "disabled" | "deleted" => Some((401, "token-invalid")),
         "stranger" if by_rule => None,
         "stranger" if id == "show_json_schema" => None,
         "stranger" => Some((401, "not-signed-in")),
@@ -294,6 +297,10 @@ async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
     let done = app.operator(Method::PATCH, &path).json(&serde_json::json!({ "disabled": true })).send().await;
     assert_eq!(done.status, 200, "{done:?}");
     app.keep_token("disabled", token);
+    let (deleted, token) = app.person("deleted", "admin").await;
+    let done = app.operator(Method::DELETE, &format!("/api/v1/users/{deleted}")).send().await;
+    assert_eq!(done.status, 204, "{done:?}");
+    app.keep_token("deleted", token);
     for (name, role) in [("moderator", "moderator"), ("other", "user")] {
         let (_, token) = app.person(name, role).await;
         app.keep_token(name, token);
@@ -302,7 +309,7 @@ async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
     let key = app.operator(Method::POST, "/api/v1/admin/keys").json(&body).send().await.str("secret");
     app.keep_token("key", key);
 
-    for caller in ["stranger", "disabled", "key", "readonly", "user", "other", "moderator", "admin"] {
+    for caller in ["stranger", "disabled", "deleted", "key", "readonly", "user", "other", "moderator", "admin"] {
         for operation in operations(&document) {
             // Signing out would end what is being tested.
             if operation.id.starts_with("logout") || operation.id.starts_with("revoke") {
@@ -533,14 +540,14 @@ async fn every_answer_names_its_request_and_is_kept_by_nobody() {
 async fn a_refused_method_is_told_which_ones_the_path_takes() {
     let app = TestApp::new().await;
     for (path, allowed) in [
-        ("/api/v1/auth/profile", "GET, HEAD, PATCH"),
-        ("/api/auth/profile", "GET, HEAD, PATCH"),
+        ("/api/v1/auth/profile", "DELETE, GET, HEAD, PATCH"),
+        ("/api/auth/profile", "DELETE, GET, HEAD, PATCH"),
         ("/admin/users", "GET, HEAD, POST"),
         ("/api/v1/auth/login", "POST"),
         ("/health", "GET, HEAD"),
         ("/openapi.json", "GET, HEAD"),
     ] {
-        let reply = app.ask(Method::DELETE, path).send().await;
+        let reply = app.ask(Method::PUT, path).send().await;
 
         assert_eq!((reply.refusal(), reply.header("allow")), ((405, "method-not-allowed"), Some(allowed)), "{path}");
     }

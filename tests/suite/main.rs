@@ -16,6 +16,7 @@ mod expand;
 mod explain;
 mod fields;
 mod guides;
+mod leaving;
 mod mail;
 mod pages;
 mod permissions;

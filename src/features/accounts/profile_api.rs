@@ -1,4 +1,5 @@
-//! The endpoints of profiles: what is known of an account, and what its owner may change of it.
+//! The endpoints of profiles: what is known of an account, what its owner may change of it, and how it goes and comes
+//! back. They stand together since they share their paths.
 use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
@@ -6,20 +7,23 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::checked_name;
 use super::error::Error;
-use super::model::{NewProfile, ProfilePatch, USERS_READ, USERS_WRITE, User};
-use super::store;
+use super::model::{Farewell, NewProfile, ProfilePatch, USERS_ADMIN, USERS_READ, USERS_WRITE, User};
+use super::second_factor_api::SecondFactorApi;
 use super::users_api::UsersApi;
+use super::{leaving, second_factor_store, store};
 use crate::base::UserId;
+use crate::db::Tx;
 use crate::features::audit::{Action, Trail};
-use crate::http::etag;
+use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
-use crate::http::{Caller, Input, Permission, Problem, Subject};
+use crate::http::{Caller, ClientAddress, Fault, Input, Permission, Problem, Subject};
 
 /// The endpoints of profiles, with what they need.
 #[derive(Clone, Debug)]
 pub struct ProfilesApi {
     pub users: UsersApi,
+    pub second_factors: SecondFactorApi,
 }
 
 #[derive(ApiResponse)]
@@ -34,6 +38,13 @@ impl From<User> for Profile {
         let tag = etag::of_version(user.version);
         Self::User(Json(user), tag)
     }
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
 }
 
 /// What becomes of a profile.
@@ -70,6 +81,58 @@ impl ProfilesApi {
 
         let change = patched(body.read()?)?;
         self.change(&caller, &trail, user, if_match.0.as_deref(), change).await
+    }
+
+    /// Delete one's own account
+    ///
+    /// With the password, and with a code for whoever has a second factor. All sessions and keys end at once. An admin can
+    /// restore the account until it is purged, after 30 days unless the operator set another time.
+    #[oai(path = "/auth/profile", method = "delete", operation_id = "delete_profile", tag = "Tag::Accounts")]
+    async fn delete_own(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        address: ClientAddress,
+        trail: Trail,
+        body: Input<Farewell>,
+    ) -> Result<Done, Problem> {
+        let (user, session) = caller.user()?;
+
+        let Farewell { password, code } = body.read()?;
+        let (own, tenant) = (&self.second_factors.accounts, caller.tenant());
+        own.confirm(&caller, password, "/password", address).await?;
+        let is_on = own.db.get(tenant, move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user)).await?;
+        let now = own.clock.now();
+        let shown = match code {
+            Some(code) if is_on => Some(self.second_factors.proof(&caller, &code, address, now).await?),
+            None if is_on => {
+                let detail = "is needed too: of the app, or a recovery code";
+                return Err(Error::Invalid(vec![Fault::new("/code", "required", detail)]).into());
+            }
+            _ => None,
+        };
+        let actor = trail.of(&caller);
+
+        own.db
+            .free(tenant, move |tx| {
+                let old = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
+                // It was ended by somebody while the password was looked at.
+                if store::find_live_session(tx, session, now)?.is_none() {
+                    return Err(Error::TokenInvalid);
+                }
+                let is_shown = match shown {
+                    Some((factor, proof)) => second_factor_store::take(tx, user, factor.id, proof)?,
+                    None => !second_factor_store::is_on(tx, user)?,
+                };
+                if !is_shown {
+                    return Err(Error::SecondFactorWrong);
+                }
+                leaving::discard(tx, &old, now, &actor)
+            })
+            .await?;
+
+        own.gate.forget_user(user);
+        Ok(Done::Done)
     }
 
     /// Read an account
@@ -121,6 +184,75 @@ impl ProfilesApi {
         let NewProfile { name } = body.read()?;
         let name = checked_name(&name.unwrap_or_default()).map_err(|it| Error::Invalid(vec![it]))?;
         self.change(&caller, &trail, id, if_match.0.as_deref(), Change { name: Some(name) }).await
+    }
+
+    /// Delete an account
+    ///
+    /// It goes into the bin: nobody signs in with it, and its sessions, keys and live connections end at once. It is in no
+    /// list that does not ask for it with `trashed`, and its address stays taken until it is purged. Nobody deletes the
+    /// account of someone who may more than they do.
+    #[oai(path = "/users/:id", method = "delete", operation_id = "delete_user", tag = "Tag::Users")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        trail: Trail,
+        id: Path<String>,
+        /// The `ETag` of the account that is meant.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Result<Done, Problem> {
+        caller.must(USERS_ADMIN)?;
+
+        let expected = IfMatch::parse(if_match.0.as_deref())?;
+        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let (own, deleter, actor) = (&self.second_factors.accounts, caller.clone(), trail.of(&caller));
+        let now = own.clock.now();
+
+        own.db
+            // What takes rights away is done when the disk is nearly full too.
+            .free(caller.tenant(), move |tx| {
+                let old = store::find_user(tx, id)?.ok_or(Error::NotFound)?;
+                if !expected.allows(old.version) {
+                    return Err(Error::Stale);
+                }
+                leaving::must_reach(tx, &deleter, &old)?;
+                leaving::discard(tx, &old, now, &actor)
+            })
+            .await?;
+
+        own.gate.forget_user(id);
+        Ok(Done::Done)
+    }
+
+    /// Restore an account
+    ///
+    /// Takes it out of the bin. Its owner signs in as before, and its keys work again; sessions that were ended stay so.
+    #[oai(path = "/users/:id/restore", method = "post", operation_id = "restore_user", tag = "Tag::Users")]
+    async fn restore(
+        &self,
+        caller: Caller,
+        _query: NoQuery,
+        trail: Trail,
+        id: Path<String>,
+    ) -> Result<Profile, Problem> {
+        caller.must(USERS_ADMIN)?;
+
+        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let (own, restorer, actor) = (&self.second_factors.accounts, caller.clone(), trail.of(&caller));
+        let now = own.clock.now();
+
+        let user = own
+            .db
+            .write(caller.tenant(), move |tx| {
+                let old = leaving::find_in_bin(tx, &restorer, id)?;
+                leaving::restore(tx, &old, now, &actor)
+            })
+            .await?;
+
+        // Keys are asked for anew.
+        own.gate.forget_user(id);
+        Ok(user.into())
     }
 }
 

@@ -11,7 +11,8 @@ use crate::http::Permissions;
 /// The columns of someone, as [`read_user`] reads them.
 pub(super) const USER: &str =
     "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
-                    disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role)";
+                    disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role),
+                    deleted_at";
 
 pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
     Ok(User {
@@ -23,6 +24,7 @@ pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
         permissions: roles::read_granted(row, 11)?.names(),
         tier: row.optional(9, |row, column| Ok(row.text(column)?.to_owned()))?,
         disabled_at: row.optional(10, Row::timestamp)?,
+        deleted_at: row.optional(12, Row::timestamp)?,
         version: row.integer(5)?,
         created_at: row.timestamp(6)?,
         updated_at: row.timestamp(7)?,
@@ -84,13 +86,14 @@ pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> 
     if added == 0 { Err(Error::EmailTaken) } else { Ok(()) }
 }
 
+/// Someone who was not deleted.
 pub(super) fn find_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, db::Error> {
-    tx.find(&format!("SELECT {USER} FROM users WHERE id = $1"), &[id.into()], read_user)
+    tx.find(&format!("SELECT {USER} FROM users WHERE id = $1 AND deleted_at IS NULL"), &[id.into()], read_user)
 }
 
 /// The role of the account with an address.
 pub(super) fn find_role(tx: &mut Tx<'_>, email: &str) -> Result<Option<RoleName>, db::Error> {
-    tx.find("SELECT role FROM users WHERE email = $1", &[email.into()], |row| read_role(row, 0))
+    tx.find("SELECT role FROM users WHERE email = $1 AND deleted_at IS NULL", &[email.into()], |row| read_role(row, 0))
 }
 
 /// What an admin sets of an account beside its owner's own values.
@@ -136,7 +139,7 @@ pub(super) fn take_over_pending(
 ) -> Result<bool, db::Error> {
     let taken = tx.execute(
         "UPDATE users SET name = $2, password_hash = $3, updated_at = $4, words = $5, version = version + 1
-         WHERE email = $1 AND is_pending = 1",
+         WHERE email = $1 AND is_pending = 1 AND deleted_at IS NULL",
         &[email.into(), name.into(), password_hash.into(), now.into(), words(name, email).into()],
     )?;
     tx.execute(
@@ -189,9 +192,8 @@ pub(super) fn delete_pending(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> 
 
 /// The account with an address, if it works, and the hash of its password.
 pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<(UserId, String)>, db::Error> {
-    tx.find("SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL", &[email.into()], |row| {
-        Ok((row.id(0)?, row.text(1)?.to_owned()))
-    })
+    let sql = "SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL AND deleted_at IS NULL";
+    tx.find(sql, &[email.into()], |row| Ok((row.id(0)?, row.text(1)?.to_owned())))
 }
 
 /// Keeps a password in another form, unless it was changed meanwhile.
@@ -203,11 +205,10 @@ pub(super) fn replace_password_hash(tx: &mut Tx<'_>, id: UserId, old: &str, new:
     .map(drop)
 }
 
-/// How many can do everything: whoever is disabled cannot.
+/// How many can do everything: whoever is disabled or deleted cannot.
 pub(super) fn count_admins(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
-    let count =
-        tx.find("SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL", &[], |row| row.integer(0))?;
-    Ok(count.unwrap_or(0))
+    let sql = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND deleted_at IS NULL";
+    Ok(tx.find(sql, &[], |row| row.integer(0))?.unwrap_or(0))
 }
 
 pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<(), db::Error> {
@@ -335,7 +336,8 @@ pub(super) fn find_session_owner(
     tx.find(
         "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
          FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
-         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL",
+         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL
+               AND users.deleted_at IS NULL",
         &[id.into(), user.into(), now.into()],
         |row| {
             Ok(Owner {
@@ -494,6 +496,7 @@ mod tests {
             permissions: Vec::new(),
             tier: None,
             disabled_at: None,
+            deleted_at: None,
             created_at: at,
             updated_at: at,
             last_sign_in_at: None,

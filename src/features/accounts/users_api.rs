@@ -182,7 +182,7 @@ fn about_change(action: Action, old: &User, new: &User) -> Entry {
 
 /// Refuses to go on if the account was an admin's, and there is none any more. Asked after the change and in its own
 /// transaction, so that of two admins who demote each other one stays.
-fn must_leave_an_admin(tx: &mut Tx<'_>, old: &User) -> Result<(), Error> {
+pub(super) fn must_leave_an_admin(tx: &mut Tx<'_>, old: &User) -> Result<(), Error> {
     let was_admin = old.role.is_admin() && old.disabled_at.is_none();
     if was_admin && store::count_admins(tx)? == 0 { Err(Error::LastAdmin) } else { Ok(()) }
 }

@@ -11,3 +11,5 @@ CREATE INDEX users_by_sign_in ON users (coalesce(last_sign_in_at, -1), id);
 DROP INDEX users_by_role;
 CREATE INDEX users_by_role ON users (role, created_at, id);
 CREATE INDEX users_by_deletion ON users (deleted_at, id) WHERE deleted_at IS NOT NULL;
+-- What relations of records lead to: whoever is in the bin is shown by none.
+CREATE VIEW live_users AS SELECT id, name, role FROM users WHERE deleted_at IS NULL;
