@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
-    SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, PeopleApi, ProfilesApi,
+    SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -30,7 +30,7 @@ use crate::features::explain::ExplainApi;
 use crate::features::jobs::JobsApi;
 use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
-use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
+use crate::features::records::{self, AggregatesApi, JsonSchemasApi, PurgesApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
@@ -72,6 +72,7 @@ pub struct App {
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
+    pub purges: PurgesApi,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
     pub jobs: JobsApi,
@@ -220,9 +221,15 @@ impl App {
         };
         let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind()]);
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
-        let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
+        let purges = PurgesApi { records: records.clone(), config: config.view(|it| &it.accounts) };
+        let writing = of_records(&records, &purges);
         let apis = (
-            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
+            (
+                (audit.clone(), of_accounts(&accounts)),
+                of_people(&accounts, &users),
+                (roles.clone(), explain.clone()),
+                of_keys(&keys),
+            ),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -247,6 +254,7 @@ impl App {
             collections,
             schema,
             records,
+            purges,
             aggregates,
             realtime,
             jobs,
@@ -271,6 +279,7 @@ impl App {
         let usage = self.keys.keeping.usage.clone();
         lifecycle.start(api_keys::worker(usage, self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
+        lifecycle.start(records::people_worker(self.purges.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
         let keep = move || {
             let settings = settings.get();
@@ -325,14 +334,14 @@ impl App {
         let service = service((
             (
                 (self.audit.clone(), of_accounts(&self.accounts)),
-                self.users.clone(),
+                of_people(&self.accounts, &self.users),
                 (self.roles.clone(), self.explain.clone()),
                 of_keys(&self.keys),
             ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
             self.aggregates.clone(),
-            (WritingApi { records: self.records.clone() }, JsonSchemasApi { records: self.records.clone() }),
+            of_records(&self.records, &self.purges),
             (self.realtime.clone(), self.jobs.clone(), self.mails.clone(), self.mailbox.clone()),
         ));
         let kinds = crate::features::problems();
@@ -420,14 +429,14 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 type Apis = (
     (
         (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
-        UsersApi,
+        (UsersApi, ProfilesApi, PeopleApi),
         (RolesApi, ExplainApi),
         (KeysApi, OwnKeysApi),
     ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
-    (WritingApi, JsonSchemasApi),
+    (WritingApi, JsonSchemasApi, PurgesApi),
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
@@ -435,6 +444,20 @@ type Apis = (
 fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
     (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
+}
+
+/// The endpoints of people as others see them, and of what may be changed of them.
+fn of_people(accounts: &AccountsApi, users: &UsersApi) -> (UsersApi, ProfilesApi, PeopleApi) {
+    (
+        users.clone(),
+        ProfilesApi { users: users.clone(), second_factors: SecondFactorApi { accounts: accounts.clone() } },
+        PeopleApi { accounts: accounts.clone() },
+    )
+}
+
+/// The endpoints of records that stand beside those of reading and writing one.
+fn of_records(records: &RecordsApi, purges: &PurgesApi) -> (WritingApi, JsonSchemasApi, PurgesApi) {
+    (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() }, purges.clone())
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

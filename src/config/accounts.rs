@@ -52,6 +52,7 @@ pub struct AccountsConfig {
     pub code_minutes: u64,
     pub mails_per_account_max: u32,
     pub mails_per_address_max: u32,
+    pub purge_after_days: u64,
     pub link_verify_email: String,
     pub link_reset_password: String,
     pub link_sign_in: String,
@@ -81,6 +82,7 @@ impl Default for AccountsConfig {
             code_minutes: 10,
             mails_per_account_max: 5,
             mails_per_address_max: 30,
+            purge_after_days: 30,
             link_verify_email: String::new(),
             link_reset_password: String::new(),
             link_sign_in: String::new(),
@@ -120,6 +122,7 @@ impl AccountsConfig {
         within(&mut faults, "code_minutes", self.code_minutes, 1..=10);
         within(&mut faults, "mails_per_account_max", self.mails_per_account_max.into(), 1..=1_000);
         within(&mut faults, "mails_per_address_max", self.mails_per_address_max.into(), 1..=1_000_000);
+        within(&mut faults, "purge_after_days", self.purge_after_days, 0..=3_650);
         for (key, link) in [
             ("link_verify_email", &self.link_verify_email),
             ("link_reset_password", &self.link_reset_password),
@@ -144,6 +147,11 @@ impl AccountsConfig {
             Verification::Required => true,
             Verification::Off => false,
         }
+    }
+
+    /// How long a deleted account stays in the bin. Absent: until somebody purges it.
+    pub fn bin_time(&self) -> Option<Duration> {
+        (0 < self.purge_after_days).then(|| Duration::from_secs(self.purge_after_days * 24 * 3_600))
     }
 
     pub fn code_lifetime(&self) -> Duration {

@@ -16,7 +16,8 @@ struct Alias {
 }
 
 /// Names beside the prefixes that [`canonical`] knows.
-static ALIASES: [Alias; 3] = [
+static ALIASES: [Alias; 4] = [
+    Alias { method: Method::GET, from: "/admin/users", to: "/users" },
     Alias { method: Method::POST, from: "/auth/refresh", to: "/auth/refresh-token" },
     Alias { method: Method::POST, from: "/admin/keys/create", to: "/admin/keys" },
     Alias { method: Method::POST, from: "/admin/backup", to: "/admin/backups" },
@@ -155,6 +156,7 @@ mod tests {
     fn every_listed_alias_leads_back_to_its_path() {
         for (method, path) in [
             (Method::GET, "/api/v1/users/{id}"),
+            (Method::GET, "/api/v1/users"),
             (Method::PUT, "/api/v1/admin/keys/{id}/rotate"),
             (Method::POST, "/api/v1/auth/refresh-token"),
             (Method::POST, "/api/v1/admin/keys"),

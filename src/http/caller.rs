@@ -112,6 +112,11 @@ impl Caller {
         }
     }
 
+    /// Whether an account is the caller's own, and they signed in themselves: a program with their key is someone else.
+    pub fn is(&self, account: UserId) -> bool {
+        matches!(self.0.subject, Subject::User { id, .. } if id == account)
+    }
+
     pub fn is_stranger(&self) -> bool {
         self.0.subject == Subject::Stranger
     }
@@ -137,15 +142,17 @@ impl Caller {
 
     /// Refuses a caller without `permission`. A stranger is told to sign in first.
     pub fn must(&self, permission: Permission) -> Result<(), Problem> {
-        if self.may(permission) {
-            return Ok(());
-        }
+        if self.may(permission) { Ok(()) } else { Err(self.refusal(permission)) }
+    }
+
+    /// What a caller without `permission` is told.
+    pub fn refusal(&self, permission: Permission) -> Problem {
         if self.is_stranger() {
-            return Err(Problem::not_signed_in());
+            return Problem::not_signed_in();
         }
         let whose = if matches!(self.0.subject, Subject::Key { .. }) { "this key" } else { "your role" };
         let detail = format!("this needs the permission `{}`, which {whose} does not have", permission.0);
-        Err(Problem::new(&problem::NOT_ALLOWED, detail))
+        Problem::new(&problem::NOT_ALLOWED, detail)
     }
 
     /// The account behind the request; an operator has none.

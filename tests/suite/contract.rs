@@ -57,9 +57,12 @@ const WRITING: &[&str] = &[
 /// Operations that need a permission which only admins have.
 const ADMINS_ONLY: &[&str] = &[
     "create_user",
-    "show_user",
     "list_users",
+    "search_users",
     "create_setup_link",
+    "delete_user",
+    "restore_user",
+    "purge_user",
     "remove_second_factor",
     "list_audit_entries",
     "show_audit_entry",
@@ -226,8 +229,8 @@ async fn each_role_may_what_is_meant() {
     let document = app.openapi().await;
     for role in ["admin", "user", "readonly"] {
         for operation in operations(&document) {
-            // Signing out would end what is being tested.
-            if operation.id.starts_with("logout") {
+            // Signing out would end what is being tested, and so would deleting oneself.
+            if operation.id.starts_with("logout") || operation.id == "delete_profile" {
                 continue;
             }
             let body = example(&document, &operation).cloned().unwrap_or_default();
@@ -253,7 +256,11 @@ async fn each_role_may_what_is_meant() {
 }
 
 /// Of those that need a permission, what `moderator` may.
-const MODERATORS_TOO: &[&str] = &["show_user", "list_users"];
+const MODERATORS_TOO: &[&str] = &["list_users", "search_users"];
+/// Operations about an account, which is there for its owner and for those who may see it or more.
+const OF_ONE_ACCOUNT: &[&str] = &["show_user"];
+/// Of these, what needs more than seeing it.
+const OF_ONE_ACCOUNT_WRITING: &[&str] = &["update_user_profile", "replace_user_profile"];
 
 /// What an operation answers to a caller before it looks at anything else: nothing, if it goes on.
 fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str)> {
@@ -264,13 +271,16 @@ fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str
     }
     let not_allowed = Some((403, "not-allowed"));
     match caller {
-        "disabled" => Some((401, "token-invalid")),
+        "disabled" | "deleted" => Some((401, "token-invalid")),
         "stranger" if by_rule => None,
         "stranger" if id == "show_json_schema" => None,
         "stranger" => Some((401, "not-signed-in")),
         "admin" => None,
         "key" if !security.to_string().contains("apiKey") => Some((403, "needs-session")),
         "moderator" if MODERATORS_TOO.contains(&id) => None,
+        "key" if OF_ONE_ACCOUNT.contains(&id) => not_allowed,
+        "key" | "moderator" if OF_ONE_ACCOUNT_WRITING.contains(&id) => not_allowed,
+        _ if OF_ONE_ACCOUNT.contains(&id) || OF_ONE_ACCOUNT_WRITING.contains(&id) => Some((404, "not-found")),
         _ if admins_only => not_allowed,
         "readonly" | "key" if WRITING.contains(&id) => not_allowed,
         _ => None,
@@ -287,6 +297,10 @@ async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
     let done = app.operator(Method::PATCH, &path).json(&serde_json::json!({ "disabled": true })).send().await;
     assert_eq!(done.status, 200, "{done:?}");
     app.keep_token("disabled", token);
+    let (deleted, token) = app.person("deleted", "admin").await;
+    let done = app.operator(Method::DELETE, &format!("/api/v1/users/{deleted}")).send().await;
+    assert_eq!(done.status, 204, "{done:?}");
+    app.keep_token("deleted", token);
     for (name, role) in [("moderator", "moderator"), ("other", "user")] {
         let (_, token) = app.person(name, role).await;
         app.keep_token(name, token);
@@ -295,7 +309,7 @@ async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
     let key = app.operator(Method::POST, "/api/v1/admin/keys").json(&body).send().await.str("secret");
     app.keep_token("key", key);
 
-    for caller in ["stranger", "disabled", "key", "readonly", "user", "other", "moderator", "admin"] {
+    for caller in ["stranger", "disabled", "deleted", "key", "readonly", "user", "other", "moderator", "admin"] {
         for operation in operations(&document) {
             // Signing out would end what is being tested.
             if operation.id.starts_with("logout") || operation.id.starts_with("revoke") {
@@ -526,14 +540,14 @@ async fn every_answer_names_its_request_and_is_kept_by_nobody() {
 async fn a_refused_method_is_told_which_ones_the_path_takes() {
     let app = TestApp::new().await;
     for (path, allowed) in [
-        ("/api/v1/auth/profile", "GET, HEAD, PATCH"),
-        ("/api/auth/profile", "GET, HEAD, PATCH"),
+        ("/api/v1/auth/profile", "DELETE, GET, HEAD, PATCH"),
+        ("/api/auth/profile", "DELETE, GET, HEAD, PATCH"),
         ("/admin/users", "GET, HEAD, POST"),
         ("/api/v1/auth/login", "POST"),
         ("/health", "GET, HEAD"),
         ("/openapi.json", "GET, HEAD"),
     ] {
-        let reply = app.ask(Method::DELETE, path).send().await;
+        let reply = app.ask(Method::PUT, path).send().await;
 
         assert_eq!((reply.refusal(), reply.header("allow")), ((405, "method-not-allowed"), Some(allowed)), "{path}");
     }

@@ -447,30 +447,46 @@ async fn a_new_address_that_someone_has_by_then_is_refused() {
 }
 
 #[tokio::test]
-async fn what_was_sent_to_an_account_that_is_disabled_since_changes_nothing() {
-    let post = Post::new().await;
-    let body = json!({ "newEmail": "new@example.com", "password": PASSWORD });
-    post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
-    post.post("forgot-password", json!({ "email": "user@example.com" })).await;
-    post.post("resend-verification", json!({ "email": "user@example.com" })).await;
-    let (change, reset) =
-        (post.mail("new@example.com", "change-email").await, post.mail("user@example.com", "reset-password").await);
-    let verify = post.mail("user@example.com", "verification").await;
-    let id = post.app.profile(post.app.token("user")).await.str("id");
-    let user = format!("/api/v1/admin/users/{id}");
-    let disabled = post.app.as_role("admin", Method::PATCH, &user).json(&json!({ "disabled": true })).send().await;
-    assert_eq!(disabled.status, 200, "{disabled:?}");
+async fn what_was_sent_to_an_account_that_is_disabled_or_deleted_since_changes_nothing() {
+    for is_deleted in [false, true] {
+        let post = Post::new().await;
+        let body = json!({ "newEmail": "new@example.com", "password": PASSWORD });
+        post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
+        post.post("forgot-password", json!({ "email": "user@example.com" })).await;
+        post.post("resend-verification", json!({ "email": "user@example.com" })).await;
+        let (change, reset) =
+            (post.mail("new@example.com", "change-email").await, post.mail("user@example.com", "reset-password").await);
+        let verify = post.mail("user@example.com", "verification").await;
+        let id = post.app.profile(post.app.token("user")).await.str("id");
+        let ask = |method: Method, path: String| post.app.as_role("admin", method, &path);
+        let gone = match is_deleted {
+            true => ask(Method::DELETE, format!("/api/v1/users/{id}")).send().await,
+            false => {
+                let body = json!({ "disabled": true });
+                ask(Method::PATCH, format!("/api/v1/admin/users/{id}")).json(&body).send().await
+            }
+        };
+        assert!(gone.status < 300, "{gone:?}");
+        let try_all = async || {
+            for (path, body) in [
+                ("verify-email", json!({ "token": token(&change) })),
+                ("verify-email", json!({ "token": token(&verify) })),
+                ("reset-password", json!({ "token": token(&reset), "newPassword": NEW_PASSWORD })),
+            ] {
+                assert_eq!(post.post(path, body).await.refusal(), (403, "one-time-secret-invalid"), "{path}");
+            }
+        };
 
-    for (path, body) in [
-        ("verify-email", json!({ "token": token(&change) })),
-        ("verify-email", json!({ "token": token(&verify) })),
-        ("reset-password", json!({ "token": token(&reset), "newPassword": NEW_PASSWORD })),
-    ] {
-        assert_eq!(post.post(path, body).await.refusal(), (403, "one-time-secret-invalid"), "{path}");
+        try_all().await;
+        if is_deleted {
+            let back = ask(Method::POST, format!("/api/v1/users/{id}/restore")).send().await;
+            assert_eq!(back.status, 200, "{back:?}");
+            try_all().await;
+        }
+
+        let kept = ask(Method::GET, format!("/api/v1/users/{id}")).send().await;
+        assert_eq!((&kept.body["email"], &kept.body["emailVerified"]), (&json!("user@example.com"), &json!(false)));
     }
-
-    let kept = post.app.as_role("admin", Method::GET, &format!("/api/v1/users/{id}")).send().await;
-    assert_eq!((&kept.body["email"], &kept.body["emailVerified"]), (&json!("user@example.com"), &json!(false)));
 }
 
 // Asking for mails.

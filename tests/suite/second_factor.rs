@@ -223,3 +223,23 @@ async fn a_copy_of_the_accounts_makes_no_codes() {
         assert!(!has(code.replace('-', "").as_bytes()), "{file}");
     }
 }
+
+/// The password alone is not enough to sign in, and not enough to delete the account.
+#[tokio::test]
+async fn who_has_a_second_factor_deletes_their_account_with_a_code_too() {
+    let app = TestApp::with_people().await;
+    let (phone, codes) = turned_on(&app).await;
+    app.advance(60);
+    let ask = |body: Value| app.as_role("user", Method::DELETE, "/api/v1/auth/profile").json(&body).send();
+
+    let missing = ask(json!({ "password": PASSWORD })).await;
+    assert_eq!(missing.body["errors"][0]["pointer"], "/code", "{missing:?}");
+    let wrong = ask(json!({ "password": PASSWORD, "code": "000000" })).await;
+    assert_eq!(wrong.refusal(), (403, "second-factor-wrong"));
+    let without = ask(json!({ "password": "something else", "code": phone.code(60) })).await;
+    assert_eq!(without.refusal(), (422, "validation-failed"));
+    assert_eq!(app.profile(app.token("user")).await.status, 200);
+
+    assert_eq!(ask(json!({ "password": PASSWORD, "code": codes[0] })).await.status, 204);
+    assert_eq!(app.profile(app.token("user")).await.status, 401);
+}

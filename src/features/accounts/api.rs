@@ -1,18 +1,14 @@
 //! The endpoints of accounts.
 use std::sync::Arc;
 
-use poem::Request;
-use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::{Example, MaybeUndefined};
-use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde_json::json;
+use poem_openapi::{ApiResponse, OpenApi};
 
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
-    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, NewUser, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken, SignedIn,
+    TokenPair, USERS_ADMIN, USERS_WRITE, User,
 };
 use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
@@ -25,18 +21,18 @@ use super::totp::SecondFactors;
 use super::users_api::must_be_given;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
-use crate::base::{Clock, Random, Secret, TenantId, Timestamp, UserId};
+use crate::base::{Clock, Random, Secret, TenantId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
 use crate::db::{self, Db, Tx};
 use crate::features::audit::{Action, Entry, Trail};
 use crate::features::mails::Mails;
 use crate::features::roles::{self, RoleName};
-use crate::http::etag::{self, IfMatch};
+use crate::http::etag;
 use crate::http::input::Sound;
 use crate::http::openapi::Tag;
-use crate::http::paging::{self, Cursors, ListMeta, Paging};
+use crate::http::paging::Cursors;
 use crate::http::problem::{Fault, Problem};
-use crate::http::query::{NoQuery, must_be_among};
+use crate::http::query::NoQuery;
 use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
 use crate::kv::Kv;
 
@@ -92,38 +88,10 @@ enum CreatedLink {
 }
 
 #[derive(ApiResponse)]
-enum Profile {
-    /// The caller's own account.
-    #[oai(status = 200)]
-    User(Json<User>, #[oai(header = "ETag")] String),
-}
-
-#[derive(ApiResponse)]
 enum Done {
     /// It is done.
     #[oai(status = 204)]
     Done,
-}
-
-/// A page of people.
-#[derive(Debug, Object)]
-#[oai(example)]
-struct UserList {
-    data: Vec<User>,
-    meta: ListMeta,
-}
-
-impl Example for UserList {
-    fn example() -> Self {
-        Self { data: vec![User::example()], meta: ListMeta::example() }
-    }
-}
-
-#[derive(ApiResponse)]
-enum Users {
-    /// A page of people.
-    #[oai(status = 200)]
-    Page(Json<UserList>, #[oai(header = "Link")] Option<String>),
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -337,63 +305,6 @@ impl AccountsApi {
         Ok(Done::Done)
     }
 
-    /// Read one's own profile
-    #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
-    async fn show_profile(&self, caller: Caller, _query: NoQuery) -> Result<Profile, Problem> {
-        let (user, _) = caller.user()?;
-
-        let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, user)).await?;
-
-        let user = user.ok_or(Error::NotFound)?;
-        let tag = etag::of_version(user.version);
-        Ok(Profile::User(Json(user), tag))
-    }
-
-    /// Change one's own profile
-    ///
-    /// Only what is sent is changed. With `If-Match`, only if nobody changed it since.
-    #[oai(path = "/auth/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Accounts")]
-    async fn update_profile(
-        &self,
-        caller: Caller,
-        trail: Trail,
-        _query: NoQuery,
-        /// The `ETag` of the profile that the change is meant for.
-        #[oai(name = "If-Match")]
-        if_match: Header<Option<String>>,
-        body: Input<ProfilePatch>,
-    ) -> Result<Profile, Problem> {
-        let (user, _) = caller.user()?;
-
-        let expected = IfMatch::parse(if_match.0.as_deref())?;
-        let (actor, now) = (trail.of(&caller), self.clock.now());
-        let name = match body.read()?.name {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(String::new()),
-            MaybeUndefined::Value(name) => Some(checked_name(&name).map_err(|it| Error::Invalid(vec![it]))?),
-        };
-
-        let user = self
-            .db
-            .write(caller.tenant(), move |tx| {
-                let old = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
-                if !expected.allows(old.version) {
-                    return Err(Error::Stale);
-                }
-                if let Some(name) = &name {
-                    store::set_name(tx, user, name, now)?;
-                    let entry = Entry::new(Action::ProfileChange).about("user", &user);
-                    let (before, after) = (json!({ "name": old.name }), json!({ "name": name }));
-                    actor.append(tx, now, &entry.before(before).after(after))?;
-                }
-                store::find_user(tx, user)?.ok_or(Error::NotFound)
-            })
-            .await?;
-
-        let tag = etag::of_version(user.version);
-        Ok(Profile::User(Json(user), tag))
-    }
-
     /// Make an account for someone
     #[oai(path = "/admin/users", method = "post", operation_id = "create_user", tag = "Tag::Users")]
     async fn create_user(
@@ -426,69 +337,6 @@ impl AccountsApi {
         let tag = etag::of_version(user.version);
         let location = format!("/api/v1/users/{}", user.id);
         Ok(CreatedUser::User(Json(user), tag, location))
-    }
-
-    /// Read an account
-    #[oai(path = "/users/:id", method = "get", operation_id = "show_user", tag = "Tag::Users")]
-    async fn show_user(&self, caller: Caller, _query: NoQuery, id: Path<String>) -> Result<Profile, Problem> {
-        caller.must(USERS_READ)?;
-
-        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
-        let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, id)).await?;
-
-        let user = user.ok_or(Error::NotFound)?;
-        let tag = etag::of_version(user.version);
-        Ok(Profile::User(Json(user), tag))
-    }
-
-    /// List accounts
-    ///
-    /// The oldest first.
-    #[oai(path = "/admin/users", method = "get", operation_id = "list_users", tag = "Tag::Users")]
-    async fn list_users(
-        &self,
-        caller: Caller,
-        /// Most accounts on a page: 1 to 500, or 30 if absent.
-        limit: Query<Option<String>>,
-        /// `meta.nextCursor` of the page before.
-        cursor: Query<Option<String>>,
-        /// The number of a page, from 1; not beside `cursor`.
-        page: Query<Option<String>>,
-        /// `exact` to get `meta.total`.
-        count: Query<Option<String>>,
-        request: &Request,
-    ) -> Result<Users, Problem> {
-        caller.must(USERS_READ)?;
-
-        must_be_among(request, &["limit", "cursor", "page", "count"])?;
-        let mut asked = Paging { cursor: cursor.0, count: count.0, ..Paging::default() };
-        let sent = [("limit", limit.0), ("page", page.0)];
-        let faults: Vec<_> = sent.iter().filter_map(|(name, it)| asked.read(name, it.as_ref()?).err()).collect();
-        if !faults.is_empty() {
-            return Err(Problem::invalid(faults));
-        }
-        let scope = cursor_scope(&caller);
-        let page = asked.check(&self.cursors, &scope)?;
-        let after = page.after.as_deref().and_then(read_position);
-        let (skip, limit, with_total) = (page.skip, page.limit, page.with_total);
-
-        let (mut users, total) = self
-            .db
-            .read(caller.tenant(), move |tx| {
-                // One more than the page holds tells whether there is a next one.
-                let users = store::list_users(tx, after, skip, limit + 1)?;
-                let total = if with_total { Some(store::count_users(tx)?.unsigned_abs()) } else { None };
-                Ok::<_, Error>((users, total))
-            })
-            .await?;
-
-        let has_more = limit < users.len() as u64;
-        users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let last = users.last().filter(|_| has_more);
-        let next_cursor = last.map(|it| self.cursors.seal(&position(it), &scope));
-        let link = paging::links("/api/v1/admin/users", "", &page, next_cursor.as_deref(), total);
-        let meta = ListMeta { limit, next_cursor, page: page.number, total };
-        Ok(Users::Page(Json(UserList { data: users, meta }), link))
     }
 
     /// Make a setup link
@@ -525,19 +373,4 @@ pub(super) fn checked_email(email: &str) -> Result<String, Fault> {
 
 pub(super) fn checked_name(name: &str) -> Result<String, Fault> {
     normalize_name(name).map_err(|why| Fault::new("/name", "name", why))
-}
-
-/// Whose cursor it is. Not in which session, since people sign in again in the middle of a list.
-fn cursor_scope(caller: &Caller) -> String {
-    format!("users {} {}", caller.tenant(), caller.name())
-}
-
-/// What a cursor remembers of the last account on a page.
-fn position(user: &User) -> String {
-    format!("{} {}", user.created_at.millis(), user.id)
-}
-
-fn read_position(text: &str) -> Option<(Timestamp, UserId)> {
-    let (created_at, id) = text.split_once(' ')?;
-    Some((Timestamp::from_millis(created_at.parse().ok()?), id.parse().ok()?))
 }

@@ -24,6 +24,7 @@ pub(super) const SECRET_INVALID: Kind =
 pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
 pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
+pub const IN_USE: Kind = Kind { status: 409, code: "account-in-use", title: "Records refer to the account" };
 
 /// Problems only this feature reports; the catalogue page lists them.
 pub const PROBLEMS: &[&Kind] = &[
@@ -36,6 +37,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &SECOND_FACTOR_WRONG,
     &SETUP_LINK_INVALID,
     &LAST_ADMIN,
+    &IN_USE,
 ];
 
 /// How long to wait when the threads that check passwords have more than enough to do.
@@ -63,6 +65,10 @@ pub enum Error {
     SetupLinkInvalid,
     #[error("nobody else is an admin; make somebody one first")]
     LastAdmin,
+    #[error("records refer to the account, and their collection does not allow it to go before them")]
+    InUse,
+    #[error("more than 1,000 records in a row would go with the account; begin with those at the end")]
+    TooDeep,
     #[error(transparent)]
     Role(#[from] roles::Error),
     #[error("there were too many attempts; wait until {until}")]
@@ -105,6 +111,7 @@ impl From<Error> for Problem {
             Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
             Error::LastAdmin => &LAST_ADMIN,
+            Error::InUse | Error::TooDeep => &IN_USE,
             Error::Role(cause) => return cause.into(),
             Error::Stale => &problem::STALE,
             Error::NotFound => return Self::not_found(),

@@ -34,6 +34,9 @@ pub struct User {
     /// Since when the account does not work. Absent: it works.
     #[oai(skip_serializing_if_is_none)]
     pub disabled_at: Option<Timestamp>,
+    /// Since when the account is in the bin. Absent: it is not.
+    #[oai(skip_serializing_if_is_none)]
+    pub deleted_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Absent: never signed in.
@@ -55,6 +58,7 @@ impl Example for User {
             permissions: vec!["records:read".to_owned(), "records:write".to_owned()],
             tier: None,
             disabled_at: None,
+            deleted_at: None,
             created_at: moment,
             updated_at: moment,
             last_sign_in_at: Some(moment),
@@ -232,7 +236,7 @@ impl Example for Refresh {
     }
 }
 
-/// What someone may change of their own profile.
+/// What is changed of a profile.
 #[derive(Clone, Debug, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfilePatch {
@@ -244,6 +248,38 @@ pub struct ProfilePatch {
 impl Example for ProfilePatch {
     fn example() -> Self {
         Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()) }
+    }
+}
+
+/// A profile in place of the one before.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewProfile {
+    /// Absent: removed.
+    #[oai(validator(max_length = 200))]
+    pub name: Option<String>,
+}
+
+impl Example for NewProfile {
+    fn example() -> Self {
+        Self { name: Some("Ada Lovelace".to_owned()) }
+    }
+}
+
+/// What someone shows to delete their own account.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Farewell {
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: String,
+    /// Of the app, or a recovery code. Only who has a second factor needs one.
+    #[oai(validator(min_length = 1, max_length = 20))]
+    pub code: Option<String>,
+}
+
+impl Example for Farewell {
+    fn example() -> Self {
+        Self { password: "correct horse battery staple".to_owned(), code: Some("492039".to_owned()) }
     }
 }
 

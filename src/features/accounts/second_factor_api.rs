@@ -298,7 +298,7 @@ impl SecondFactorApi {
 
 impl SecondFactorApi {
     /// What a caller showed of their own second factor.
-    async fn proof(
+    pub(super) async fn proof(
         &self,
         caller: &Caller,
         code: &str,

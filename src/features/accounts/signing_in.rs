@@ -63,6 +63,7 @@ impl AccountsApi {
             permissions: Vec::new(),
             tier: None,
             disabled_at: None,
+            deleted_at: None,
             created_at: now,
             updated_at: now,
             last_sign_in_at: None,

@@ -1,17 +1,20 @@
 //! The SQL of accounts.
 use super::error::Error;
 use super::model::{Session, User};
-use crate::base::{SessionId, Timestamp, UserId};
-use crate::db::{self, Row, Tx, Value};
+use crate::base::{SessionId, Timestamp, UserId, words};
+use crate::db::{self, Row, Tx};
 use crate::features::events;
 use crate::features::roles::{self, RoleName};
 use crate::http::Client;
 use crate::http::Permissions;
 
-const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
-                    disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role)";
+/// The columns of someone, as [`read_user`] reads them.
+pub(super) const USER: &str =
+    "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
+                    disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role),
+                    deleted_at";
 
-fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
+pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
     Ok(User {
         id: row.id(0)?,
         email: row.text(1)?.to_owned(),
@@ -21,6 +24,7 @@ fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
         permissions: roles::read_granted(row, 11)?.names(),
         tier: row.optional(9, |row, column| Ok(row.text(column)?.to_owned()))?,
         disabled_at: row.optional(10, Row::timestamp)?,
+        deleted_at: row.optional(12, Row::timestamp)?,
         version: row.integer(5)?,
         created_at: row.timestamp(6)?,
         updated_at: row.timestamp(7)?,
@@ -32,12 +36,38 @@ fn read_role(row: &Row<'_>, column: usize) -> Result<RoleName, db::Error> {
     row.text(column)?.parse().map_err(|_| db::Error::Column { column, expected: "the name of a role" })
 }
 
+/// The words by which someone is found: each after a space, so that a space and some letters are the beginning of one.
+fn words(name: &str, email: &str) -> String {
+    let mut found = String::new();
+    for word in words::words(name).into_iter().chain(words::words(email)) {
+        found.push(' ');
+        found.push_str(&word);
+    }
+    found
+}
+
+/// Brings the words of someone up to date, after their name or their address was changed.
+fn set_words(tx: &mut Tx<'_>, id: UserId) -> Result<(), db::Error> {
+    let read = |row: &Row<'_>| Ok(words(row.text(0)?, row.text(1)?));
+    let Some(words) = tx.find("SELECT name, email FROM users WHERE id = $1", &[id.into()], read)? else {
+        return Ok(());
+    };
+    tx.execute("UPDATE users SET words = $2 WHERE id = $1", &[id.into(), words.into()]).map(drop)
+}
+
+/// Finds the words of up to `limit` accounts from before they were kept, and tells how many those were.
+pub(super) fn fill_words(tx: &mut Tx<'_>, limit: i64) -> Result<u64, db::Error> {
+    let found = tx.query("SELECT id FROM users WHERE words = '' LIMIT $1", &[limit.into()], |row| row.id(0))?;
+    found.iter().try_for_each(|it| set_words(tx, *it))?;
+    Ok(found.len() as u64)
+}
+
 /// Adds someone, refusing an address that has an account.
 pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> Result<(), Error> {
     let added = tx.execute(
         "INSERT INTO users (id, email, email_verified, name, role, password_hash, version,
-                            created_at, updated_at, last_sign_in_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                            created_at, updated_at, last_sign_in_at, words)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (email) DO NOTHING",
         &[
             user.id.into(),
@@ -50,18 +80,20 @@ pub(super) fn insert_user(tx: &mut Tx<'_>, user: &User, password_hash: &str) -> 
             user.created_at.into(),
             user.updated_at.into(),
             user.last_sign_in_at.into(),
+            words(&user.name, &user.email).into(),
         ],
     )?;
     if added == 0 { Err(Error::EmailTaken) } else { Ok(()) }
 }
 
+/// Someone who was not deleted.
 pub(super) fn find_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, db::Error> {
-    tx.find(&format!("SELECT {USER} FROM users WHERE id = $1"), &[id.into()], read_user)
+    tx.find(&format!("SELECT {USER} FROM users WHERE id = $1 AND deleted_at IS NULL"), &[id.into()], read_user)
 }
 
 /// The role of the account with an address.
 pub(super) fn find_role(tx: &mut Tx<'_>, email: &str) -> Result<Option<RoleName>, db::Error> {
-    tx.find("SELECT role FROM users WHERE email = $1", &[email.into()], |row| read_role(row, 0))
+    tx.find("SELECT role FROM users WHERE email = $1 AND deleted_at IS NULL", &[email.into()], |row| read_role(row, 0))
 }
 
 /// What an admin sets of an account beside its owner's own values.
@@ -77,8 +109,8 @@ pub(super) fn set_standing(tx: &mut Tx<'_>, user: &User) -> Result<(), db::Error
             user.updated_at.into(),
             user.version.into(),
         ],
-    )
-    .map(drop)
+    )?;
+    set_words(tx, user.id)
 }
 
 /// The hash of someone's password.
@@ -106,9 +138,9 @@ pub(super) fn take_over_pending(
     now: Timestamp,
 ) -> Result<bool, db::Error> {
     let taken = tx.execute(
-        "UPDATE users SET name = $2, password_hash = $3, updated_at = $4, version = version + 1
-         WHERE email = $1 AND is_pending = 1",
-        &[email.into(), name.into(), password_hash.into(), now.into()],
+        "UPDATE users SET name = $2, password_hash = $3, updated_at = $4, words = $5, version = version + 1
+         WHERE email = $1 AND is_pending = 1 AND deleted_at IS NULL",
+        &[email.into(), name.into(), password_hash.into(), now.into(), words(name, email).into()],
     )?;
     tx.execute(
         "DELETE FROM one_time_secrets WHERE user_id IN (SELECT id FROM users WHERE email = $1 AND is_pending = 1)",
@@ -143,7 +175,10 @@ pub(super) fn set_email(tx: &mut Tx<'_>, id: UserId, email: &str, now: Timestamp
          WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $2 AND other.id <> $1)",
         &[id.into(), email.into(), now.into()],
     )?;
-    if changed == 0 { Err(Error::EmailTaken) } else { Ok(()) }
+    if changed == 0 {
+        return Err(Error::EmailTaken);
+    }
+    Ok(set_words(tx, id)?)
 }
 
 /// Removes up to `limit` accounts that nobody could use, made at `before` or earlier, and tells how many.
@@ -157,9 +192,8 @@ pub(super) fn delete_pending(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> 
 
 /// The account with an address, if it works, and the hash of its password.
 pub(super) fn find_user_and_hash(tx: &mut Tx<'_>, email: &str) -> Result<Option<(UserId, String)>, db::Error> {
-    tx.find("SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL", &[email.into()], |row| {
-        Ok((row.id(0)?, row.text(1)?.to_owned()))
-    })
+    let sql = "SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL AND deleted_at IS NULL";
+    tx.find(sql, &[email.into()], |row| Ok((row.id(0)?, row.text(1)?.to_owned())))
 }
 
 /// Keeps a password in another form, unless it was changed meanwhile.
@@ -171,53 +205,14 @@ pub(super) fn replace_password_hash(tx: &mut Tx<'_>, id: UserId, old: &str, new:
     .map(drop)
 }
 
-/// One page of people, the oldest first, after the position `after`.
-pub(super) fn list_users(
-    tx: &mut Tx<'_>,
-    after: Option<(Timestamp, UserId)>,
-    skip: u64,
-    limit: u64,
-) -> Result<Vec<User>, db::Error> {
-    let limits = [Value::Integer(limit.cast_signed()), Value::Integer(skip.cast_signed())];
-    match after {
-        None => {
-            let sql = format!("SELECT {USER} FROM users ORDER BY created_at, id LIMIT $1 OFFSET $2");
-            tx.query(&sql, &limits, read_user)
-        }
-        Some((created_at, id)) => {
-            let sql = format!(
-                "SELECT {USER} FROM users WHERE (created_at, id) > ($3, $4)
-                 ORDER BY created_at, id LIMIT $1 OFFSET $2"
-            );
-            let [limit, skip] = limits;
-            tx.query(&sql, &[limit, skip, created_at.into(), id.into()], read_user)
-        }
-    }
-}
-
-pub(super) fn count_users(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
-    let count = tx.find("SELECT count(*) FROM users", &[], |row| row.integer(0))?;
-    Ok(count.unwrap_or(0))
-}
-
-/// How many can do everything: whoever is disabled cannot.
+/// How many can do everything: whoever is disabled or deleted cannot.
 pub(super) fn count_admins(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
-    let count =
-        tx.find("SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL", &[], |row| row.integer(0))?;
-    Ok(count.unwrap_or(0))
+    let sql = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND deleted_at IS NULL";
+    Ok(tx.find(sql, &[], |row| row.integer(0))?.unwrap_or(0))
 }
 
 pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<(), db::Error> {
     tx.execute("UPDATE users SET last_sign_in_at = $2 WHERE id = $1", &[id.into(), now.into()]).map(drop)
-}
-
-/// Changes a name, and counts the change.
-pub(super) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str, now: Timestamp) -> Result<(), db::Error> {
-    tx.execute(
-        "UPDATE users SET name = $2, updated_at = $3, version = version + 1 WHERE id = $1",
-        &[id.into(), name.into(), now.into()],
-    )
-    .map(drop)
 }
 
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
@@ -341,7 +336,8 @@ pub(super) fn find_session_owner(
     tx.find(
         "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
          FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
-         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL",
+         WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL
+               AND users.deleted_at IS NULL",
         &[id.into(), user.into(), now.into()],
         |row| {
             Ok(Owner {
@@ -500,6 +496,7 @@ mod tests {
             permissions: Vec::new(),
             tier: None,
             disabled_at: None,
+            deleted_at: None,
             created_at: at,
             updated_at: at,
             last_sign_in_at: None,

@@ -1,4 +1,4 @@
-//! Removes sessions, links and accounts that were never used whose time is over.
+//! Removes sessions, links and accounts that were never used whose time is over, and finds the words of old accounts.
 use std::time::Duration;
 
 use super::{one_time_store, store};
@@ -27,21 +27,27 @@ async fn sweep(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Err
     in_batches(db, tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH)).await?;
     in_batches(db, tenant, move |tx| one_time_store::delete_expired(tx, now, BATCH)).await?;
     let too_old = now.minus(PENDING_KEPT_FOR);
-    in_batches(db, tenant, move |tx| store::delete_pending(tx, too_old, BATCH)).await
+    in_batches(db, tenant, move |tx| store::delete_pending(tx, too_old, BATCH)).await?;
+    in_batches(db, tenant, |tx| store::fill_words(tx, BATCH)).await
 }
 
-/// Removes batch after batch until there is no more.
+/// Goes through batch after batch until there is no more.
 async fn in_batches(
     db: &Db,
     tenant: &TenantId,
-    remove: impl Fn(&mut Tx<'_>) -> Result<u64, db::Error> + Copy + Send + 'static,
+    step: impl Fn(&mut Tx<'_>) -> Result<u64, db::Error> + Copy + Send + 'static,
 ) -> Result<(), db::Error> {
-    while db.write_as(Class::BULK.freeing(), tenant, remove).await? == BATCH.unsigned_abs() {}
+    while db.write_as(Class::BULK.freeing(), tenant, step).await? == BATCH.unsigned_abs() {}
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use poem_openapi::types::Example;
+
+    use super::super::model::User;
+    use super::super::people::People;
+    use super::super::people_store;
     use super::*;
 
     #[tokio::test]
@@ -60,6 +66,29 @@ mod tests {
         // Asked as of the beginning, when both counted.
         let kept = |digest| db.read(&main, move |tx| store::has_setup_link(tx, digest, at(0)));
         assert_eq!((kept("over").await?, kept("open").await?), (false, true));
+        Ok(())
+    }
+
+    /// Whoever had an account before there was a search is found by it too.
+    #[tokio::test]
+    async fn accounts_from_before_are_found_once_they_were_swept() -> Result<(), super::super::error::Error> {
+        let (db, main) = (Db::in_memory()?, TenantId::main());
+        db.create_tenant(&main)?;
+        let found = |db: &Db| {
+            let (db, main) = (db.clone(), TenantId::main());
+            let people = People::read("q=ada").unwrap_or_default();
+            async move { db.read(&main, move |tx| people_store::count(tx, &people)).await }
+        };
+        db.write::<_, super::super::error::Error>(&main, |tx| {
+            store::insert_user(tx, &User { email: "ada@example.com".to_owned(), ..User::example() }, "hash")?;
+            Ok(tx.execute("UPDATE users SET words = ''", &[]).map(drop)?)
+        })
+        .await?;
+        assert_eq!(found(&db).await?, 0);
+
+        sweep(&db, &main, Timestamp::from_millis(0)).await?;
+
+        assert_eq!(found(&db).await?, 1);
         Ok(())
     }
 }

@@ -60,6 +60,13 @@ pub const TERMS: &[Terms] = &[
     // Who was removed a moment ago is believed to be there for a few seconds.
     Terms { operation: "show_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
     Terms { operation: "update_profile", who: Who::SignedIn, problems: &[&NOT_FOUND] },
+    Terms {
+        operation: "delete_profile",
+        who: Who::SignedIn,
+        problems: &[&NOT_FOUND, &LAST_ADMIN, &SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS],
+    },
+    Terms { operation: "delete_user", who: Who::Holders(USERS_ADMIN), problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD] },
+    Terms { operation: "restore_user", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "create_user", who: Who::Holders(USERS_WRITE), problems: &[&EMAIL_TAKEN, &PERMISSION_NOT_HELD] },
     Terms { operation: "update_user", who: Who::Holders(USERS_WRITE), problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD] },
     Terms {
@@ -67,7 +74,10 @@ pub const TERMS: &[Terms] = &[
         who: Who::Holders(USERS_WRITE),
         problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD],
     },
-    Terms { operation: "show_user", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "show_user", who: Who::Owner(USERS_READ), problems: &[] },
+    Terms { operation: "update_user_profile", who: Who::Owner(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
+    Terms { operation: "replace_user_profile", who: Who::Owner(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "search_users", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
 ];

@@ -81,7 +81,8 @@ impl UsersApi {
             }
         };
 
-        let user = self.change(&caller, &trail, &id.0, if_match.0.as_deref(), now, change).await?;
+        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let user = self.change(&caller, &trail, id, if_match.0.as_deref(), Action::UserChange, change).await?;
 
         let tag = etag::of_version(user.version);
         Ok(Changed::User(Json(user), tag))
@@ -108,7 +109,8 @@ impl UsersApi {
         let RoleChange { role } = body.read()?;
         let change = move |user: &mut User| user.role = role.clone();
 
-        let user = self.change(&caller, &trail, &id.0, if_match.0.as_deref(), self.clock.now(), change).await?;
+        let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
+        let user = self.change(&caller, &trail, id, if_match.0.as_deref(), Action::UserChange, change).await?;
 
         let tag = etag::of_version(user.version);
         Ok(Changed::User(Json(user), tag))
@@ -116,18 +118,17 @@ impl UsersApi {
 }
 
 impl UsersApi {
-    /// Changes someone's standing in one transaction, and has it felt.
-    async fn change(
+    /// Changes an account in one transaction, and has it felt. What is as it was before is not written.
+    pub(super) async fn change(
         &self,
         caller: &Caller,
         trail: &Trail,
-        id: &str,
+        id: UserId,
         if_match: Option<&str>,
-        now: Timestamp,
+        action: Action,
         change: impl Fn(&mut User) + Send + 'static,
     ) -> Result<User, Problem> {
-        let expected = IfMatch::parse(if_match)?;
-        let id: UserId = id.parse().map_err(|_| Error::NotFound)?;
+        let (expected, now) = (IfMatch::parse(if_match)?, self.clock.now());
         let (changer, actor) = (caller.clone(), trail.of(caller));
         let (user, is_felt) = self
             .db
@@ -139,13 +140,17 @@ impl UsersApi {
                 if let Some(may) = roles::permissions_of(tx, &old.role)? {
                     roles::must_hold(&changer, &may)?;
                 }
-                let mut new = User { version: old.version + 1, updated_at: now, ..old.clone() };
+                let mut new = old.clone();
                 change(&mut new);
+                if new == old {
+                    return Ok((old, false));
+                }
+                new = User { version: old.version + 1, updated_at: now, ..new };
                 if new.role != old.role {
                     must_be_given(tx, &changer, &new.role)?;
                 }
                 store::set_standing(tx, &new)?;
-                actor.append(tx, now, &about_change(&old, &new))?;
+                actor.append(tx, now, &about_change(action, &old, &new))?;
                 must_leave_an_admin(tx, &old)?;
                 let is_felt = felt(tx, &old, &new, now)?;
                 Ok((store::find_user(tx, id)?.ok_or(Error::NotFound)?, is_felt))
@@ -158,8 +163,8 @@ impl UsersApi {
     }
 }
 
-/// The entry in the audit trail about a change of someone's standing: what differs.
-fn about_change(old: &User, new: &User) -> Entry {
+/// The entry in the audit trail about a change of an account: what differs.
+fn about_change(action: Action, old: &User, new: &User) -> Entry {
     let standing = |it: &User| {
         let (tier, disabled_at) = (it.tier.clone(), it.disabled_at.map(|at| at.to_string()));
         [
@@ -172,12 +177,12 @@ fn about_change(old: &User, new: &User) -> Entry {
     let differs = standing(old).into_iter().zip(standing(new)).filter(|(before, after)| before != after);
     let (before, after): (Map<_, _>, Map<_, _>) =
         differs.map(|((name, before), (_, after))| ((name.to_owned(), before), (name.to_owned(), after))).unzip();
-    Entry::new(Action::UserChange).about("user", &old.id).before(before.into()).after(after.into())
+    Entry::new(action).about("user", &old.id).before(before.into()).after(after.into())
 }
 
 /// Refuses to go on if the account was an admin's, and there is none any more. Asked after the change and in its own
 /// transaction, so that of two admins who demote each other one stays.
-fn must_leave_an_admin(tx: &mut Tx<'_>, old: &User) -> Result<(), Error> {
+pub(super) fn must_leave_an_admin(tx: &mut Tx<'_>, old: &User) -> Result<(), Error> {
     let was_admin = old.role.is_admin() && old.disabled_at.is_none();
     if was_admin && store::count_admins(tx)? == 0 { Err(Error::LastAdmin) } else { Ok(()) }
 }

@@ -61,6 +61,7 @@ pub(super) struct Owner {
     pub email: String,
     pub email_verified: bool,
     pub tier: Option<String>,
+    /// Whether the account is disabled, or was deleted.
     pub is_disabled: bool,
 }
 
@@ -95,8 +96,8 @@ impl Found {
 
 fn found_where(condition: &str) -> String {
     format!(
-        "SELECT {KEY}, u.id, u.role, r.permissions, u.email, u.email_verified, u.tier, u.disabled_at,
-                k.secret_digest, k.old_digest
+        "SELECT {KEY}, u.id, u.role, r.permissions, u.email, u.email_verified, u.tier,
+                coalesce(u.disabled_at, u.deleted_at), k.secret_digest, k.old_digest
          FROM api_keys AS k LEFT JOIN users AS u ON u.id = k.owner_id LEFT JOIN roles AS r ON r.name = u.role
          WHERE {condition}"
     )

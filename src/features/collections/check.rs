@@ -10,6 +10,8 @@ use crate::http::Fault;
 
 /// The collection of accounts, which is always there.
 pub const USERS: &str = "users";
+/// What accounts are read from, wherever records refer to them: those in the bin are not in it.
+pub const LIVE_USERS: &str = "live_users";
 /// What a record has besides its fields, and can be indexed.
 pub(super) const TIMES: [&str; 2] = ["createdAt", "updatedAt"];
 /// Most fields that are searched: each is one more place to look for every word.

@@ -1,5 +1,5 @@
 //! Rules: expressions that are true for those who may.
-use super::check::{TIMES, USERS};
+use super::check::{LIVE_USERS, TIMES, USERS};
 use super::model::{Collection, FieldType};
 use super::view::{Viewed, Views};
 use crate::expr::{self, Compiled, Expression, Field, Kind, Purpose, Schema, Table, View};
@@ -38,7 +38,7 @@ pub(super) fn schema(collections: &[Collection], views: &Views) -> Schema {
     let text = |name: &str| Field { name: name.to_owned(), kind: Kind::Text, hidden: false };
     let users = Table {
         name: USERS.to_owned(),
-        sql_name: USERS.to_owned(),
+        sql_name: LIVE_USERS.to_owned(),
         fields: ["id", "name", "role"].map(text).into(),
         view: View::Anyone,
         is_computed: false,

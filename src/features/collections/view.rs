@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use poem_openapi::Object;
 
 use super::catalogue::{join_table, live_table};
-use super::check::{TIMES, USERS};
+use super::check::{LIVE_USERS, TIMES, USERS};
 use super::error::Error;
 use super::member::MEMBERS_OF_USERS;
 use super::model::{Collection, CollectionId, Field, FieldType, Rules};
@@ -77,7 +77,7 @@ impl Ground {
         let users = Source {
             name: USERS.to_owned(),
             columns: MEMBERS_OF_USERS.iter().map(|it| column(&it.name)).collect(),
-            table: USERS.to_owned(),
+            table: LIVE_USERS.to_owned(),
         };
         let (mut sources, mut fields) = (vec![users], vec![vec![None; MEMBERS_OF_USERS.len()]]);
         for collection in collections.iter().filter(|it| it.view.is_none()) {

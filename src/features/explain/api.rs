@@ -140,9 +140,18 @@ impl ExplainApi {
                     Err(refusal) => told(asked, Verdict::Refused, Decider::SignIn, None, refusal.detail().to_owned()),
                 });
             }
-            Some(Who::Holders(permission) | Who::Visitors(permission) | Who::Ruled(permission, _)) => {
-                (permission, operation.part("collection"))
+            Some(Who::Owner(_))
+                if operation.part("id").and_then(|it| it.parse().ok()).is_some_and(|it| asked.is(it)) =>
+            {
+                let detail = "it is their own account".to_owned();
+                return Ok(told(asked, Verdict::Allowed, Decider::SignIn, None, detail));
             }
+            Some(
+                Who::Holders(permission)
+                | Who::Owner(permission)
+                | Who::Visitors(permission)
+                | Who::Ruled(permission, _),
+            ) => (permission, operation.part("collection")),
         };
         let judged = match collection {
             Some(collection) => asked.must_in(permission, collection),

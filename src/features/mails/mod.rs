@@ -24,6 +24,7 @@ pub use api::MailsApi;
 pub use deliver::{Letter, Mails};
 pub use error::{Error, PROBLEMS};
 pub use mailbox_api::MailboxApi;
+pub use store::delete_mails_to;
 pub use sweep::worker;
 pub use templates::Data;
 pub use terms::TERMS;

@@ -126,6 +126,11 @@ pub(super) fn delete_all_mails(tx: &mut Tx<'_>) -> Result<(), db::Error> {
     tx.execute("DELETE FROM mailbox", &[]).map(drop)
 }
 
+/// Removes the mails to one address from the mailbox: it is nobody's any more.
+pub fn delete_mails_to(tx: &mut Tx<'_>, address: &str) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM mailbox WHERE to_address = $1", &[address.into()]).map(drop)
+}
+
 /// Removes up to `limit` mails that are too old, or beyond the newest `most`, and tells how many.
 pub(super) fn prune_mails(tx: &mut Tx<'_>, too_old: Timestamp, most: i64, limit: i64) -> Result<u64, db::Error> {
     tx.execute(

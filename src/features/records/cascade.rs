@@ -8,7 +8,7 @@ use super::statement::Statement;
 use crate::db::join_tables;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
-use crate::features::collections::{Catalogue, Entry, Follower, OnDelete};
+use crate::features::collections::{Catalogue, Entry, Follower, OnDelete, target_table};
 
 /// Most records that one deletion takes with it, or sets a relation of to null.
 pub(super) const FOLLOWERS_MAX: usize = 10_000;
@@ -18,21 +18,16 @@ const IDS_MAX: usize = 500;
 /// Some records of one collection, by their ids.
 pub(super) type Found = (Arc<Entry>, Vec<String>);
 
-/// The records that go or change with one that is deleted, each once, by collection. A deletion that would change more
-/// of them than [`FOLLOWERS_MAX`] is refused.
-pub(super) fn followers(
-    tx: &mut Tx<'_>,
-    catalogue: &Catalogue,
-    entry: &Arc<Entry>,
-    id: &str,
-) -> Result<Vec<Found>, Error> {
-    let mut seen = HashSet::from([(entry.rows.clone(), id.to_owned())]);
+/// The records that go or change with a record or an account that is deleted, each once, by collection. A deletion that
+/// would change more of them than [`FOLLOWERS_MAX`] is refused. `target` is the name that relations have for it.
+pub(super) fn followers(tx: &mut Tx<'_>, catalogue: &Catalogue, target: &str, id: &str) -> Result<Vec<Found>, Error> {
+    let mut seen = HashSet::from([(target_table(target), id.to_owned())]);
     let mut told = seen.clone();
     let mut all: Vec<Found> = Vec::new();
-    let mut waiting = vec![(Arc::clone(entry), vec![id.to_owned()])];
+    let mut waiting = vec![(target.to_owned(), vec![id.to_owned()])];
     let (mut count, mut left) = (0, HashMap::new());
     while let Some((target, ids)) = waiting.pop() {
-        for follower in catalogue.followers(target.name()) {
+        for follower in catalogue.followers(&target) {
             for ids in ids.chunks(IDS_MAX) {
                 let found = referring(tx, follower, ids, FOLLOWERS_MAX + 1 - count)?;
                 count += found.len();
@@ -56,7 +51,7 @@ pub(super) fn followers(
                 };
                 let going = found.into_iter().filter(|it| is_last(it)).map(|(id, _)| id);
                 let is_new = |id: &String| seen.insert((follower.entry.rows.clone(), id.clone()));
-                waiting.push((Arc::clone(&follower.entry), going.filter(is_new).collect()));
+                waiting.push((follower.entry.name().to_owned(), going.filter(is_new).collect()));
             }
         }
     }

@@ -252,7 +252,8 @@ impl Removing {
                 return Err(Error::Stale);
             }
         }
-        let found = if is_followed { cascade::followers(tx, catalogue, &self.entry, &self.id)? } else { Vec::new() };
+        let found =
+            if is_followed { cascade::followers(tx, catalogue, self.entry.name(), &self.id)? } else { Vec::new() };
         let followers = Followers::look(tx, found)?;
         let was = log::look(tx, &self.entry, &self.id)?;
         match store::delete(tx, &self.deletion) {

@@ -10,7 +10,7 @@ use super::statement::Statement;
 use super::store::ALIAS;
 use crate::db::dialect;
 use crate::db::record_tables::quoted;
-use crate::features::collections::{Catalogue, Entry, Member, USERS};
+use crate::features::collections::{Catalogue, Entry, LIVE_USERS, Member, USERS};
 use crate::http::Fault;
 
 /// Relations that one request follows in all: each is another look-up for every record.
@@ -254,9 +254,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The table of what relations lead to: of records, those that are not in the bin.
+/// The table of what relations lead to: of records and accounts, those that are not in the bin.
 pub(super) fn seen_table<'a>(catalogue: &'a Catalogue, target: &str) -> &'a str {
-    catalogue.find(target).map_or(USERS, |it| it.table.as_str())
+    catalogue.find(target).map_or(LIVE_USERS, |it| it.table.as_str())
 }
 
 /// A hole for a JSON array of ids, as a table called `ids`.

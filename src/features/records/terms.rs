@@ -1,11 +1,17 @@
 //! On what terms the endpoints of records answer, beside what their signatures say.
 use super::error::{BATCH_FAILED, IN_USE, PATCH_FAILED, RULE_DENIED, TOO_MANY_MATCH, VALUE_TAKEN};
-use crate::features::accounts::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
+use crate::features::accounts::{IN_USE as ACCOUNT_IN_USE, RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, USERS_ADMIN};
 use crate::features::collections::{READ_ONLY, VIEW_BROKEN};
+use crate::features::roles::PERMISSION_NOT_HELD;
 use crate::http::openapi::{Terms, Who};
 use crate::http::problem::INVALID;
 
 pub const TERMS: &[Terms] = &[
+    Terms {
+        operation: "purge_user",
+        who: Who::Holders(USERS_ADMIN),
+        problems: &[&ACCOUNT_IN_USE, &PERMISSION_NOT_HELD],
+    },
     Terms { operation: "list_records", who: Who::Ruled(RECORDS_READ, "list"), problems: &[&VIEW_BROKEN] },
     Terms {
         operation: "create_record",

@@ -43,7 +43,7 @@ pub fn permissions_of(tx: &mut Tx<'_>, name: &RoleName) -> Result<Option<Permiss
 pub fn permissions_of_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<Permissions>, db::Error> {
     tx.find(
         "SELECT r.permissions FROM users AS u JOIN roles AS r ON r.name = u.role
-         WHERE u.id = $1 AND u.disabled_at IS NULL",
+         WHERE u.id = $1 AND u.disabled_at IS NULL AND u.deleted_at IS NULL",
         &[id.into()],
         |row| read_granted(row, 0),
     )

@@ -21,7 +21,10 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("collections:write"), "Make, change and drop collections."),
     (Permission("users:read"), "See accounts."),
     (Permission("users:write"), "Make, change and disable accounts, and give them roles."),
-    (Permission("users:admin"), "Make links with which someone becomes an admin."),
+    (
+        Permission("users:admin"),
+        "Delete accounts, restore and purge them, and make links with which someone becomes an admin.",
+    ),
     (ROLES_READ, "See roles, and ask why a caller is let or refused."),
     (ROLES_WRITE, "Make, change and drop roles."),
     (Permission("keys:read"), "See API keys, and what they are used for."),

@@ -6,6 +6,7 @@
 mod schemas;
 mod terms;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,7 +61,9 @@ const PROMISED_ALIASES: &[(&str, &str)] = &[
     ("post", "/api/auth/refresh"),
     ("post", "/api/auth/refresh-token"),
     ("get", "/api/auth/profile"),
+    ("get", "/api/v1/admin/users"),
     ("get", "/api/admin/users"),
+    ("get", "/api/users/search"),
     ("post", "/api/v1/admin/keys/create"),
 ];
 
@@ -367,15 +370,18 @@ fn operations(document: &Value) -> impl Iterator<Item = &Value> {
 
 fn add_aliases(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
+    let mut taken = HashSet::new();
     for (method, path) in PROMISED_ALIASES {
         let Ok(verb) = method.to_uppercase().parse::<Method>() else { continue };
         let Some(canonical) = alias::canonical(&verb, path) else { continue };
         let Some(mut operation) = paths.get(&canonical).and_then(|it| it.get(method)).cloned() else { continue };
         // `/auth/refresh` and `/auth/refresh-token` stand for the same one, under ids of their own.
         let is_renamed = !canonical.ends_with(path.trim_start_matches("/api"));
-        let suffix = if is_renamed { "_renamed_alias" } else { "_alias" };
+        let suffixes = if is_renamed { ["_renamed_alias", "_alias"] } else { ["_alias", "_renamed_alias"] };
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-        operation["operationId"] = format!("{id}{suffix}").into();
+        let ids = suffixes.map(|it| format!("{id}{it}"));
+        let free = ids.iter().find(|it| taken.insert((*it).clone()));
+        operation["operationId"] = free.unwrap_or(&ids[0]).as_str().into();
         let said = operation["description"].as_str().unwrap_or_default();
         let who = said.rsplit("\n\n").next().unwrap_or_default();
         operation["description"] = format!("Another name of `{canonical}`.\n\n{who}").into();

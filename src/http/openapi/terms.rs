@@ -31,6 +31,8 @@ pub enum Who {
     Anyone,
     SignedIn,
     Holders(Permission),
+    /// Whoever is signed in, with their own account; with those of others, those with a permission.
+    Owner(Permission),
     /// Those with a permission that strangers have too.
     Visitors(Permission),
     /// As [`Who::Visitors`], as far as that rule of the collection lets them.
@@ -58,6 +60,9 @@ impl Who {
             Self::SignedIn => "Anyone signed in may.".to_owned(),
             Self::Each => "Each operation needs what it would need alone.\n\nAnyone may.".to_owned(),
             Self::Holders(Permission(name)) => format!("Needs the permission `{name}`."),
+            Self::Owner(Permission(name)) => {
+                format!("Needs the permission `{name}`, unless it is one's own account and one is signed in.")
+            }
             Self::Visitors(Permission(name)) => format!("Needs the permission `{name}`, which strangers have too."),
             Self::Ruled(Permission(name), rule) => format!(
                 "Needs the permission `{name}`, which strangers have too; then the rule `{rule}` of the collection decides."
@@ -70,7 +75,7 @@ impl Who {
             Self::Anyone => None,
             // A key is nobody who could have signed in.
             Self::SignedIn => Some(json!([{ BEARER: [] }])),
-            Self::Holders(_) => Some(json!([{ BEARER: [] }, { API_KEY: [] }])),
+            Self::Holders(_) | Self::Owner(_) => Some(json!([{ BEARER: [] }, { API_KEY: [] }])),
             Self::Visitors(_) | Self::Ruled(..) | Self::Each => Some(json!([{}, { BEARER: [] }, { API_KEY: [] }])),
         }
     }
