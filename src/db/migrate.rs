@@ -46,6 +46,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 7, "0007_audit"),
     migration!("tenant", 8, "0008_schema_files_behind"),
     migration!("tenant", 9, "0009_second_factors"),
+    migration!("tenant", 12, "0012_guessing"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -273,6 +273,44 @@ async fn a_forgotten_password_is_replaced_by_the_link_and_everyone_is_signed_out
     post.mail("user@example.com", "password-changed").await;
 }
 
+/// Whoever had the password before has no device that is let in while others guess.
+#[tokio::test]
+async fn a_password_that_was_reset_is_forgotten_by_all_devices() {
+    let post = Post::new().await;
+    let device = post.app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    post.post("forgot-password", json!({ "email": "user@example.com" })).await;
+    let secret = token(&post.mail("user@example.com", "reset-password").await);
+    let reset = post.post("reset-password", json!({ "token": secret, "newPassword": NEW_PASSWORD })).await;
+    assert_eq!(reset.status, 204, "{reset:?}");
+    for _ in 0..10 {
+        assert_eq!(post.app.login("user@example.com", "wrong").await.status, 401);
+    }
+
+    let body = json!({ "email": "user@example.com", "password": NEW_PASSWORD, "deviceToken": device });
+    assert_eq!(post.post("login", body).await.refusal(), (429, "too-many-requests"));
+}
+
+/// Strangers who guess at the codes of an account do not use up its owner's guesses.
+#[tokio::test]
+async fn a_known_device_has_guesses_of_its_own_at_a_code() {
+    let post = Post::new().await;
+    let device = post.app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    post.post("email-sign-in", json!({ "email": "user@example.com" })).await;
+    let right = code(&post.mail("user@example.com", "code").await);
+    let wrong = if right == "00000000" { "00000001" } else { "00000000" };
+    for _ in 0..6 {
+        post.post("email-sign-in/confirm", json!({ "email": "user@example.com", "code": wrong })).await;
+    }
+    let shown = json!({ "email": "user@example.com", "code": right });
+    assert_eq!(post.post("email-sign-in/confirm", shown.clone()).await.status, 429);
+
+    let mut on_device = shown;
+    on_device["deviceToken"] = json!(device);
+    let reply = post.post("email-sign-in/confirm", on_device).await;
+
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
 #[tokio::test]
 async fn of_fifty_who_use_a_link_at_once_one_is_let_in() {
     let post = Post::new().await;
@@ -397,19 +435,21 @@ async fn a_password_that_is_changed_ends_what_was_sent_before_and_the_other_devi
 
 /// A session that was left open is no way to try passwords.
 #[tokio::test]
-async fn wrong_passwords_for_a_change_are_counted_like_those_of_signing_in() {
+async fn wrong_passwords_for_a_change_are_counted_for_the_session() {
     let post = Post::new().await;
+    let ask = async |token: &str, password: &str| {
+        let body = json!({ "newEmail": "new@example.com", "password": password });
+        post.app.ask(Method::POST, "/api/v1/auth/change-email").bearer(token).json(&body).send().await
+    };
+    let (left_open, other) =
+        (post.app.token("user").to_owned(), post.app.login("user@example.com", PASSWORD).await.str("accessToken"));
     for _ in 0..10 {
-        let body = json!({ "newEmail": "new@example.com", "password": "not my password" });
-        let asked = post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
-        assert_eq!(asked.status, 422);
+        assert_eq!(ask(&left_open, "not my password").await.status, 422);
     }
 
-    let body = json!({ "newEmail": "new@example.com", "password": PASSWORD });
-    let asked = post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
-
-    assert_eq!(asked.refusal(), (429, "too-many-requests"));
-    assert_eq!(post.app.login("user@example.com", PASSWORD).await.status, 429, "one count for one account");
+    assert_eq!(ask(&left_open, PASSWORD).await.refusal(), (429, "too-many-requests"));
+    assert_eq!(ask(&other, PASSWORD).await.status, 202, "its owner's others go on");
+    assert_eq!(post.app.login("user@example.com", PASSWORD).await.status, 200);
 }
 
 // Another address.

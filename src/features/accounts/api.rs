@@ -8,6 +8,7 @@ use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde_json::json;
 
+use super::devices::{Arrival, DeviceTokens, guesser};
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
@@ -59,6 +60,7 @@ pub struct AccountsApi {
     pub cursors: Cursors,
     pub mails: Mails,
     pub one_time: Arc<OneTimeSecrets>,
+    pub device_tokens: Arc<DeviceTokens>,
     pub second_factors: Arc<SecondFactors>,
 }
 
@@ -152,11 +154,10 @@ impl AccountsApi {
         let tenant = TenantId::main();
         let registered = if self.needs_verification() {
             throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
-            Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
+            Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?)
         } else {
             let mail = config.verification != config::Verification::Off;
-            let SignedIn { tokens, user } = self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?;
-            Registered::new(Some(tokens), user)
+            self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?.into()
         };
 
         Ok(CreatedOrPending::Registered(Json(registered)))
@@ -219,7 +220,8 @@ impl AccountsApi {
     /// Sign in
     ///
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
-    /// 429 for a while. Who has a second factor shows it next, at `/auth/2fa/challenge`.
+    /// 429 for a while; with the `deviceToken` of a device that was signed in on before, those made elsewhere do not
+    /// count. Who has a second factor shows it next, at `/auth/2fa/challenge`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(
         &self,
@@ -231,10 +233,11 @@ impl AccountsApi {
     ) -> Result<Json<SignIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
-        let Credentials { email, password } = body.read()?;
+        let Credentials { email, password, device_token } = body.read()?;
         let email = normalize_email(&email).unwrap_or(email);
+        let device = self.known_device(&tenant, &email, device_token.as_deref(), now).await?;
         let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
-        let attempt = match throttle::attempt(&self.kv, &config, &tenant, &email, address, now) {
+        let attempt = match throttle::attempt(&self.kv, &config, &tenant, guesser(device, &email), address, now) {
             Ok(attempt) => attempt,
             Err(error) => {
                 refusals.tell_of_limit(&email, &error).await;
@@ -251,7 +254,7 @@ impl AccountsApi {
         attempt.succeeded(&self.kv);
 
         let signed_in = self
-            .enter(&tenant, user, email, client, &trail, now, move |tx| {
+            .enter(&tenant, user, email, Arrival { client, device }, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }

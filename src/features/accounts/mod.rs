@@ -10,6 +10,8 @@
 //! session empties the map after its commit, so it is felt at once.
 
 mod api;
+mod device_store;
+mod devices;
 mod error;
 mod first_admin;
 mod flows;
@@ -40,6 +42,7 @@ mod totp;
 mod users_api;
 
 pub use api::AccountsApi;
+pub use devices::DeviceTokens;
 pub use error::{Error, PROBLEMS, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use flows_api::FlowsApi;

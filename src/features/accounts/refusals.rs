@@ -33,7 +33,7 @@ pub(super) struct Refusals<'a> {
 impl Refusals<'_> {
     /// A password was wrong, or there is no such account.
     pub async fn tell_of_guess(&self, email: &str, attempt: &Attempt) {
-        if attempt.nth_of_account == 1 && attempt.nth_of_address <= ACCOUNTS_MAX {
+        if attempt.nth_of_guesser == 1 && attempt.nth_of_address <= ACCOUNTS_MAX {
             self.tell(email, WRONG_CREDENTIALS.code).await;
         }
     }

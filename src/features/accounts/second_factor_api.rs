@@ -4,6 +4,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::AccountsApi;
+use super::devices::{Arrival, guesser};
 use super::error::Error;
 use super::mail_job::{self, AccountMail};
 use super::model::{SignedIn, USERS_ADMIN};
@@ -11,8 +12,9 @@ use super::one_time::Purpose;
 use super::second_factor_model::{
     AppCode, Challenge, Disabling, Enabling, RecoveryCodes, SecondFactorSecret, SecondFactorState,
 };
+use super::throttle::{self, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
-use super::{one_time_store, second_factor_store, store, throttle};
+use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
@@ -234,19 +236,20 @@ impl SecondFactorApi {
         trail: Trail,
         body: Input<Challenge>,
     ) -> Result<Json<SignedIn>, Problem> {
-        let Challenge { mfa_token, code } = body.read()?;
+        let Challenge { mfa_token, code, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
-        let (factor, proof) = self.judged(&tenant, user, &email, &code, address, now).await?;
+        let device = own.known_device(&tenant, &email, device_token.as_deref(), now).await?;
+        let (factor, proof) = self.judged(&tenant, user, guesser(device, &email), &code, address, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
         }
 
         let signed_in = own
-            .sign_in(&tenant, user, client, &trail, now, move |tx| {
+            .sign_in(&tenant, user, Arrival { client, device }, &trail, now, move |tx| {
                 if !one_time_store::use_up(tx, id, user, Purpose::SecondFactor, now)? {
                     return Err(Error::SecretInvalid);
                 }
@@ -305,22 +308,22 @@ impl SecondFactorApi {
         address: ClientAddress,
         now: Timestamp,
     ) -> Result<(Factor, Proof), Error> {
-        let user = caller.user_id().ok_or(Error::TokenInvalid)?;
-        self.judged(caller.tenant(), user, &caller.principal().email, code, address, now).await
+        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
+        self.judged(caller.tenant(), user, Guesser::Session(session), code, address, now).await
     }
 
-    /// What a code shows. Wrong ones are counted for the account, and refused beyond the limit.
+    /// What a code shows. Wrong ones are counted, and refused beyond the limit.
     async fn judged(
         &self,
         tenant: &TenantId,
         user: UserId,
-        email: &str,
+        guesser: Guesser<'_>,
         code: &str,
         address: ClientAddress,
         now: Timestamp,
     ) -> Result<(Factor, Proof), Error> {
         let own = &self.accounts;
-        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, email, address, now)?;
+        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, guesser, address, now)?;
         let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
         let factor = own.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
         let proof = own.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;

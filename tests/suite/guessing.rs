@@ -1,0 +1,154 @@
+//! Guessing at passwords and codes: what is counted for whom, and who comes in all the same.
+use futures_util::future::join_all;
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, Reply, TestApp};
+
+const NEW_PASSWORD: &str = "another horse, another staple";
+/// Wrong guesses that are let through within a quarter of an hour.
+const GUESSES_MAX: usize = 10;
+
+async fn post(app: &TestApp, token: &str, path: &str, body: Value) -> Reply {
+    let ask = app.ask(Method::POST, &format!("/api/v1/auth/{path}"));
+    let ask = if token.is_empty() { ask } else { ask.bearer(token) };
+    ask.json(&body).send().await
+}
+
+/// Signs in on a device that has a token.
+async fn login_on(app: &TestApp, device: &str, email: &str, password: &str) -> Reply {
+    post(app, "", "login", json!({ "email": email, "password": password, "deviceToken": device })).await
+}
+
+/// Strangers guess until the account is locked.
+async fn lock(app: &TestApp, email: &str) {
+    for _ in 0..GUESSES_MAX {
+        assert_eq!(app.login(email, "wrong").await.status, 401);
+    }
+    assert_eq!(app.login(email, PASSWORD).await.refusal(), (429, "too-many-requests"));
+}
+
+// Known devices.
+
+#[tokio::test]
+async fn a_locked_account_lets_its_owners_known_device_in() {
+    let app = TestApp::new().await;
+    let device = app.register("ada@example.com").await.str("deviceToken");
+    lock(&app, "ada@example.com").await;
+
+    let reply = login_on(&app, &device, "ADA@example.com ", PASSWORD).await;
+
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 429, "strangers stay out");
+    let renewed = reply.str("deviceToken");
+    assert_eq!(login_on(&app, &renewed, "ada@example.com", PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_guessed_on_a_known_device_is_counted_for_it_also_when_fifty_come_at_once() {
+    let app = TestApp::new().await;
+    let device = app.register("ada@example.com").await.str("deviceToken");
+
+    let guesses = join_all((0..50).map(|_| login_on(&app, &device, "ada@example.com", "wrong"))).await;
+
+    assert_eq!(guesses.iter().filter(|it| it.status == 401).count(), GUESSES_MAX);
+    assert!(guesses.iter().all(|it| [401, 429].contains(&it.status)));
+    assert_eq!(login_on(&app, &device, "ada@example.com", PASSWORD).await.status, 429);
+    let other = app.login("ada@example.com", PASSWORD).await;
+    assert_eq!(other.status, 200, "the account is not locked by it");
+    assert_eq!(login_on(&app, &other.str("deviceToken"), "ada@example.com", PASSWORD).await.status, 200);
+    app.advance(900);
+    assert_eq!(login_on(&app, &device, "ada@example.com", PASSWORD).await.status, 200);
+}
+
+/// Otherwise anyone with an account of their own would have ten more guesses at each of the others.
+#[tokio::test]
+async fn a_device_is_known_to_one_account_alone() {
+    let app = TestApp::new().await;
+    let eves = app.register("eve@example.com").await.str("deviceToken");
+    app.register("ada@example.com").await;
+    lock(&app, "ada@example.com").await;
+
+    assert_eq!(login_on(&app, &eves, "ada@example.com", "wrong").await.status, 429);
+    assert_eq!(login_on(&app, &eves, "ada@example.com", PASSWORD).await.status, 429);
+    assert_eq!(login_on(&app, &eves, "nobody@example.com", "wrong").await.status, 401);
+}
+
+#[tokio::test]
+async fn the_token_of_a_device_lets_nobody_in_and_one_that_is_none_does_no_harm() {
+    let app = TestApp::new().await;
+    let device = app.register("ada@example.com").await.str("deviceToken");
+
+    assert_eq!(login_on(&app, &device, "ada@example.com", "wrong").await.refusal(), (401, "wrong-credentials"));
+    assert_eq!(app.profile(&device).await.status, 401);
+    assert_eq!(app.refresh(&device).await.status, 401);
+    for nothing in ["", "dt_", "dt_AAAA", "nonsense", &device[..device.len() - 1]] {
+        assert_eq!(login_on(&app, nothing, "ada@example.com", PASSWORD).await.status, 200, "{nothing}");
+    }
+    for wrong in [json!(1), json!([device]), json!("x".repeat(201))] {
+        let body = json!({ "email": "ada@example.com", "password": PASSWORD, "deviceToken": wrong });
+        let reply = post(&app, "", "login", body).await;
+        assert_eq!(
+            (reply.refusal(), reply.body["errors"][0]["pointer"].as_str()),
+            ((422, "validation-failed"), Some("/deviceToken"))
+        );
+    }
+}
+
+/// Whoever had the password had the chance to have a device known.
+#[tokio::test]
+async fn a_changed_password_is_forgotten_by_all_devices_but_the_one_that_changed_it() {
+    let app = TestApp::new().await;
+    let own = app.register("ada@example.com").await;
+    let other = app.login("ada@example.com", PASSWORD).await.str("deviceToken");
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": NEW_PASSWORD });
+    assert_eq!(post(&app, &own.str("accessToken"), "change-password", change).await.status, 204);
+    for _ in 0..GUESSES_MAX {
+        assert_eq!(app.login("ada@example.com", PASSWORD).await.status, 401);
+    }
+
+    assert_eq!(login_on(&app, &other, "ada@example.com", NEW_PASSWORD).await.status, 429);
+    let reply = login_on(&app, &own.str("deviceToken"), "ada@example.com", NEW_PASSWORD).await;
+
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(login_on(&app, &reply.str("deviceToken"), "ada@example.com", NEW_PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_is_signed_in_changes_the_password_however_many_strangers_guess() {
+    let app = TestApp::with_people_and(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "15")]).await;
+    lock(&app, "user@example.com").await;
+    let from_here = |path: &str, body: Value| {
+        let ask = app.ask(Method::POST, &format!("/api/v1/auth/{path}")).from("203.0.113.7");
+        ask.bearer(app.token("user")).json(&body).send()
+    };
+    for n in 0..20 {
+        let body = json!({ "email": format!("somebody{n}@example.com"), "password": "wrong" });
+        from_here("login", body).await;
+    }
+    let body = json!({ "email": "somebody@example.com", "password": "wrong" });
+    assert_eq!(from_here("login", body).await.status, 429, "the address is locked too");
+
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": NEW_PASSWORD });
+    let reply = from_here("change-password", change).await;
+
+    assert_eq!(reply.status, 204, "{reply:?}");
+}
+
+/// A neighbour who guesses is no reason to look away.
+#[tokio::test]
+async fn what_is_guessed_on_a_known_device_counts_for_its_address_too() {
+    let app = TestApp::with(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "3")]).await;
+    let device = app.register("ada@example.com").await.str("deviceToken");
+    let guess = |password: &str| {
+        let body = json!({ "email": "ada@example.com", "password": password, "deviceToken": device });
+        app.ask(Method::POST, "/api/v1/auth/login").from("203.0.113.7").json(&body).send()
+    };
+
+    for _ in 0..3 {
+        assert_eq!(guess("wrong").await.status, 401);
+    }
+
+    assert_eq!(guess(PASSWORD).await.status, 429);
+    assert_eq!(login_on(&app, &device, "ada@example.com", PASSWORD).await.status, 200, "from elsewhere");
+}
