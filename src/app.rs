@@ -297,10 +297,12 @@ impl App {
 
     fn flush_worker(&self) -> Worker {
         let app = self.clone();
-        Worker::every("kv.flush", kv::FLUSH_INTERVAL, move || {
+        let hurry = app.kv.hurried();
+        let flush = Worker::every("kv.flush", kv::FLUSH_INTERVAL, move || {
             let (kv, now, pool) = (app.kv.clone(), app.clock.now(), app.background.clone());
             async move { pool.run(move || kv.flush(now)).await.unwrap_or(Ok(())) }
-        })
+        });
+        flush.hurried_by(hurry)
     }
 
     /// Brings reloaded settings to the handling of requests.

@@ -3,6 +3,8 @@ use futures_util::future::join_all;
 use poem::http::Method;
 use serde_json::{Value, json};
 
+use crate::ask::ask;
+use crate::server::Server;
 use crate::support::{PASSWORD, Reply, TestApp};
 
 const NEW_PASSWORD: &str = "another horse, another staple";
@@ -151,4 +153,32 @@ async fn what_is_guessed_on_a_known_device_counts_for_its_address_too() {
 
     assert_eq!(guess(PASSWORD).await.status, 429);
     assert_eq!(login_on(&app, &device, "ada@example.com", PASSWORD).await.status, 200, "from elsewhere");
+}
+
+// What survives.
+
+/// Nobody who guesses can kill the server, but power fails, and a limit is none that begins anew with it.
+#[test]
+fn half_of_the_guesses_at_an_account_survive_a_kill_in_the_next_moment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let guess = |server: &Server| {
+        let body = json!({ "email": "ada@example.com", "password": "wrong" }).to_string();
+        ask(&server.url, "POST", "/api/v1/auth/login", "", &body).expect("answered").0
+    };
+    for round in 0..3 {
+        let mut server = Server::start(folder.path(), &[]);
+        let already = if round == 0 { 0 } else { GUESSES_MAX / 2 };
+        for _ in already..GUESSES_MAX / 2 {
+            assert_eq!(guess(&server), 401);
+        }
+        // The time that it takes to write down a few bytes, and far less than the second until all is.
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        server.process.kill().expect("killed");
+        server.process.wait().expect("gone");
+    }
+
+    let server = Server::start(folder.path(), &[]);
+    let outcomes: Vec<_> = (0..GUESSES_MAX).map(|_| guess(&server)).collect();
+
+    assert_eq!(outcomes.iter().filter(|it| **it == 401).count(), GUESSES_MAX / 2, "{outcomes:?}");
 }

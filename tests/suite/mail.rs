@@ -515,19 +515,90 @@ async fn what_was_sent_to_an_account_that_is_disabled_since_changes_nothing() {
 
 // Asking for mails.
 
+/// Each kind by itself, so that a stranger who has one asked for again and again leaves the others, and all kinds together.
 #[tokio::test]
 async fn nobody_is_flooded_with_mails() {
     let post = Post::with(&[("ACCOUNTS__MAILS_PER_ACCOUNT_MAX", "3")]).await;
     for email in ["user@example.com", "nobody@example.com"] {
-        for _ in 0..3 {
-            assert_eq!(post.post("forgot-password", json!({ "email": email })).await.status, 202);
+        for kind in ["forgot-password", "email-sign-in", "resend-verification"] {
+            for _ in 0..3 {
+                assert_eq!(post.post(kind, json!({ "email": email })).await.status, 202, "{kind}");
+            }
+            let more = post.post(kind, json!({ "email": email })).await;
+            assert_eq!(more.refusal(), (429, "too-many-requests"), "{kind}, account or not");
         }
-        let more = post.post("email-sign-in", json!({ "email": email })).await;
-        assert_eq!(more.refusal(), (429, "too-many-requests"), "one count for all kinds, account or not");
+        let body = json!({ "newEmail": email, "password": PASSWORD });
+        let fourth = post.app.as_role("admin", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
+        assert_eq!(fourth.refusal(), (429, "too-many-requests"), "nine of all kinds");
     }
 
     post.app.advance(3_600);
     assert_eq!(post.post("forgot-password", json!({ "email": "user@example.com" })).await.status, 202);
+}
+
+#[tokio::test]
+async fn wrong_codes_of_one_kind_leave_the_others() {
+    let post = Post::new().await;
+    for kind in ["email-sign-in", "forgot-password"] {
+        post.post(kind, json!({ "email": "user@example.com" })).await;
+    }
+    let right = code(&post.mail("user@example.com", "reset-password").await);
+    let guess = json!({ "email": "user@example.com", "code": "no code" });
+    for _ in 0..5 {
+        assert_eq!(post.post("email-sign-in/confirm", guess.clone()).await.status, 403);
+    }
+    assert_eq!(post.post("email-sign-in/confirm", guess).await.status, 429);
+
+    let reset = json!({ "email": "user@example.com", "code": right, "newPassword": NEW_PASSWORD });
+    assert_eq!(post.post("reset-password", reset).await.status, 204);
+}
+
+/// A finger that slips, and a network that sends again.
+#[tokio::test]
+async fn a_right_code_that_is_sent_again_and_again_is_no_wrong_guess() {
+    let post = Post::new().await;
+    for kind in ["email-sign-in", "email-sign-in", "email-sign-in"] {
+        post.post(kind, json!({ "email": "user@example.com" })).await;
+    }
+    let right = code(&post.nth_mail("user@example.com", "code", 3).await);
+    let body = json!({ "email": "user@example.com", "code": right });
+
+    let first = join_all((0..50).map(|_| post.post("email-sign-in/confirm", body.clone()))).await;
+    let more = join_all((0..50).map(|_| post.post("email-sign-in/confirm", body.clone()))).await;
+
+    assert_eq!(first.iter().filter(|it| it.status == 200).count(), 1);
+    let told: Vec<_> = first.iter().chain(&more).map(|it| it.status).filter(|it| ![200, 403].contains(it)).collect();
+    // Of fifty at once some find no place, but they count for nothing.
+    assert!(told.iter().all(|it| *it == 429), "{told:?}");
+    let wrong = json!({ "email": "user@example.com", "code": "no code" });
+    for _ in 0..5 {
+        assert_eq!(post.post("email-sign-in/confirm", wrong.clone()).await.status, 403);
+    }
+    assert_eq!(post.post("email-sign-in/confirm", wrong).await.status, 429);
+}
+
+/// What was opened once is opened again from the history of a browser.
+#[tokio::test]
+async fn a_link_that_was_used_is_no_guess_however_often_it_is_opened() {
+    let post = Post::with(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "3")]).await;
+    let from_here = |body: Value| {
+        let ask = post.app.ask(Method::POST, "/api/v1/auth/reset-password").from("203.0.113.7");
+        ask.json(&body).send()
+    };
+    post.post("forgot-password", json!({ "email": "user@example.com" })).await;
+    let secret = token(&post.mail("user@example.com", "reset-password").await);
+    let body = json!({ "token": secret, "newPassword": NEW_PASSWORD });
+    assert_eq!(from_here(body.clone()).await.status, 204);
+
+    for _ in 0..10 {
+        assert_eq!(from_here(body.clone()).await.refusal(), (403, "one-time-secret-invalid"));
+    }
+
+    let made_up = json!({ "token": format!("{}A", &secret[..secret.len() - 1]), "newPassword": NEW_PASSWORD });
+    for _ in 0..3 {
+        from_here(made_up.clone()).await;
+    }
+    assert_eq!(from_here(made_up).await.status, 429, "what we never signed is one");
 }
 
 #[tokio::test]

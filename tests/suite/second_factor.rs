@@ -131,6 +131,28 @@ async fn wrong_codes_of_others_keep_neither_a_known_device_nor_a_session_from_sh
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
 }
 
+/// Whoever finds an old recovery code would have guesses without end otherwise.
+#[tokio::test]
+async fn a_code_that_was_used_is_no_guess_and_gives_none() {
+    let app = TestApp::with_people().await;
+    let (phone, codes) = turned_on(&app).await;
+    app.advance(60);
+    assert_eq!(answer(&app, &challenged(&app).await, &codes[0]).await.status, 200);
+    let token = challenged(&app).await;
+    let right = phone.code(60);
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for _ in 0..4 {
+        assert_eq!(answer(&app, &token, wrong).await.status, 403);
+    }
+
+    for _ in 0..10 {
+        assert_eq!(answer(&app, &token, &codes[0]).await.refusal(), (403, "second-factor-wrong"));
+    }
+
+    assert_eq!(answer(&app, &token, wrong).await.status, 403, "the fifth");
+    assert_eq!(answer(&app, &token, &right).await.status, 429);
+}
+
 #[tokio::test]
 async fn what_stands_for_the_password_ends_after_five_minutes_and_with_the_password() {
     let app = TestApp::with_people().await;

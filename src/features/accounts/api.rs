@@ -15,7 +15,7 @@ use super::model::{
     Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
     SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
-use super::one_time::OneTimeSecrets;
+use super::one_time::{OneTimeSecrets, Purpose};
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
@@ -153,7 +153,8 @@ impl AccountsApi {
         let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
         let registered = if self.needs_verification() {
-            throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
+            let (email, purpose) = (&newcomer.user.email, Purpose::VerifyEmail);
+            throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, email, address, self.clock.now())?;
             Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?)
         } else {
             let mail = config.verification != config::Verification::Off;

@@ -66,27 +66,30 @@ impl AccountsApi {
         now: Timestamp,
     ) -> Result<Found, Error> {
         let config = self.config.get();
-        let (found, attempt) = match shown.what {
+        let (email, code) = match shown.what {
             Evidence::Link(link) => {
                 let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
                 let read = purposes.iter().find_map(|it| Some((*it, self.one_time.read_link(tenant, *it, &link)?)));
-                let found = match read {
-                    Some((purpose, id)) => self.find_row(tenant, purpose, id, now).await?,
-                    None => None,
-                };
-                (found, attempt)
+                let (purpose, id) = read.ok_or(Error::SecretInvalid)?;
+                // Only who was sent it has a link that we signed: one that was used before is no guess.
+                attempt.was_not_judged(&self.kv);
+                return self.find_row(tenant, purpose, id, now).await?.ok_or(Error::SecretInvalid);
             }
-            Evidence::Code { email, code } => {
-                let email = normalize_email(&email).unwrap_or(email);
-                let device = self.known_device(tenant, &email, shown.device_token.as_deref(), now).await?;
-                let guesser = guesser(device, &email);
-                let attempt = throttle::attempt_code(&self.kv, &config, tenant, purposes[0], guesser, address, now)?;
-                (self.find_code(tenant, purposes, email, &code, now).await?, attempt)
-            }
+            Evidence::Code { email, code } => (normalize_email(&email).unwrap_or(email), code),
         };
-        let found = found.ok_or(Error::SecretInvalid)?;
-        attempt.succeeded(&self.kv);
-        Ok(found)
+        let device = self.known_device(tenant, &email, shown.device_token.as_deref(), now).await?;
+        let (kind, guesser) = (purposes[0], guesser(device, &email));
+        let attempt = throttle::attempt_code(&self.kv, &config, tenant, kind, guesser, address, now)?;
+        let digest = self.one_time.code_digest(tenant, kind, &email, &code);
+        let found = self.find_code(tenant, purposes, email, &code, now).await?;
+        if found.is_some() {
+            // Before it is used up: whoever comes second finds either the code or this.
+            throttle::code_was_right(&self.kv, &digest, now);
+            attempt.succeeded(&self.kv);
+        } else if throttle::was_right_just_now(&self.kv, &digest, now) {
+            attempt.was_not_judged(&self.kv);
+        }
+        found.ok_or(Error::SecretInvalid)
     }
 
     async fn find_row(
@@ -133,11 +136,12 @@ impl AccountsApi {
         &self,
         email: &str,
         address: ClientAddress,
+        purpose: Purpose,
         mail: fn(String) -> AccountMail,
     ) -> Result<(), Error> {
         let email = normalize_email(email).map_err(|why| Error::Invalid(vec![Fault::new("/email", "email", why)]))?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        throttle::ask_for_mail(&self.kv, &config, &tenant, &email, address, now)?;
+        throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, &email, address, now)?;
         let (job, mail): (JobId, _) = (self.random.id(&self.clock), mail(email));
         // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
         self.db.free(&tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;

@@ -99,7 +99,9 @@ impl FlowsApi {
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, |email| AccountMail::Verification { email }).await?;
+        self.accounts
+            .ask_for_mail(&email, address, Purpose::VerifyEmail, |email| AccountMail::Verification { email })
+            .await?;
         Ok(Taken::Taken)
     }
 
@@ -114,7 +116,9 @@ impl FlowsApi {
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, |email| AccountMail::ResetPassword { email }).await?;
+        self.accounts
+            .ask_for_mail(&email, address, Purpose::ResetPassword, |email| AccountMail::ResetPassword { email })
+            .await?;
         Ok(Taken::Taken)
     }
 
@@ -214,7 +218,7 @@ impl FlowsApi {
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         own.confirm(&caller, password, "/password", address).await?;
-        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, &email, address, now)?;
+        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::ChangeEmail, &email, address, now)?;
 
         let (job, mail): (JobId, _) =
             (own.random.id(&own.clock), AccountMail::ChangeEmail { user: user.to_string(), email });
@@ -234,7 +238,7 @@ impl FlowsApi {
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, |email| AccountMail::Code { email }).await?;
+        self.accounts.ask_for_mail(&email, address, Purpose::SignIn, |email| AccountMail::Code { email }).await?;
         Ok(Taken::Taken)
     }
 

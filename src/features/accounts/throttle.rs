@@ -19,6 +19,11 @@ use crate::kv::{Count, Kv};
 const NEIGHBOURHOOD_FACTOR: u32 = 10;
 /// Guesses at the codes of one account within the time that a code works (NIST SP 800-63B-4 allows a hundred in all).
 const CODE_GUESSES_MAX: u32 = 5;
+/// How many times as many mails of all kinds may be asked for as of one: whoever has all of one kind asked for leaves those
+/// of the others.
+const KINDS_FACTOR: u32 = 3;
+/// How long the same code may be on its way a second time without being a wrong guess.
+const SENT_TWICE_WITHIN: Duration = Duration::from_secs(60);
 /// The time within which mails that someone asks for are counted.
 const MAIL_WINDOW: Duration = Duration::from_secs(3_600);
 
@@ -74,7 +79,7 @@ pub(super) fn attempt(
     let (addresses, nth_of_address) = count_address(guesser.place("sign-in"), kv, &guesses(config), address, now)?;
     let most = config.sign_in_failures_per_account_max;
     let key = guesser.key("sign-in", tenant);
-    let nth_of_guesser = within(kv.count_up(&key, guesses(config).window, now), most, now)?;
+    let nth_of_guesser = count(kv, &key, guesses(config).window, most, now)?;
     Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
 }
 
@@ -117,37 +122,49 @@ fn count_code(
     nth_of_address: u32,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let nth_of_guesser = within(kv.count_up(&key, config.code_lifetime(), now), CODE_GUESSES_MAX, now)?;
+    let nth_of_guesser = count(kv, &key, config.code_lifetime(), CODE_GUESSES_MAX, now)?;
     Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
 }
 
-/// Counts a mail that someone asks for, and refuses it beyond the limits. An address that has no account is counted like
-/// one that has.
+/// Notes that a code was right, by a digest of it that tells nobody else what it is.
+pub(super) fn code_was_right(kv: &Kv, digest: &str, now: Timestamp) {
+    kv.count_up(&format!("right-code/{digest}"), SENT_TWICE_WITHIN, now);
+}
+
+/// Whether a code that does not work any more was right a moment ago: then it is on its way a second time, and no guess.
+pub(super) fn was_right_just_now(kv: &Kv, digest: &str, now: Timestamp) -> bool {
+    0 < kv.count(&format!("right-code/{digest}"), now)
+}
+
+/// Counts a mail that someone asks for, and refuses it beyond the limits: those of its kind, and those of all kinds. An
+/// address that has no account is counted like one that has.
 pub(super) fn ask_for_mail(
     kv: &Kv,
     config: &AccountsConfig,
     tenant: &TenantId,
+    purpose: Purpose,
     email: &str,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (per_account, per_address) = (config.mails_per_account_max, config.mails_per_address_max);
-    let limits = Limits { window: MAIL_WINDOW, per_account, per_address };
+    let limits = Limits { window: MAIL_WINDOW, per_address: config.mails_per_address_max };
     count_address("mail", kv, &limits, address, now)?;
-    within(kv.count_up(&account_key("mail", tenant, email), limits.window, now), limits.per_account, now).map(drop)
+    let (of_kind, of_all) = (config.mails_per_account_max, config.mails_per_account_max.saturating_mul(KINDS_FACTOR));
+    for (what, most) in [(format!("mail-{}", purpose.name()), of_kind), ("mail".to_owned(), of_all)] {
+        count(kv, &account_key(&what, tenant, email), limits.window, most, now)?;
+    }
+    Ok(())
 }
 
 /// How much is let through.
 struct Limits {
     window: Duration,
-    per_account: u32,
     per_address: u32,
 }
 
 fn guesses(config: &AccountsConfig) -> Limits {
     Limits {
         window: Duration::from_secs(config.sign_in_window_secs),
-        per_account: config.sign_in_failures_per_account_max,
         per_address: config.sign_in_failures_per_address_max,
     }
 }
@@ -189,10 +206,10 @@ fn count_address(
     };
     let (window, most) = (limits.window, limits.per_address);
     let mut keys = vec![format!("{what}/address/{own}")];
-    let nth = within(kv.count_up(&keys[0], window, now), most, now)?;
+    let nth = count(kv, &keys[0], window, most, now)?;
     if own.is_ipv6() {
         let key = format!("{what}/neighbourhood/{near}");
-        within(kv.count_up(&key, window, now), most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
+        count(kv, &key, window, most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
         keys.push(key);
     }
     Ok((keys, nth))
@@ -201,15 +218,21 @@ fn count_address(
 impl Attempt {
     /// The guess was right: whoever made it starts over, and the address is not blamed.
     pub(super) fn succeeded(self, kv: &Kv) {
-        if let Some(guesser) = &self.guesser {
-            kv.forget(guesser);
-        }
+        self.starts_over(kv);
         for address in &self.addresses {
             kv.count_down(address);
         }
     }
 
-    /// The server failed or was too busy to look at the guess: nothing was learned by it.
+    /// What was shown was used by then. Whoever made the attempt starts over, as after [`Attempt::was_not_judged`].
+    pub(super) fn starts_over(&self, kv: &Kv) {
+        if let Some(guesser) = &self.guesser {
+            kv.forget(guesser);
+            kv.forget(&over(guesser));
+        }
+    }
+
+    /// The server failed or was too busy to look at the guess, or it was none: nothing was learned by it.
     pub(super) fn was_not_judged(&self, kv: &Kv) {
         for counted in self.guesser.iter().chain(&self.addresses) {
             kv.count_down(counted);
@@ -217,12 +240,26 @@ impl Attempt {
     }
 }
 
-fn within(counted: Count, most: u32, now: Timestamp) -> Result<u32, Error> {
-    if counted.count <= most {
-        return Ok(counted.count);
+/// Counts one more for `key`, and refuses it beyond `most`. What is refused does not stay counted: it was not looked at, and
+/// fifty right ones at once must not leave forty wrong ones behind.
+fn count(kv: &Kv, key: &str, window: Duration, most: u32, now: Timestamp) -> Result<u32, Error> {
+    let Count { count, resets_at: until } = kv.count_up(key, window, now);
+    if most < count {
+        kv.count_down(key);
+        let wait = now.until(until);
+        let is_first = kv.count_up(&over(key), wait, now).count == 1;
+        return Err(Error::TooManyAttempts { until, wait, is_first });
     }
-    let (until, is_first) = (counted.resets_at, counted.count == most.saturating_add(1));
-    Err(Error::TooManyAttempts { until, wait: now.until(until), is_first })
+    // A crash loses what was counted in the last moment: no more than half of a limit, so that it is no way around one.
+    if most.div_ceil(2) <= count {
+        kv.hurry();
+    }
+    Ok(count)
+}
+
+/// What notes that something was refused beyond the limit of `key`.
+fn over(key: &str) -> String {
+    format!("{key}/over")
 }
 
 #[cfg(test)]
