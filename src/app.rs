@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, DeviceTokens, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi,
-    SecondFactors, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, OneTimeSecrets, Passwords,
+    SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -143,6 +143,7 @@ impl App {
             config: config.view(|it| &it.accounts),
             server: config.view(|it| &it.server),
             passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone()),
+            stuffing: Stuffing::new(&random),
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),
@@ -422,12 +423,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (
-        (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
-        UsersApi,
-        (RolesApi, ExplainApi),
-        (KeysApi, OwnKeysApi),
-    ),
+    ((AuditApi, OfAccounts), UsersApi, (RolesApi, ExplainApi), (KeysApi, OwnKeysApi)),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -436,9 +432,17 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
+type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi);
+
+fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
+    (
+        own(),
+        FlowsApi { accounts: own() },
+        SecondFactorApi { accounts: own() },
+        SessionsApi { accounts: own() },
+        BlockedApi { accounts: own() },
+    )
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

@@ -110,9 +110,16 @@ impl Kv {
         counted
     }
 
-    /// How often `key` was counted in its present window.
-    pub fn count(&self, key: &str, now: Timestamp) -> u32 {
-        self.lock().by_key.get(key).filter(|it| now < it.resets_at).map_or(0, |it| it.count)
+    /// How often `key` was counted in its present window, if it was.
+    pub fn find(&self, key: &str, now: Timestamp) -> Option<Count> {
+        self.lock().by_key.get(key).filter(|it| now < it.resets_at).copied()
+    }
+
+    /// Everything whose key begins like this. It looks at all keys, so it is for people who look, not for each request.
+    pub fn list(&self, beginning: &str, now: Timestamp) -> Vec<(String, Count)> {
+        let counters = self.lock();
+        let found = counters.by_key.iter().filter(|(key, it)| key.starts_with(beginning) && now < it.resets_at);
+        found.map(|(key, count)| (key.clone(), *count)).collect()
     }
 
     /// Something was counted that should survive a crash in the next moment too. Nobody waits for it.

@@ -60,6 +60,8 @@ const ADMINS_ONLY: &[&str] = &[
     "show_user",
     "list_users",
     "create_setup_link",
+    "list_blocked_addresses",
+    "lift_blocked_address",
     "remove_second_factor",
     "list_audit_entries",
     "show_audit_entry",

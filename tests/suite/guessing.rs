@@ -155,6 +155,132 @@ async fn what_is_guessed_on_a_known_device_counts_for_its_address_too() {
     assert_eq!(login_on(&app, &device, "ada@example.com", PASSWORD).await.status, 200, "from elsewhere");
 }
 
+// Lists of what leaked elsewhere.
+
+const HERE: &str = "203.0.113.7";
+/// Distinct wrong pairs that are let through within three hours.
+const PAIRS_MAX: usize = 15;
+
+async fn login_from(app: &TestApp, address: &str, email: &str, password: &str) -> Reply {
+    let body = json!({ "email": email, "password": password });
+    app.ask(Method::POST, "/api/v1/auth/login").from(address).json(&body).send().await
+}
+
+/// Tries so many accounts with a password each.
+async fn stuff(app: &TestApp, address: &str, count: usize) {
+    for n in 0..count {
+        let reply = login_from(app, address, &format!("user{n}@example.com"), &format!("password {n}")).await;
+        assert_eq!(reply.refusal(), (401, "wrong-credentials"), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_tries_a_list_is_blocked_for_a_day_and_its_known_devices_are_not() {
+    let app = TestApp::with_people().await;
+    let device = app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    stuff(&app, HERE, PAIRS_MAX).await;
+
+    let blocked = login_from(&app, HERE, "user@example.com", PASSWORD).await;
+
+    assert_eq!((blocked.refusal(), blocked.header("retry-after")), ((429, "address-blocked"), Some("86400")));
+    assert_eq!(login_from(&app, "203.0.113.8", "user@example.com", PASSWORD).await.status, 200, "a neighbour");
+    let body = json!({ "email": "user@example.com", "password": PASSWORD, "deviceToken": device });
+    let known = app.ask(Method::POST, "/api/v1/auth/login").from(HERE).json(&body).send().await;
+    assert_eq!(known.status, 200, "{known:?}");
+    app.advance(86_399);
+    assert_eq!(login_from(&app, HERE, "user@example.com", PASSWORD).await.status, 429);
+    app.advance(1);
+    assert_eq!(login_from(&app, HERE, "user@example.com", PASSWORD).await.status, 200);
+}
+
+/// Who is kept out anyway must not keep others out.
+#[tokio::test]
+async fn what_a_blocked_address_tries_locks_no_account() {
+    let app = TestApp::with_people().await;
+    stuff(&app, HERE, PAIRS_MAX).await;
+
+    for _ in 0..20 {
+        assert_eq!(login_from(&app, HERE, "user@example.com", "wrong").await.refusal(), (429, "address-blocked"));
+    }
+
+    assert_eq!(app.login("user@example.com", PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_wrong_password_again_and_again_and_mistakes_before_the_right_one_block_nobody() {
+    let app = TestApp::with_people_and(&[
+        ("ACCOUNTS__SIGN_IN_FAILURES_PER_ACCOUNT_MAX", "100"),
+        ("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "1000"),
+    ])
+    .await;
+    for _ in 0..40 {
+        assert_eq!(login_from(&app, HERE, "user@example.com", "an old password").await.status, 401);
+    }
+    for role in ["admin", "user", "readonly"] {
+        let email = format!("{role}@example.com");
+        for n in 0..PAIRS_MAX - 2 {
+            assert_eq!(login_from(&app, HERE, &email, &format!("mistake {n}")).await.status, 401);
+        }
+        assert_eq!(login_from(&app, HERE, &email, PASSWORD).await.status, 200, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn of_fifty_pairs_at_once_no_more_than_is_under_way_is_looked_at() {
+    let app = TestApp::with_people().await;
+    let emails: Vec<_> = (0..50).map(|n| format!("user{n}@example.com")).collect();
+
+    join_all(emails.iter().map(|it| login_from(&app, HERE, it, "leaked"))).await;
+
+    assert_eq!(login_from(&app, HERE, "user@example.com", PASSWORD).await.refusal(), (429, "address-blocked"));
+}
+
+#[tokio::test]
+async fn an_admin_sees_blocked_addresses_and_lifts_them_and_the_trail_tells_of_both() {
+    let app = TestApp::with_people().await;
+    stuff(&app, "2001:db8::1", PAIRS_MAX).await;
+    let path = "/api/v1/admin/blocked-addresses";
+    let list = app.as_role("admin", Method::GET, path).send().await;
+    assert_eq!(
+        list.body,
+        json!({ "data": [{ "address": "2001:db8::", "prefixLength": 64, "until": "2026-01-03T03:04:05.678Z" }] })
+    );
+    assert_eq!(login_from(&app, "2001:db8::ffff", "user@example.com", PASSWORD).await.status, 429);
+
+    let lift =
+        |role: &'static str, address: &str| app.as_role(role, Method::DELETE, &format!("{path}/{address}")).send();
+    assert_eq!(lift("user", "2001:db8::1").await.refusal(), (403, "not-allowed"));
+    for nothing in ["10.0.0.1", "nonsense", "2001:db9::"] {
+        assert_eq!(lift("admin", nothing).await.refusal(), (404, "not-found"), "{nothing}");
+    }
+    assert_eq!(lift("admin", "2001:db8::1").await.status, 204);
+
+    assert_eq!(login_from(&app, "2001:db8::ffff", "user@example.com", PASSWORD).await.status, 200);
+    assert_eq!(app.as_role("admin", Method::GET, path).send().await.body, json!({ "data": [] }));
+    for (action, resource) in [("addresses.block", "2001:db8::/64"), ("addresses.lift", "2001:db8::1")] {
+        let told = app.operator(Method::GET, &format!("/api/v1/admin/audit?action={action}")).send().await;
+        assert_eq!(told.body["data"].as_array().map(Vec::len), Some(1), "{told:?}");
+        assert_eq!(told.body["data"][0]["resourceId"], resource);
+    }
+}
+
+#[tokio::test]
+async fn a_block_survives_a_restart_and_can_be_turned_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = TestApp::on_disk(folder.path(), &[]).await;
+    app.register("ada@example.com").await;
+    stuff(&app, HERE, PAIRS_MAX).await;
+    app.app.close().expect("closed");
+    drop(app);
+
+    let app = TestApp::on_disk(folder.path(), &[]).await;
+    assert_eq!(login_from(&app, HERE, "ada@example.com", PASSWORD).await.status, 429);
+    drop(app);
+
+    let app = TestApp::with(&[("ACCOUNTS__DISTINCT_GUESSES_MAX", "0")]).await;
+    stuff(&app, HERE, 2 * PAIRS_MAX).await;
+}
+
 // What survives.
 
 /// Nobody who guesses can kill the server, but power fails, and a limit is none that begins anew with it.

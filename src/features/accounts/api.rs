@@ -21,6 +21,7 @@ use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
 use super::second_factor_model::SignIn;
 use super::signing_in::{Judged, about_newcomer, add};
+use super::stuffing::{self, Stuffing};
 use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
@@ -55,6 +56,7 @@ pub struct AccountsApi {
     pub config: View<AccountsConfig>,
     pub server: View<ServerConfig>,
     pub passwords: Passwords,
+    pub stuffing: Stuffing,
     pub tokens: Arc<Tokens>,
     pub gate: Gate,
     pub cursors: Cursors,
@@ -237,6 +239,10 @@ impl AccountsApi {
         let Credentials { email, password, device_token } = body.read()?;
         let email = normalize_email(&email).unwrap_or(email);
         let device = self.known_device(&tenant, &email, device_token.as_deref(), now).await?;
+        // Before anything is counted: who is blocked must not lock accounts either.
+        if device.is_none() {
+            stuffing::must_not_be_blocked(&self.kv, address, now)?;
+        }
         let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
         let attempt = match throttle::attempt(&self.kv, &config, &tenant, guesser(device, &email), address, now) {
             Ok(attempt) => attempt,
@@ -246,13 +252,21 @@ impl AccountsApi {
             }
         };
 
-        let judged = self.judge(&tenant, email.clone(), Secret::new(password)).await;
+        let password = Secret::new(password);
+        let judged = self.judge(&tenant, email.clone(), password.clone()).await;
         let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
         let Some(Judged { user, new_hash }) = judged else {
             refusals.tell_of_guess(&email, &attempt).await;
+            // What is guessed on a known device is at one account, whose owner was there before.
+            if device.is_none()
+                && let Some(block) = self.stuffing.was_wrong(&self.kv, &config, address, &email, &password, now)
+            {
+                refusals.tell_of_block(block).await;
+            }
             return Err(Error::WrongCredentials.into());
         };
         attempt.succeeded(&self.kv);
+        self.stuffing.was_right(address, &email);
 
         let signed_in = self
             .enter(&tenant, user, email, Arrival { client, device }, &trail, now, move |tx| {

@@ -10,6 +10,7 @@
 //! session empties the map after its commit, so it is felt at once.
 
 mod api;
+mod blocked_api;
 mod device_store;
 mod devices;
 mod error;
@@ -34,6 +35,7 @@ mod sessions_api;
 mod signing_in;
 mod store;
 mod strength;
+mod stuffing;
 mod sweep;
 mod terms;
 mod throttle;
@@ -42,6 +44,7 @@ mod totp;
 mod users_api;
 
 pub use api::AccountsApi;
+pub use blocked_api::BlockedApi;
 pub use devices::DeviceTokens;
 pub use error::{Error, PROBLEMS, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
@@ -53,6 +56,7 @@ pub use one_time::OneTimeSecrets;
 pub use password::Passwords;
 pub use second_factor_api::SecondFactorApi;
 pub use sessions_api::SessionsApi;
+pub use stuffing::Stuffing;
 pub use sweep::worker;
 pub use terms::TERMS;
 pub use token::Tokens;

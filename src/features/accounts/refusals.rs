@@ -6,7 +6,8 @@
 //! that it is. Whether there is an account makes no difference, not even to the time that it takes.
 use std::time::Duration;
 
-use super::error::{Error, WRONG_CREDENTIALS};
+use super::error::{ADDRESS_BLOCKED, Error, WRONG_CREDENTIALS};
+use super::stuffing::Block;
 use super::throttle::Attempt;
 use crate::base::text::{chain, normalize_email};
 use crate::base::{TenantId, Timestamp};
@@ -45,6 +46,15 @@ impl Refusals<'_> {
         }
     }
 
+    /// A place signs nobody in any more. There are no more of these than there are places that try for long.
+    pub async fn tell_of_block(&self, Block { place, until }: Block) {
+        tracing::warn!(client.address = %place, %until, "many passwords were tried from an address; it is blocked");
+        let after = serde_json::json!({ "until": until.to_string() });
+        let entry =
+            Entry::new(Action::AddressBlock).about("address", &place).after(after).refused(ADDRESS_BLOCKED.code);
+        self.append(entry).await;
+    }
+
     async fn tell(&self, email: &str, reason: &'static str) {
         let counted = self.kv.count_up("audit/sign-in", WINDOW, self.now).count;
         if ENTRIES_MAX < counted {
@@ -58,6 +68,10 @@ impl Refusals<'_> {
         if counted == ENTRIES_MAX {
             entry = entry.after(serde_json::json!({ "noMoreWithinHours": 1 }));
         }
+        self.append(entry).await;
+    }
+
+    async fn append(&self, entry: Entry) {
         let (actor, now) = (self.trail.of_stranger(), self.now);
         let told = self.db.free(self.tenant, move |tx| actor.append(tx, now, &entry)).await;
         // Whoever guesses is refused either way.

@@ -16,7 +16,7 @@ use crate::http::ClientAddress;
 use crate::kv::{Count, Kv};
 
 /// How many times as much as one address a neighbourhood may try: a company or a school is many people.
-const NEIGHBOURHOOD_FACTOR: u32 = 10;
+pub(super) const NEIGHBOURHOOD_FACTOR: u32 = 10;
 /// Guesses at the codes of one account within the time that a code works (NIST SP 800-63B-4 allows a hundred in all).
 const CODE_GUESSES_MAX: u32 = 5;
 /// How many times as many mails of all kinds may be asked for as of one: whoever has all of one kind asked for leaves those
@@ -133,7 +133,7 @@ pub(super) fn code_was_right(kv: &Kv, digest: &str, now: Timestamp) {
 
 /// Whether a code that does not work any more was right a moment ago: then it is on its way a second time, and no guess.
 pub(super) fn was_right_just_now(kv: &Kv, digest: &str, now: Timestamp) -> bool {
-    0 < kv.count(&format!("right-code/{digest}"), now)
+    kv.find(&format!("right-code/{digest}"), now).is_some()
 }
 
 /// Counts a mail that someone asks for, and refuses it beyond the limits: those of its kind, and those of all kinds. An
