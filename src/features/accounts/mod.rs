@@ -19,6 +19,7 @@ mod flows;
 mod flows_api;
 mod flows_model;
 mod gate;
+mod leaked;
 mod mail_job;
 mod model;
 mod one_time;
