@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, PeopleApi, ProfilesApi,
-    SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, OneTimeSecrets, Passwords, PeopleApi,
+    ProfilesApi, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -125,6 +125,7 @@ impl App {
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
         let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
+        let device = server_keys::load(&db, Purpose::KnownDevice, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
         let tokens = Arc::new(Tokens::new(&access, &refresh)?);
         let threads = match settings.accounts.hash_threads {
@@ -143,11 +144,13 @@ impl App {
             config: config.view(|it| &it.accounts),
             server: config.view(|it| &it.server),
             passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone()),
+            stuffing: Stuffing::new(&random),
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
             one_time: Arc::new(OneTimeSecrets::new(&one_time)),
+            device_tokens: Arc::new(DeviceTokens::new(&device)),
             second_factors: Arc::new(SecondFactors::new(&second_factor)),
         };
         let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
@@ -304,10 +307,12 @@ impl App {
 
     fn flush_worker(&self) -> Worker {
         let app = self.clone();
-        Worker::every("kv.flush", kv::FLUSH_INTERVAL, move || {
+        let hurry = app.kv.hurried();
+        let flush = Worker::every("kv.flush", kv::FLUSH_INTERVAL, move || {
             let (kv, now, pool) = (app.kv.clone(), app.clock.now(), app.background.clone());
             async move { pool.run(move || kv.flush(now)).await.unwrap_or(Ok(())) }
-        })
+        });
+        flush.hurried_by(hurry)
     }
 
     /// Brings reloaded settings to the handling of requests.
@@ -427,12 +432,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (
-        (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
-        (UsersApi, ProfilesApi, PeopleApi),
-        (RolesApi, ExplainApi),
-        (KeysApi, OwnKeysApi),
-    ),
+    ((AuditApi, OfAccounts), (UsersApi, ProfilesApi, PeopleApi), (RolesApi, ExplainApi), (KeysApi, OwnKeysApi)),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -441,9 +441,17 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
+type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi);
+
+fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
+    (
+        own(),
+        FlowsApi { accounts: own() },
+        SecondFactorApi { accounts: own() },
+        SessionsApi { accounts: own() },
+        BlockedApi { accounts: own() },
+    )
 }
 
 /// The endpoints of people as others see them, and of what may be changed of them.

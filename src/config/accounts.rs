@@ -46,6 +46,9 @@ pub struct AccountsConfig {
     pub sign_in_failures_per_account_max: u32,
     pub sign_in_failures_per_address_max: u32,
     pub sign_in_window_secs: u64,
+    pub distinct_guesses_max: u32,
+    pub distinct_guesses_window_secs: u64,
+    pub address_block_secs: u64,
     pub setup_link_minutes: u64,
     pub verification_link_hours: u64,
     pub reset_link_minutes: u64,
@@ -76,6 +79,9 @@ impl Default for AccountsConfig {
             sign_in_failures_per_account_max: 10,
             sign_in_failures_per_address_max: 100,
             sign_in_window_secs: 900,
+            distinct_guesses_max: 15,
+            distinct_guesses_window_secs: 10_800,
+            address_block_secs: 86_400,
             setup_link_minutes: 60,
             verification_link_hours: 24,
             reset_link_minutes: 15,
@@ -116,6 +122,9 @@ impl AccountsConfig {
             1..=SIGN_IN_FAILURES_MAX.into(),
         );
         within(&mut faults, "sign_in_window_secs", self.sign_in_window_secs, 10..=86_400);
+        within(&mut faults, "distinct_guesses_max", self.distinct_guesses_max.into(), 0..=1_000);
+        within(&mut faults, "distinct_guesses_window_secs", self.distinct_guesses_window_secs, 60..=86_400);
+        within(&mut faults, "address_block_secs", self.address_block_secs, 60..=2_592_000);
         within(&mut faults, "setup_link_minutes", self.setup_link_minutes, 1..=10_080);
         within(&mut faults, "verification_link_hours", self.verification_link_hours, 1..=168);
         within(&mut faults, "reset_link_minutes", self.reset_link_minutes, 5..=60);

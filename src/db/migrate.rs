@@ -47,6 +47,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 8, "0008_schema_files_behind"),
     migration!("tenant", 9, "0009_second_factors"),
     migration!("tenant", 10, "0010_users"),
+    migration!("tenant", 12, "0012_guessing"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

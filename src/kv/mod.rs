@@ -2,8 +2,9 @@
 //!
 //! Counters live in memory, where an increment takes a fraction of a microsecond, and
 //! are written behind to redb by [`Kv::flush`], so that they survive a restart. A
-//! crash loses at most what was counted since the last flush. redb is never waited for
-//! on the path of a request, and a file that cannot be read or written is begun anew.
+//! crash loses at most what was counted since the last flush, which comes at once for what
+//! [`Kv::hurry`] was called for. redb is never waited for on the path of a request, and a file
+//! that cannot be read or written is begun anew.
 mod file;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use self::file::{Changes, File};
 use crate::base::{Clock, Timestamp};
@@ -39,6 +42,8 @@ pub struct Kv {
     counters: Arc<Mutex<Counters>>,
     /// Absent in tests: then nothing survives a restart.
     file: Option<Arc<File>>,
+    /// Says that the next flush should not be waited for.
+    hurry: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -80,11 +85,12 @@ impl Kv {
     pub fn open(path: &Path, clock: &Clock) -> Self {
         let (file, by_key) = File::open(path, clock.now());
         let changed = if file.is_open() { Changed::default() } else { Changed::All };
-        Self { counters: Arc::new(Mutex::new(Counters { by_key, changed })), file: Some(Arc::new(file)) }
+        let counters = Arc::new(Mutex::new(Counters { by_key, changed }));
+        Self { counters, file: Some(Arc::new(file)), hurry: Arc::default() }
     }
 
     pub fn in_memory() -> Self {
-        Self { counters: Arc::default(), file: None }
+        Self { counters: Arc::default(), file: None, hurry: Arc::default() }
     }
 
     /// Counts one more for `key`, in a window that begins with the first.
@@ -102,6 +108,28 @@ impl Kv {
         let counted = *entry;
         counters.changed.add(key);
         counted
+    }
+
+    /// How often `key` was counted in its present window, if it was.
+    pub fn find(&self, key: &str, now: Timestamp) -> Option<Count> {
+        self.lock().by_key.get(key).filter(|it| now < it.resets_at).copied()
+    }
+
+    /// Everything whose key begins like this. It looks at all keys, so it is for people who look, not for each request.
+    pub fn list(&self, beginning: &str, now: Timestamp) -> Vec<(String, Count)> {
+        let counters = self.lock();
+        let found = counters.by_key.iter().filter(|(key, it)| key.starts_with(beginning) && now < it.resets_at);
+        found.map(|(key, count)| (key.clone(), *count)).collect()
+    }
+
+    /// Something was counted that should survive a crash in the next moment too. Nobody waits for it.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// What says so to whoever flushes.
+    pub fn hurried(&self) -> Arc<Notify> {
+        Arc::clone(&self.hurry)
     }
 
     /// Takes one back, such as an attempt that turned out to be right.

@@ -63,6 +63,8 @@ const ADMINS_ONLY: &[&str] = &[
     "delete_user",
     "restore_user",
     "purge_user",
+    "list_blocked_addresses",
+    "lift_blocked_address",
     "remove_second_factor",
     "list_audit_entries",
     "show_audit_entry",

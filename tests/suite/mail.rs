@@ -273,6 +273,44 @@ async fn a_forgotten_password_is_replaced_by_the_link_and_everyone_is_signed_out
     post.mail("user@example.com", "password-changed").await;
 }
 
+/// Whoever had the password before has no device that is let in while others guess.
+#[tokio::test]
+async fn a_password_that_was_reset_is_forgotten_by_all_devices() {
+    let post = Post::new().await;
+    let device = post.app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    post.post("forgot-password", json!({ "email": "user@example.com" })).await;
+    let secret = token(&post.mail("user@example.com", "reset-password").await);
+    let reset = post.post("reset-password", json!({ "token": secret, "newPassword": NEW_PASSWORD })).await;
+    assert_eq!(reset.status, 204, "{reset:?}");
+    for _ in 0..10 {
+        assert_eq!(post.app.login("user@example.com", "wrong").await.status, 401);
+    }
+
+    let body = json!({ "email": "user@example.com", "password": NEW_PASSWORD, "deviceToken": device });
+    assert_eq!(post.post("login", body).await.refusal(), (429, "too-many-requests"));
+}
+
+/// Strangers who guess at the codes of an account do not use up its owner's guesses.
+#[tokio::test]
+async fn a_known_device_has_guesses_of_its_own_at_a_code() {
+    let post = Post::new().await;
+    let device = post.app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    post.post("email-sign-in", json!({ "email": "user@example.com" })).await;
+    let right = code(&post.mail("user@example.com", "code").await);
+    let wrong = if right == "00000000" { "00000001" } else { "00000000" };
+    for _ in 0..6 {
+        post.post("email-sign-in/confirm", json!({ "email": "user@example.com", "code": wrong })).await;
+    }
+    let shown = json!({ "email": "user@example.com", "code": right });
+    assert_eq!(post.post("email-sign-in/confirm", shown.clone()).await.status, 429);
+
+    let mut on_device = shown;
+    on_device["deviceToken"] = json!(device);
+    let reply = post.post("email-sign-in/confirm", on_device).await;
+
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
 #[tokio::test]
 async fn of_fifty_who_use_a_link_at_once_one_is_let_in() {
     let post = Post::new().await;
@@ -397,19 +435,21 @@ async fn a_password_that_is_changed_ends_what_was_sent_before_and_the_other_devi
 
 /// A session that was left open is no way to try passwords.
 #[tokio::test]
-async fn wrong_passwords_for_a_change_are_counted_like_those_of_signing_in() {
+async fn wrong_passwords_for_a_change_are_counted_for_the_session() {
     let post = Post::new().await;
+    let ask = async |token: &str, password: &str| {
+        let body = json!({ "newEmail": "new@example.com", "password": password });
+        post.app.ask(Method::POST, "/api/v1/auth/change-email").bearer(token).json(&body).send().await
+    };
+    let (left_open, other) =
+        (post.app.token("user").to_owned(), post.app.login("user@example.com", PASSWORD).await.str("accessToken"));
     for _ in 0..10 {
-        let body = json!({ "newEmail": "new@example.com", "password": "not my password" });
-        let asked = post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
-        assert_eq!(asked.status, 422);
+        assert_eq!(ask(&left_open, "not my password").await.status, 422);
     }
 
-    let body = json!({ "newEmail": "new@example.com", "password": PASSWORD });
-    let asked = post.app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
-
-    assert_eq!(asked.refusal(), (429, "too-many-requests"));
-    assert_eq!(post.app.login("user@example.com", PASSWORD).await.status, 429, "one count for one account");
+    assert_eq!(ask(&left_open, PASSWORD).await.refusal(), (429, "too-many-requests"));
+    assert_eq!(ask(&other, PASSWORD).await.status, 202, "its owner's others go on");
+    assert_eq!(post.app.login("user@example.com", PASSWORD).await.status, 200);
 }
 
 // Another address.
@@ -491,19 +531,90 @@ async fn what_was_sent_to_an_account_that_is_disabled_or_deleted_since_changes_n
 
 // Asking for mails.
 
+/// Each kind by itself, so that a stranger who has one asked for again and again leaves the others, and all kinds together.
 #[tokio::test]
 async fn nobody_is_flooded_with_mails() {
     let post = Post::with(&[("ACCOUNTS__MAILS_PER_ACCOUNT_MAX", "3")]).await;
     for email in ["user@example.com", "nobody@example.com"] {
-        for _ in 0..3 {
-            assert_eq!(post.post("forgot-password", json!({ "email": email })).await.status, 202);
+        for kind in ["forgot-password", "email-sign-in", "resend-verification"] {
+            for _ in 0..3 {
+                assert_eq!(post.post(kind, json!({ "email": email })).await.status, 202, "{kind}");
+            }
+            let more = post.post(kind, json!({ "email": email })).await;
+            assert_eq!(more.refusal(), (429, "too-many-requests"), "{kind}, account or not");
         }
-        let more = post.post("email-sign-in", json!({ "email": email })).await;
-        assert_eq!(more.refusal(), (429, "too-many-requests"), "one count for all kinds, account or not");
+        let body = json!({ "newEmail": email, "password": PASSWORD });
+        let fourth = post.app.as_role("admin", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
+        assert_eq!(fourth.refusal(), (429, "too-many-requests"), "nine of all kinds");
     }
 
     post.app.advance(3_600);
     assert_eq!(post.post("forgot-password", json!({ "email": "user@example.com" })).await.status, 202);
+}
+
+#[tokio::test]
+async fn wrong_codes_of_one_kind_leave_the_others() {
+    let post = Post::new().await;
+    for kind in ["email-sign-in", "forgot-password"] {
+        post.post(kind, json!({ "email": "user@example.com" })).await;
+    }
+    let right = code(&post.mail("user@example.com", "reset-password").await);
+    let guess = json!({ "email": "user@example.com", "code": "no code" });
+    for _ in 0..5 {
+        assert_eq!(post.post("email-sign-in/confirm", guess.clone()).await.status, 403);
+    }
+    assert_eq!(post.post("email-sign-in/confirm", guess).await.status, 429);
+
+    let reset = json!({ "email": "user@example.com", "code": right, "newPassword": NEW_PASSWORD });
+    assert_eq!(post.post("reset-password", reset).await.status, 204);
+}
+
+/// A finger that slips, and a network that sends again.
+#[tokio::test]
+async fn a_right_code_that_is_sent_again_and_again_is_no_wrong_guess() {
+    let post = Post::new().await;
+    for kind in ["email-sign-in", "email-sign-in", "email-sign-in"] {
+        post.post(kind, json!({ "email": "user@example.com" })).await;
+    }
+    let right = code(&post.nth_mail("user@example.com", "code", 3).await);
+    let body = json!({ "email": "user@example.com", "code": right });
+
+    let first = join_all((0..50).map(|_| post.post("email-sign-in/confirm", body.clone()))).await;
+    let more = join_all((0..50).map(|_| post.post("email-sign-in/confirm", body.clone()))).await;
+
+    assert_eq!(first.iter().filter(|it| it.status == 200).count(), 1);
+    let told: Vec<_> = first.iter().chain(&more).map(|it| it.status).filter(|it| ![200, 403].contains(it)).collect();
+    // Of fifty at once some find no place, but they count for nothing.
+    assert!(told.iter().all(|it| *it == 429), "{told:?}");
+    let wrong = json!({ "email": "user@example.com", "code": "no code" });
+    for _ in 0..5 {
+        assert_eq!(post.post("email-sign-in/confirm", wrong.clone()).await.status, 403);
+    }
+    assert_eq!(post.post("email-sign-in/confirm", wrong).await.status, 429);
+}
+
+/// What was opened once is opened again from the history of a browser.
+#[tokio::test]
+async fn a_link_that_was_used_is_no_guess_however_often_it_is_opened() {
+    let post = Post::with(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "3")]).await;
+    let from_here = |body: Value| {
+        let ask = post.app.ask(Method::POST, "/api/v1/auth/reset-password").from("203.0.113.7");
+        ask.json(&body).send()
+    };
+    post.post("forgot-password", json!({ "email": "user@example.com" })).await;
+    let secret = token(&post.mail("user@example.com", "reset-password").await);
+    let body = json!({ "token": secret, "newPassword": NEW_PASSWORD });
+    assert_eq!(from_here(body.clone()).await.status, 204);
+
+    for _ in 0..10 {
+        assert_eq!(from_here(body.clone()).await.refusal(), (403, "one-time-secret-invalid"));
+    }
+
+    let made_up = json!({ "token": format!("{}A", &secret[..secret.len() - 1]), "newPassword": NEW_PASSWORD });
+    for _ in 0..3 {
+        from_here(made_up.clone()).await;
+    }
+    assert_eq!(from_here(made_up).await.status, 429, "what we never signed is one");
 }
 
 #[tokio::test]

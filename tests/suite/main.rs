@@ -15,6 +15,7 @@ mod elsewhere;
 mod expand;
 mod explain;
 mod fields;
+mod guessing;
 mod guides;
 mod leaving;
 mod mail;

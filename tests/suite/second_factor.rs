@@ -107,6 +107,52 @@ async fn codes_are_guessed_five_times_and_no_more() {
     assert_eq!(answer(&app, &token, &phone.code(660)).await.status, 200);
 }
 
+/// Otherwise whoever knows the password keeps its owner out for good.
+#[tokio::test]
+async fn wrong_codes_of_others_keep_neither_a_known_device_nor_a_session_from_showing_theirs() {
+    let app = TestApp::with_people().await;
+    let device = app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    let (phone, _) = turned_on(&app).await;
+    app.advance(60);
+    let token = challenged(&app).await;
+    let right = phone.code(60);
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for _ in 0..6 {
+        answer(&app, &token, wrong).await;
+    }
+    assert_eq!(answer(&app, &token, &right).await.status, 429);
+
+    let renewed = post(&app, app.token("user"), "2fa/recovery-codes", json!({ "code": right })).await;
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    app.advance(60);
+    let body = json!({ "mfaToken": token, "code": phone.code(120), "deviceToken": device });
+    let signed_in = post(&app, "", "2fa/challenge", body).await;
+
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+}
+
+/// Whoever finds an old recovery code would have guesses without end otherwise.
+#[tokio::test]
+async fn a_code_that_was_used_is_no_guess_and_gives_none() {
+    let app = TestApp::with_people().await;
+    let (phone, codes) = turned_on(&app).await;
+    app.advance(60);
+    assert_eq!(answer(&app, &challenged(&app).await, &codes[0]).await.status, 200);
+    let token = challenged(&app).await;
+    let right = phone.code(60);
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for _ in 0..4 {
+        assert_eq!(answer(&app, &token, wrong).await.status, 403);
+    }
+
+    for _ in 0..10 {
+        assert_eq!(answer(&app, &token, &codes[0]).await.refusal(), (403, "second-factor-wrong"));
+    }
+
+    assert_eq!(answer(&app, &token, wrong).await.status, 403, "the fifth");
+    assert_eq!(answer(&app, &token, &right).await.status, 429);
+}
+
 #[tokio::test]
 async fn what_stands_for_the_password_ends_after_five_minutes_and_with_the_password() {
     let app = TestApp::with_people().await;

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
+use super::devices::{Arrival, DeviceTokens, guesser};
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
     Credentials, NewUser, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken, SignedIn,
     TokenPair, USERS_ADMIN, USERS_WRITE, User,
 };
-use super::one_time::OneTimeSecrets;
+use super::one_time::{OneTimeSecrets, Purpose};
 use super::password::{self, Passwords};
 use super::refresh::{Rotation, rotate};
 use super::refusals::Refusals;
 use super::second_factor_model::SignIn;
 use super::signing_in::{Judged, about_newcomer, add};
+use super::stuffing::{self, Stuffing};
 use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
@@ -50,11 +52,13 @@ pub struct AccountsApi {
     pub config: View<AccountsConfig>,
     pub server: View<ServerConfig>,
     pub passwords: Passwords,
+    pub stuffing: Stuffing,
     pub tokens: Arc<Tokens>,
     pub gate: Gate,
     pub cursors: Cursors,
     pub mails: Mails,
     pub one_time: Arc<OneTimeSecrets>,
+    pub device_tokens: Arc<DeviceTokens>,
     pub second_factors: Arc<SecondFactors>,
 }
 
@@ -119,12 +123,12 @@ impl AccountsApi {
         let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
         let registered = if self.needs_verification() {
-            throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
-            Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
+            let (email, purpose) = (&newcomer.user.email, Purpose::VerifyEmail);
+            throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, email, address, self.clock.now())?;
+            Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?)
         } else {
             let mail = config.verification != config::Verification::Off;
-            let SignedIn { tokens, user } = self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?;
-            Registered::new(Some(tokens), user)
+            self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?.into()
         };
 
         Ok(CreatedOrPending::Registered(Json(registered)))
@@ -187,7 +191,8 @@ impl AccountsApi {
     /// Sign in
     ///
     /// After too many wrong guesses for an account or from an address, both right and wrong ones are answered with
-    /// 429 for a while. Who has a second factor shows it next, at `/auth/2fa/challenge`.
+    /// 429 for a while; with the `deviceToken` of a device that was signed in on before, those made elsewhere do not
+    /// count. Who has a second factor shows it next, at `/auth/2fa/challenge`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login", tag = "Tag::Accounts")]
     async fn login(
         &self,
@@ -199,10 +204,15 @@ impl AccountsApi {
     ) -> Result<Json<SignIn>, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
-        let Credentials { email, password } = body.read()?;
+        let Credentials { email, password, device_token } = body.read()?;
         let email = normalize_email(&email).unwrap_or(email);
+        let device = self.known_device(&tenant, &email, device_token.as_deref(), now).await?;
+        // Before anything is counted: who is blocked must not lock accounts either.
+        if device.is_none() {
+            stuffing::must_not_be_blocked(&self.kv, address, now)?;
+        }
         let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
-        let attempt = match throttle::attempt(&self.kv, &config, &tenant, &email, address, now) {
+        let attempt = match throttle::attempt(&self.kv, &config, &tenant, guesser(device, &email), address, now) {
             Ok(attempt) => attempt,
             Err(error) => {
                 refusals.tell_of_limit(&email, &error).await;
@@ -210,16 +220,24 @@ impl AccountsApi {
             }
         };
 
-        let judged = self.judge(&tenant, email.clone(), Secret::new(password)).await;
+        let password = Secret::new(password);
+        let judged = self.judge(&tenant, email.clone(), password.clone()).await;
         let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
         let Some(Judged { user, new_hash }) = judged else {
             refusals.tell_of_guess(&email, &attempt).await;
+            // What is guessed on a known device is at one account, whose owner was there before.
+            if device.is_none()
+                && let Some(block) = self.stuffing.was_wrong(&self.kv, &config, address, &email, &password, now)
+            {
+                refusals.tell_of_block(block).await;
+            }
             return Err(Error::WrongCredentials.into());
         };
         attempt.succeeded(&self.kv);
+        self.stuffing.was_right(address, &email);
 
         let signed_in = self
-            .enter(&tenant, user, email, client, &trail, now, move |tx| {
+            .enter(&tenant, user, email, Arrival { client, device }, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }

@@ -26,6 +26,9 @@ pub(super) const SETUP_LINK_INVALID: Kind =
 pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
 pub const IN_USE: Kind = Kind { status: 409, code: "account-in-use", title: "Records refer to the account" };
 
+pub(super) const ADDRESS_BLOCKED: Kind =
+    Kind { status: 429, code: "address-blocked", title: "Nobody signs in from there for a while" };
+
 /// Problems only this feature reports; the catalogue page lists them.
 pub const PROBLEMS: &[&Kind] = &[
     &EMAIL_TAKEN,
@@ -38,6 +41,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &SETUP_LINK_INVALID,
     &LAST_ADMIN,
     &IN_USE,
+    &ADDRESS_BLOCKED,
 ];
 
 /// How long to wait when the threads that check passwords have more than enough to do.
@@ -78,6 +82,11 @@ pub enum Error {
         /// Whether none was refused for this before, within the window.
         is_first: bool,
     },
+    #[error(
+        "many passwords were tried from your address; wait until {until}, use a device that you signed in on before, or sign in \
+         with a code by mail"
+    )]
+    AddressBlocked { until: Timestamp, wait: Duration },
     #[error("the account is another than the one that `If-Match` names; read it again")]
     Stale,
     #[error("there is nothing here, or nothing that you may see")]
@@ -117,6 +126,9 @@ impl From<Error> for Problem {
             Error::NotFound => return Self::not_found(),
             Error::TooManyAttempts { wait, .. } => {
                 return Self::new(&problem::TOO_MANY_REQUESTS, error.to_string()).retry_after(wait);
+            }
+            Error::AddressBlocked { wait, .. } => {
+                return Self::new(&ADDRESS_BLOCKED, error.to_string()).retry_after(wait);
             }
             Error::Invalid(faults) => return Self::invalid(faults),
             Error::PasswordsBusy(_) => {

@@ -1,9 +1,10 @@
 //! What a secret from a mail does, once it was shown to be one: the parts that more than one endpoint needs.
 use super::api::AccountsApi;
+use super::devices::guesser;
 use super::error::Error;
 use super::model::User;
 use super::one_time::{OneTimeId, Purpose};
-use super::throttle;
+use super::throttle::{self, Guesser};
 use super::{mail_job, one_time_store, store};
 use crate::base::text::normalize_email;
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
@@ -13,22 +14,34 @@ use crate::http::{Caller, ClientAddress};
 use mail_job::AccountMail;
 
 /// The secret of a link, or a code with the address that it was sent to.
-pub(super) enum Shown {
+pub(super) enum Evidence {
     Link(String),
     Code { email: String, code: String },
+}
+
+/// What someone shows, and on which device.
+pub(super) struct Shown {
+    what: Evidence,
+    device_token: Option<String>,
 }
 
 impl Shown {
     /// What was sent, of which one must be there.
     pub(super) fn read(token: Option<String>, email: Option<String>, code: Option<String>) -> Result<Self, Error> {
-        match (token, email, code) {
-            (Some(token), None, None) => Ok(Self::Link(token)),
-            (None, Some(email), Some(code)) => Ok(Self::Code { email, code }),
+        let what = match (token, email, code) {
+            (Some(token), None, None) => Evidence::Link(token),
+            (None, Some(email), Some(code)) => Evidence::Code { email, code },
             _ => {
                 let detail = "send either `token`, or `email` and `code`";
-                Err(Error::Invalid(vec![Fault::new("", "conflict", detail)]))
+                return Err(Error::Invalid(vec![Fault::new("", "conflict", detail)]));
             }
-        }
+        };
+        Ok(Self { what, device_token: None })
+    }
+
+    /// On a device that may be known.
+    pub(super) fn on(self, device_token: Option<String>) -> Self {
+        Self { device_token, ..self }
     }
 }
 
@@ -53,25 +66,30 @@ impl AccountsApi {
         now: Timestamp,
     ) -> Result<Found, Error> {
         let config = self.config.get();
-        let (found, attempt) = match shown {
-            Shown::Link(link) => {
+        let (email, code) = match shown.what {
+            Evidence::Link(link) => {
                 let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
                 let read = purposes.iter().find_map(|it| Some((*it, self.one_time.read_link(tenant, *it, &link)?)));
-                let found = match read {
-                    Some((purpose, id)) => self.find_row(tenant, purpose, id, now).await?,
-                    None => None,
-                };
-                (found, attempt)
+                let (purpose, id) = read.ok_or(Error::SecretInvalid)?;
+                // Only who was sent it has a link that we signed: one that was used before is no guess.
+                attempt.was_not_judged(&self.kv);
+                return self.find_row(tenant, purpose, id, now).await?.ok_or(Error::SecretInvalid);
             }
-            Shown::Code { email, code } => {
-                let email = normalize_email(&email).unwrap_or(email);
-                let attempt = throttle::attempt_code(&self.kv, &config, tenant, &email, address, now)?;
-                (self.find_code(tenant, purposes, email, &code, now).await?, attempt)
-            }
+            Evidence::Code { email, code } => (normalize_email(&email).unwrap_or(email), code),
         };
-        let found = found.ok_or(Error::SecretInvalid)?;
-        attempt.succeeded(&self.kv);
-        Ok(found)
+        let device = self.known_device(tenant, &email, shown.device_token.as_deref(), now).await?;
+        let (kind, guesser) = (purposes[0], guesser(device, &email));
+        let attempt = throttle::attempt_code(&self.kv, &config, tenant, kind, guesser, address, now)?;
+        let digest = self.one_time.code_digest(tenant, kind, &email, &code);
+        let found = self.find_code(tenant, purposes, email, &code, now).await?;
+        if found.is_some() {
+            // Before it is used up: whoever comes second finds either the code or this.
+            throttle::code_was_right(&self.kv, &digest, now);
+            attempt.succeeded(&self.kv);
+        } else if throttle::was_right_just_now(&self.kv, &digest, now) {
+            attempt.was_not_judged(&self.kv);
+        }
+        found.ok_or(Error::SecretInvalid)
     }
 
     async fn find_row(
@@ -118,11 +136,12 @@ impl AccountsApi {
         &self,
         email: &str,
         address: ClientAddress,
+        purpose: Purpose,
         mail: fn(String) -> AccountMail,
     ) -> Result<(), Error> {
         let email = normalize_email(email).map_err(|why| Error::Invalid(vec![Fault::new("/email", "email", why)]))?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        throttle::ask_for_mail(&self.kv, &config, &tenant, &email, address, now)?;
+        throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, &email, address, now)?;
         let (job, mail): (JobId, _) = (self.random.id(&self.clock), mail(email));
         // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
         self.db.free(&tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
@@ -135,7 +154,7 @@ impl AccountsApi {
     }
 
     /// Has someone who is signed in show their password again: a session that was left open changes nothing for good.
-    /// Wrong ones are counted like those of signing in.
+    /// Wrong ones are counted for the session: no stranger who guesses keeps its owner from a new password.
     pub(super) async fn confirm(
         &self,
         caller: &Caller,
@@ -145,8 +164,8 @@ impl AccountsApi {
     ) -> Result<SessionId, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let now = self.clock.now();
-        let email = caller.principal().email.clone();
-        let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), &email, address, now)?;
+        let guesser = Guesser::Session(session);
+        let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), guesser, address, now)?;
         let kept = self.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
         let judged = self.passwords.is_right(Secret::new(password), kept).await;
         if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {

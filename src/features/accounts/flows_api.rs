@@ -4,13 +4,14 @@ use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::json;
 
 use super::api::{AccountsApi, checked_email};
+use super::devices::Arrival;
 use super::error::Error;
 use super::flows::{self, Shown};
 use super::flows_model::{EmailChange, EmailOnly, EmailSecret, PasswordChange, PasswordReset};
 use super::mail_job::{self, AccountMail};
 use super::one_time::Purpose;
 use super::second_factor_model::SignIn;
-use super::{one_time_store, store, throttle};
+use super::{device_store, one_time_store, store, throttle};
 use crate::base::{JobId, Secret, TenantId, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
@@ -53,9 +54,10 @@ impl FlowsApi {
         body: Input<EmailSecret>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::VerifyEmail, Purpose::ChangeEmail];
-        let EmailSecret { token, email, code } = body.read()?;
+        let EmailSecret { token, email, code, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
-        let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
+        let shown = Shown::read(token, email, code)?.on(device_token);
+        let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
 
         let (user, job): (_, JobId) = (found.user, own.random.id(&own.clock));
         own.db
@@ -97,7 +99,9 @@ impl FlowsApi {
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, |email| AccountMail::Verification { email }).await?;
+        self.accounts
+            .ask_for_mail(&email, address, Purpose::VerifyEmail, |email| AccountMail::Verification { email })
+            .await?;
         Ok(Taken::Taken)
     }
 
@@ -112,7 +116,9 @@ impl FlowsApi {
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, |email| AccountMail::ResetPassword { email }).await?;
+        self.accounts
+            .ask_for_mail(&email, address, Purpose::ResetPassword, |email| AccountMail::ResetPassword { email })
+            .await?;
         Ok(Taken::Taken)
     }
 
@@ -130,9 +136,10 @@ impl FlowsApi {
         body: Input<PasswordReset>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::ResetPassword];
-        let PasswordReset { token, email, code, new_password } = body.read()?;
+        let PasswordReset { token, email, code, new_password, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
-        let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
+        let shown = Shown::read(token, email, code)?.on(device_token);
+        let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
         let user = found.user;
         let hash = self.new_hash(&tenant, user, new_password, Error::SecretInvalid).await?;
 
@@ -142,6 +149,7 @@ impl FlowsApi {
                 let user = flows::use_up(tx, &found, welcome, now)?;
                 store::set_password(tx, user.id, &hash, now)?;
                 store::delete_sessions_of(tx, user.id, now)?;
+                device_store::forget(tx, user.id, None)?;
                 one_time_store::delete_all(tx, user.id)?;
                 let entry = Entry::new(Action::PasswordReset).about("user", &user.id);
                 trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
@@ -155,7 +163,7 @@ impl FlowsApi {
 
     /// Change one's own password
     ///
-    /// All other devices are signed out; this session stays.
+    /// All other devices are signed out, and known no more; this session stays.
     #[oai(path = "/auth/change-password", method = "post", operation_id = "change_password")]
     async fn change_password(
         &self,
@@ -177,11 +185,12 @@ impl FlowsApi {
             .free(tenant, move |tx| {
                 let user = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
                 // Two changes at once: the one whose session the other ended is refused.
-                if store::find_live_session(tx, session, now)?.is_none() {
+                let Some(session) = store::find_live_session(tx, session, now)? else {
                     return Err(Error::TokenInvalid);
-                }
+                };
                 store::set_password(tx, user.id, &hash, now)?;
-                store::end_other_sessions(tx, user.id, session, now)?;
+                store::end_other_sessions(tx, user.id, session.id, now)?;
+                device_store::forget(tx, user.id, session.device)?;
                 one_time_store::delete_all(tx, user.id)?;
                 actor.append(tx, now, &Entry::new(Action::PasswordChange).about("user", &user.id))?;
                 Ok(mail_job::promise(tx, job, &AccountMail::password_changed(&user, &client, now), now)?)
@@ -209,7 +218,7 @@ impl FlowsApi {
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         own.confirm(&caller, password, "/password", address).await?;
-        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, &email, address, now)?;
+        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::ChangeEmail, &email, address, now)?;
 
         let (job, mail): (JobId, _) =
             (own.random.id(&own.clock), AccountMail::ChangeEmail { user: user.to_string(), email });
@@ -229,7 +238,7 @@ impl FlowsApi {
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, |email| AccountMail::Code { email }).await?;
+        self.accounts.ask_for_mail(&email, address, Purpose::SignIn, |email| AccountMail::Code { email }).await?;
         Ok(Taken::Taken)
     }
 
@@ -246,13 +255,16 @@ impl FlowsApi {
         body: Input<EmailSecret>,
     ) -> Result<Json<SignIn>, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
-        let EmailSecret { token, email, code } = body.read()?;
+        let EmailSecret { token, email, code, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
-        let found = own.find_secret(&tenant, Shown::read(token, email, code)?, PURPOSES, address, now).await?;
+        let shown = Shown::read(token, email, code)?.on(device_token.clone());
+        let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
+        let device = own.known_device(&tenant, &found.email, device_token.as_deref(), now).await?;
 
         let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));
+        let arrival = Arrival { client, device };
         let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, now).map(drop);
-        let signed_in = own.enter(&tenant, user, email, client, &trail, now, use_up).await?;
+        let signed_in = own.enter(&tenant, user, email, arrival, &trail, now, use_up).await?;
 
         // Who they are to others has changed if the address was verified by this.
         own.gate.forget_user(user);

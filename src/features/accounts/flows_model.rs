@@ -31,11 +31,14 @@ pub struct EmailSecret {
     /// Eight digits.
     #[oai(validator(min_length = 1, max_length = 20))]
     pub code: Option<String>,
+    /// What this device got when someone last signed in on it: wrong codes are counted for it alone then.
+    #[oai(validator(max_length = 200))]
+    pub device_token: Option<String>,
 }
 
 impl Example for EmailSecret {
     fn example() -> Self {
-        Self { token: Some(TOKEN.to_owned()), email: None, code: None }
+        Self { token: Some(TOKEN.to_owned()), email: None, code: None, device_token: None }
     }
 }
 
@@ -55,12 +58,15 @@ pub struct PasswordReset {
     /// At least 8 characters (15 for admins), at most 1,024 bytes, any of them.
     #[oai(validator(min_length = 1, max_length = 1024))]
     pub new_password: String,
+    /// What this device got when someone last signed in on it: wrong codes are counted for it alone then.
+    #[oai(validator(max_length = 200))]
+    pub device_token: Option<String>,
 }
 
 impl Example for PasswordReset {
     fn example() -> Self {
         let new_password = "correct horse battery staple".to_owned();
-        Self { token: Some(TOKEN.to_owned()), email: None, code: None, new_password }
+        Self { token: Some(TOKEN.to_owned()), email: None, code: None, new_password, device_token: None }
     }
 }
 

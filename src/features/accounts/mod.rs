@@ -10,12 +10,16 @@
 //! session empties the map after its commit, so it is felt at once.
 
 mod api;
+mod blocked_api;
+mod device_store;
+mod devices;
 mod error;
 mod first_admin;
 mod flows;
 mod flows_api;
 mod flows_model;
 mod gate;
+mod leaked;
 mod leaving;
 mod leaving_store;
 mod mail_job;
@@ -38,6 +42,7 @@ mod sessions_api;
 mod signing_in;
 mod store;
 mod strength;
+mod stuffing;
 mod sweep;
 mod terms;
 mod throttle;
@@ -46,6 +51,8 @@ mod totp;
 mod users_api;
 
 pub use api::AccountsApi;
+pub use blocked_api::BlockedApi;
+pub use devices::DeviceTokens;
 pub use error::{Error, IN_USE, PROBLEMS, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use flows_api::FlowsApi;
@@ -60,6 +67,7 @@ pub use people_api::PeopleApi;
 pub use profile_api::ProfilesApi;
 pub use second_factor_api::SecondFactorApi;
 pub use sessions_api::SessionsApi;
+pub use stuffing::Stuffing;
 pub use sweep::worker;
 pub use terms::TERMS;
 pub use token::Tokens;

@@ -2,6 +2,7 @@
 use poem_openapi::Object;
 use poem_openapi::types::{Example, MaybeUndefined};
 
+use super::devices::DeviceId;
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::features::roles::RoleName;
 use crate::http::{Client, Permission};
@@ -214,11 +215,16 @@ pub struct Credentials {
     pub email: String,
     #[oai(validator(max_length = 1024))]
     pub password: String,
+    /// What this device got when someone last signed in on it: it lets them in while strangers who guess have the account
+    /// locked. One that does not count any more does no harm.
+    #[oai(validator(max_length = 200))]
+    pub device_token: Option<String>,
 }
 
 impl Example for Credentials {
     fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), password: "correct horse battery staple".to_owned() }
+        let device_token = Some(DEVICE_TOKEN.to_owned());
+        Self { email: "ada@example.com".to_owned(), password: "correct horse battery staple".to_owned(), device_token }
     }
 }
 
@@ -314,12 +320,17 @@ impl Example for TokenPair {
 pub struct SignedIn {
     #[oai(flatten)]
     pub tokens: TokenPair,
+    /// For this device to keep, also after signing out, and to send when someone signs in on it again. It lets nobody in.
+    pub device_token: String,
     pub user: User,
 }
 
+/// As examples show the token of a device.
+pub(super) const DEVICE_TOKEN: &str = "dt_AZC2pH4sfDqfTisdXGp-gAGQtqR-LHw6n04rHVxqfoAAAAGbfM2uHgAAAAAAAAAA…";
+
 impl Example for SignedIn {
     fn example() -> Self {
-        Self { tokens: TokenPair::example(), user: User::example() }
+        Self { tokens: TokenPair::example(), device_token: DEVICE_TOKEN.to_owned(), user: User::example() }
     }
 }
 
@@ -327,7 +338,7 @@ impl Example for SignedIn {
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct Registered {
-    /// Send it as `Authorization: Bearer …`. Absent: the address has to be verified first, as all four.
+    /// Send it as `Authorization: Bearer …`. Absent: the address has to be verified first, as all five.
     pub access_token: Option<String>,
     /// Works once, for the next pair.
     pub refresh_token: Option<String>,
@@ -335,19 +346,26 @@ pub struct Registered {
     pub token_type: Option<String>,
     /// Seconds until the access token stops working.
     pub expires_in: Option<u64>,
+    /// For this device to keep, also after signing out, and to send when someone signs in on it again. It lets nobody in.
+    pub device_token: Option<String>,
     pub user: User,
 }
 
 impl Registered {
-    pub(super) fn new(tokens: Option<TokenPair>, user: User) -> Self {
-        let Some(TokenPair { access_token, refresh_token, token_type, expires_in }) = tokens else {
-            return Self { access_token: None, refresh_token: None, token_type: None, expires_in: None, user };
-        };
+    /// Someone who has to verify the address first.
+    pub(super) fn pending(user: User) -> Self {
+        Self { access_token: None, refresh_token: None, token_type: None, expires_in: None, device_token: None, user }
+    }
+}
+
+impl From<SignedIn> for Registered {
+    fn from(SignedIn { tokens, device_token, user }: SignedIn) -> Self {
         Self {
-            access_token: Some(access_token),
-            refresh_token: Some(refresh_token),
-            token_type: Some(token_type),
-            expires_in: Some(expires_in),
+            access_token: Some(tokens.access_token),
+            refresh_token: Some(tokens.refresh_token),
+            token_type: Some(tokens.token_type),
+            expires_in: Some(tokens.expires_in),
+            device_token: Some(device_token),
             user,
         }
     }
@@ -355,7 +373,7 @@ impl Registered {
 
 impl Example for Registered {
     fn example() -> Self {
-        Self::new(Some(TokenPair::example()), User::example())
+        SignedIn::example().into()
     }
 }
 
@@ -386,4 +404,6 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// With what it was begun.
     pub client: Client,
+    /// On which device. Absent in one from before devices were known.
+    pub device: Option<DeviceId>,
 }

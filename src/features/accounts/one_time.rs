@@ -98,9 +98,20 @@ impl OneTimeSecrets {
 
     /// Whether a code is that of the secret. Spaces and dashes between its digits do not count.
     pub(super) fn is_code(&self, tenant: &TenantId, purpose: Purpose, id: OneTimeId, typed: &str) -> bool {
-        let typed: String =
-            typed.chars().filter(|it| !it.is_whitespace() && *it != '-').take(CODE_DIGITS + 1).collect();
-        bool::from(typed.as_bytes().ct_eq(self.code(tenant, purpose, id).as_bytes()))
+        bool::from(digits(typed).as_bytes().ct_eq(self.code(tenant, purpose, id).as_bytes()))
+    }
+
+    /// By what a code is known again that was typed for an account, without keeping it.
+    pub(super) fn code_digest(&self, tenant: &TenantId, purpose: Purpose, email: &str, typed: &str) -> String {
+        let typed = digits(typed);
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in
+            [b"typed", tenant.as_str().as_bytes(), purpose.name().as_bytes(), email.as_bytes(), typed.as_bytes()]
+        {
+            context.update(part);
+            context.update(b"\0");
+        }
+        BASE64URL_NOPAD.encode(context.sign().as_ref())
     }
 
     fn tag(&self, form: &[u8], tenant: &TenantId, purpose: Purpose, id: OneTimeId) -> hmac::Tag {
@@ -111,6 +122,11 @@ impl OneTimeSecrets {
         }
         context.sign()
     }
+}
+
+/// What was typed, without what people put between digits.
+fn digits(typed: &str) -> String {
+    typed.chars().filter(|it| !it.is_whitespace() && *it != '-').take(CODE_DIGITS + 1).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! that it is. Whether there is an account makes no difference, not even to the time that it takes.
 use std::time::Duration;
 
-use super::error::{Error, WRONG_CREDENTIALS};
+use super::error::{ADDRESS_BLOCKED, Error, WRONG_CREDENTIALS};
+use super::stuffing::Block;
 use super::throttle::Attempt;
 use crate::base::text::{chain, normalize_email};
 use crate::base::{TenantId, Timestamp};
@@ -33,7 +34,7 @@ pub(super) struct Refusals<'a> {
 impl Refusals<'_> {
     /// A password was wrong, or there is no such account.
     pub async fn tell_of_guess(&self, email: &str, attempt: &Attempt) {
-        if attempt.nth_of_account == 1 && attempt.nth_of_address <= ACCOUNTS_MAX {
+        if attempt.nth_of_guesser == 1 && attempt.nth_of_address <= ACCOUNTS_MAX {
             self.tell(email, WRONG_CREDENTIALS.code).await;
         }
     }
@@ -43,6 +44,15 @@ impl Refusals<'_> {
         if matches!(error, Error::TooManyAttempts { is_first: true, .. }) {
             self.tell(email, TOO_MANY_REQUESTS.code).await;
         }
+    }
+
+    /// A place signs nobody in any more. There are no more of these than there are places that try for long.
+    pub async fn tell_of_block(&self, Block { place, until }: Block) {
+        tracing::warn!(client.address = %place, %until, "many passwords were tried from an address; it is blocked");
+        let after = serde_json::json!({ "until": until.to_string() });
+        let entry =
+            Entry::new(Action::AddressBlock).about("address", &place).after(after).refused(ADDRESS_BLOCKED.code);
+        self.append(entry).await;
     }
 
     async fn tell(&self, email: &str, reason: &'static str) {
@@ -58,6 +68,10 @@ impl Refusals<'_> {
         if counted == ENTRIES_MAX {
             entry = entry.after(serde_json::json!({ "noMoreWithinHours": 1 }));
         }
+        self.append(entry).await;
+    }
+
+    async fn append(&self, entry: Entry) {
         let (actor, now) = (self.trail.of_stranger(), self.now);
         let told = self.db.free(self.tenant, move |tx| actor.append(tx, now, &entry)).await;
         // Whoever guesses is refused either way.

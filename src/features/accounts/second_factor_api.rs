@@ -4,6 +4,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::AccountsApi;
+use super::devices::{Arrival, guesser};
 use super::error::Error;
 use super::mail_job::{self, AccountMail};
 use super::model::{SignedIn, USERS_ADMIN};
@@ -11,8 +12,9 @@ use super::one_time::Purpose;
 use super::second_factor_model::{
     AppCode, Challenge, Disabling, Enabling, RecoveryCodes, SecondFactorSecret, SecondFactorState,
 };
+use super::throttle::{self, Attempt, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
-use super::{one_time_store, second_factor_store, store, throttle};
+use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
@@ -107,7 +109,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, now).await?;
         if factor.is_confirmed {
             return Err(Error::SecondFactorOn.into());
         }
@@ -129,6 +131,7 @@ impl SecondFactorApi {
             })
             .await?;
 
+        attempt.starts_over(&own.kv);
         Ok(Json(RecoveryCodes { recovery_codes: own.second_factors.recovery_codes(tenant, &factor) }))
     }
 
@@ -152,7 +155,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, now).await?;
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
         }
@@ -169,6 +172,7 @@ impl SecondFactorApi {
             })
             .await?;
 
+        attempt.starts_over(&own.kv);
         Ok(Json(RecoveryCodes { recovery_codes: own.second_factors.recovery_codes(tenant, &factor) }))
     }
 
@@ -189,7 +193,10 @@ impl SecondFactorApi {
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         let shown = match body.read()? {
-            Disabling { code: Some(code), password: None } => Some(self.proof(&caller, &code, address, now).await?),
+            Disabling { code: Some(code), password: None } => {
+                let (factor, proof, _) = self.proof(&caller, &code, address, now).await?;
+                Some((factor, proof))
+            }
             Disabling { code: None, password: Some(password) } => {
                 own.confirm(&caller, password, "/password", address).await?;
                 None
@@ -234,19 +241,20 @@ impl SecondFactorApi {
         trail: Trail,
         body: Input<Challenge>,
     ) -> Result<Json<SignedIn>, Problem> {
-        let Challenge { mfa_token, code } = body.read()?;
+        let Challenge { mfa_token, code, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
-        let (factor, proof) = self.judged(&tenant, user, &email, &code, address, now).await?;
+        let device = own.known_device(&tenant, &email, device_token.as_deref(), now).await?;
+        let (factor, proof, attempt) = self.judged(&tenant, user, guesser(device, &email), &code, address, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
         }
 
         let signed_in = own
-            .sign_in(&tenant, user, client, &trail, now, move |tx| {
+            .sign_in(&tenant, user, Arrival { client, device }, &trail, now, move |tx| {
                 if !one_time_store::use_up(tx, id, user, Purpose::SecondFactor, now)? {
                     return Err(Error::SecretInvalid);
                 }
@@ -257,6 +265,7 @@ impl SecondFactorApi {
             })
             .await?;
 
+        attempt.starts_over(&own.kv);
         Ok(Json(signed_in))
     }
 
@@ -304,27 +313,28 @@ impl SecondFactorApi {
         code: &str,
         address: ClientAddress,
         now: Timestamp,
-    ) -> Result<(Factor, Proof), Error> {
-        let user = caller.user_id().ok_or(Error::TokenInvalid)?;
-        self.judged(caller.tenant(), user, &caller.principal().email, code, address, now).await
+    ) -> Result<(Factor, Proof, Attempt), Error> {
+        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
+        self.judged(caller.tenant(), user, Guesser::Session(session), code, address, now).await
     }
 
-    /// What a code shows. Wrong ones are counted for the account, and refused beyond the limit.
+    /// What a code shows. Wrong ones are counted, and refused beyond the limit.
     async fn judged(
         &self,
         tenant: &TenantId,
         user: UserId,
-        email: &str,
+        guesser: Guesser<'_>,
         code: &str,
         address: ClientAddress,
         now: Timestamp,
-    ) -> Result<(Factor, Proof), Error> {
+    ) -> Result<(Factor, Proof, Attempt), Error> {
         let own = &self.accounts;
-        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, email, address, now)?;
+        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, guesser, address, now)?;
         let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
         let factor = own.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
         let proof = own.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
-        attempt.succeeded(&own.kv);
-        Ok((factor, proof))
+        // It may have been used before, and then it must neither count nor have the count begin anew.
+        attempt.was_not_judged(&own.kv);
+        Ok((factor, proof, attempt))
     }
 }

@@ -43,11 +43,15 @@ pub struct Challenge {
     /// Six digits of the app, or a recovery code.
     #[oai(validator(min_length = 1, max_length = 32))]
     pub code: String,
+    /// What this device got when someone last signed in on it: wrong codes are counted for it alone then.
+    #[oai(validator(max_length = 200))]
+    pub device_token: Option<String>,
 }
 
 impl Example for Challenge {
     fn example() -> Self {
-        Self { mfa_token: SecondFactorNeeded::example().mfa_token, code: "492039".to_owned() }
+        let mfa_token = SecondFactorNeeded::example().mfa_token;
+        Self { mfa_token, code: "492039".to_owned(), device_token: None }
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 use std::time::Duration;
 
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
+use super::devices::{Arrival, Device};
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, SignedIn, TokenPair, User};
@@ -11,7 +12,7 @@ use super::one_time::{self, Purpose};
 use super::refresh::session_end;
 use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
-use super::{one_time_store, second_factor_store, store};
+use super::{device_store, one_time_store, second_factor_store, store};
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
@@ -109,7 +110,7 @@ impl AccountsApi {
         tenant: &TenantId,
         user: UserId,
         email: String,
-        client: Client,
+        arrival: Arrival,
         trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
@@ -121,7 +122,7 @@ impl AccountsApi {
                 true => Err(Error::WrongCredentials),
                 false => first(tx),
             };
-            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, client, trail, now, first).await?));
+            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, arrival, trail, now, first).await?));
         }
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
         let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
@@ -143,16 +144,16 @@ impl AccountsApi {
         &self,
         tenant: &TenantId,
         user: UserId,
-        client: Client,
+        arrival: Arrival,
         trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<SignedIn, Error> {
         let config = self.config.get();
-        let session = self.session(&config, user, client, now);
+        let session = self.session(&config, user, arrival, now);
         let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
         let trail = trail.clone();
-        let (user, ended) = self
+        let (user, generation, ended) = self
             .db
             // Whoever is to free some room on the disk has to sign in first.
             .free(tenant, move |tx| {
@@ -169,13 +170,13 @@ impl AccountsApi {
                 let user = user.ok_or(Error::WrongCredentials)?;
                 let entry = Entry::new(Action::SignIn).about("session", &opened.id);
                 trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
-                Ok::<_, Error>((user, ended))
+                Ok::<_, Error>((user, device_store::generation(tx, opened.user_id)?, ended))
             })
             .await?;
         for session in ended {
             self.gate.forget_session(session);
         }
-        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
+        self.signed_in(&config, tenant, &session, generation, user, now)
     }
 
     /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
@@ -231,7 +232,7 @@ impl AccountsApi {
         let hash = self.passwords.hash(newcomer.password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(&config, user.id, client, now);
+        let session = self.session(&config, user.id, Arrival::new(client), now);
         let opened = session.clone();
         let actor = trail.of_user(user.id, &user.email);
         let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
@@ -255,13 +256,40 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
+        self.signed_in(&config, tenant, &session, 0, user, now)
     }
 
-    fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
+    fn session(&self, config: &AccountsConfig, user: UserId, arrival: Arrival, now: Timestamp) -> Session {
         let id: SessionId = self.random.id(&self.clock);
+        let Arrival { client, device } = arrival;
+        let device = Some(device.unwrap_or_else(|| self.random.id(&self.clock)));
         let expires_at = session_end(config, now, now);
-        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at, client }
+        Session {
+            id,
+            user_id: user,
+            refresh_counter: 1,
+            created_at: now,
+            refreshed_at: now,
+            expires_at,
+            client,
+            device,
+        }
+    }
+
+    /// What whoever signed in is given. `generation` is how often their password was replaced.
+    fn signed_in(
+        &self,
+        config: &AccountsConfig,
+        tenant: &TenantId,
+        session: &Session,
+        generation: i64,
+        user: User,
+        now: Timestamp,
+    ) -> Result<SignedIn, Error> {
+        let id = session.device.unwrap_or_else(|| self.random.id(&self.clock));
+        let device = Device { id, user: user.id, made_at: now, generation };
+        let device_token = self.device_tokens.token(tenant, &device);
+        Ok(SignedIn { tokens: self.token_pair(config, tenant, session, now)?, device_token, user })
     }
 
     pub(super) fn token_pair(

@@ -217,8 +217,9 @@ pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> R
 
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
     tx.execute(
-        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO sessions
+             (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
             session.id.into(),
             session.user_id.into(),
@@ -228,6 +229,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
             session.expires_at.into(),
             (&session.client.name).into(),
             (&session.client.address).into(),
+            session.device.into(),
         ],
     )
     .map(drop)
@@ -242,7 +244,7 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
     )
 }
 
-const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address";
+const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id";
 
 fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
     let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
@@ -254,6 +256,7 @@ fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
         refreshed_at: row.timestamp(4)?,
         expires_at: row.timestamp(5)?,
         client: Client { name: text(6)?, address: text(7)? },
+        device: row.optional(8, |row, column| row.id(column))?,
     })
 }
 
@@ -461,6 +464,7 @@ mod tests {
             refreshed_at: at(refreshed_at),
             expires_at: at(1_000),
             client: Client::default(),
+            device: None,
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
         db.create_tenant(&main)?;

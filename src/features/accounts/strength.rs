@@ -1,9 +1,10 @@
 //! Whether a password is easy to guess: by its frequency among leaked ones, and by its pattern.
 //!
-//! The `zxcvbn` library knows some 30,000 of the most frequent leaked passwords, common words and
+//! What leaked most often is told by [`leaked`]. Beside that, the `zxcvbn` library knows some 30,000 of the most frequent leaked passwords, common words and
 //! names, keyboard rows, sequences, repeats and dates, and sees through capitals, reversal and `@`
 //! for `a`. Its tables take some 8 MB from the first new password on. The parts of a password that
 //! it copies are not wiped from memory afterwards.
+use super::leaked;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use zxcvbn::matching::patterns::MatchPattern;
@@ -40,7 +41,9 @@ pub(super) fn weakness(password: &str, known: &[String]) -> Option<String> {
         judged = Some(judge(bare)).filter(is_all_known).unwrap_or(judged);
     }
     if !is_weak(&judged) {
-        return None;
+        let has_leaked = [password, &plain, bare].into_iter().any(leaked::contains);
+        let reason = "must be harder to guess. It is among those that leaked most often elsewhere. Add another word or two";
+        return has_leaked.then(|| reason.to_owned());
     }
     let advice = judged.feedback().map(ToString::to_string).unwrap_or_default();
     let advice = advice.trim().trim_end_matches('.');
@@ -112,6 +115,14 @@ mod tests {
     }
 
     /// Length counts, composition does not; the least length filled at random is enough.
+    #[test]
+    fn what_leaked_often_is_refused_however_hard_it_looks() {
+        for password in ["zn87x54mxma", "cpe1704t", "CPE1704T", "vbhjplfntkm", "dybvfybt!", "pumpitup", "zooyork1"] {
+            let reason = weakness(password, &[]).expect("refused");
+            assert!(reason.contains("leaked most often"), "{password}: {reason}");
+        }
+    }
+
     #[test]
     fn what_is_hard_to_guess_is_accepted() {
         for password in [

@@ -1,7 +1,7 @@
 //! On what terms the endpoints of accounts answer, beside what their signatures say.
 use super::error::{
-    EMAIL_TAKEN, LAST_ADMIN, REGISTRATION_CLOSED, SECOND_FACTOR_ON, SECOND_FACTOR_WRONG, SECRET_INVALID,
-    SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS,
+    ADDRESS_BLOCKED, EMAIL_TAKEN, LAST_ADMIN, REGISTRATION_CLOSED, SECOND_FACTOR_ON, SECOND_FACTOR_WRONG,
+    SECRET_INVALID, SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS,
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
@@ -16,7 +16,11 @@ pub const TERMS: &[Terms] = &[
     },
     Terms { operation: "set_up", who: Who::Anyone, problems: &[&EMAIL_TAKEN, &SETUP_LINK_INVALID, &TOO_MANY_REQUESTS] },
     Terms { operation: "check_setup_link", who: Who::Anyone, problems: &[&SETUP_LINK_INVALID, &TOO_MANY_REQUESTS] },
-    Terms { operation: "login", who: Who::Anyone, problems: &[&WRONG_CREDENTIALS, &TOO_MANY_REQUESTS] },
+    Terms {
+        operation: "login",
+        who: Who::Anyone,
+        problems: &[&WRONG_CREDENTIALS, &TOO_MANY_REQUESTS, &ADDRESS_BLOCKED],
+    },
     Terms { operation: "refresh_token", who: Who::Anyone, problems: &[&TOKEN_INVALID] },
     Terms {
         operation: "verify_email",
@@ -79,5 +83,7 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "replace_user_profile", who: Who::Owner(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "search_users", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "list_blocked_addresses", who: Who::Holders(USERS_WRITE), problems: &[] },
+    Terms { operation: "lift_blocked_address", who: Who::Holders(USERS_WRITE), problems: &[] },
     Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
 ];

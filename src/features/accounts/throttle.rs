@@ -1,33 +1,54 @@
 //! Wrong guesses are counted, per account and per address, before a password is looked at.
+//!
+//! What is guessed on a device that the account knows is counted for that device, and what someone guesses who is signed in
+//! for that session: so strangers who guess lock each other out, and not the owner.
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
 
+use super::devices::DeviceId;
 use super::error::Error;
-use crate::base::{TenantId, Timestamp};
+use super::one_time::Purpose;
+use crate::base::{SessionId, TenantId, Timestamp};
 use crate::config::AccountsConfig;
 use crate::http::ClientAddress;
 use crate::kv::{Count, Kv};
 
 /// How many times as much as one address a neighbourhood may try: a company or a school is many people.
-const NEIGHBOURHOOD_FACTOR: u32 = 10;
+pub(super) const NEIGHBOURHOOD_FACTOR: u32 = 10;
 /// Guesses at the codes of one account within the time that a code works (NIST SP 800-63B-4 allows a hundred in all).
 const CODE_GUESSES_MAX: u32 = 5;
+/// How many times as many mails of all kinds may be asked for as of one: whoever has all of one kind asked for leaves those
+/// of the others.
+const KINDS_FACTOR: u32 = 3;
+/// How long the same code may be on its way a second time without being a wrong guess.
+const SENT_TWICE_WITHIN: Duration = Duration::from_secs(60);
 /// The time within which mails that someone asks for are counted.
 const MAIL_WINDOW: Duration = Duration::from_secs(3_600);
+
+/// Whom a guess at the secrets of an account is counted for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Guesser<'a> {
+    /// Whoever it is that tries this account: all their guesses together.
+    Anyone(&'a str),
+    /// A device that the account knows.
+    Device(DeviceId),
+    /// Someone who is signed in, and shows once more who they are.
+    Session(SessionId),
+}
 
 /// An attempt that was let through and counted. It is taken back if it turns out right, or is not looked at.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// Absent where a secret belongs to no account: counting those together would let anyone
-    /// lock out everyone.
-    account: Option<String>,
+    /// Whose guesses it counts among. Absent where a secret belongs to no account: counting those together would let
+    /// anyone lock out everyone.
+    guesser: Option<String>,
     /// Its own, and that of its neighbourhood if it has one.
     addresses: Vec<String>,
-    /// How many attempts there were within the window, with this one: for the account, and from the address. 0 where
+    /// How many attempts there were within the window, with this one: of the guesser, and from the address. 0 where
     /// they are not counted.
-    pub nth_of_account: u32,
+    pub nth_of_guesser: u32,
     pub nth_of_address: u32,
 }
 
@@ -40,10 +61,10 @@ pub(super) fn attempt_setup(
     now: Timestamp,
 ) -> Result<Attempt, Error> {
     let (addresses, nth_of_address) = count_address("setup", kv, &guesses(config), address, now)?;
-    Ok(Attempt { account: None, addresses, nth_of_account: 0, nth_of_address })
+    Ok(Attempt { guesser: None, addresses, nth_of_guesser: 0, nth_of_address })
 }
 
-/// Counts an attempt to sign in, and refuses it beyond the limits.
+/// Counts a guess at a password, and refuses it beyond the limits.
 ///
 /// It is counted first, so that fifty at once do not all see a free place. An account
 /// that does not exist is counted like one that does.
@@ -51,28 +72,31 @@ pub(super) fn attempt(
     kv: &Kv,
     config: &AccountsConfig,
     tenant: &TenantId,
-    account: &str,
+    guesser: Guesser<'_>,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let limits = guesses(config);
-    let (addresses, nth_of_address) = count_address("sign-in", kv, &limits, address, now)?;
-    let account = account_key("sign-in", tenant, account);
-    let nth_of_account = within(kv.count_up(&account, limits.window, now), limits.per_account, now)?;
-    Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
+    let (addresses, nth_of_address) = count_address(guesser.place("sign-in"), kv, &guesses(config), address, now)?;
+    let most = config.sign_in_failures_per_account_max;
+    let key = guesser.key("sign-in", tenant);
+    let nth_of_guesser = count(kv, &key, guesses(config).window, most, now)?;
+    Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
 }
 
-/// Counts a guess at a code that was sent by mail, and refuses it beyond the limits. Apart from the attempts to sign in
-/// with a password: whoever closes the one way leaves the other.
+/// Counts a guess at a code that was sent by mail, and refuses it beyond the limits. Each kind of code by itself, and apart
+/// from passwords: whoever closes one way leaves the others.
 pub(super) fn attempt_code(
     kv: &Kv,
     config: &AccountsConfig,
     tenant: &TenantId,
-    account: &str,
+    purpose: Purpose,
+    guesser: Guesser<'_>,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    attempt_of("code", kv, config, tenant, account, address, now)
+    let (addresses, nth_of_address) = count_address("code", kv, &guesses(config), address, now)?;
+    let key = guesser.key(&format!("code-{}", purpose.name()), tenant);
+    count_code(kv, config, key, addresses, nth_of_address, now)
 }
 
 /// Counts a guess at a second factor, and refuses it beyond the limits. Whoever gets here knew the password.
@@ -80,58 +104,87 @@ pub(super) fn attempt_second_factor(
     kv: &Kv,
     config: &AccountsConfig,
     tenant: &TenantId,
-    account: &str,
+    guesser: Guesser<'_>,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    attempt_of("second-factor", kv, config, tenant, account, address, now)
+    let place = guesser.place("second-factor");
+    let (addresses, nth_of_address) = count_address(place, kv, &guesses(config), address, now)?;
+    count_code(kv, config, guesser.key("second-factor", tenant), addresses, nth_of_address, now)
 }
 
-/// Counts a guess at a short code.
-fn attempt_of(
-    what: &str,
+/// Counts a guess at a short code for whoever makes it.
+fn count_code(
     kv: &Kv,
     config: &AccountsConfig,
-    tenant: &TenantId,
-    account: &str,
-    address: ClientAddress,
+    key: String,
+    addresses: Vec<String>,
+    nth_of_address: u32,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address(what, kv, &guesses(config), address, now)?;
-    let account = account_key(what, tenant, account);
-    let window = Duration::from_secs(config.code_minutes * 60);
-    let nth_of_account = within(kv.count_up(&account, window, now), CODE_GUESSES_MAX, now)?;
-    Ok(Attempt { account: Some(account), addresses, nth_of_account, nth_of_address })
+    let nth_of_guesser = count(kv, &key, config.code_lifetime(), CODE_GUESSES_MAX, now)?;
+    Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
 }
 
-/// Counts a mail that someone asks for, and refuses it beyond the limits. An address that has no account is counted like
-/// one that has.
+/// Notes that a code was right, by a digest of it that tells nobody else what it is.
+pub(super) fn code_was_right(kv: &Kv, digest: &str, now: Timestamp) {
+    kv.count_up(&format!("right-code/{digest}"), SENT_TWICE_WITHIN, now);
+}
+
+/// Whether a code that does not work any more was right a moment ago: then it is on its way a second time, and no guess.
+pub(super) fn was_right_just_now(kv: &Kv, digest: &str, now: Timestamp) -> bool {
+    kv.find(&format!("right-code/{digest}"), now).is_some()
+}
+
+/// Counts a mail that someone asks for, and refuses it beyond the limits: those of its kind, and those of all kinds. An
+/// address that has no account is counted like one that has.
 pub(super) fn ask_for_mail(
     kv: &Kv,
     config: &AccountsConfig,
     tenant: &TenantId,
+    purpose: Purpose,
     email: &str,
     address: ClientAddress,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (per_account, per_address) = (config.mails_per_account_max, config.mails_per_address_max);
-    let limits = Limits { window: MAIL_WINDOW, per_account, per_address };
+    let limits = Limits { window: MAIL_WINDOW, per_address: config.mails_per_address_max };
     count_address("mail", kv, &limits, address, now)?;
-    within(kv.count_up(&account_key("mail", tenant, email), limits.window, now), limits.per_account, now).map(drop)
+    let (of_kind, of_all) = (config.mails_per_account_max, config.mails_per_account_max.saturating_mul(KINDS_FACTOR));
+    for (what, most) in [(format!("mail-{}", purpose.name()), of_kind), ("mail".to_owned(), of_all)] {
+        count(kv, &account_key(&what, tenant, email), limits.window, most, now)?;
+    }
+    Ok(())
 }
 
 /// How much is let through.
 struct Limits {
     window: Duration,
-    per_account: u32,
     per_address: u32,
 }
 
 fn guesses(config: &AccountsConfig) -> Limits {
     Limits {
         window: Duration::from_secs(config.sign_in_window_secs),
-        per_account: config.sign_in_failures_per_account_max,
         per_address: config.sign_in_failures_per_address_max,
+    }
+}
+
+impl Guesser<'_> {
+    fn key(self, what: &str, tenant: &TenantId) -> String {
+        match self {
+            Self::Anyone(account) => account_key(what, tenant, account),
+            Self::Device(id) => format!("{what}/{tenant}/device/{id}"),
+            Self::Session(id) => format!("{what}/{tenant}/session/{id}"),
+        }
+    }
+
+    /// Which of the counts of an address it goes into. Of who is signed in, into one of their own: a neighbour who guesses
+    /// must not keep them from changing their password.
+    fn place(self, what: &'static str) -> &'static str {
+        match self {
+            Self::Anyone(_) | Self::Device(_) => what,
+            Self::Session(_) => "signed-in",
+        }
     }
 }
 
@@ -153,40 +206,60 @@ fn count_address(
     };
     let (window, most) = (limits.window, limits.per_address);
     let mut keys = vec![format!("{what}/address/{own}")];
-    let nth = within(kv.count_up(&keys[0], window, now), most, now)?;
+    let nth = count(kv, &keys[0], window, most, now)?;
     if own.is_ipv6() {
         let key = format!("{what}/neighbourhood/{near}");
-        within(kv.count_up(&key, window, now), most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
+        count(kv, &key, window, most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
         keys.push(key);
     }
     Ok((keys, nth))
 }
 
 impl Attempt {
-    /// The guess was right: the account starts over, and the address is not blamed.
+    /// The guess was right: whoever made it starts over, and the address is not blamed.
     pub(super) fn succeeded(self, kv: &Kv) {
-        if let Some(account) = &self.account {
-            kv.forget(account);
-        }
+        self.starts_over(kv);
         for address in &self.addresses {
             kv.count_down(address);
         }
     }
 
-    /// The server failed or was too busy to look at the guess: nothing was learned by it.
+    /// What was shown was used by then. Whoever made the attempt starts over, as after [`Attempt::was_not_judged`].
+    pub(super) fn starts_over(&self, kv: &Kv) {
+        if let Some(guesser) = &self.guesser {
+            kv.forget(guesser);
+            kv.forget(&over(guesser));
+        }
+    }
+
+    /// The server failed or was too busy to look at the guess, or it was none: nothing was learned by it.
     pub(super) fn was_not_judged(&self, kv: &Kv) {
-        for counted in self.account.iter().chain(&self.addresses) {
+        for counted in self.guesser.iter().chain(&self.addresses) {
             kv.count_down(counted);
         }
     }
 }
 
-fn within(counted: Count, most: u32, now: Timestamp) -> Result<u32, Error> {
-    if counted.count <= most {
-        return Ok(counted.count);
+/// Counts one more for `key`, and refuses it beyond `most`. What is refused does not stay counted: it was not looked at, and
+/// fifty right ones at once must not leave forty wrong ones behind.
+fn count(kv: &Kv, key: &str, window: Duration, most: u32, now: Timestamp) -> Result<u32, Error> {
+    let Count { count, resets_at: until } = kv.count_up(key, window, now);
+    if most < count {
+        kv.count_down(key);
+        let wait = now.until(until);
+        let is_first = kv.count_up(&over(key), wait, now).count == 1;
+        return Err(Error::TooManyAttempts { until, wait, is_first });
     }
-    let (until, is_first) = (counted.resets_at, counted.count == most.saturating_add(1));
-    Err(Error::TooManyAttempts { until, wait: now.until(until), is_first })
+    // A crash loses what was counted in the last moment: no more than half of a limit, so that it is no way around one.
+    if most.div_ceil(2) <= count {
+        kv.hurry();
+    }
+    Ok(count)
+}
+
+/// What notes that something was refused beyond the limit of `key`.
+fn over(key: &str) -> String {
+    format!("{key}/over")
 }
 
 #[cfg(test)]
@@ -200,7 +273,7 @@ mod tests {
             ..AccountsConfig::default()
         };
         let address = ClientAddress(address.parse().ok());
-        attempt(kv, &config, &TenantId::main(), account, address, Timestamp::from_millis(0))
+        attempt(kv, &config, &TenantId::main(), Guesser::Anyone(account), address, Timestamp::from_millis(0))
     }
 
     #[test]
@@ -253,7 +326,7 @@ mod tests {
         let address = ClientAddress("10.0.0.1".parse().ok());
         let (now, most) = (Timestamp::from_millis(0), config.sign_in_failures_per_address_max);
         for n in 0..=most {
-            let _ = attempt(&kv, &config, &TenantId::main(), &format!("user{n}"), address, now);
+            let _ = attempt(&kv, &config, &TenantId::main(), Guesser::Anyone(&format!("user{n}")), address, now);
         }
 
         for _ in 0..most {

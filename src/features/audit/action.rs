@@ -55,6 +55,8 @@ actions! {
     ApiKeyChange "api-keys.change" "An API key was changed, disabled, or lets a program try something else.",
     ApiKeyRotate "api-keys.rotate" "An API key got another secret.",
     ApiKeyRevoke "api-keys.revoke" "An API key was revoked.",
+    AddressBlock "addresses.block" "An address from which many passwords were tried signs nobody in for a while.",
+    AddressLift "addresses.lift" "An address that was blocked signs people in again.",
     SetupLinkCreate "setup-links.create" "A link was made with which whoever opens it becomes an admin.",
     SetupLinkUse "setup-links.use" "Someone became an admin by a setup link.",
     MailWordsChange "mail.change-words" "The words of a mail were changed, or are the built-in ones again.",

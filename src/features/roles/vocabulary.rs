@@ -20,7 +20,10 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("collections:read"), "See the collections with their fields and rules, and how they were changed."),
     (Permission("collections:write"), "Make, change and drop collections."),
     (Permission("users:read"), "See accounts."),
-    (Permission("users:write"), "Make, change and disable accounts, and give them roles."),
+    (
+        Permission("users:write"),
+        "Make, change and disable accounts, give them roles; see addresses that are blocked, and lift that.",
+    ),
     (
         Permission("users:admin"),
         "Delete accounts, restore and purge them, and make links with which someone becomes an admin.",

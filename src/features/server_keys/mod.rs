@@ -21,6 +21,8 @@ pub enum Purpose {
     OneTimeSecret,
     /// Secrets of apps that make codes, and recovery codes.
     SecondFactor,
+    /// Tokens of devices that someone signed in on before.
+    KnownDevice,
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
             Self::Audit => "audit",
             Self::OneTimeSecret => "one-time-secret",
             Self::SecondFactor => "second-factor",
+            Self::KnownDevice => "known-device",
         }
     }
 }

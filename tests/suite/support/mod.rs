@@ -5,12 +5,15 @@ pub mod promise;
 pub mod schema;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use poem::http::uri::Scheme;
 use poem::http::{HeaderMap, Method, Uri};
+use poem::web::{LocalAddr, RemoteAddr};
 use serde_json::{Value, json};
 use steading::App;
 use steading::base::{Clock, Random, TenantId, Timestamp};
@@ -79,6 +82,8 @@ pub struct Ask<'a> {
     path: Uri,
     request: poem::RequestBuilder,
     body: Option<String>,
+    /// Where it comes from; nowhere, as from the operator's socket, if it does not say.
+    address: Option<IpAddr>,
 }
 
 impl<'a> Ask<'a> {
@@ -107,8 +112,18 @@ impl<'a> Ask<'a> {
         self
     }
 
+    /// From an address, as if nothing stood between.
+    pub fn from(self, address: &str) -> Self {
+        Self { address: Some(address.parse().expect("an address")), ..self }
+    }
+
     pub async fn send(self) -> Reply {
-        let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
+        let request = self.request.body(self.body.unwrap_or_default());
+        let request = match self.address {
+            Some(address) => request_from(address, request),
+            None => request,
+        };
+        let response = self.app.shell.answer(request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.into_body().into_string().await.expect("text");
         let reply = Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text };
@@ -128,6 +143,18 @@ impl<'a> Ask<'a> {
         let response = self.app.shell.answer(self.request.body(self.body.unwrap_or_default())).await;
         Box::pin(response.into_body().into_bytes_stream())
     }
+}
+
+/// The same request, as it comes from an address.
+fn request_from(address: IpAddr, mut request: poem::Request) -> poem::Request {
+    let peer = SocketAddr::new(address, 50_000);
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = request.method().clone();
+    parts.uri = request.uri().clone();
+    parts.headers = std::mem::take(request.headers_mut());
+    parts.extensions = std::mem::take(request.extensions_mut());
+    let parts = poem::RequestParts::from((parts, LocalAddr(peer.into()), RemoteAddr(peer.into()), Scheme::HTTP));
+    poem::Request::from_parts(parts, request.take_body())
 }
 
 fn config(settings: &[(&str, &str)]) -> Live {
@@ -211,7 +238,7 @@ impl TestApp {
     pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {
         let path: Uri = path.parse().unwrap_or_else(|_| panic!("{path} is no path"));
         let request = poem::Request::builder().method(method.clone()).uri(path.clone()).header("host", "localhost");
-        Ask { app: self, method, path, request, body: None }
+        Ask { app: self, method, path, request, body: None, address: None }
     }
 
     /// As someone of [`TestApp::with_people`]; as a stranger with `""`.
