@@ -32,6 +32,7 @@ use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
+use crate::features::secrets::{self, SecretsApi, Vault};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
@@ -68,6 +69,7 @@ pub struct App {
     pub users: UsersApi,
     pub roles: RolesApi,
     pub keys: KeysApi,
+    pub secrets: SecretsApi,
     pub explain: ExplainApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
@@ -172,6 +174,13 @@ impl App {
             },
             cursors: Cursors::new(cursor.reveal()),
         };
+        let vault = Vault {
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            config: config.view(|it| &it.secrets),
+        };
+        let secrets = SecretsApi { vault: vault.clone(), accounts: accounts.clone() };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -218,11 +227,17 @@ impl App {
             mails: mails.mails.clone(),
             one_time: Arc::clone(&accounts.one_time),
         };
-        let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind()]);
+        let queue =
+            Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind(), secrets::kind(vault)]);
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
+            (
+                (audit.clone(), of_accounts(&accounts)),
+                users.clone(),
+                (roles.clone(), explain.clone()),
+                (of_keys(&keys), secrets.clone()),
+            ),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -243,6 +258,7 @@ impl App {
             users,
             roles,
             keys,
+            secrets,
             explain,
             collections,
             schema,
@@ -327,7 +343,7 @@ impl App {
                 (self.audit.clone(), of_accounts(&self.accounts)),
                 self.users.clone(),
                 (self.roles.clone(), self.explain.clone()),
-                of_keys(&self.keys),
+                (of_keys(&self.keys), self.secrets.clone()),
             ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
@@ -422,7 +438,7 @@ type Apis = (
         (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
         UsersApi,
         (RolesApi, ExplainApi),
-        (KeysApi, OwnKeysApi),
+        ((KeysApi, OwnKeysApi), SecretsApi),
     ),
     (CollectionsApi, SchemaApi),
     RecordsApi,

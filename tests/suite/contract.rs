@@ -92,6 +92,8 @@ const ADMINS_ONLY: &[&str] = &[
     "rotate_api_key",
     "revoke_api_key",
     "show_api_key_usage",
+    "list_secret_keys",
+    "rotate_secret_keys",
     "update_user",
     "set_user_role",
     "list_permissions",

@@ -28,6 +28,7 @@ mod schema;
 mod schema_files;
 mod search;
 mod second_factor;
+mod secrets;
 mod seed;
 #[path = "../server.rs"]
 mod server;

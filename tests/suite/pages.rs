@@ -20,6 +20,7 @@ const PAGES: &[&str] = &[
     "/docs/accounts",
     "/docs/roles",
     "/docs/api-keys",
+    "/docs/secrets",
     "/docs/audit",
     "/docs/configuration",
     "/docs/architecture",

@@ -17,7 +17,7 @@ pub(super) const REGISTRATION_CLOSED: Kind =
 pub const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
 pub(super) const SECOND_FACTOR_ON: Kind =
     Kind { status: 409, code: "second-factor-on", title: "There is a second factor already" };
-pub(super) const SECOND_FACTOR_WRONG: Kind =
+pub const SECOND_FACTOR_WRONG: Kind =
     Kind { status: 403, code: "second-factor-wrong", title: "The code does not work" };
 pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };

@@ -10,6 +10,7 @@
 //! session empties the map after its commit, so it is felt at once.
 
 mod api;
+mod confirming;
 mod error;
 mod first_admin;
 mod flows;
@@ -40,7 +41,8 @@ mod totp;
 mod users_api;
 
 pub use api::AccountsApi;
-pub use error::{Error, PROBLEMS, TOKEN_INVALID};
+pub use confirming::{Confirmation, Confirmed};
+pub use error::{Error, PROBLEMS, SECOND_FACTOR_WRONG, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use flows_api::FlowsApi;
 pub use gate::{Gate, still_stands};

@@ -12,7 +12,7 @@ use super::second_factor_model::{
     AppCode, Challenge, Disabling, Enabling, RecoveryCodes, SecondFactorSecret, SecondFactorState,
 };
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
-use super::{one_time_store, second_factor_store, store, throttle};
+use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
@@ -239,7 +239,7 @@ impl SecondFactorApi {
         let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
-        let (factor, proof) = self.judged(&tenant, user, &email, &code, address, now).await?;
+        let (factor, proof) = own.judge_code(&tenant, user, &email, &code, address, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
@@ -306,25 +306,6 @@ impl SecondFactorApi {
         now: Timestamp,
     ) -> Result<(Factor, Proof), Error> {
         let user = caller.user_id().ok_or(Error::TokenInvalid)?;
-        self.judged(caller.tenant(), user, &caller.principal().email, code, address, now).await
-    }
-
-    /// What a code shows. Wrong ones are counted for the account, and refused beyond the limit.
-    async fn judged(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        email: &str,
-        code: &str,
-        address: ClientAddress,
-        now: Timestamp,
-    ) -> Result<(Factor, Proof), Error> {
-        let own = &self.accounts;
-        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, email, address, now)?;
-        let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
-        let factor = own.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
-        let proof = own.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
-        attempt.succeeded(&own.kv);
-        Ok((factor, proof))
+        self.accounts.judge_code(caller.tenant(), user, &caller.principal().email, code, address, now).await
     }
 }
