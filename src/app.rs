@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, OneTimeSecrets, Passwords, SecondFactorApi, SecondFactors,
-    SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, InvitationsApi, OneTimeSecrets, Passwords, SecondFactorApi,
+    SecondFactors, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -434,12 +434,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    (
-        (AuditApi, (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi)),
-        UsersApi,
-        (RolesApi, ExplainApi),
-        ((KeysApi, OwnKeysApi), SecretsApi),
-    ),
+    ((AuditApi, OfAccounts), UsersApi, (RolesApi, ExplainApi), ((KeysApi, OwnKeysApi), SecretsApi)),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -447,10 +442,18 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
+type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, InvitationsApi);
+
 /// The endpoints of accounts, which share their parts.
-fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
+fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
     let own = || accounts.clone();
-    (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
+    (
+        own(),
+        FlowsApi { accounts: own() },
+        SecondFactorApi { accounts: own() },
+        SessionsApi { accounts: own() },
+        InvitationsApi { accounts: own() },
+    )
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

@@ -51,6 +51,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 8, "0008_schema_files_behind"),
     migration!("tenant", 9, "0009_second_factors"),
     migration!("tenant", 13, "0013_secrets"),
+    migration!("tenant", 14, "0014_invitations_and_impersonation"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

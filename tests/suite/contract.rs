@@ -21,6 +21,7 @@ const PUBLIC: &[&str] = &[
     "request_sign_in_code",
     "sign_in_with_code",
     "show_code",
+    "accept_invitation",
     "health",
     "health_live",
     "health_ready",
@@ -59,6 +60,10 @@ const ADMINS_ONLY: &[&str] = &[
     "create_user",
     "show_user",
     "list_users",
+    "create_invitation",
+    "list_invitations",
+    "resend_invitation",
+    "delete_invitation",
     "create_setup_link",
     "remove_second_factor",
     "list_audit_entries",
@@ -255,7 +260,7 @@ async fn each_role_may_what_is_meant() {
 }
 
 /// Of those that need a permission, what `moderator` may.
-const MODERATORS_TOO: &[&str] = &["show_user", "list_users"];
+const MODERATORS_TOO: &[&str] = &["show_user", "list_users", "list_invitations"];
 
 /// What an operation answers to a caller before it looks at anything else: nothing, if it goes on.
 fn turned_away(operation: &Operation, caller: &str) -> Option<(u16, &'static str)> {

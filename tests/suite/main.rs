@@ -16,6 +16,7 @@ mod expand;
 mod explain;
 mod fields;
 mod guides;
+mod invitations;
 mod mail;
 mod pages;
 mod permissions;

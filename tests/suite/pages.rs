@@ -28,6 +28,7 @@ const PAGES: &[&str] = &[
     "/setup",
     "/verify-email",
     "/reset-password",
+    "/accept-invitation",
     "/api-docs",
 ];
 

@@ -16,6 +16,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0008_schema_files_behind", "e680f2714986ebf3ab80a950d7802f1afb4b725c24fe16b799342377b5c0a7b1"),
     ("0009_second_factors", "a3c1d4045e71ff17a43e09e2d0c1f3d9c2b31d728715e9fa4fb00250cd41a80b"),
     ("0013_secrets", "ece1bd2d66fccde978025e0d7527af0c840ba8cd11fc7496be72eb2eebd8442c"),
+    ("0014_invitations_and_impersonation", "e90a26e148f86811b2aa52ef58e8b9247e1122e33ac3254696b9bee734f2bffa"),
 ];
 
 /// An edited migration would leave old and new servers with different tables under one number.

@@ -23,6 +23,10 @@ pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
+pub(super) const INVITATION_VOID: Kind =
+    Kind { status: 403, code: "invitation-void", title: "The invitation does not count any more" };
+pub(super) const TOO_MANY_INVITATIONS: Kind =
+    Kind { status: 409, code: "invitation-limit-reached", title: "No room for another invitation" };
 pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
 
 /// Problems only this feature reports; the catalogue page lists them.
@@ -35,6 +39,8 @@ pub const PROBLEMS: &[&Kind] = &[
     &SECOND_FACTOR_ON,
     &SECOND_FACTOR_WRONG,
     &SETUP_LINK_INVALID,
+    &INVITATION_VOID,
+    &TOO_MANY_INVITATIONS,
     &LAST_ADMIN,
 ];
 
@@ -61,6 +67,10 @@ pub enum Error {
     SecretInvalid,
     #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
     SetupLinkInvalid,
+    #[error("whoever sent it could not send it today; ask for another one")]
+    InvitationVoid,
+    #[error("{max} invitations wait to be accepted; take some back first")]
+    TooManyInvitations { max: i64 },
     #[error("nobody else is an admin; make somebody one first")]
     LastAdmin,
     #[error(transparent)]
@@ -104,6 +114,8 @@ impl From<Error> for Problem {
             Error::SecondFactorWrong => &SECOND_FACTOR_WRONG,
             Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
+            Error::InvitationVoid => &INVITATION_VOID,
+            Error::TooManyInvitations { .. } => &TOO_MANY_INVITATIONS,
             Error::LastAdmin => &LAST_ADMIN,
             Error::Role(cause) => return cause.into(),
             Error::Stale => &problem::STALE,
