@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, OneTimeSecrets, Passwords, PeopleApi,
-    ProfilesApi, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, InvitationsApi, OneTimeSecrets,
+    Passwords, PeopleApi, ProfilesApi, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -32,6 +32,7 @@ use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, PurgesApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
+use crate::features::secrets::{self, SecretsApi, Vault};
 use crate::features::server_keys::{self, Purpose};
 use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
@@ -68,6 +69,7 @@ pub struct App {
     pub users: UsersApi,
     pub roles: RolesApi,
     pub keys: KeysApi,
+    pub secrets: SecretsApi,
     pub explain: ExplainApi,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
@@ -176,6 +178,13 @@ impl App {
             },
             cursors: Cursors::new(cursor.reveal()),
         };
+        let vault = Vault {
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            config: config.view(|it| &it.secrets),
+        };
+        let secrets = SecretsApi { vault: vault.clone(), accounts: accounts.clone() };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
         let catalogues = Catalogues::new(db.clone());
@@ -222,7 +231,8 @@ impl App {
             mails: mails.mails.clone(),
             one_time: Arc::clone(&accounts.one_time),
         };
-        let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind()]);
+        let queue =
+            Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind(), secrets::kind(vault)]);
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let purges = PurgesApi { records: records.clone(), config: config.view(|it| &it.accounts) };
         let writing = of_records(&records, &purges);
@@ -231,7 +241,7 @@ impl App {
                 (audit.clone(), of_accounts(&accounts)),
                 of_people(&accounts, &users),
                 (roles.clone(), explain.clone()),
-                of_keys(&keys),
+                (of_keys(&keys), secrets.clone()),
             ),
             (collections.clone(), schema.clone()),
             records.clone(),
@@ -253,6 +263,7 @@ impl App {
             users,
             roles,
             keys,
+            secrets,
             explain,
             collections,
             schema,
@@ -341,7 +352,7 @@ impl App {
                 (self.audit.clone(), of_accounts(&self.accounts)),
                 of_people(&self.accounts, &self.users),
                 (self.roles.clone(), self.explain.clone()),
-                of_keys(&self.keys),
+                (of_keys(&self.keys), self.secrets.clone()),
             ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
@@ -432,7 +443,12 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 
 /// The endpoints of all features.
 type Apis = (
-    ((AuditApi, OfAccounts), (UsersApi, ProfilesApi, PeopleApi), (RolesApi, ExplainApi), (KeysApi, OwnKeysApi)),
+    (
+        (AuditApi, OfAccounts),
+        (UsersApi, ProfilesApi, PeopleApi),
+        (RolesApi, ExplainApi),
+        ((KeysApi, OwnKeysApi), SecretsApi),
+    ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
     AggregatesApi,
@@ -440,9 +456,9 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
-/// The endpoints of accounts, which share their parts.
-type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi);
+type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi, InvitationsApi);
 
+/// The endpoints of accounts, which share their parts.
 fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
     let own = || accounts.clone();
     (
@@ -451,6 +467,7 @@ fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
         SecondFactorApi { accounts: own() },
         SessionsApi { accounts: own() },
         BlockedApi { accounts: own() },
+        InvitationsApi { accounts: own() },
     )
 }
 

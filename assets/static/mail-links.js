@@ -4,6 +4,10 @@ import { find, post, say, show } from './page.js';
 const forms = {
   verify: { path: '/api/v1/auth/verify-email', body: (token) => ({ token }) },
   reset: { path: '/api/v1/auth/reset-password', body: (token, form) => ({ token, newPassword: form.newPassword.value }) },
+  accept: {
+    path: '/api/v1/auth/accept-invitation',
+    body: (token, form) => ({ token, password: form.password.value, ...(form.elements.name.value.trim() && { name: form.elements.name.value }) }),
+  },
 };
 
 // The secret is read once and taken out of the address: what is in the address ends up in histories and screenshots.
@@ -25,8 +29,8 @@ async function send(form, { path, body }) {
   try {
     const { response, answer } = await post(path, body(token, form));
     if (response.ok) return end('done');
-    if (answer.code === 'one-time-secret-invalid') return end('gone');
-    const faults = (answer.errors ?? []).map((it) => (it.pointer === '/newPassword' ? `The password ${it.detail}.` : ''));
+    if (['one-time-secret-invalid', 'invitation-void'].includes(answer.code)) return end('gone');
+    const faults = (answer.errors ?? []).map((it) => ({ '/newPassword': `The password ${it.detail}.`, '/password': `The password ${it.detail}.`, '/name': `The name ${it.detail}.` })[it.pointer] ?? '');
     // A secret that is cut short or too long is as good as one that was used.
     if (answer.errors?.some((it) => it.pointer === '/token')) return end('gone');
     say(outcome, faults.join(' ').trim() || `${answer.title}: ${answer.detail}.`);

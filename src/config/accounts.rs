@@ -52,6 +52,7 @@ pub struct AccountsConfig {
     pub setup_link_minutes: u64,
     pub verification_link_hours: u64,
     pub reset_link_minutes: u64,
+    pub invitation_days: u64,
     pub code_minutes: u64,
     pub mails_per_account_max: u32,
     pub mails_per_address_max: u32,
@@ -59,6 +60,7 @@ pub struct AccountsConfig {
     pub link_verify_email: String,
     pub link_reset_password: String,
     pub link_sign_in: String,
+    pub link_invitation: String,
 }
 
 impl Default for AccountsConfig {
@@ -85,6 +87,7 @@ impl Default for AccountsConfig {
             setup_link_minutes: 60,
             verification_link_hours: 24,
             reset_link_minutes: 15,
+            invitation_days: 7,
             code_minutes: 10,
             mails_per_account_max: 5,
             mails_per_address_max: 30,
@@ -92,6 +95,7 @@ impl Default for AccountsConfig {
             link_verify_email: String::new(),
             link_reset_password: String::new(),
             link_sign_in: String::new(),
+            link_invitation: String::new(),
         }
     }
 }
@@ -128,6 +132,7 @@ impl AccountsConfig {
         within(&mut faults, "setup_link_minutes", self.setup_link_minutes, 1..=10_080);
         within(&mut faults, "verification_link_hours", self.verification_link_hours, 1..=168);
         within(&mut faults, "reset_link_minutes", self.reset_link_minutes, 5..=60);
+        within(&mut faults, "invitation_days", self.invitation_days, 1..=30);
         within(&mut faults, "code_minutes", self.code_minutes, 1..=10);
         within(&mut faults, "mails_per_account_max", self.mails_per_account_max.into(), 1..=1_000);
         within(&mut faults, "mails_per_address_max", self.mails_per_address_max.into(), 1..=1_000_000);
@@ -136,6 +141,7 @@ impl AccountsConfig {
             ("link_verify_email", &self.link_verify_email),
             ("link_reset_password", &self.link_reset_password),
             ("link_sign_in", &self.link_sign_in),
+            ("link_invitation", &self.link_invitation),
         ] {
             if !link.is_empty() && !is_link(link) {
                 let text = "must be such as \"https://app.example.com/page?token={token}\", with one {token}";
@@ -165,6 +171,10 @@ impl AccountsConfig {
 
     pub fn code_lifetime(&self) -> Duration {
         Duration::from_secs(self.code_minutes * 60)
+    }
+
+    pub fn invitation_lifetime(&self) -> Duration {
+        Duration::from_secs(self.invitation_days * 24 * 3_600)
     }
 
     pub fn setup_link_lifetime(&self) -> Duration {

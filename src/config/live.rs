@@ -143,6 +143,7 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     // In the tables all secrets look the same.
     for (key, old, new) in [
         ("mail.password", &old.mail.password, &new.mail.password),
+        ("secrets.master_key", &old.secrets.master_key, &new.secrets.master_key),
         ("setup.admin_password", &old.setup.admin_password, &new.setup.admin_password),
     ] {
         if old != new {

@@ -17,6 +17,7 @@ mod merge;
 mod read;
 mod realtime;
 mod schema;
+mod secrets;
 mod server;
 mod setup;
 mod storage;
@@ -40,6 +41,7 @@ pub use self::log::{LogConfig, LogFormat};
 pub use self::mail::{MailConfig, MailSecurity};
 pub use self::realtime::RealtimeConfig;
 pub use self::schema::SchemaConfig;
+pub use self::secrets::SecretsConfig;
 pub use self::server::ServerConfig;
 pub use self::setup::SetupConfig;
 pub use self::storage::StorageConfig;
@@ -61,6 +63,7 @@ pub struct Config {
     pub mail: Arc<MailConfig>,
     pub realtime: Arc<RealtimeConfig>,
     pub schema: Arc<SchemaConfig>,
+    pub secrets: Arc<SecretsConfig>,
     pub log: Arc<LogConfig>,
     pub setup: Arc<SetupConfig>,
 }
@@ -87,6 +90,7 @@ impl Config {
             ("mail", self.mail.check()),
             ("realtime", self.realtime.check()),
             ("schema", self.schema.check()),
+            ("secrets", self.secrets.check()),
             ("log", self.log.check()),
             ("setup", self.setup.check(self.accounts.password_length_min_admin)),
         ]

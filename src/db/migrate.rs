@@ -34,7 +34,11 @@ macro_rules! migration {
 }
 
 /// What `system.db` has been through.
-pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system"), migration!("system", 2, "0002_audit")];
+pub const SYSTEM: &[Migration] = &[
+    migration!("system", 1, "0001_system"),
+    migration!("system", 2, "0002_audit"),
+    migration!("system", 4, "0004_master_keys"),
+];
 /// What each tenant's `records.db` has been through.
 pub const TENANT: &[Migration] = &[
     migration!("tenant", 1, "0001_accounts"),
@@ -48,6 +52,8 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 9, "0009_second_factors"),
     migration!("tenant", 10, "0010_users"),
     migration!("tenant", 12, "0012_guessing"),
+    migration!("tenant", 13, "0013_secrets"),
+    migration!("tenant", 14, "0014_invitations_and_impersonation"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

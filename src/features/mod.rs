@@ -8,6 +8,7 @@
 //! - [`roles`]: what people may try, under a name
 //! - [`accounts`]: people: registering, signing in, sessions
 //! - [`api_keys`]: how programs, as opposed to people, are let in
+//! - [`secrets`]: the keys of other services that people give to this one
 //! - [`collections`]: the kinds of records that people make for themselves
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`explain`]: why someone may do something, or may not
@@ -23,6 +24,7 @@ pub mod mails;
 pub mod realtime;
 pub mod records;
 pub mod roles;
+pub mod secrets;
 pub mod server_keys;
 
 use crate::http::health;
@@ -38,6 +40,7 @@ pub fn problems() -> Vec<&'static Kind> {
         roles::PROBLEMS,
         accounts::PROBLEMS,
         api_keys::PROBLEMS,
+        secrets::PROBLEMS,
         collections::PROBLEMS,
         records::PROBLEMS,
         realtime::PROBLEMS,
@@ -62,6 +65,7 @@ pub fn told() -> Told {
             roles::TERMS,
             accounts::TERMS,
             api_keys::TERMS,
+            secrets::TERMS,
             collections::TERMS,
             records::TERMS,
             explain::TERMS,

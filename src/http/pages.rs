@@ -74,6 +74,7 @@ const READING_ORDER: &[&str] = &[
     "accounts",
     "roles",
     "api-keys",
+    "secrets",
     "audit",
     "configuration",
     "architecture",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use poem::http::Method;
 
 use super::operator::Operator;
-use super::{Context, advice, say, schema};
+use super::{Context, advice, say, schema, secrets};
 use crate::base::TenantId;
 use crate::base::text::chain;
 use crate::db;
@@ -118,6 +118,7 @@ async fn databases(context: &Context) -> Vec<Finding> {
         Some(Err(cause)) => Err(format!("{}; restore a backup", chain(&cause))),
     };
     findings.push(Finding { part: "databases", outcome });
+    findings.push(Finding { part: "secrets", outcome: secrets::examine(&operator).await });
     if let Ok(settings) = context.settings() {
         let outcome = schema::examine(&operator, &settings.get().schema.folder).await;
         findings.extend(outcome.map(|outcome| Finding { part: "schema", outcome }));

@@ -13,6 +13,7 @@ mod migrate;
 mod openapi;
 mod operator;
 mod schema;
+mod secrets;
 mod seed;
 mod serve;
 mod transfer;
@@ -57,6 +58,9 @@ enum Role {
     /// Keep collections as files in a folder, for a repository.
     #[command(subcommand)]
     Schema(schema::Args),
+    /// Look at the master keys of people's secrets, and change them.
+    #[command(subcommand)]
+    Secrets(secrets::Args),
     /// Make collections, people (of `demo` one is an admin) and records to begin with.
     Seed(seed::Args),
     /// Bring the data to this version, without serving it.
@@ -105,6 +109,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Export(args) => transfer::export(&context, args).await,
         Role::Audit(args) => audit::run(&context, args).await,
         Role::Schema(args) => schema::run(&context, args).await,
+        Role::Secrets(args) => secrets::run(&context, args).await,
         Role::Seed(args) => seed::run(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
         Role::Doctor => doctor::run(&context).await,

@@ -21,6 +21,7 @@ const PUBLIC: &[&str] = &[
     "request_sign_in_code",
     "sign_in_with_code",
     "show_code",
+    "accept_invitation",
     "health",
     "health_live",
     "health_ready",
@@ -59,6 +60,10 @@ const ADMINS_ONLY: &[&str] = &[
     "create_user",
     "list_users",
     "search_users",
+    "create_invitation",
+    "list_invitations",
+    "resend_invitation",
+    "delete_invitation",
     "create_setup_link",
     "delete_user",
     "restore_user",
@@ -97,6 +102,8 @@ const ADMINS_ONLY: &[&str] = &[
     "rotate_api_key",
     "revoke_api_key",
     "show_api_key_usage",
+    "list_secret_keys",
+    "rotate_secret_keys",
     "update_user",
     "set_user_role",
     "list_permissions",
@@ -258,7 +265,7 @@ async fn each_role_may_what_is_meant() {
 }
 
 /// Of those that need a permission, what `moderator` may.
-const MODERATORS_TOO: &[&str] = &["list_users", "search_users"];
+const MODERATORS_TOO: &[&str] = &["list_users", "search_users", "list_invitations"];
 /// Operations about an account, which is there for its owner and for those who may see it or more.
 const OF_ONE_ACCOUNT: &[&str] = &["show_user"];
 /// Of these, what needs more than seeing it.

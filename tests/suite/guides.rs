@@ -472,6 +472,11 @@ async fn the_guide_to_api_keys_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_secrets_is_true() {
+    work_through("secrets", 4).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_live_updates_is_true() {
     work_through("realtime", 20).await;
 }

@@ -13,8 +13,8 @@ const NEW_PASSWORD: &str = "another horse, another staple";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An app whose jobs are done.
-struct Post {
-    app: TestApp,
+pub struct Post {
+    pub app: TestApp,
     /// Ends the jobs with the test.
     lifecycle: Lifecycle,
 }
@@ -26,32 +26,32 @@ impl Drop for Post {
 }
 
 impl Post {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(&[]).await
     }
 
-    async fn with(settings: &[(&str, &str)]) -> Self {
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
         Self::around(TestApp::with_people_and(settings).await)
     }
 
-    fn around(app: TestApp) -> Self {
+    pub fn around(app: TestApp) -> Self {
         let lifecycle = Lifecycle::new();
         app.app.start(&lifecycle);
         Self { app, lifecycle }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Reply {
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
         self.app.ask(Method::POST, &format!("/api/v1/auth/{path}")).json(&body).send().await
     }
 
-    async fn mailbox(&self, to: &str) -> Vec<Value> {
+    pub async fn mailbox(&self, to: &str) -> Vec<Value> {
         let path = format!("/api/v1/admin/mailbox?to={to}&limit=500");
         let reply = self.app.operator(Method::GET, &path).send().await;
         reply.body["data"].as_array().expect("mails").clone()
     }
 
     /// The newest mail of a kind to an address, when there are `count` of them.
-    async fn nth_mail(&self, to: &str, template: &str, count: usize) -> Value {
+    pub async fn nth_mail(&self, to: &str, template: &str, count: usize) -> Value {
         let begun = Instant::now();
         loop {
             let mails = self.mailbox(to).await;
@@ -65,12 +65,12 @@ impl Post {
         }
     }
 
-    async fn mail(&self, to: &str, template: &str) -> Value {
+    pub async fn mail(&self, to: &str, template: &str) -> Value {
         self.nth_mail(to, template, 1).await
     }
 
     /// Waits until no job is to be done.
-    async fn rest(&self) {
+    pub async fn rest(&self) {
         let begun = Instant::now();
         loop {
             let counts = self.app.operator(Method::GET, "/api/v1/admin/jobs/counts").send().await;
@@ -85,7 +85,7 @@ impl Post {
 }
 
 /// What stands in the link of a mail.
-fn token(mail: &Value) -> String {
+pub fn token(mail: &Value) -> String {
     let text = mail["text"].as_str().expect("a text");
     let after = text.split("?token=").nth(1).unwrap_or_else(|| panic!("no link in {text}"));
     after.split_whitespace().next().expect("a token").to_owned()
@@ -97,7 +97,7 @@ fn code(mail: &Value) -> String {
     text.split_whitespace().find(is_code).unwrap_or_else(|| panic!("no code in {text}")).to_owned()
 }
 
-fn link_host(mail: &Value) -> &str {
+pub fn link_host(mail: &Value) -> &str {
     let text = mail["text"].as_str().expect("a text");
     text.split_whitespace().find(|it| it.contains("?token=")).expect("a link").split('?').next().expect("an address")
 }

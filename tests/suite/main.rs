@@ -17,6 +17,7 @@ mod explain;
 mod fields;
 mod guessing;
 mod guides;
+mod invitations;
 mod leaving;
 mod mail;
 mod pages;
@@ -31,6 +32,7 @@ mod schema;
 mod schema_files;
 mod search;
 mod second_factor;
+mod secrets;
 mod seed;
 #[path = "../server.rs"]
 mod server;

@@ -20,6 +20,7 @@ const PAGES: &[&str] = &[
     "/docs/accounts",
     "/docs/roles",
     "/docs/api-keys",
+    "/docs/secrets",
     "/docs/audit",
     "/docs/configuration",
     "/docs/architecture",
@@ -27,6 +28,7 @@ const PAGES: &[&str] = &[
     "/setup",
     "/verify-email",
     "/reset-password",
+    "/accept-invitation",
     "/api-docs",
 ];
 

@@ -17,12 +17,16 @@ pub(super) const REGISTRATION_CLOSED: Kind =
 pub const TOKEN_INVALID: Kind = Kind { status: 401, code: "token-invalid", title: "The token does not work" };
 pub(super) const SECOND_FACTOR_ON: Kind =
     Kind { status: 409, code: "second-factor-on", title: "There is a second factor already" };
-pub(super) const SECOND_FACTOR_WRONG: Kind =
+pub const SECOND_FACTOR_WRONG: Kind =
     Kind { status: 403, code: "second-factor-wrong", title: "The code does not work" };
 pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
+pub(super) const INVITATION_VOID: Kind =
+    Kind { status: 403, code: "invitation-void", title: "The invitation does not count any more" };
+pub(super) const TOO_MANY_INVITATIONS: Kind =
+    Kind { status: 409, code: "invitation-limit-reached", title: "No room for another invitation" };
 pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
 pub const IN_USE: Kind = Kind { status: 409, code: "account-in-use", title: "Records refer to the account" };
 
@@ -39,6 +43,8 @@ pub const PROBLEMS: &[&Kind] = &[
     &SECOND_FACTOR_ON,
     &SECOND_FACTOR_WRONG,
     &SETUP_LINK_INVALID,
+    &INVITATION_VOID,
+    &TOO_MANY_INVITATIONS,
     &LAST_ADMIN,
     &IN_USE,
     &ADDRESS_BLOCKED,
@@ -67,6 +73,10 @@ pub enum Error {
     SecretInvalid,
     #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
     SetupLinkInvalid,
+    #[error("whoever sent it could not send it today; ask for another one")]
+    InvitationVoid,
+    #[error("{max} invitations wait to be accepted; take some back first")]
+    TooManyInvitations { max: i64 },
     #[error("nobody else is an admin; make somebody one first")]
     LastAdmin,
     #[error("records refer to the account, and their collection does not allow it to go before them")]
@@ -119,6 +129,8 @@ impl From<Error> for Problem {
             Error::SecondFactorWrong => &SECOND_FACTOR_WRONG,
             Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
+            Error::InvitationVoid => &INVITATION_VOID,
+            Error::TooManyInvitations { .. } => &TOO_MANY_INVITATIONS,
             Error::LastAdmin => &LAST_ADMIN,
             Error::InUse | Error::TooDeep => &IN_USE,
             Error::Role(cause) => return cause.into(),

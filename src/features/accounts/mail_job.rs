@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::invitations_model::{InvitationId, InvitationState};
 use super::model::User;
 use super::one_time::{OneTimeSecrets, Purpose, Row};
-use super::{one_time_store, store};
+use super::{invitations_store, one_time_store, store};
 use crate::base::text::chain;
 use crate::base::{Clock, JobId, Random, TenantId, Timestamp, UserId};
 use crate::config::{AccountsConfig, ServerConfig, View};
@@ -61,6 +62,10 @@ pub(super) enum AccountMail {
     },
     Welcome {
         user: String,
+    },
+    /// Somebody is invited who has no account yet.
+    Invitation {
+        id: String,
     },
     PasswordChanged {
         user: String,
@@ -144,7 +149,7 @@ impl AccountMails {
         mail: AccountMail,
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
-            AlreadyRegistered, ChangeEmail, Code, EmailChanged, NewSignIn, PasswordChanged, ResetPassword,
+            AlreadyRegistered, ChangeEmail, Code, EmailChanged, Invitation, NewSignIn, PasswordChanged, ResetPassword,
             SecondFactorChanged, Verification, Welcome,
         };
         let user = match &mail {
@@ -157,6 +162,7 @@ impl AccountMails {
             | EmailChanged { user, .. }
             | SecondFactorChanged { user, .. }
             | NewSignIn { user, .. } => self.by_id(tenant, user).await?,
+            Invitation { id } => return self.invitation(tenant, id).await,
         };
         let Some(user) = user else { return Ok(None) };
         let mut data = Data::from([("name", user.name.clone()), ("email", user.email.clone())]);
@@ -180,6 +186,8 @@ impl AccountMails {
                 data.insert("email", email.clone());
                 ("change-email", email)
             }
+            // Written above: there is no account that it is about.
+            Invitation { .. } => return Ok(None),
             Welcome { .. } => ("welcome", user.email.clone()),
             PasswordChanged { at, client, address, .. } => {
                 data.extend([("time", minute(at)), ("client", client), ("address", address)]);
@@ -205,6 +213,35 @@ impl AccountMails {
             }
         };
         Ok(Some((template, to, data)))
+    }
+
+    /// The mail of an invitation that can still be accepted.
+    async fn invitation(&self, tenant: &TenantId, id: &str) -> Result<Option<(&'static str, String, Data)>, db::Error> {
+        let (Ok(id), now): (Result<InvitationId, _>, _) = (id.parse(), self.clock.now()) else { return Ok(None) };
+        let found = self
+            .db
+            .read(tenant, move |tx| {
+                let found = invitations_store::find(tx, id, now)?;
+                let Some(found) = found.filter(|it| it.state == InvitationState::Open) else { return Ok(None) };
+                let inviter = match found.invited_by.parse() {
+                    Ok(inviter) => store::find_user(tx, inviter)?.map(|it| it.name),
+                    Err(_) => None,
+                };
+                Ok::<_, db::Error>(Some((found, inviter.unwrap_or_default())))
+            })
+            .await?;
+        let Some((found, inviter)) = found else { return Ok(None) };
+        let secret = self.one_time.link(tenant, Purpose::Invitation, crate::base::Id::from_uuid(id.uuid()));
+        let days = now.until(found.expires_at).as_secs().div_ceil(24 * 3_600);
+        let data = Data::from([
+            ("name", found.name),
+            ("email", found.email.clone()),
+            ("inviter", inviter),
+            ("message", found.message),
+            ("days", days.to_string()),
+            ("link", self.address(&self.config.get(), Purpose::Invitation, &secret)),
+        ]);
+        Ok(Some(("invitation", found.email, data)))
     }
 
     async fn by_email(&self, tenant: &TenantId, email: String) -> Result<Option<User>, db::Error> {
@@ -233,9 +270,11 @@ impl AccountMails {
         let (config, now) = (self.config.get(), self.clock.now());
         let lifetime = match purpose {
             Purpose::VerifyEmail => Duration::from_secs(config.verification_link_hours * 3_600),
-            Purpose::ResetPassword | Purpose::SignIn | Purpose::ChangeEmail | Purpose::SecondFactor => {
-                Duration::from_secs(config.reset_link_minutes * 60)
-            }
+            Purpose::ResetPassword
+            | Purpose::SignIn
+            | Purpose::ChangeEmail
+            | Purpose::SecondFactor
+            | Purpose::Invitation => Duration::from_secs(config.reset_link_minutes * 60),
         };
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(lifetime));
         let row = Row { id, user: user.id, purpose, email: email.to_owned(), created_at: now, expires_at };
@@ -252,6 +291,7 @@ impl AccountMails {
     fn address(&self, config: &AccountsConfig, purpose: Purpose, secret: &str) -> String {
         let (of_app, own) = match purpose {
             Purpose::VerifyEmail | Purpose::ChangeEmail => (&config.link_verify_email, Some("verify-email")),
+            Purpose::Invitation => (&config.link_invitation, Some("accept-invitation")),
             Purpose::ResetPassword => (&config.link_reset_password, Some("reset-password")),
             Purpose::SignIn | Purpose::SecondFactor => (&config.link_sign_in, None),
         };

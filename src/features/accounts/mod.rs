@@ -11,6 +11,7 @@
 
 mod api;
 mod blocked_api;
+mod confirming;
 mod device_store;
 mod devices;
 mod error;
@@ -19,6 +20,9 @@ mod flows;
 mod flows_api;
 mod flows_model;
 mod gate;
+mod invitations_api;
+mod invitations_model;
+mod invitations_store;
 mod leaked;
 mod leaving;
 mod leaving_store;
@@ -52,11 +56,13 @@ mod users_api;
 
 pub use api::AccountsApi;
 pub use blocked_api::BlockedApi;
+pub use confirming::{Confirmation, Confirmed};
 pub use devices::DeviceTokens;
-pub use error::{Error, IN_USE, PROBLEMS, TOKEN_INVALID};
+pub use error::{Error, IN_USE, PROBLEMS, SECOND_FACTOR_WRONG, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use flows_api::FlowsApi;
 pub use gate::{Gate, still_stands};
+pub use invitations_api::InvitationsApi;
 pub use leaving::{find_in_bin, purge};
 pub use leaving_store::deleted_before;
 pub use mail_job::AccountMails;

@@ -32,6 +32,8 @@ pub(super) enum Purpose {
     ChangeEmail,
     /// Not sent by mail: it stands for a password that was right, until a second factor is shown.
     SecondFactor,
+    /// Its row is an invitation.
+    Invitation,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::SignIn => "sign-in",
             Self::ChangeEmail => "change-email",
             Self::SecondFactor => "second-factor",
+            Self::Invitation => "invitation",
         }
     }
 }

@@ -121,7 +121,7 @@ impl ProfilesApi {
                     return Err(Error::TokenInvalid);
                 }
                 let is_shown = match shown {
-                    Some((factor, proof)) => second_factor_store::take(tx, user, factor.id, proof)?,
+                    Some((factor, proof, _)) => second_factor_store::take(tx, user, factor.id, proof)?,
                     None => !second_factor_store::is_on(tx, user)?,
                 };
                 if !is_shown {

@@ -12,7 +12,7 @@ use super::one_time::Purpose;
 use super::second_factor_model::{
     AppCode, Challenge, Disabling, Enabling, RecoveryCodes, SecondFactorSecret, SecondFactorState,
 };
-use super::throttle::{self, Attempt, Guesser};
+use super::throttle::{Attempt, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
 use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
@@ -247,7 +247,8 @@ impl SecondFactorApi {
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
         let device = own.known_device(&tenant, &email, device_token.as_deref(), now).await?;
-        let (factor, proof, attempt) = self.judged(&tenant, user, guesser(device, &email), &code, address, now).await?;
+        let guesser = guesser(device, &email);
+        let (factor, proof, attempt) = own.judge_code(&tenant, user, guesser, &code, address, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
@@ -315,26 +316,6 @@ impl SecondFactorApi {
         now: Timestamp,
     ) -> Result<(Factor, Proof, Attempt), Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
-        self.judged(caller.tenant(), user, Guesser::Session(session), code, address, now).await
-    }
-
-    /// What a code shows. Wrong ones are counted, and refused beyond the limit.
-    async fn judged(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        guesser: Guesser<'_>,
-        code: &str,
-        address: ClientAddress,
-        now: Timestamp,
-    ) -> Result<(Factor, Proof, Attempt), Error> {
-        let own = &self.accounts;
-        let attempt = throttle::attempt_second_factor(&own.kv, &own.config.get(), tenant, guesser, address, now)?;
-        let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
-        let factor = own.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
-        let proof = own.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
-        // It may have been used before, and then it must neither count nor have the count begin anew.
-        attempt.was_not_judged(&own.kv);
-        Ok((factor, proof, attempt))
+        self.accounts.judge_code(caller.tenant(), user, Guesser::Session(session), code, address, now).await
     }
 }

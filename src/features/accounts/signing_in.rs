@@ -259,7 +259,7 @@ impl AccountsApi {
         self.signed_in(&config, tenant, &session, 0, user, now)
     }
 
-    fn session(&self, config: &AccountsConfig, user: UserId, arrival: Arrival, now: Timestamp) -> Session {
+    pub(super) fn session(&self, config: &AccountsConfig, user: UserId, arrival: Arrival, now: Timestamp) -> Session {
         let id: SessionId = self.random.id(&self.clock);
         let Arrival { client, device } = arrival;
         let device = Some(device.unwrap_or_else(|| self.random.id(&self.clock)));
@@ -277,7 +277,7 @@ impl AccountsApi {
     }
 
     /// What whoever signed in is given. `generation` is how often their password was replaced.
-    fn signed_in(
+    pub(super) fn signed_in(
         &self,
         config: &AccountsConfig,
         tenant: &TenantId,

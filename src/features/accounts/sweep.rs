@@ -1,7 +1,7 @@
 //! Removes sessions, links and accounts that were never used whose time is over, and finds the words of old accounts.
 use std::time::Duration;
 
-use super::{one_time_store, store};
+use super::{invitations_store, one_time_store, store};
 use crate::base::{Clock, TenantId, Timestamp};
 use crate::db::{self, Class, Db, Tx};
 use crate::work::Worker;
@@ -10,6 +10,8 @@ use crate::work::Worker;
 const BATCH: i64 = 500;
 /// How long someone who registered may take to show that the address is theirs.
 const PENDING_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long invitations are shown after their time.
+const INVITATIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// What is over is refused at once; this only tidies up.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -26,6 +28,8 @@ async fn sweep(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Err
     db.write_as(Class::BULK.freeing(), tenant, move |tx| store::delete_expired_setup_links(tx, now)).await?;
     in_batches(db, tenant, move |tx| store::delete_expired_sessions(tx, now, BATCH)).await?;
     in_batches(db, tenant, move |tx| one_time_store::delete_expired(tx, now, BATCH)).await?;
+    let too_old = now.minus(INVITATIONS_KEPT_FOR);
+    in_batches(db, tenant, move |tx| invitations_store::delete_old(tx, too_old, BATCH)).await?;
     let too_old = now.minus(PENDING_KEPT_FOR);
     in_batches(db, tenant, move |tx| store::delete_pending(tx, too_old, BATCH)).await?;
     in_batches(db, tenant, |tx| store::fill_words(tx, BATCH)).await

@@ -1,12 +1,12 @@
 //! On what terms the endpoints of accounts answer, beside what their signatures say.
 use super::error::{
-    ADDRESS_BLOCKED, EMAIL_TAKEN, LAST_ADMIN, REGISTRATION_CLOSED, SECOND_FACTOR_ON, SECOND_FACTOR_WRONG,
-    SECRET_INVALID, SETUP_LINK_INVALID, TOKEN_INVALID, WRONG_CREDENTIALS,
+    ADDRESS_BLOCKED, EMAIL_TAKEN, INVITATION_VOID, LAST_ADMIN, REGISTRATION_CLOSED, SECOND_FACTOR_ON,
+    SECOND_FACTOR_WRONG, SECRET_INVALID, SETUP_LINK_INVALID, TOKEN_INVALID, TOO_MANY_INVITATIONS, WRONG_CREDENTIALS,
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
 use crate::http::openapi::{Terms, Who};
-use crate::http::problem::{NOT_FOUND, TOO_MANY_REQUESTS};
+use crate::http::problem::{INVALID, NOT_FOUND, TOO_MANY_REQUESTS};
 
 pub const TERMS: &[Terms] = &[
     Terms {
@@ -85,5 +85,22 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "search_users", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "list_blocked_addresses", who: Who::Holders(USERS_WRITE), problems: &[] },
     Terms { operation: "lift_blocked_address", who: Who::Holders(USERS_WRITE), problems: &[] },
+    Terms {
+        operation: "create_invitation",
+        who: Who::Holders(USERS_WRITE),
+        problems: &[&EMAIL_TAKEN, &PERMISSION_NOT_HELD, &TOO_MANY_INVITATIONS, &TOO_MANY_REQUESTS],
+    },
+    Terms { operation: "list_invitations", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms {
+        operation: "resend_invitation",
+        who: Who::Holders(USERS_WRITE),
+        problems: &[&EMAIL_TAKEN, &INVALID, &PERMISSION_NOT_HELD, &TOO_MANY_REQUESTS],
+    },
+    Terms { operation: "delete_invitation", who: Who::Holders(USERS_WRITE), problems: &[] },
+    Terms {
+        operation: "accept_invitation",
+        who: Who::Anyone,
+        problems: &[&EMAIL_TAKEN, &SECRET_INVALID, &INVITATION_VOID, &TOO_MANY_REQUESTS],
+    },
     Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
 ];

@@ -64,6 +64,22 @@ pub const TEMPLATES: &[Template] = &[
         variables: &[NAME, EMAIL, LINK, CODE, MINUTES, CODE_MINUTES],
     },
     Template {
+        name: "invitation",
+        about: "To someone who is invited to make themselves an account.",
+        variables: &[
+            Variable { name: "name", about: "What the receiver is called; may be empty.", example: "Grace" },
+            Variable { name: "email", about: "The receiver's address.", example: "grace@example.com" },
+            Variable { name: "inviter", about: "The name of whoever invites; may be empty.", example: "Ada" },
+            Variable {
+                name: "message",
+                about: "What whoever invites writes, in one line; may be empty.",
+                example: "See you on Monday.",
+            },
+            Variable { name: "days", about: "How long the link works.", example: "7" },
+            LINK,
+        ],
+    },
+    Template {
         name: "welcome",
         about: "To someone whose address was verified for the first time.",
         variables: &[NAME, EMAIL],

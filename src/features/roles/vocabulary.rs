@@ -32,6 +32,7 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (ROLES_WRITE, "Make, change and drop roles."),
     (Permission("keys:read"), "See API keys, and what they are used for."),
     (Permission("keys:write"), "Make, change, rotate and revoke API keys."),
+    (Permission("secrets:admin"), "Change the master key that secrets of people are encrypted with."),
     (Permission("mail:read"), "See the words and looks of mails."),
     (Permission("mail:write"), "Change the looks of mails, and send a test."),
     (

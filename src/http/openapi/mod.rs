@@ -38,6 +38,8 @@ pub enum Tag {
     Users,
     /// How programs, as opposed to people, are let in.
     Keys,
+    /// The keys of other services that people give to this one.
+    Secrets,
     /// Who did what, for admins.
     Audit,
     /// The kinds of records, for admins.

@@ -1,0 +1,110 @@
+//! Showing once more who one is: a session that was left open does nothing for good that its owner would not do.
+//!
+//! The password will do, and so will a code of the second factor where one is on. Wrong ones are counted like those of
+//! signing in.
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+
+use super::api::AccountsApi;
+use super::error::Error;
+use super::throttle::{Attempt, Guesser};
+use super::totp::{Factor, Proof};
+use super::{second_factor_store, throttle};
+use crate::base::{TenantId, Timestamp, UserId};
+use crate::db::Tx;
+use crate::http::problem::Fault;
+use crate::http::{Caller, ClientAddress};
+
+/// What someone who is signed in shows once more: `password`, or `code`.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Confirmation {
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: Option<String>,
+    /// Six digits of the app, or a recovery code; where a second factor is on.
+    #[oai(validator(min_length = 1, max_length = 32))]
+    pub code: Option<String>,
+}
+
+impl std::fmt::Debug for Confirmation {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Confirmation")
+    }
+}
+
+impl Example for Confirmation {
+    fn example() -> Self {
+        Self { password: Some("correct horse battery staple".to_owned()), code: None }
+    }
+}
+
+/// Someone who has just shown who they are. What they showed is used up by [`Confirmed::use_up`], in the transaction of
+/// what it was shown for.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Confirmed(Option<(UserId, Factor, Proof)>);
+
+impl Confirmed {
+    /// Refuses a code that was used before.
+    pub fn use_up(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        match self.0 {
+            Some((user, factor, proof)) if !second_factor_store::take(tx, user, factor.id, proof)? => {
+                Err(Error::SecondFactorWrong)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AccountsApi {
+    /// Has someone who is signed in show once more who they are.
+    pub async fn confirm_again(
+        &self,
+        caller: &Caller,
+        shown: Confirmation,
+        address: ClientAddress,
+    ) -> Result<Confirmed, Error> {
+        let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
+        match shown {
+            Confirmation { password: Some(password), code: None } => {
+                self.confirm(caller, password, "/password", address).await?;
+                Ok(Confirmed(None))
+            }
+            Confirmation { password: None, code: Some(code) } => {
+                let (guesser, now) = (Guesser::Session(session), self.clock.now());
+                let (factor, proof, _) = self.judge_code(caller.tenant(), user, guesser, &code, address, now).await?;
+                if factor.is_confirmed {
+                    Ok(Confirmed(Some((user, factor, proof))))
+                } else {
+                    Err(Error::SecondFactorWrong)
+                }
+            }
+            Confirmation { password: None, code: None } => {
+                let detail = "is needed, or `code` where a second factor is on";
+                Err(Error::Invalid(vec![Fault::new("/password", "required", detail)]))
+            }
+            Confirmation { .. } => {
+                Err(Error::Invalid(vec![Fault::new("", "conflict", "send either `code` or `password`")]))
+            }
+        }
+    }
+
+    /// What a code of a second factor shows. Wrong ones are counted, and refused beyond the limit.
+    pub(super) async fn judge_code(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        guesser: Guesser<'_>,
+        code: &str,
+        address: ClientAddress,
+        now: Timestamp,
+    ) -> Result<(Factor, Proof, Attempt), Error> {
+        let attempt = throttle::attempt_second_factor(&self.kv, &self.config.get(), tenant, guesser, address, now)?;
+        let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
+        let factor = self.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
+        let proof = self.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
+        // It may have been used before, and then it must neither count nor have the count begin anew.
+        attempt.was_not_judged(&self.kv);
+        Ok((factor, proof, attempt))
+    }
+}
