@@ -11,7 +11,7 @@ use super::error::Error;
 use super::invitations_model::{Acceptance, Invitation, InvitationId, InvitationList, InvitationState, NewInvitation};
 use super::invitations_store as store;
 use super::mail_job::{self, AccountMail};
-use super::model::{USERS_READ, USERS_WRITE, User};
+use super::model::{SignedIn, USERS_READ, USERS_WRITE, User};
 use super::one_time::Purpose;
 use super::signing_in::add;
 use super::throttle;
