@@ -20,6 +20,7 @@ mod leaving;
 mod mail;
 mod pages;
 mod permissions;
+mod preferences;
 mod realtime;
 mod records;
 mod relations;

@@ -9,6 +9,7 @@
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
 
+mod activity_api;
 mod api;
 mod error;
 mod first_admin;
@@ -27,8 +28,12 @@ mod password;
 mod people;
 mod people_api;
 mod people_store;
+mod preferences;
+mod preferences_api;
+mod preferences_store;
 mod profile_api;
 mod refresh;
+mod requests;
 mod second_factor_api;
 mod second_factor_model;
 mod second_factor_store;
@@ -45,6 +50,7 @@ mod token;
 mod totp;
 mod users_api;
 
+pub use activity_api::ActivityApi;
 pub use api::AccountsApi;
 pub use error::{Error, IN_USE, PROBLEMS, TOKEN_INVALID};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
@@ -57,7 +63,9 @@ pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, SetupLink, USERS_ADM
 pub use one_time::OneTimeSecrets;
 pub use password::Passwords;
 pub use people_api::PeopleApi;
+pub use preferences_api::PreferencesApi;
 pub use profile_api::ProfilesApi;
+pub use requests::{Requests, usage_worker};
 pub use second_factor_api::SecondFactorApi;
 pub use sessions_api::SessionsApi;
 pub use sweep::worker;
