@@ -14,13 +14,15 @@ use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::lanes::{self, Asker};
+use crate::base::text::chain;
 use crate::base::{Clock, Random, TenantId};
 use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, InvitationsApi, OneTimeSecrets,
-    Passwords, PeopleApi, ProfilesApi, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, ActivityApi, BlockedApi, DeviceTokens, FlowsApi, Gate, InvitationsApi,
+    OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi, Requests, SecondFactorApi, SecondFactors,
+    SessionsApi, Stuffing, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -75,6 +77,8 @@ pub struct App {
     pub schema: SchemaApi,
     pub records: RecordsApi,
     pub purges: PurgesApi,
+    /// Counts the requests of each account.
+    pub requests: Requests,
     pub aggregates: AggregatesApi,
     pub realtime: RealtimeApi,
     pub jobs: JobsApi,
@@ -269,6 +273,7 @@ impl App {
             schema,
             records,
             purges,
+            requests: Requests::default(),
             aggregates,
             realtime,
             jobs,
@@ -292,6 +297,8 @@ impl App {
         lifecycle.task("jobs.run", self.jobs.queue.clone().run(news, lifecycle.stop_token()));
         let usage = self.keys.keeping.usage.clone();
         lifecycle.start(api_keys::worker(usage, self.db.clone(), self.clock.clone(), TenantId::main()));
+        let requests = self.requests.clone();
+        lifecycle.start(accounts::usage_worker(requests, self.db.clone(), TenantId::main()));
         lifecycle.start(records::worker(self.records.clone(), TenantId::main()));
         lifecycle.start(records::people_worker(self.purges.clone(), TenantId::main()));
         let settings = self.config.view(|it| &it.realtime);
@@ -341,8 +348,14 @@ impl App {
     }
 
     /// Writes what was kept back for speed. Called once, when nothing is served any more.
-    pub fn close(&self) -> Result<(), kv::Error> {
-        self.kv.flush(self.clock.now())
+    pub async fn close(&self) -> Result<(), kv::Error> {
+        let (main, now) = (TenantId::main(), self.clock.now());
+        let of_keys = self.keys.keeping.usage.flush(&self.db, &main, now).await;
+        let of_people = self.requests.flush(&self.db, &main).await;
+        if let Err(cause) = of_keys.and(of_people) {
+            tracing::warn!(cause = %chain(&cause), "what keys and people used in the last seconds is not counted");
+        }
+        self.kv.flush(now)
     }
 
     /// Every route of the product.
@@ -372,13 +385,16 @@ impl App {
         let route = swagger::route(route);
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
-        let (usage, clock) = (self.keys.keeping.usage.clone(), self.clock.clone());
+        let (usage, requests, clock) = (self.keys.keeping.usage.clone(), self.requests.clone(), self.clock.clone());
         let service = service.around(move |endpoint, request| {
-            let (usage, clock) = (usage.clone(), clock.clone());
+            let (usage, requests, clock) = (usage.clone(), requests.clone(), clock.clone());
             async move {
                 let known = etag::known(request.method(), request.headers());
                 let who = request.extensions().get::<Who>().cloned();
                 let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
+                if let Some(user) = who.as_ref().and_then(Who::user) {
+                    requests.note(user);
+                }
                 if let Some(key) = who.and_then(|it| it.key()) {
                     api_keys::account_for(&usage, key, &mut answer, clock.now());
                 }
@@ -445,7 +461,7 @@ async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> 
 type Apis = (
     (
         (AuditApi, OfAccounts),
-        (UsersApi, ProfilesApi, PeopleApi),
+        (UsersApi, ProfilesApi, PeopleApi, PreferencesApi, ActivityApi),
         (RolesApi, ExplainApi),
         ((KeysApi, OwnKeysApi), SecretsApi),
     ),
@@ -472,11 +488,16 @@ fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
 }
 
 /// The endpoints of people as others see them, and of what may be changed of them.
-fn of_people(accounts: &AccountsApi, users: &UsersApi) -> (UsersApi, ProfilesApi, PeopleApi) {
+fn of_people(
+    accounts: &AccountsApi,
+    users: &UsersApi,
+) -> (UsersApi, ProfilesApi, PeopleApi, PreferencesApi, ActivityApi) {
     (
         users.clone(),
         ProfilesApi { users: users.clone(), second_factors: SecondFactorApi { accounts: accounts.clone() } },
         PeopleApi { accounts: accounts.clone() },
+        PreferencesApi { accounts: accounts.clone() },
+        ActivityApi { accounts: accounts.clone() },
     )
 }
 

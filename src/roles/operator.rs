@@ -167,7 +167,7 @@ impl Operator {
             Self::InProcess(app, shell) => {
                 let response = shell.answer(request.of_operator()?).await;
                 let outcome = read(response.status().as_u16(), response.into_body()).await;
-                app.close()?;
+                app.close().await?;
                 outcome
             }
         }

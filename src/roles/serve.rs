@@ -88,7 +88,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     };
     let ((), all_stopped) = tokio::join!(crate::http::serve(doors, shell, stop.clone(), grace), workers);
 
-    if let Err(cause) = app.close() {
+    if let Err(cause) = app.close().await {
         tracing::warn!(cause = %chain(&cause), "what the cache kept back is lost");
     }
     let _ = std::fs::remove_file(context.data.join(SOCKET));

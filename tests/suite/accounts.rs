@@ -39,6 +39,7 @@ async fn who_registers_is_signed_in() {
         "records:read",
         "records:write"
       ],
+      "usageCount": 0,
       "createdAt": "2026-01-02T03:04:05.678Z",
       "updatedAt": "2026-01-02T03:04:05.678Z",
       "lastSignInAt": "2026-01-02T03:04:05.678Z"

@@ -122,7 +122,7 @@ async fn nothing_of_a_secret_is_in_the_files_but_its_digest() {
     let rotated = operate(&app, Method::PUT, &format!("{KEYS}/{id}/rotate"), json!({ "graceSecs": 60 })).await;
     let secrets = [secret, rotated.str("secret")];
     assert_eq!(users(&app, &secrets[1]).await.status, 200);
-    app.app.close().expect("closed");
+    app.app.close().await.expect("closed");
     drop(app);
 
     let mut stack = vec![folder.path().to_owned()];

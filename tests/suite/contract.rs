@@ -267,7 +267,7 @@ async fn each_role_may_what_is_meant() {
 /// Of those that need a permission, what `moderator` may.
 const MODERATORS_TOO: &[&str] = &["list_users", "search_users", "list_invitations"];
 /// Operations about an account, which is there for its owner and for those who may see it or more.
-const OF_ONE_ACCOUNT: &[&str] = &["show_user"];
+const OF_ONE_ACCOUNT: &[&str] = &["show_user", "list_activity"];
 /// Of these, what needs more than seeing it.
 const OF_ONE_ACCOUNT_WRITING: &[&str] = &["update_user_profile", "replace_user_profile"];
 

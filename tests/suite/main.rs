@@ -22,6 +22,7 @@ mod leaving;
 mod mail;
 mod pages;
 mod permissions;
+mod preferences;
 mod realtime;
 mod patches;
 mod records;

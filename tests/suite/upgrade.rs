@@ -15,7 +15,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0007_audit", "86df20994ee31ae6607c02ce616dbe1ee50cb5ef61beefeb96c6785522157a6c"),
     ("0008_schema_files_behind", "e680f2714986ebf3ab80a950d7802f1afb4b725c24fe16b799342377b5c0a7b1"),
     ("0009_second_factors", "a3c1d4045e71ff17a43e09e2d0c1f3d9c2b31d728715e9fa4fb00250cd41a80b"),
-    ("0010_users", "ab179b7a16350a14f9afec6a3e8de1d1c8bb56d8def00c02f1f6070fac5fecef"),
+    ("0010_users", "f9b21b49fd2705ef6b113579e82d08dc10a92d4966ccfca4c17c8a6176f12302"),
     ("0012_guessing", "8705af36c8fdad8df0ff5da84da6a355eb4a606af5b605a6261f6a60c29e1a24"),
     ("0013_secrets", "ece1bd2d66fccde978025e0d7527af0c840ba8cd11fc7496be72eb2eebd8442c"),
     ("0014_invitations_and_impersonation", "e90a26e148f86811b2aa52ef58e8b9247e1122e33ac3254696b9bee734f2bffa"),

@@ -262,3 +262,100 @@ async fn nobody_changes_the_profile_of_someone_who_may_more() {
         assert_eq!(reply.refusal(), (403, "permission-not-held"));
     }
 }
+
+async fn activity(app: &TestApp, id: &str, token: &str, query: &str) -> Reply {
+    app.ask(Method::GET, &format!("/api/v1/users/{id}/activity?{query}")).bearer(token).send().await
+}
+
+fn actions(reply: &Reply) -> Vec<&str> {
+    let data = reply.body["data"].as_array().unwrap_or_else(|| panic!("{reply:?}"));
+    data.iter().filter_map(|it| it["action"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn people_see_what_they_did_and_what_was_done_to_them() {
+    let app = TestApp::with_people().await;
+    let (id, _) = app.person("ada", "user").await;
+    let body = json!({ "email": "ada@example.com", "password": crate::support::PASSWORD });
+    let login = app.ask(Method::POST, "/api/v1/auth/login").header("user-agent", "ours").json(&body).send().await;
+    let token = login.str("accessToken");
+    app.ask(Method::PATCH, "/api/v1/auth/profile").bearer(&token).json(&json!({ "name": "Ada" })).send().await;
+    let path = format!("/api/v1/admin/users/{id}");
+    let body = json!({ "tier": "gold" });
+    app.as_role("admin", Method::PATCH, &path).header("user-agent", "theirs").json(&body).send().await;
+
+    let own = activity(&app, &id, &token, "").await;
+
+    assert_eq!(actions(&own), ["users.change", "profile.change", "auth.sign-in", "auth.sign-in", "users.create"]);
+    let [changed, .., signed_in, _, made] = own.body["data"].as_array().expect("entries").as_slice() else { panic!() };
+    assert_eq!(
+        (&changed["isOwn"], changed.get("userAgent"), &changed["resourceId"]),
+        (&json!(false), None, &json!(id))
+    );
+    assert_eq!((&signed_in["isOwn"], &signed_in["userAgent"]), (&json!(true), &json!("ours")));
+    assert_eq!(
+        (&made["actorKind"], &made["description"]),
+        (&json!("operator"), &json!("Someone made an account for somebody."))
+    );
+    for member in ["before", "after", "actorId", "actorEmail", "hash", "seq"] {
+        assert!(changed.get(member).is_none(), "{member}");
+    }
+}
+
+/// Where someone was is for themselves, and for those who may read the whole trail.
+#[tokio::test]
+async fn who_may_see_accounts_sees_what_they_did_but_not_from_where() {
+    let app = TestApp::with_people().await;
+    let (_, keeper) = app.person("keeper", "moderator").await;
+    let (id, token) = app.person("ada", "user").await;
+    let body = json!({ "email": "ada@example.com", "password": crate::support::PASSWORD });
+    app.ask(Method::POST, "/api/v1/auth/login").header("user-agent", "ours").json(&body).send().await;
+    let newest = async |token: &str| activity(&app, &id, token, "limit=1").await.body["data"][0].clone();
+
+    let (own, keeper, admin) = (newest(&token).await, newest(&keeper).await, newest(app.token("admin")).await);
+
+    assert_eq!((&own["userAgent"], &admin["userAgent"]), (&json!("ours"), &json!("ours")));
+    assert_eq!(
+        (&keeper["action"], keeper.get("userAgent"), keeper.get("resourceId")),
+        (&json!("auth.sign-in"), None, None)
+    );
+    assert!(own["resourceId"].is_string() && admin["resourceId"].is_string());
+}
+
+#[tokio::test]
+async fn activity_is_hidden_from_others_and_paged_without_gaps() {
+    let app = TestApp::with_people().await;
+    let (id, token) = app.person("ada", "user").await;
+    for n in 0..9 {
+        let body = json!({ "name": format!("n{n}") });
+        app.ask(Method::PATCH, "/api/v1/auth/profile").bearer(&token).json(&body).send().await;
+        app.as_role("user", Method::PATCH, "/api/v1/auth/profile").json(&body).send().await;
+    }
+    let user = app.token("user").to_owned();
+    let masked = |it: Reply| (it.status, it.body["detail"].clone());
+    let others = masked(activity(&app, &id, &user, "").await);
+    assert_eq!((others.0, &others), (404, &masked(activity(&app, NOBODY, &user, "").await)));
+    assert_eq!(activity(&app, NOBODY, app.token("admin"), "").await.refusal(), (404, "not-found"));
+    assert_eq!(app.ask(Method::GET, &format!("/api/v1/users/{id}/activity")).send().await.status, 401);
+
+    let whole = activity(&app, &id, &token, "limit=500&count=exact").await;
+    assert_eq!(whole.body["meta"]["total"], 11);
+    let (mut by_cursor, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = activity(&app, &id, &token, &format!("limit=4{cursor}")).await;
+        by_cursor.extend(page.body["data"].as_array().expect("a page").clone());
+        let Some(next) = page.body["meta"]["nextCursor"].as_str() else { break };
+        let theirs = activity(&app, &id, app.token("admin"), &format!("limit=4&cursor={next}")).await;
+        assert_eq!(pointers(&theirs), ["?cursor"], "a cursor is its caller's own");
+        cursor = format!("&cursor={next}");
+    }
+    let mut by_number = Vec::new();
+    for page in 1..=3 {
+        let page = activity(&app, &id, &token, &format!("limit=4&page={page}")).await;
+        by_number.extend(page.body["data"].as_array().expect("a page").clone());
+    }
+    assert_eq!(
+        (&by_cursor, &by_number),
+        (whole.body["data"].as_array().expect("all"), whole.body["data"].as_array().expect("all"))
+    );
+}

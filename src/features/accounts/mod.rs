@@ -9,6 +9,7 @@
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
 
+mod activity_api;
 mod api;
 mod blocked_api;
 mod confirming;
@@ -35,8 +36,12 @@ mod password;
 mod people;
 mod people_api;
 mod people_store;
+mod preferences;
+mod preferences_api;
+mod preferences_store;
 mod profile_api;
 mod refresh;
+mod requests;
 mod second_factor_api;
 mod second_factor_model;
 mod second_factor_store;
@@ -54,6 +59,7 @@ mod token;
 mod totp;
 mod users_api;
 
+pub use activity_api::ActivityApi;
 pub use api::AccountsApi;
 pub use blocked_api::BlockedApi;
 pub use confirming::{Confirmation, Confirmed};
@@ -70,7 +76,9 @@ pub use model::{RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, SetupLink, USERS_ADM
 pub use one_time::OneTimeSecrets;
 pub use password::Passwords;
 pub use people_api::PeopleApi;
+pub use preferences_api::PreferencesApi;
 pub use profile_api::ProfilesApi;
+pub use requests::{Requests, usage_worker};
 pub use second_factor_api::SecondFactorApi;
 pub use sessions_api::SessionsApi;
 pub use stuffing::Stuffing;

@@ -38,6 +38,9 @@ pub struct User {
     /// Since when the account is in the bin. Absent: it is not.
     #[oai(skip_serializing_if_is_none)]
     pub deleted_at: Option<Timestamp>,
+    /// How many requests came on behalf of the account, by sessions and keys; some seconds behind.
+    #[oai(read_only)]
+    pub usage_count: u64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Absent: never signed in.
@@ -60,6 +63,7 @@ impl Example for User {
             tier: None,
             disabled_at: None,
             deleted_at: None,
+            usage_count: 1_234,
             created_at: moment,
             updated_at: moment,
             last_sign_in_at: Some(moment),

@@ -65,6 +65,7 @@ impl AccountsApi {
             tier: None,
             disabled_at: None,
             deleted_at: None,
+            usage_count: 0,
             created_at: now,
             updated_at: now,
             last_sign_in_at: None,

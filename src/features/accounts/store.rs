@@ -12,7 +12,7 @@ use crate::http::Permissions;
 pub(super) const USER: &str =
     "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
                     disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role),
-                    deleted_at";
+                    deleted_at, usage_count";
 
 pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
     Ok(User {
@@ -25,6 +25,7 @@ pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
         tier: row.optional(9, |row, column| Ok(row.text(column)?.to_owned()))?,
         disabled_at: row.optional(10, Row::timestamp)?,
         deleted_at: row.optional(12, Row::timestamp)?,
+        usage_count: row.integer(13)?.unsigned_abs(),
         version: row.integer(5)?,
         created_at: row.timestamp(6)?,
         updated_at: row.timestamp(7)?,
@@ -94,6 +95,11 @@ pub(super) fn find_user(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, db:
 /// The role of the account with an address.
 pub(super) fn find_role(tx: &mut Tx<'_>, email: &str) -> Result<Option<RoleName>, db::Error> {
     tx.find("SELECT role FROM users WHERE email = $1 AND deleted_at IS NULL", &[email.into()], |row| read_role(row, 0))
+}
+
+/// Adds to how many requests came on behalf of someone. It is no change of the account.
+pub(super) fn add_usage(tx: &mut Tx<'_>, id: UserId, count: u32) -> Result<(), db::Error> {
+    tx.execute("UPDATE users SET usage_count = usage_count + $2 WHERE id = $1", &[id.into(), count.into()]).map(drop)
 }
 
 /// What an admin sets of an account beside its owner's own values.
@@ -501,6 +507,7 @@ mod tests {
             tier: None,
             disabled_at: None,
             deleted_at: None,
+            usage_count: 0,
             created_at: at,
             updated_at: at,
             last_sign_in_at: None,

@@ -1,6 +1,7 @@
 //! What keys are used for: counted in memory, written every few seconds.
 //!
-//! A request costs no write. A server that is killed loses what was counted since the last time.
+//! A request costs no write. A server that is killed loses what was counted since the last time; one that is told to stop
+//! loses nothing.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,7 +79,7 @@ impl Usage {
     }
 
     /// Writes what was counted. What cannot be written waits for the next time.
-    pub(super) async fn flush(&self, db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Error> {
+    pub async fn flush(&self, db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Error> {
         let Book { lines, last } = std::mem::take(&mut *self.lock());
         let mut lines: Vec<_> = lines.into_iter().collect();
         while !lines.is_empty() {

@@ -29,6 +29,7 @@
 //! operator can keep number and hash of the newest entry elsewhere. What the server itself removes for its age it signs
 //! too (`sweep.rs`): verification begins after it, and a beginning that was cut off is found.
 mod action;
+mod activity;
 mod api;
 mod chain;
 mod checkpoint;
@@ -46,10 +47,11 @@ mod trail;
 mod verify;
 
 pub use action::Action;
+pub use activity::{Part, activity, count_activity, sentence};
 pub use api::{AuditApi, Running};
 pub use checkpoint::worker as checkpoint_worker;
 pub use entry::Entry;
-pub use model::AUDIT_READ;
+pub use model::{AUDIT_READ, AuditEntry};
 pub use seal::Seal;
 pub use sweep::{Keep, worker};
 pub use terms::TERMS;

@@ -1,4 +1,5 @@
 //! The SQL of the audit trail.
+use super::activity::Part;
 use super::chain::{self, Hash, NOTHING_BEFORE};
 use super::filter::Filter;
 use super::model::Kept;
@@ -118,6 +119,33 @@ pub(super) fn list(
     let mut all = vec![lowest.into(), before.into(), limit.cast_signed().into(), skip.cast_signed().into()];
     all.append(&mut params);
     tx.query(&sql, &all, read)
+}
+
+/// The newest of what someone did as themselves, and of what was done to their account: as many of each as are wanted,
+/// which both have an index for.
+pub(super) fn activity(tx: &mut Tx<'_>, part: &Part) -> Result<Vec<Kept>, db::Error> {
+    let sql = format!(
+        "SELECT {ENTRY} FROM audit_entries WHERE seq IN (
+             SELECT seq FROM (SELECT seq FROM audit_entries WHERE actor_id = $1 AND seq < $2
+                              ORDER BY seq DESC LIMIT $5) AS did
+             UNION
+             SELECT seq FROM (SELECT seq FROM audit_entries
+                              WHERE resource_kind = 'user' AND resource_id = $1 AND seq < $2
+                              ORDER BY seq DESC LIMIT $5) AS done_to)
+         ORDER BY seq DESC LIMIT $3 OFFSET $4"
+    );
+    let reach = part.skip.saturating_add(part.limit);
+    let numbers = [part.limit, part.skip, reach].map(|it| Value::Integer(it.cast_signed()));
+    let [limit, skip, reach] = numbers;
+    tx.query(&sql, &[(&part.user).into(), part.before.into(), limit, skip, reach], read)
+}
+
+pub(super) fn count_activity(tx: &mut Tx<'_>, user: &str) -> Result<u64, db::Error> {
+    let sql = "SELECT count(*) FROM (
+                   SELECT seq FROM audit_entries WHERE actor_id = $1
+                   UNION
+                   SELECT seq FROM audit_entries WHERE resource_kind = 'user' AND resource_id = $1) AS all_of_it";
+    Ok(tx.find(sql, &[user.into()], |row| row.integer(0))?.unwrap_or(0).unsigned_abs())
 }
 
 pub(super) fn count(tx: &mut Tx<'_>, filter: &Filter) -> Result<i64, db::Error> {

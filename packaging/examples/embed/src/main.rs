@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:8088").await?;
     println!("http://{}/hello/people", listener.local_addr()?);
     serve(vec![Door::Tcp(listener)], shell, lifecycle.stop_token(), Duration::from_secs(20)).await;
-    app.close()?;
+    app.close().await?;
     Ok(())
 }
 
