@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, OneTimeSecrets, Passwords,
-    SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, BlockedApi, DeviceTokens, FlowsApi, Gate, Hashing, HashingApi, OneTimeSecrets,
+    Passwords, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -135,6 +135,14 @@ impl App {
         let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
         let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
         let mailbox = MailboxApi { db: db.clone(), clock: clock.clone(), cursors: Cursors::new(cursor.reveal()) };
+        let passwords = Passwords::new(pool, config.view(|it| &it.accounts), random.clone());
+        let hashing = Hashing {
+            db: db.clone(),
+            clock: clock.clone(),
+            config: config.view(|it| &it.accounts),
+            passwords: passwords.clone(),
+        };
+        hashing.take_up(&TenantId::main()).await?;
         let accounts = AccountsApi {
             db: db.clone(),
             kv: kv.clone(),
@@ -142,7 +150,8 @@ impl App {
             random: random.clone(),
             config: config.view(|it| &it.accounts),
             server: config.view(|it| &it.server),
-            passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone()),
+            passwords,
+            hashing,
             stuffing: Stuffing::new(&random),
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
@@ -267,6 +276,7 @@ impl App {
     pub fn start(&self, lifecycle: &Lifecycle) {
         self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(self.accounts.hashing.clone().worker(TenantId::main()));
         lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         let news = self.job_bus.listen(&TenantId::main());
@@ -432,7 +442,7 @@ type Apis = (
 );
 
 /// The endpoints of accounts, which share their parts.
-type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi);
+type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi, HashingApi, UsersImportApi);
 
 fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
     let own = || accounts.clone();
@@ -442,6 +452,8 @@ fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
         SecondFactorApi { accounts: own() },
         SessionsApi { accounts: own() },
         BlockedApi { accounts: own() },
+        HashingApi { hashing: accounts.hashing.clone() },
+        UsersImportApi { accounts: own(), still_stands: api_keys::still_stands },
     )
 }
 

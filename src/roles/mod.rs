@@ -5,6 +5,7 @@
 mod admin;
 mod advice;
 mod audit;
+mod auth;
 mod completions;
 mod doctor;
 mod health;
@@ -16,6 +17,7 @@ mod schema;
 mod seed;
 mod serve;
 mod transfer;
+mod users;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -51,6 +53,12 @@ enum Role {
     Import(transfer::ImportArgs),
     /// Write the records of a collection to a file.
     Export(transfer::ExportArgs),
+    /// Bring accounts from elsewhere.
+    #[command(subcommand)]
+    Users(users::Args),
+    /// Look after how people sign in.
+    #[command(subcommand)]
+    Auth(auth::Args),
     /// Look at the audit trail: who did what.
     #[command(subcommand)]
     Audit(audit::Args),
@@ -103,6 +111,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,
+        Role::Users(args) => users::run(&context, args).await,
+        Role::Auth(args) => auth::run(&context, args).await,
         Role::Audit(args) => audit::run(&context, args).await,
         Role::Schema(args) => schema::run(&context, args).await,
         Role::Seed(args) => seed::run(&context, args).await,

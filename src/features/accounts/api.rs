@@ -11,6 +11,7 @@ use serde_json::json;
 use super::devices::{Arrival, DeviceTokens, guesser};
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
+use super::hashing::Hashing;
 use super::model::{
     Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
     SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
@@ -56,6 +57,7 @@ pub struct AccountsApi {
     pub config: View<AccountsConfig>,
     pub server: View<ServerConfig>,
     pub passwords: Passwords,
+    pub hashing: Hashing,
     pub stuffing: Stuffing,
     pub tokens: Arc<Tokens>,
     pub gate: Gate,

@@ -42,7 +42,8 @@ pub(super) fn weakness(password: &str, known: &[String]) -> Option<String> {
     }
     if !is_weak(&judged) {
         let has_leaked = [password, &plain, bare].into_iter().any(leaked::contains);
-        let reason = "must be harder to guess. It is among those that leaked most often elsewhere. Add another word or two";
+        let reason =
+            "must be harder to guess. It is among those that leaked most often elsewhere. Add another word or two";
         return has_leaked.then(|| reason.to_owned());
     }
     let advice = judged.feedback().map(ToString::to_string).unwrap_or_default();

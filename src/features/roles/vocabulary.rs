@@ -24,7 +24,10 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
         Permission("users:write"),
         "Make, change and disable accounts, give them roles; see addresses that are blocked, and lift that.",
     ),
-    (Permission("users:admin"), "Make links with which someone becomes an admin."),
+    (
+        Permission("users:admin"),
+        "Make links with which someone becomes an admin; import accounts; measure what passwords may cost.",
+    ),
     (ROLES_READ, "See roles, and ask why a caller is let or refused."),
     (ROLES_WRITE, "Make, change and drop roles."),
     (Permission("keys:read"), "See API keys, and what they are used for."),
