@@ -20,9 +20,9 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, ActivityApi, BlockedApi, DeviceTokens, FlowsApi, Gate, InvitationsApi,
-    OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi, Requests, SecondFactorApi, SecondFactors,
-    SessionsApi, Stuffing, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, ActivityApi, BlockedApi, DeviceTokens, FlowsApi, Gate, Hashing, HashingApi,
+    InvitationsApi, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi, Requests, SecondFactorApi,
+    SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -142,6 +142,14 @@ impl App {
         let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
         let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
         let mailbox = MailboxApi { db: db.clone(), clock: clock.clone(), cursors: Cursors::new(cursor.reveal()) };
+        let passwords = Passwords::new(pool, config.view(|it| &it.accounts), random.clone());
+        let hashing = Hashing {
+            db: db.clone(),
+            clock: clock.clone(),
+            config: config.view(|it| &it.accounts),
+            passwords: passwords.clone(),
+        };
+        hashing.take_up(&TenantId::main()).await?;
         let accounts = AccountsApi {
             db: db.clone(),
             kv: kv.clone(),
@@ -149,7 +157,8 @@ impl App {
             random: random.clone(),
             config: config.view(|it| &it.accounts),
             server: config.view(|it| &it.server),
-            passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone()),
+            passwords,
+            hashing,
             stuffing: Stuffing::new(&random),
             gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
             tokens,
@@ -291,6 +300,7 @@ impl App {
     pub fn start(&self, lifecycle: &Lifecycle) {
         self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        lifecycle.start(self.accounts.hashing.clone().worker(TenantId::main()));
         lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         let news = self.job_bus.listen(&TenantId::main());
@@ -472,18 +482,22 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
-type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, BlockedApi, InvitationsApi);
+type OfAccounts = (
+    (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi),
+    (BlockedApi, InvitationsApi, HashingApi, UsersImportApi),
+);
 
 /// The endpoints of accounts, which share their parts.
 fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
     let own = || accounts.clone();
     (
-        own(),
-        FlowsApi { accounts: own() },
-        SecondFactorApi { accounts: own() },
-        SessionsApi { accounts: own() },
-        BlockedApi { accounts: own() },
-        InvitationsApi { accounts: own() },
+        (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() }),
+        (
+            BlockedApi { accounts: own() },
+            InvitationsApi { accounts: own() },
+            HashingApi { hashing: accounts.hashing.clone() },
+            UsersImportApi { accounts: own(), still_stands: api_keys::still_stands },
+        ),
     )
 }
 

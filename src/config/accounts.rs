@@ -74,8 +74,8 @@ impl Default for AccountsConfig {
             session_idle_days: 30,
             session_days_max: 365,
             refresh_grace_secs: 30,
-            hash_memory_kib: 19_456,
-            hash_iterations: 2,
+            hash_memory_kib: 0,
+            hash_iterations: 0,
             hash_threads: 0,
             hash_queue_max: 1_024,
             sign_in_failures_per_account_max: 10,
@@ -109,8 +109,11 @@ impl AccountsConfig {
         within(&mut faults, "session_idle_days", self.session_idle_days, 1..=3_650);
         within(&mut faults, "session_days_max", self.session_days_max, 1..=3_650);
         within(&mut faults, "refresh_grace_secs", self.refresh_grace_secs, 0..=300);
-        within(&mut faults, "hash_memory_kib", self.hash_memory_kib.into(), 8_192..=1 << 20);
-        within(&mut faults, "hash_iterations", self.hash_iterations.into(), 1..=20);
+        // 0: measured.
+        if self.hash_memory_kib != 0 {
+            within(&mut faults, "hash_memory_kib", self.hash_memory_kib.into(), 8_192..=1 << 20);
+        }
+        within(&mut faults, "hash_iterations", self.hash_iterations.into(), 0..=20);
         within(&mut faults, "hash_threads", self.hash_threads as u64, 0..=256);
         within(&mut faults, "hash_queue_max", self.hash_queue_max as u64, 1..=10_000);
         within(

@@ -5,6 +5,7 @@
 mod admin;
 mod advice;
 mod audit;
+mod auth;
 mod completions;
 mod doctor;
 mod health;
@@ -17,6 +18,7 @@ mod secrets;
 mod seed;
 mod serve;
 mod transfer;
+mod users;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -52,6 +54,12 @@ enum Role {
     Import(transfer::ImportArgs),
     /// Write the records of a collection to a file.
     Export(transfer::ExportArgs),
+    /// Bring accounts from elsewhere.
+    #[command(subcommand)]
+    Users(users::Args),
+    /// Look after how people sign in.
+    #[command(subcommand)]
+    Auth(auth::Args),
     /// Look at the audit trail: who did what.
     #[command(subcommand)]
     Audit(audit::Args),
@@ -107,6 +115,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,
+        Role::Users(args) => users::run(&context, args).await,
+        Role::Auth(args) => auth::run(&context, args).await,
         Role::Audit(args) => audit::run(&context, args).await,
         Role::Schema(args) => schema::run(&context, args).await,
         Role::Secrets(args) => secrets::run(&context, args).await,

@@ -52,6 +52,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     logs::start(&settings.log);
     let signals = Signals::receive().context("cannot receive signals")?;
     let app = App::open(&context.data, config.clone(), Clock::system(), Random::system()).await?;
+    // What is slow or full now is measured at another start; until then passwords cost the least that is safe.
+    if let Err(cause) = app.accounts.hashing.measure_once(&TenantId::main()).await {
+        tracing::warn!(cause = %chain(&cause), "what a password may cost could not be measured");
+    }
     for what in db::open_to_others(&context.data) {
         tracing::warn!("{what}");
     }

@@ -131,7 +131,7 @@ fn found(collection: &str, reply: Reply) -> anyhow::Result<Reply> {
 }
 
 /// The file as a body that shows how far it was read.
-async fn open(file: &Path) -> anyhow::Result<(Body, ProgressBar)> {
+pub(super) async fn open(file: &Path) -> anyhow::Result<(Body, ProgressBar)> {
     if file.as_os_str() == "-" {
         let bar = bar(None);
         let body = Body::from_async_read(bar.wrap_async_read(tokio::io::stdin()));
@@ -161,7 +161,7 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
 }
 
 /// Says what became of a file, refused records first, so that the sum is read last.
-fn tell(report: &Value, dry_run: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn tell(report: &Value, dry_run: bool) -> anyhow::Result<ExitCode> {
     let count = |name: &str| report[name].as_u64().unwrap_or(0);
     let refused = report["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     for record in refused {

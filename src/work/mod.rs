@@ -10,5 +10,5 @@ pub mod queue;
 mod worker;
 
 pub use lifecycle::Lifecycle;
-pub use pool::{Full, Pool};
+pub use pool::{Figures, Full, Pool};
 pub use worker::Worker;

@@ -1,7 +1,8 @@
 //! Threads for work that takes long on the processor, within bounds.
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -24,6 +25,42 @@ pub struct Pool(Arc<Queue>);
 struct Queue {
     lanes: Arc<Lanes<Hidden>>,
     wait_max: Duration,
+    threads: usize,
+    counts: Arc<Counts>,
+}
+
+/// How much there is to do, while it changes.
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    running: AtomicUsize,
+    longest_wait_ms: AtomicU64,
+}
+
+/// How much a pool has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    pub threads: usize,
+    pub waiting: usize,
+    pub running: usize,
+    /// The longest that anything waited for a thread since the start.
+    pub longest_wait: Duration,
+}
+
+/// Counts something for as long as it lives.
+struct Counted(Arc<Counts>, fn(&Counts) -> &AtomicUsize);
+
+impl Counted {
+    fn new(counts: &Arc<Counts>, which: fn(&Counts) -> &AtomicUsize) -> Self {
+        which(counts).fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counts), which)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Work, of which nothing can be shown.
@@ -56,17 +93,36 @@ impl Pool {
                 }
             })?;
         }
-        Ok(Self(Arc::new(Queue { lanes, wait_max })))
+        Ok(Self(Arc::new(Queue { lanes, wait_max, threads, counts: Arc::default() })))
+    }
+
+    /// How much there is to do now.
+    pub fn figures(&self) -> Figures {
+        let counts = &self.0.counts;
+        Figures {
+            threads: self.0.threads,
+            waiting: counts.waiting.load(Ordering::Relaxed),
+            running: counts.running.load(Ordering::Relaxed),
+            longest_wait: Duration::from_millis(counts.longest_wait_ms.load(Ordering::Relaxed)),
+        }
     }
 
     /// Runs `work` on a thread of the pool. If it panics, so does the caller, and nobody else.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Full> {
         let (asker, answer) = oneshot::channel();
         let (beginning, begun) = oneshot::channel();
+        let (counts, asked_at) = (Arc::clone(&self.0.counts), Instant::now());
+        let waiting = Counted::new(&counts, |it| &it.waiting);
         let job: Job = Box::new(move || {
+            drop(waiting);
+            let waited = u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            counts.longest_wait_ms.fetch_max(waited, Ordering::Relaxed);
             // Nobody waits any more: the work would be for nothing.
             if !asker.is_closed() && beginning.send(()).is_ok() {
-                let _ = asker.send(catch_unwind(AssertUnwindSafe(work)));
+                let running = Counted::new(&counts, |it| &it.running);
+                let outcome = catch_unwind(AssertUnwindSafe(work));
+                drop(running);
+                let _ = asker.send(outcome);
             }
         });
         if self.0.lanes.push(lanes::asker(), Hidden(job)).is_err() {
@@ -205,7 +261,10 @@ mod tests {
         let refused = pool.run(|| 3).await;
 
         assert_eq!(refused, Err(Full));
+        let figures = pool.figures();
+        assert_eq!((figures.threads, figures.running, figures.waiting), (1, 1, 1));
         drop(release);
         assert_eq!((running.await, waiting.await), (Ok(()), Ok(2)));
+        assert_eq!((pool.figures().running, pool.figures().waiting), (0, 0));
     }
 }

@@ -17,6 +17,7 @@ mod explain;
 mod fields;
 mod guessing;
 mod guides;
+mod imports;
 mod invitations;
 mod leaving;
 mod mail;

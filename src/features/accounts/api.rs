@@ -7,6 +7,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::devices::{Arrival, DeviceTokens, guesser};
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
+use super::hashing::Hashing;
 use super::model::{
     Credentials, NewUser, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken, SignedIn,
     TokenPair, USERS_ADMIN, USERS_WRITE, User,
@@ -52,6 +53,7 @@ pub struct AccountsApi {
     pub config: View<AccountsConfig>,
     pub server: View<ServerConfig>,
     pub passwords: Passwords,
+    pub hashing: Hashing,
     pub stuffing: Stuffing,
     pub tokens: Arc<Tokens>,
     pub gate: Gate,

@@ -1,14 +1,14 @@
 //! The SQL of known devices.
 use super::devices::{Device, DeviceId};
 use crate::base::UserId;
-use crate::db::{self, Tx};
+use crate::db::{self, Row, Tx};
 
 /// Whether the account with an address knows a device.
 pub(super) fn is_known(tx: &mut Tx<'_>, device: Device, email: &str) -> Result<bool, db::Error> {
     let found = tx.find(
         "SELECT device_generation, kept_device FROM users WHERE id = $1 AND email = $2",
         &[device.user.into(), email.into()],
-        |row| Ok((row.integer(0)?, row.optional(1, |row, column| row.id(column))?)),
+        |row| Ok((row.integer(0)?, row.optional(1, Row::id)?)),
     )?;
     Ok(found.is_some_and(|(generation, kept)| generation == device.generation || kept == Some(device.id)))
 }

@@ -167,7 +167,7 @@ impl AccountsApi {
         let guesser = Guesser::Session(session);
         let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), guesser, address, now)?;
         let kept = self.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
-        let judged = self.passwords.is_right(Secret::new(password), kept).await;
+        let judged = self.passwords.is_right(Secret::new(password), kept, &caller.principal().email).await;
         if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
             attempt.succeeded(&self.kv);
             return Ok(session);

@@ -3,6 +3,8 @@
 //! They are in the binary as a filter and not as a list (a Golomb-coded set, made by `packaging/leaked-passwords`): each is
 //! a number, and the differences of the sorted numbers are written in few bits. One password in 8,192 seems to be among
 //! them and is not; whoever chose that chooses another.
+use std::sync::LazyLock;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 static FILTER: &[u8] = include_bytes!("../../../assets/leaked-passwords.bin");
@@ -10,38 +12,48 @@ static FILTER: &[u8] = include_bytes!("../../../assets/leaked-passwords.bin");
 /// How many numbers there are, for how many the space was made, and how many bits of a difference are written as they are.
 const HEAD_BYTES: usize = 4 + 4 + 1;
 
-/// Whether a password leaked often. Takes about a millisecond: the numbers are gone through from the first.
-pub(super) fn contains(password: &str) -> bool {
-    found(FILTER, password).unwrap_or(false)
+/// The filter, unpacked when it is first asked: 650 KB.
+static UNPACKED: LazyLock<Filter> = LazyLock::new(|| unpacked(FILTER).unwrap_or_default());
+
+/// What a filter says.
+#[derive(Debug, Default)]
+struct Filter {
+    /// In which the numbers are.
+    space: u64,
+    /// In their order.
+    numbers: Vec<u32>,
 }
 
-/// Nothing, if the filter is none.
-fn found(filter: &[u8], password: &str) -> Option<bool> {
+/// Whether a password leaked often.
+pub(super) fn contains(password: &str) -> bool {
+    let Filter { space, numbers } = &*UNPACKED;
+    number(password, *space).is_some_and(|it| numbers.binary_search(&it).is_ok())
+}
+
+/// Nothing, if it is no filter.
+fn unpacked(filter: &[u8]) -> Option<Filter> {
     let (head, body) = filter.split_at_checked(HEAD_BYTES)?;
     let count = u32::from_be_bytes(head.get(..4)?.try_into().ok()?);
     let entries = u32::from_be_bytes(head.get(4..8)?.try_into().ok()?);
     let rice_bits = u32::from(head[8]);
-    let wanted = number(password, u64::from(entries) << rice_bits)?;
     let mut bits = Bits { bytes: body, at: 0 };
-    let mut reached = 0;
+    let (mut reached, mut numbers) = (0, Vec::with_capacity(count as usize));
     for _ in 0..count {
         let mut quotient = 0;
         while bits.next()? {
             quotient += 1;
         }
         reached += quotient << rice_bits | bits.take(rice_bits)?;
-        if wanted <= reached {
-            return Some(wanted == reached);
-        }
+        numbers.push(u32::try_from(reached).ok()?);
     }
-    Some(false)
+    Some(Filter { space: u64::from(entries) << rice_bits, numbers })
 }
 
 /// Where a password stands in a space. Capitals make no other password.
-fn number(password: &str, space: u64) -> Option<u64> {
+fn number(password: &str, space: u64) -> Option<u32> {
     let digest = digest(&SHA256, password.to_lowercase().as_bytes());
     let beginning = u64::from_be_bytes(digest.as_ref().get(..8)?.try_into().ok()?);
-    u64::try_from((u128::from(beginning) * u128::from(space)) >> 64).ok()
+    u32::try_from((u128::from(beginning) * u128::from(space)) >> 64).ok()
 }
 
 struct Bits<'a> {
@@ -88,10 +100,12 @@ mod tests {
 
     #[test]
     fn the_filter_is_whole_and_small() {
-        let count = u32::from_be_bytes(FILTER[..4].try_into().expect("four bytes"));
+        let numbers = &UNPACKED.numbers;
 
-        assert!(100_000 < count && FILTER.len() <= 300 << 10, "{count} in {}", FILTER.len());
-        assert_eq!(found(FILTER, "no password has this digest, as far as is known"), Some(false));
-        assert_eq!(found(&FILTER[..5], "password"), None);
+        assert!(100_000 < numbers.len() && FILTER.len() <= 300 << 10, "{} in {}", numbers.len(), FILTER.len());
+        assert!(numbers.is_sorted());
+        for part in [0, 5, FILTER.len() / 2] {
+            assert!(unpacked(&FILTER[..part]).is_none(), "{part} bytes of it");
+        }
     }
 }

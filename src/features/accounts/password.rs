@@ -1,16 +1,25 @@
 //! Passwords: which are accepted, and how they are kept and checked. What is easy to guess is told by [`strength`].
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
-use data_encoding::BASE64_NOPAD;
+//!
+//! Whoever has no account is told from nobody by the time that a wrong password takes: for an address without one, a
+//! password of nobody is checked, in a form that some account has. Which form that is follows from the address, so that
+//! asking again tells no more; and it is as frequent as among the accounts.
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::hmac;
+
+use super::cost::{self, Cost, Measured};
 use super::error::Error;
+use super::kept::{self, Form, Kind};
 use super::strength;
 use crate::base::text::normal;
 use crate::base::{Random, Secret};
 use crate::config::{AccountsConfig, View};
 use crate::http::problem::Fault;
-use crate::work::Pool;
+use crate::work::{Figures, Pool};
 
 /// Longest password, so that hashing it costs no more than any other.
 pub(super) const BYTES_MAX: usize = 1_024;
@@ -20,35 +29,83 @@ const LIKENESS_CHARS_MIN: usize = 4;
 /// Most characters beside such a part that are still nothing: `lovelace123`.
 const REST_CHARS_MAX: usize = 3;
 
+/// Bytes of a hash of ours.
+const HASH_BYTES: usize = 32;
+
 /// Hashes and checks passwords with argon2id (RFC 9106), on threads of its own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     pool: Pool,
     config: View<AccountsConfig>,
     random: Random,
+    measured: Measured,
+    /// In which forms the passwords of accounts are kept, and how many in each; nothing before they were counted.
+    forms: Arc<RwLock<Vec<(Form, u64)>>>,
+    key: Arc<hmac::Key>,
 }
 
 impl Passwords {
     pub fn new(pool: Pool, config: View<AccountsConfig>, random: Random) -> Self {
-        Self { pool, config, random }
+        let key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &random.bytes::<32>()));
+        Self { pool, config, random, measured: Measured::default(), forms: Arc::default(), key }
     }
 
-    /// Looks like a kept password of today's cost, and matches none: what is checked when no account
-    /// has the address, so that this takes the same time.
-    fn dummy(&self) -> String {
-        let config = self.config.get();
-        let (memory, iterations) = (config.hash_memory_kib, config.hash_iterations);
-        let salt = BASE64_NOPAD.encode(&self.random.bytes::<16>());
-        let hash = BASE64_NOPAD.encode(&self.random.bytes::<32>());
-        format!("$argon2id$v=19$m={memory},t={iterations},p=1${salt}${hash}")
+    /// What hashing a password costs now.
+    pub(super) fn cost(&self) -> Cost {
+        self.measured.or_as_set(&self.config.get())
     }
 
-    /// Whether a kept password costs as much to check as one that is made today. Once it does not,
-    /// its account is told from none by its time.
-    pub(super) fn has_todays_cost(&self, kept: &str) -> bool {
-        let dummy = self.dummy();
-        let cost = |hash| PasswordHash::new(hash).map(|it| (it.algorithm, it.version, it.params)).ok();
-        cost(kept) == cost(&dummy)
+    /// Has passwords cost what was measured, where nothing else is set.
+    pub(super) fn set_measured(&self, cost: Cost) {
+        self.measured.set(cost);
+    }
+
+    /// Finds out what hashing a password may cost on this machine.
+    pub(super) async fn measure(&self) -> Result<Cost, Error> {
+        let threads = self.pool.figures().threads;
+        self.pool.run(move || cost::measure(threads)).await?
+    }
+
+    /// How much is to be hashed.
+    pub fn figures(&self) -> Figures {
+        self.pool.figures()
+    }
+
+    /// The form in which a password is kept that is set today.
+    fn todays_form(&self) -> Form {
+        let Cost { memory_kib, iterations } = self.cost();
+        Form::Argon2 { kind: Kind::Id, version: 0x13, memory_kib, iterations, lanes: 1, bytes: HASH_BYTES }
+    }
+
+    /// Says in which forms passwords are kept now.
+    pub(super) fn set_forms(&self, counted: HashMap<Form, u64>) {
+        let mut forms: Vec<_> = counted.into_iter().collect();
+        // In one order, so that an address stays with its form.
+        forms.sort_by_cached_key(|(form, _)| format!("{form:?}"));
+        *self.forms.write().unwrap_or_else(PoisonError::into_inner) = forms;
+    }
+
+    /// What is checked when no account has an address, or one without a password: a password of nobody.
+    fn of_nobody(&self, email: &str) -> String {
+        let tag = hmac::sign(&self.key, email.as_bytes());
+        let mut number = [0; 8];
+        number.copy_from_slice(&tag.as_ref()[..8]);
+        let forms = self.forms.read().unwrap_or_else(PoisonError::into_inner);
+        let total: u64 = forms.iter().map(|(_, count)| count).sum();
+        let mut place = u64::from_be_bytes(number).checked_rem(total).unwrap_or(0);
+        let form = forms.iter().find(|(_, count)| match place.checked_sub(*count) {
+            Some(rest) => {
+                place = rest;
+                false
+            }
+            None => true,
+        });
+        form.map_or_else(|| self.todays_form(), |(form, _)| form.clone()).of_nobody(&self.random)
+    }
+
+    /// Whether a password is kept as one that is set today.
+    pub(super) fn has_todays_form(&self, kept: &str) -> bool {
+        kept::form(kept) == Some(self.todays_form())
     }
 
     /// What is wrong with a new password, if anything. How easy it is to guess is found out on the pool's threads: it
@@ -71,22 +128,21 @@ impl Passwords {
 
     /// The form in which a password is kept.
     pub(super) async fn hash(&self, password: Secret<String>) -> Result<String, Error> {
-        let (config, salt) = (self.config.get(), self.random.bytes());
-        self.pool.run(move || hash(&config, &salt, normalized(&password).reveal().as_bytes())).await?
+        let (cost, salt) = (self.cost(), self.random.bytes());
+        self.pool.run(move || hash(cost, &salt, normalized(&password).reveal().as_bytes())).await?
     }
 
-    /// Whether `password` is the one behind `kept`; never, if nothing is kept, after the same time.
-    pub(super) async fn is_right(&self, password: Secret<String>, kept: Option<String>) -> Result<bool, Error> {
+    /// Whether `password` is the one behind `kept`; never, if nothing is kept for this address, after the same time.
+    pub(super) async fn is_right(
+        &self,
+        password: Secret<String>,
+        kept: Option<String>,
+        email: &str,
+    ) -> Result<bool, Error> {
+        let kept = kept.filter(|it| kept::form(it).is_some());
         let exists = kept.is_some();
-        let kept = kept.unwrap_or_else(|| self.dummy());
-        let matches = self
-            .pool
-            .run(move || {
-                let parsed = PasswordHash::new(&kept);
-                let password = normalized(&password);
-                parsed.is_ok_and(|it| Argon2::default().verify_password(password.reveal().as_bytes(), &it).is_ok())
-            })
-            .await?;
+        let kept = kept.unwrap_or_else(|| self.of_nobody(email));
+        let matches = self.pool.run(move || kept::is_right(&kept, &password)).await?;
         Ok(matches && exists)
     }
 }
@@ -96,8 +152,8 @@ fn normalized(password: &Secret<String>) -> Secret<String> {
     Secret::new(normal(password.reveal()))
 }
 
-fn hash(config: &AccountsConfig, salt: &[u8; 16], password: &[u8]) -> Result<String, Error> {
-    let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None);
+fn hash(cost: Cost, salt: &[u8; 16], password: &[u8]) -> Result<String, Error> {
+    let params = Params::new(cost.memory_kib, cost.iterations, 1, None);
     let params = params.map_err(|cause| Error::Hash(cause.into()))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let hash: PasswordHash = argon2.hash_password_with_salt(password, salt).map_err(Error::Hash)?;
@@ -161,10 +217,15 @@ mod tests {
         let kept = passwords.hash(secret("correct horse")).await.expect("hashed");
 
         assert!(kept.starts_with("$argon2id$v=19$"), "{kept}");
-        assert!(passwords.is_right(secret("correct horse"), Some(kept.clone())).await.expect("checked"));
-        assert!(!passwords.is_right(secret("correct horsf"), Some(kept)).await.expect("checked"));
-        assert!(!passwords.is_right(secret("correct horse"), None).await.expect("checked"));
-        assert!(!passwords.is_right(secret("x"), Some("not a hash".to_owned())).await.expect("checked"));
+        let is_right = async |password, kept: Option<&str>| {
+            let kept = kept.map(ToOwned::to_owned);
+            passwords.is_right(secret(password), kept, "ada@example.com").await.expect("checked")
+        };
+        assert!(is_right("correct horse", Some(&kept)).await);
+        assert!(!is_right("correct horsf", Some(&kept)).await);
+        assert!(!is_right("correct horse", None).await);
+        assert!(!is_right("x", Some("not a hash")).await);
+        assert!(!is_right("", Some("")).await);
     }
 
     /// Otherwise an unknown address would be told by how fast it is refused.
@@ -172,12 +233,23 @@ mod tests {
     async fn what_is_checked_for_an_unknown_address_costs_what_a_kept_password_does() {
         let passwords = passwords();
         let kept = passwords.hash(secret("correct horse")).await.expect("hashed");
-        let (kept, dummy) =
-            (PasswordHash::new(&kept).expect("kept"), PasswordHash::new(&passwords.dummy()).expect("read"));
 
-        assert_eq!((kept.algorithm, kept.version, kept.params), (dummy.algorithm, dummy.version, dummy.params));
-        assert_eq!(kept.hash.map(|it| it.len()), dummy.hash.map(|it| it.len()));
-        assert_eq!(kept.salt.map(|it| it.len()), dummy.salt.map(|it| it.len()));
+        assert_eq!(kept::form(&passwords.of_nobody("ada@example.com")), kept::form(&kept));
+        assert!(passwords.has_todays_form(&kept));
+    }
+
+    #[tokio::test]
+    async fn among_accounts_from_elsewhere_unknown_addresses_seem_to_be_of_them_as_often_and_always_the_same() {
+        let passwords = passwords();
+        let ours = kept::form(&passwords.hash(secret("correct horse")).await.expect("hashed")).expect("ours");
+        passwords.set_forms([(Form::Bcrypt { rounds: 10 }, 300), (ours.clone(), 100)].into_iter().collect());
+        let form = |n: u32| kept::form(&passwords.of_nobody(&format!("{n}@example.com"))).expect("a form");
+
+        let of_elsewhere = (0..1_000).filter(|n| form(*n) == Form::Bcrypt { rounds: 10 }).count();
+
+        assert!((650..850).contains(&of_elsewhere), "{of_elsewhere} of 1000");
+        assert!((0..100).all(|n| form(n) == form(n)));
+        assert!((0..1_000).any(|n| form(n) == ours));
     }
 
     #[test]

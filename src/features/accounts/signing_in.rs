@@ -33,7 +33,7 @@ pub(super) struct Newcomer {
 /// Whose password was right.
 pub(super) struct Judged {
     pub user: UserId,
-    /// Its hash as kept and as it should be, if passwords have another cost now.
+    /// Its hash as kept and as it should be, if passwords have another cost now, or it is kept as elsewhere.
     pub new_hash: Option<(String, String)>,
 }
 impl AccountsApi {
@@ -81,21 +81,22 @@ impl AccountsApi {
         email: String,
         password: Secret<String>,
     ) -> Result<Option<Judged>, Error> {
+        let asked = email.clone();
         let found = self
             .db
             .get(tenant, move |tx| {
-                let Some((user, hash)) = store::find_user_and_hash(tx, &email)? else { return Ok(None) };
+                let Some((user, hash)) = store::find_user_and_hash(tx, &asked)? else { return Ok(None) };
                 Ok::<_, db::Error>(Some((user, hash, !store::is_pending(tx, user)?)))
             })
             .await?;
         let kept = found.as_ref().map(|(_, hash, _)| hash.clone());
-        let is_right = self.passwords.is_right(password.clone(), kept).await?;
+        let is_right = self.passwords.is_right(password.clone(), kept, &email).await?;
         // Someone who has to show first that the address is theirs is told nothing else than a stranger: otherwise
         // registering and signing in would tell whether an address has an account.
         let Some((user, kept, true)) = found.filter(|_| is_right) else {
             return Ok(None);
         };
-        if self.passwords.has_todays_cost(&kept) {
+        if self.passwords.has_todays_form(&kept) {
             return Ok(Some(Judged { user, new_hash: None }));
         }
         // If the threads are busy, the next sign-in does it.

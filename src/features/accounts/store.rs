@@ -262,7 +262,7 @@ fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
         refreshed_at: row.timestamp(4)?,
         expires_at: row.timestamp(5)?,
         client: Client { name: text(6)?, address: text(7)? },
-        device: row.optional(8, |row, column| row.id(column))?,
+        device: row.optional(8, Row::id)?,
     })
 }
 

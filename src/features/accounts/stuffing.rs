@@ -131,11 +131,11 @@ impl Stuffing {
         drop(tried);
         let lasts = Duration::from_secs(config.address_block_secs);
         let block = |place: Place| Block { place, until: kv.count_up(&place.key(), lasts, now).resets_at };
-        let widest = full.into_iter().map(block).last();
-        if widest.is_some() {
+        let blocks: Vec<_> = full.into_iter().map(block).collect();
+        if !blocks.is_empty() {
             kv.hurry();
         }
-        widest
+        blocks.last().copied()
     }
 
     /// Somebody got into an account: what they tried before for it was no stuffing.

@@ -5,6 +5,7 @@ use super::error::{
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
+use crate::http::health::SYSTEM_READ;
 use crate::http::openapi::{Terms, Who};
 use crate::http::problem::{INVALID, NOT_FOUND, TOO_MANY_REQUESTS};
 
@@ -87,6 +88,9 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "replace_user_profile", who: Who::Owner(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "list_users", who: Who::Holders(USERS_READ), problems: &[] },
     Terms { operation: "search_users", who: Who::Holders(USERS_READ), problems: &[] },
+    Terms { operation: "import_users", who: Who::Holders(USERS_ADMIN), problems: &[&TOKEN_INVALID] },
+    Terms { operation: "show_password_hashing", who: Who::Holders(SYSTEM_READ), problems: &[] },
+    Terms { operation: "calibrate_password_hashing", who: Who::Holders(USERS_ADMIN), problems: &[] },
     Terms { operation: "list_blocked_addresses", who: Who::Holders(USERS_WRITE), problems: &[] },
     Terms { operation: "lift_blocked_address", who: Who::Holders(USERS_WRITE), problems: &[] },
     Terms {

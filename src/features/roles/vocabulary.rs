@@ -26,7 +26,8 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     ),
     (
         Permission("users:admin"),
-        "Delete accounts, restore and purge them, and make links with which someone becomes an admin.",
+        "Delete accounts, restore and purge them, import some, make links with which someone becomes an admin, and measure \
+         what passwords may cost.",
     ),
     (ROLES_READ, "See roles, and ask why a caller is let or refused."),
     (ROLES_WRITE, "Make, change and drop roles."),
