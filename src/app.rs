@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use poem::{Endpoint, EndpointExt, IntoResponse, Route};
+use poem::http::header::{AUTHORIZATION, HeaderValue};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Route};
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
@@ -33,12 +33,13 @@ use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
 use crate::features::server_keys::{self, Purpose};
+use crate::features::signing_keys::{Rotating, SigningKeys, SigningKeysApi, WellKnownApi};
 use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
 use crate::http::log::Who;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{ClientAddress, LivePolicy, Policy, Shell, etag, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Shell, cookie, etag, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::mail::Postman;
 use crate::work::queue::{self, Queue};
@@ -69,6 +70,8 @@ pub struct App {
     pub roles: RolesApi,
     pub keys: KeysApi,
     pub explain: ExplainApi,
+    /// What replaces the keys that sign access tokens.
+    pub rotating: Rotating,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -120,12 +123,14 @@ impl App {
             }
         }));
         db.open_tenant(&TenantId::main(), clock.now()).await?;
-        let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
+        let signing_keys = SigningKeys::open(&db, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
+        let cookie = server_keys::load(&db, Purpose::SessionCookie, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
         let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
-        let tokens = Arc::new(Tokens::new(&access, &refresh)?);
+        let tokens = Arc::new(Tokens::new(signing_keys.clone(), &refresh, &cookie));
+        let rotating = Rotating { db: db.clone(), clock: clock.clone(), random: random.clone(), keys: signing_keys };
         let threads = match settings.accounts.hash_threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             set => set,
@@ -142,7 +147,7 @@ impl App {
             config: config.view(|it| &it.accounts),
             server: config.view(|it| &it.server),
             passwords: Passwords::new(pool, config.view(|it| &it.accounts), random.clone()),
-            gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
+            gate: Gate::new(db.clone(), clock.clone(), config.view(|it| &it.accounts), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
@@ -218,11 +223,22 @@ impl App {
             mails: mails.mails.clone(),
             one_time: Arc::clone(&accounts.one_time),
         };
-        let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind()]);
+        let queue = Queue::new(
+            db.clone(),
+            clock.clone(),
+            TenantId::main(),
+            vec![account_mails.kind(), rotating.clone().kind()],
+        );
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let writing = (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() });
         let apis = (
-            ((audit.clone(), of_accounts(&accounts)), users.clone(), (roles.clone(), explain.clone()), of_keys(&keys)),
+            (
+                (audit.clone(), of_accounts(&accounts)),
+                users.clone(),
+                (roles.clone(), explain.clone()),
+                of_keys(&keys),
+                (SigningKeysApi { rotating: rotating.clone() }, well_known(&config, &rotating)),
+            ),
             (collections.clone(), schema.clone()),
             records.clone(),
             aggregates.clone(),
@@ -244,6 +260,7 @@ impl App {
             roles,
             keys,
             explain,
+            rotating,
             collections,
             schema,
             records,
@@ -264,6 +281,9 @@ impl App {
     pub fn start(&self, lifecycle: &Lifecycle) {
         self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
+        let settings = self.config.view(|it| &it.accounts);
+        let every = move || settings.get().signing_key_lifetime();
+        lifecycle.start(self.rotating.clone().worker(TenantId::main(), every));
         lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         let news = self.job_bus.listen(&TenantId::main());
@@ -328,6 +348,7 @@ impl App {
                 self.users.clone(),
                 (self.roles.clone(), self.explain.clone()),
                 of_keys(&self.keys),
+                (SigningKeysApi { rotating: self.rotating.clone() }, well_known(&self.config, &self.rotating)),
             ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
@@ -360,7 +381,8 @@ impl App {
                 Ok(etag::finish(answer?, known.as_deref()).await)
             }
         });
-        Ok(route.nest_no_strip("/api/v1", service))
+        let well_known = OpenApiService::new(well_known(&self.config, &self.rotating), "Steading", "");
+        Ok(route.nest_no_strip("/api/v1", service).nest_no_strip("/.well-known", well_known))
     }
 
     /// The shell around `routes`: what every request goes through before and after its feature.
@@ -374,6 +396,7 @@ impl App {
                 match credential {
                     Credential::Nothing => Ok((gate.stranger(&tenant).await?, None)),
                     Credential::Token(token) => Ok((gate.caller(&tenant, &token).await?, None)),
+                    Credential::Cookie(cookie) => Ok((gate.caller_of_cookie(&tenant, &cookie).await?, None)),
                     Credential::Key(key) => Ok(keys.caller(&tenant, &key, address).await?),
                 }
             })
@@ -384,7 +407,7 @@ impl App {
         let routes = routes.around(move |endpoint, request| {
             let client = request.extensions().get::<ClientAddress>();
             let place = lanes.hash_one(client.and_then(|it| it.neighbourhood_key()));
-            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), shown(request.headers())));
+            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), shown(&request)));
             let asker = Asker { place, who };
             async move { lanes::on_behalf_of(asker, endpoint.call(request)).await }
         });
@@ -395,8 +418,9 @@ impl App {
 }
 
 /// What a request shows of who asks, wherever that stands.
-fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
-    (headers.get(AUTHORIZATION), headers.get(X_API_KEY))
+fn shown(request: &Request) -> (Option<&HeaderValue>, Option<&HeaderValue>, Option<&str>) {
+    let headers = request.headers();
+    (headers.get(AUTHORIZATION), headers.get(X_API_KEY), cookie::mark(request))
 }
 
 /// The endpoints of keys, which share their parts.
@@ -423,6 +447,7 @@ type Apis = (
         UsersApi,
         (RolesApi, ExplainApi),
         (KeysApi, OwnKeysApi),
+        (SigningKeysApi, WellKnownApi),
     ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
@@ -435,6 +460,11 @@ type Apis = (
 fn of_accounts(accounts: &AccountsApi) -> (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi) {
     let own = || accounts.clone();
     (own(), FlowsApi { accounts: own() }, SecondFactorApi { accounts: own() }, SessionsApi { accounts: own() })
+}
+
+fn well_known(config: &Live, rotating: &Rotating) -> WellKnownApi {
+    let (clock, keys) = (rotating.clock.clone(), rotating.keys.clone());
+    WellKnownApi { clock, server: config.view(|it| &it.server), keys }
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

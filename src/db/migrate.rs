@@ -34,7 +34,11 @@ macro_rules! migration {
 }
 
 /// What `system.db` has been through.
-pub const SYSTEM: &[Migration] = &[migration!("system", 1, "0001_system"), migration!("system", 2, "0002_audit")];
+pub const SYSTEM: &[Migration] = &[
+    migration!("system", 1, "0001_system"),
+    migration!("system", 2, "0002_audit"),
+    migration!("system", 3, "0003_signing_keys"),
+];
 /// What each tenant's `records.db` has been through.
 pub const TENANT: &[Migration] = &[
     migration!("tenant", 1, "0001_accounts"),
@@ -46,6 +50,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 7, "0007_audit"),
     migration!("tenant", 8, "0008_schema_files_behind"),
     migration!("tenant", 9, "0009_second_factors"),
+    migration!("tenant", 11, "0011_cookie_sessions"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -7,16 +7,16 @@ use totp_rs::{Builder, Secret, Totp};
 use crate::support::{PASSWORD, Reply, START, TestApp};
 
 /// Someone's app, as it stands on their phone.
-struct Phone(Totp);
+pub struct Phone(Totp);
 
 impl Phone {
-    fn of(secret: &str) -> Self {
+    pub fn of(secret: &str) -> Self {
         let secret = Secret::try_from_base32(secret).expect("Base32");
         Self(Builder::new().with_secret(secret).with_account_name("ada").build_noncompliant())
     }
 
     /// The code so many seconds after the test's beginning.
-    fn code(&self, secs: u64) -> String {
+    pub fn code(&self, secs: u64) -> String {
         self.0.generate(START.seconds().unsigned_abs() + secs).to_string()
     }
 }

@@ -5,6 +5,7 @@ use steading::db::migrate::{SYSTEM, TENANT};
 const RELEASED: &[(&str, &str)] = &[
     ("0001_system", "a55f83dce5c82b269d9d5eac2cabf6964c0ea6d6e76595794efb87719f669f97"),
     ("0002_audit", "80247c1da3e9595e2a12cc46d0708f52f2be44a18e0329fb172cfa5d29468800"),
+    ("0003_signing_keys", "2b0a3fbf8c0c1cc99ed4fadaebe4ad458d09e2e13ba0814e6b5bb6a667be2971"),
     ("0001_accounts", "227b88497564707a2a7a6e6f73eb890bfd9a9a5148cd08dfe6177379de0207c7"),
     ("0002_collections", "b242b81f072a1d6a9dc45026aea557f6c28282311915e98d0c420a3bc133427c"),
     ("0003_events", "02a9bed5ad372abe6d025f2f74942d1f3ca9ed8d3a337b5c115c07a56c950554"),
@@ -14,6 +15,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0007_audit", "86df20994ee31ae6607c02ce616dbe1ee50cb5ef61beefeb96c6785522157a6c"),
     ("0008_schema_files_behind", "e680f2714986ebf3ab80a950d7802f1afb4b725c24fe16b799342377b5c0a7b1"),
     ("0009_second_factors", "a3c1d4045e71ff17a43e09e2d0c1f3d9c2b31d728715e9fa4fb00250cd41a80b"),
+    ("0011_cookie_sessions", "f727b3fccf78c4ff45bdbc631f9bd860a3fcb3ed13fe713419be6594cee35b4c"),
 ];
 
 /// An edited migration would leave old and new servers with different tables under one number.

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
-    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, Entered, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState,
+    SetupToken, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
 use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
@@ -23,6 +23,7 @@ use super::signing_in::{Judged, about_newcomer, add};
 use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
+use super::way::Way;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, TenantId, Timestamp, UserId};
@@ -37,7 +38,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
+use crate::http::{Browser, Caller, Client, ClientAddress, Input, Permissions};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -66,7 +67,7 @@ pub struct AccountsApi {
 enum Created {
     /// The account was made, and its owner is signed in.
     #[oai(status = 201)]
-    SignedIn(Json<SignedIn>),
+    Entered(Json<Entered>, #[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[derive(ApiResponse)]
@@ -74,7 +75,14 @@ enum CreatedOrPending {
     /// The account was made. Its owner is signed in, or was sent a link that verifies the address first; then the answer
     /// is the same if the address has an account already.
     #[oai(status = 201)]
-    Registered(Json<Registered>),
+    Registered(Json<Registered>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum SignInAnswer {
+    /// Someone who signed in, or who has to show a second factor first.
+    #[oai(status = 200)]
+    SignIn(Json<SignIn>, #[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[derive(ApiResponse)]
@@ -102,7 +110,7 @@ enum Profile {
 enum Done {
     /// It is done.
     #[oai(status = 204)]
-    Done,
+    Done(#[oai(header = "Set-Cookie")] Option<String>),
 }
 
 /// A page of people.
@@ -138,6 +146,7 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Registration>,
     ) -> Result<CreatedOrPending, Problem> {
@@ -147,19 +156,19 @@ impl AccountsApi {
         }
 
         let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
-        let Registration { email, password, name } = sent;
+        let Registration { email, password, name, session } = sent;
+        let way = Way::of(session, &browser)?;
         let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
-        let registered = if self.needs_verification() {
+        let (registered, cookie) = if self.needs_verification() {
             throttle::ask_for_mail(&self.kv, &config, &tenant, &newcomer.user.email, address, self.clock.now())?;
-            Registered::new(None, self.add_pending(&tenant, newcomer, &trail).await?)
+            (Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?), None)
         } else {
             let mail = config.verification != config::Verification::Off;
-            let SignedIn { tokens, user } = self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?;
-            Registered::new(Some(tokens), user)
+            self.add_signed_in(&tenant, newcomer, client, way, &trail, None, mail).await?.registered()
         };
 
-        Ok(CreatedOrPending::Registered(Json(registered)))
+        Ok(CreatedOrPending::Registered(Json(registered), cookie))
     }
 
     /// Become an admin
@@ -172,10 +181,12 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Setup>,
     ) -> Result<Created, Problem> {
-        let Setup { token, email, password, name } = body.read()?;
+        let Setup { token, email, password, name, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
 
@@ -187,9 +198,10 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let signed_in = self.add_signed_in(&tenant, newcomer, client, &trail, Some(digest), false).await?;
+        let admitted = self.add_signed_in(&tenant, newcomer, client, way, &trail, Some(digest), false).await?;
 
-        Ok(Created::SignedIn(Json(signed_in)))
+        let (entered, cookie) = admitted.entered();
+        Ok(Created::Entered(Json(entered), cookie))
     }
 
     /// Look at a setup link
@@ -226,12 +238,14 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Credentials>,
-    ) -> Result<Json<SignIn>, Problem> {
+    ) -> Result<SignInAnswer, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
-        let Credentials { email, password } = body.read()?;
+        let Credentials { email, password, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let email = normalize_email(&email).unwrap_or(email);
         let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
         let attempt = match throttle::attempt(&self.kv, &config, &tenant, &email, address, now) {
@@ -250,8 +264,8 @@ impl AccountsApi {
         };
         attempt.succeeded(&self.kv);
 
-        let signed_in = self
-            .enter(&tenant, user, email, client, &trail, now, move |tx| {
+        let (signed_in, cookie) = self
+            .enter(&tenant, user, email, client, way, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
@@ -259,7 +273,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(Json(signed_in))
+        Ok(SignInAnswer::SignIn(Json(signed_in), cookie))
     }
 
     /// Get fresh tokens
@@ -303,9 +317,9 @@ impl AccountsApi {
 
     /// Sign out
     ///
-    /// Ends this session: its access tokens and its refresh token stop working at once.
+    /// Ends this session: its access tokens and its refresh token, or its cookie, stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
-    async fn logout(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout(&self, caller: Caller, browser: Browser, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
 
         let (actor, now) = (trail.of(&caller), self.clock.now());
@@ -316,14 +330,20 @@ impl AccountsApi {
         self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_session(session);
-        Ok(Done::Done)
+        Ok(Done::Done(caller.has_cookie().then(|| browser.jar().clear())))
     }
 
     /// Sign out everywhere
     ///
     /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
-    async fn logout_all(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout_all(
+        &self,
+        caller: Caller,
+        browser: Browser,
+        trail: Trail,
+        _query: NoQuery,
+    ) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
         let (actor, now) = (trail.of(&caller), self.clock.now());
@@ -334,7 +354,7 @@ impl AccountsApi {
         self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_user(user);
-        Ok(Done::Done)
+        Ok(Done::Done(caller.has_cookie().then(|| browser.jar().clear())))
     }
 
     /// Read one's own profile

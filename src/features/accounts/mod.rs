@@ -8,6 +8,9 @@
 //! A request with a token goes through [`Gate`]: a look into the map of verified tokens,
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
+//!
+//! A page in a browser keeps a cookie instead of tokens ([`way`]). A cookie goes along whoever wrote the page that sends
+//! the request, so `http/own_origin` asks where that is from.
 
 mod api;
 mod error;
@@ -38,6 +41,7 @@ mod throttle;
 mod token;
 mod totp;
 mod users_api;
+mod way;
 
 pub use api::AccountsApi;
 pub use error::{Error, PROBLEMS, TOKEN_INVALID};

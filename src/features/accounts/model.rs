@@ -1,6 +1,6 @@
 //! The things: people, roles, and what is sent to make or change them.
-use poem_openapi::Object;
 use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::{Enum, Object, Union};
 
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::features::roles::RoleName;
@@ -75,6 +75,9 @@ pub struct Registration {
     /// What they want to be called.
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Registration {
@@ -83,6 +86,7 @@ impl Example for Registration {
             email: "ada@example.com".to_owned(),
             password: "correct horse battery staple".to_owned(),
             name: Some("Ada".to_owned()),
+            session: None,
         }
     }
 }
@@ -160,6 +164,9 @@ pub struct Setup {
     pub password: String,
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Setup {
@@ -169,6 +176,7 @@ impl Example for Setup {
             email: "ada@example.com".to_owned(),
             password: "correct horse battery staple".to_owned(),
             name: Some("Ada".to_owned()),
+            session: None,
         }
     }
 }
@@ -202,6 +210,16 @@ impl Example for SetupState {
     }
 }
 
+/// What someone keeps who signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub enum SessionKind {
+    /// Two tokens.
+    Token,
+    /// A cookie, which no script can read.
+    Cookie,
+}
+
 /// What someone sends to sign in.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
@@ -210,11 +228,15 @@ pub struct Credentials {
     pub email: String,
     #[oai(validator(max_length = 1024))]
     pub password: String,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Credentials {
     fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), password: "correct horse battery staple".to_owned() }
+        let (email, password) = ("ada@example.com".to_owned(), "correct horse battery staple".to_owned());
+        Self { email, password, session: None }
     }
 }
 
@@ -287,11 +309,35 @@ impl Example for SignedIn {
     }
 }
 
-/// Someone who just registered, with their tokens if they need not verify the address first.
+/// Someone who just signed in, and whose browser keeps a cookie.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct SignedInByCookie {
+    pub user: User,
+    /// When the session ends if it is not used again.
+    pub expires_at: Timestamp,
+}
+
+impl Example for SignedInByCookie {
+    fn example() -> Self {
+        Self { user: User::example(), expires_at: Timestamp::example() }
+    }
+}
+
+/// Someone who just signed in, with tokens or with a cookie.
+#[derive(Union)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is soon gone")]
+pub enum Entered {
+    SignedIn(SignedIn),
+    ByCookie(SignedInByCookie),
+}
+
+/// Someone who just registered, with their tokens, or with a cookie, if they need not verify the address first.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct Registered {
-    /// Send it as `Authorization: Bearer …`. Absent: the address has to be verified first, as all four.
+    /// Send it as `Authorization: Bearer …`. Absent, as the other three: there is a cookie instead, or the address has to
+    /// be verified first.
     pub access_token: Option<String>,
     /// Works once, for the next pair.
     pub refresh_token: Option<String>,
@@ -300,26 +346,28 @@ pub struct Registered {
     /// Seconds until the access token stops working.
     pub expires_in: Option<u64>,
     pub user: User,
+    /// When the session ends if it is not used again. Only with a cookie.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Registered {
-    pub(super) fn new(tokens: Option<TokenPair>, user: User) -> Self {
-        let Some(TokenPair { access_token, refresh_token, token_type, expires_in }) = tokens else {
-            return Self { access_token: None, refresh_token: None, token_type: None, expires_in: None, user };
-        };
-        Self {
-            access_token: Some(access_token),
-            refresh_token: Some(refresh_token),
-            token_type: Some(token_type),
-            expires_in: Some(expires_in),
-            user,
-        }
+    /// Someone who has to verify the address first.
+    pub(super) fn pending(user: User) -> Self {
+        let (access_token, refresh_token, token_type, expires_in) = (None, None, None, None);
+        Self { access_token, refresh_token, token_type, expires_in, user, expires_at: None }
     }
 }
 
 impl Example for Registered {
     fn example() -> Self {
-        Self::new(Some(TokenPair::example()), User::example())
+        let TokenPair { access_token, refresh_token, token_type, expires_in } = TokenPair::example();
+        Self {
+            access_token: Some(access_token),
+            refresh_token: Some(refresh_token),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            ..Self::pending(User::example())
+        }
     }
 }
 
@@ -350,4 +398,6 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// With what it was begun.
     pub client: Client,
+    /// Whether a browser keeps a cookie for it, instead of tokens.
+    pub is_cookie: bool,
 }

@@ -2,13 +2,14 @@
 use poem_openapi::types::Example;
 use poem_openapi::{Object, Union};
 
-use super::model::SignedIn;
+use super::model::{SessionKind, SignedIn, SignedInByCookie};
 
 /// Someone who signed in, or who has to show a second factor first.
 #[derive(Union)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is soon gone")]
 pub enum SignIn {
     SignedIn(SignedIn),
+    ByCookie(SignedInByCookie),
     SecondFactorNeeded(SecondFactorNeeded),
 }
 
@@ -43,11 +44,14 @@ pub struct Challenge {
     /// Six digits of the app, or a recovery code.
     #[oai(validator(min_length = 1, max_length = 32))]
     pub code: String,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Challenge {
     fn example() -> Self {
-        Self { mfa_token: SecondFactorNeeded::example().mfa_token, code: "492039".to_owned() }
+        Self { mfa_token: SecondFactorNeeded::example().mfa_token, code: "492039".to_owned(), session: None }
     }
 }
 

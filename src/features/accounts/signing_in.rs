@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
-use super::model::{Session, SignedIn, TokenPair, User};
+use super::model::{Session, TokenPair, User};
 use super::one_time::{self, Purpose};
 use super::refresh::session_end;
 use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
+use super::way::{Admitted, Way};
 use super::{one_time_store, second_factor_store, store};
-use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
+use crate::base::{JobId, Secret, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
@@ -109,10 +110,11 @@ impl AccountsApi {
         user: UserId,
         email: String,
         client: Client,
+        way: Way,
         trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<SignIn, Error> {
+    ) -> Result<(SignIn, Option<String>), Error> {
         let is_on = move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user);
         if !self.db.get(tenant, is_on).await? {
             let first = move |tx: &mut Tx<'_>| match second_factor_store::is_on(tx, user)? {
@@ -120,7 +122,7 @@ impl AccountsApi {
                 true => Err(Error::WrongCredentials),
                 false => first(tx),
             };
-            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, client, trail, now, first).await?));
+            return Ok(self.sign_in(tenant, user, client, way, trail, now, first).await?.signed_in());
         }
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
         let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
@@ -130,25 +132,28 @@ impl AccountsApi {
                 Ok::<_, Error>(one_time_store::insert(tx, &row)?)
             })
             .await?;
-        Ok(SignIn::SecondFactorNeeded(SecondFactorNeeded {
+        let needed = SecondFactorNeeded {
             mfa_required: true,
             mfa_token: self.one_time.link(tenant, Purpose::SecondFactor, id),
             methods: vec!["totp".to_owned(), "recovery".to_owned()],
-        }))
+        };
+        Ok((SignIn::SecondFactorNeeded(needed), None))
     }
 
     /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) async fn sign_in(
         &self,
         tenant: &TenantId,
         user: UserId,
         client: Client,
+        way: Way,
         trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Admitted, Error> {
         let config = self.config.get();
-        let session = self.session(&config, user, client, now);
+        let session = self.session(&config, user, client, way, now);
         let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
         let trail = trail.clone();
         let (user, ended) = self
@@ -174,7 +179,7 @@ impl AccountsApi {
         for session in ended {
             self.gate.forget_session(session);
         }
-        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
+        self.admitted(&config, tenant, &session, user, way, now)
     }
 
     /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
@@ -217,20 +222,22 @@ impl AccountsApi {
 
     /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up. With `mail`, they are
     /// sent a link that verifies the address.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) async fn add_signed_in(
         &self,
         tenant: &TenantId,
         newcomer: Newcomer,
         client: Client,
+        way: Way,
         trail: &Trail,
         setup_link: Option<String>,
         mail: bool,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Admitted, Error> {
         let config = self.config.get();
         let hash = self.passwords.hash(newcomer.password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(&config, user.id, client, now);
+        let session = self.session(&config, user.id, client, way, now);
         let opened = session.clone();
         let actor = trail.of_user(user.id, &user.email);
         let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
@@ -254,13 +261,20 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(SignedIn { tokens: self.token_pair(&config, tenant, &session, now)?, user })
+        self.admitted(&config, tenant, &session, user, way, now)
     }
 
-    fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
-        let id: SessionId = self.random.id(&self.clock);
-        let expires_at = session_end(config, now, now);
-        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at, client }
+    fn session(&self, config: &AccountsConfig, user_id: UserId, client: Client, way: Way, now: Timestamp) -> Session {
+        Session {
+            id: self.random.id(&self.clock),
+            user_id,
+            refresh_counter: 1,
+            created_at: now,
+            refreshed_at: now,
+            expires_at: session_end(config, now, now),
+            client,
+            is_cookie: way.is_cookie(),
+        }
     }
 
     pub(super) fn token_pair(
@@ -275,7 +289,7 @@ impl AccountsApi {
         let access = Access { user: session.user_id, session: session.id, expires_at };
         let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
         Ok(TokenPair {
-            access_token: self.tokens.access(tenant, access, now)?,
+            access_token: self.tokens.access(self.server.get().url(), tenant, access, now)?,
             refresh_token: self.tokens.refresh(tenant, refresh),
             token_type: "Bearer".to_owned(),
             expires_in: now.until(expires_at).as_secs(),

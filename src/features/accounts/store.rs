@@ -222,8 +222,9 @@ pub(super) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str, now: Timestamp) 
 
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
     tx.execute(
-        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address,
+                               is_cookie)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
             session.id.into(),
             session.user_id.into(),
@@ -233,6 +234,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
             session.expires_at.into(),
             (&session.client.name).into(),
             (&session.client.address).into(),
+            session.is_cookie.into(),
         ],
     )
     .map(drop)
@@ -247,7 +249,7 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
     )
 }
 
-const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address";
+const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, is_cookie";
 
 fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
     let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
@@ -259,6 +261,7 @@ fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
         refreshed_at: row.timestamp(4)?,
         expires_at: row.timestamp(5)?,
         client: Client { name: text(6)?, address: text(7)? },
+        is_cookie: row.bool(8)?,
     })
 }
 
@@ -329,6 +332,7 @@ pub(super) struct Owner {
     pub email: String,
     pub email_verified: bool,
     pub tier: Option<String>,
+    pub is_cookie: bool,
 }
 
 /// Whose a live session is: what a token is worth now.
@@ -339,7 +343,8 @@ pub(super) fn find_session_owner(
     now: Timestamp,
 ) -> Result<Option<Owner>, db::Error> {
     tx.find(
-        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
+        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier,
+                sessions.is_cookie
          FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
          WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL",
         &[id.into(), user.into(), now.into()],
@@ -350,6 +355,7 @@ pub(super) fn find_session_owner(
                 email: row.text(2)?.to_owned(),
                 email_verified: row.bool(3)?,
                 tier: row.optional(4, |row, column| Ok(row.text(column)?.to_owned()))?,
+                is_cookie: row.bool(5)?,
             })
         },
     )
@@ -359,6 +365,20 @@ pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), 
     tx.execute(
         "UPDATE sessions SET refresh_counter = $2, refreshed_at = $3, expires_at = $4 WHERE id = $1",
         &[session.id.into(), session.refresh_counter.into(), session.refreshed_at.into(), session.expires_at.into()],
+    )
+    .map(drop)
+}
+
+/// Notes that a session with a cookie is used.
+pub(super) fn touch_session(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE sessions SET refreshed_at = $2, expires_at = $3 WHERE id = $1 AND is_cookie = 1 AND refreshed_at < $2",
+        &[id.into(), now.into(), expires_at.into()],
     )
     .map(drop)
 }
@@ -465,6 +485,7 @@ mod tests {
             refreshed_at: at(refreshed_at),
             expires_at: at(1_000),
             client: Client::default(),
+            is_cookie: false,
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
         db.create_tenant(&main)?;

@@ -52,6 +52,7 @@ actions! {
     ApiKeyChange "api-keys.change" "An API key was changed, disabled, or lets a program try something else.",
     ApiKeyRotate "api-keys.rotate" "An API key got another secret.",
     ApiKeyRevoke "api-keys.revoke" "An API key was revoked.",
+    SigningKeyRotate "signing-keys.rotate" "Another key signs access tokens; if `revoked`, none signed before count.",
     SetupLinkCreate "setup-links.create" "A link was made with which whoever opens it becomes an admin.",
     SetupLinkUse "setup-links.use" "Someone became an admin by a setup link.",
     MailWordsChange "mail.change-words" "The words of a mail were changed, or are the built-in ones again.",
