@@ -326,7 +326,6 @@ impl Example for SignedInByCookie {
 
 /// Someone who just signed in, with tokens or with a cookie.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is soon gone")]
 pub enum Entered {
     SignedIn(SignedIn),
     ByCookie(SignedInByCookie),

@@ -6,7 +6,6 @@ use super::model::{SessionKind, SignedIn, SignedInByCookie};
 
 /// Someone who signed in, or who has to show a second factor first.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is soon gone")]
 pub enum SignIn {
     SignedIn(SignedIn),
     ByCookie(SignedInByCookie),

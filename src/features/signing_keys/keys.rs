@@ -30,7 +30,6 @@ struct Parts {
 }
 
 /// A key, ready for use.
-#[derive(Clone)]
 struct Key {
     shown: SigningKey,
     signed_unnamed: bool,
@@ -55,7 +54,7 @@ impl SigningKeys {
         let keys = Self(Arc::new(Parts { db: db.clone(), held, reading: Mutex::default() }));
         keys.reload().await?;
         // Looked for before they are made: a restart must not need room on a full disk.
-        if keys.current().is_some() {
+        if keys.signing().is_ok() {
             return Ok(keys);
         }
         let now = clock.now();
@@ -76,10 +75,11 @@ impl SigningKeys {
 
     /// Signs what a token of a kind says.
     pub fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<String, jsonwebtoken::errors::Error> {
-        let Some(key) = self.current() else {
+        let held = self.0.held.load();
+        let Some(key) = held.iter().find(|it| it.shown.state == KeyState::Current) else {
             return Err(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey.into());
         };
-        let (typ, kid) = (Some(kind.to_owned()), Some(key.shown.kid));
+        let (typ, kid) = (Some(kind.to_owned()), Some(key.shown.kid.clone()));
         jsonwebtoken::encode(&Header { typ, kid, ..Header::new(Algorithm::EdDSA) }, claims, &key.sign)
     }
 
@@ -112,11 +112,9 @@ impl SigningKeys {
 
     /// The key that signs.
     pub(super) fn signing(&self) -> Result<SigningKey, Error> {
-        self.current().map(|it| it.shown).ok_or(Error::Missing)
-    }
-
-    fn current(&self) -> Option<Key> {
-        self.0.held.load().iter().find(|it| it.shown.state == KeyState::Current).cloned()
+        let held = self.0.held.load();
+        let current = held.iter().find(|it| it.shown.state == KeyState::Current);
+        current.map(|it| it.shown.clone()).ok_or(Error::Missing)
     }
 
     /// Learns what the database says. What was signed with a key that is gone ends.

@@ -54,6 +54,14 @@ pub struct Rotating {
 impl Rotating {
     /// Has the next key sign from now on. With `revoke` none of those counts any more that there were.
     pub(super) async fn rotate(&self, tenant: &TenantId, actor: Actor, revoke: bool) -> Result<(), Error> {
+        let asked = self.promise(tenant, actor, revoke).await?;
+
+        // Whoever asks sees it done. If the server stops before that, the job does it at the next start.
+        self.settle(asked).await
+    }
+
+    /// Notes that it is to be done, and has a job do it.
+    async fn promise(&self, tenant: &TenantId, actor: Actor, revoke: bool) -> Result<Asked, Error> {
         let (from, now) = (self.keys.signing()?.kid, self.clock.now());
         if !revoke {
             self.must_have_room(now)?;
@@ -68,9 +76,7 @@ impl Rotating {
             queue::insert(tx, &job)
         };
         self.db.free::<_, db::Error>(tenant, promise).await?;
-
-        // Whoever asks sees it done. If the server stops before that, the job does it at the next start.
-        self.settle(asked).await
+        Ok(asked)
     }
 
     fn must_have_room(&self, now: Timestamp) -> Result<(), Error> {
@@ -142,9 +148,13 @@ impl Rotating {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::base::Secret;
+    use crate::bus::Bus;
     use crate::features::server_keys::{self, Purpose};
+    use crate::work::queue::Queue;
 
     const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -217,6 +227,30 @@ mod tests {
         assert_eq!(states(&own), [KeyState::Current, KeyState::Next]);
         let other = opened(own.db.clone(), own.clock.clone()).await;
         assert_eq!(other.keys.list(), own.keys.list(), "after a restart");
+    }
+
+    /// The server was killed between the two.
+    #[tokio::test]
+    async fn what_was_promised_is_done_by_the_job() {
+        let (own, main) = (rotating().await, TenantId::main());
+        let before = own.keys.signing().expect("a key").kid;
+        own.promise(&main, Actor::server(), true).await.expect("promised");
+        assert_eq!(own.keys.signing().expect("a key").kid, before);
+        let after = opened(own.db.clone(), own.clock.clone()).await;
+        let queue = Queue::new(own.db.clone(), own.clock.clone(), main.clone(), vec![after.clone().kind()]);
+
+        let done = async {
+            while after.keys.list().iter().any(|it| it.kid == before) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let done = tokio::time::timeout(Duration::from_secs(10), done);
+        tokio::select! {
+            () = queue.run(Bus::default().listen(&main), CancellationToken::new()) => panic!("the queue ended"),
+            done = done => done.expect("done in time"),
+        }
+
+        assert_eq!(states(&after), [KeyState::Current, KeyState::Next]);
     }
 
     #[tokio::test]
