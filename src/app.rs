@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use poem::{Endpoint, EndpointExt, IntoResponse, Route};
+use poem::http::header::{AUTHORIZATION, HeaderValue};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Route};
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
@@ -36,12 +36,13 @@ use crate::features::records::{self, AggregatesApi, JsonSchemasApi, PurgesApi, R
 use crate::features::roles::{Felt, RolesApi};
 use crate::features::secrets::{self, SecretsApi, Vault};
 use crate::features::server_keys::{self, Purpose};
+use crate::features::signing_keys::{Rotating, SigningKeys, SigningKeysApi, WellKnownApi};
 use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
 use crate::http::log::Who;
 use crate::http::openapi::Documents;
 use crate::http::paging::Cursors;
-use crate::http::{ClientAddress, LivePolicy, Policy, Shell, etag, pages, swagger};
+use crate::http::{ClientAddress, LivePolicy, Policy, Shell, cookie, etag, pages, swagger};
 use crate::kv::{self, Kv};
 use crate::mail::Postman;
 use crate::work::queue::{self, Queue};
@@ -73,6 +74,8 @@ pub struct App {
     pub keys: KeysApi,
     pub secrets: SecretsApi,
     pub explain: ExplainApi,
+    /// What replaces the keys that sign access tokens.
+    pub rotating: Rotating,
     pub collections: CollectionsApi,
     pub schema: SchemaApi,
     pub records: RecordsApi,
@@ -127,13 +130,15 @@ impl App {
             }
         }));
         db.open_tenant(&TenantId::main(), clock.now()).await?;
-        let access = server_keys::load(&db, Purpose::AccessToken, &random, &clock).await?;
+        let signing_keys = SigningKeys::open(&db, &random, &clock).await?;
         let refresh = server_keys::load(&db, Purpose::RefreshToken, &random, &clock).await?;
+        let cookie = server_keys::load(&db, Purpose::SessionCookie, &random, &clock).await?;
         let one_time = server_keys::load(&db, Purpose::OneTimeSecret, &random, &clock).await?;
         let second_factor = server_keys::load(&db, Purpose::SecondFactor, &random, &clock).await?;
         let device = server_keys::load(&db, Purpose::KnownDevice, &random, &clock).await?;
         let cursor = server_keys::load(&db, Purpose::Cursor, &random, &clock).await?;
-        let tokens = Arc::new(Tokens::new(&access, &refresh)?);
+        let tokens = Arc::new(Tokens::new(signing_keys.clone(), &refresh, &cookie));
+        let rotating = Rotating { db: db.clone(), clock: clock.clone(), random: random.clone(), keys: signing_keys };
         let threads = match settings.accounts.hash_threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             set => set,
@@ -160,7 +165,7 @@ impl App {
             passwords,
             hashing,
             stuffing: Stuffing::new(&random),
-            gate: Gate::new(db.clone(), clock.clone(), Arc::clone(&tokens)),
+            gate: Gate::new(db.clone(), clock.clone(), config.view(|it| &it.accounts), Arc::clone(&tokens)),
             tokens,
             cursors: Cursors::new(cursor.reveal()),
             mails: mails.mails.clone(),
@@ -244,8 +249,8 @@ impl App {
             mails: mails.mails.clone(),
             one_time: Arc::clone(&accounts.one_time),
         };
-        let queue =
-            Queue::new(db.clone(), clock.clone(), TenantId::main(), vec![account_mails.kind(), secrets::kind(vault)]);
+        let kinds = vec![account_mails.kind(), secrets::kind(vault), rotating.clone().kind()];
+        let queue = Queue::new(db.clone(), clock.clone(), TenantId::main(), kinds);
         let jobs = JobsApi { db: db.clone(), clock: clock.clone(), queue, cursors: Cursors::new(cursor.reveal()) };
         let purges = PurgesApi { records: records.clone(), config: config.view(|it| &it.accounts) };
         let writing = of_records(&records, &purges);
@@ -255,6 +260,7 @@ impl App {
                 of_people(&accounts, &users),
                 (roles.clone(), explain.clone()),
                 (of_keys(&keys), secrets.clone()),
+                (SigningKeysApi { rotating: rotating.clone() }, well_known(&config, &rotating)),
             ),
             (collections.clone(), schema.clone()),
             records.clone(),
@@ -278,6 +284,7 @@ impl App {
             keys,
             secrets,
             explain,
+            rotating,
             collections,
             schema,
             records,
@@ -301,6 +308,9 @@ impl App {
         self.start_audit(lifecycle);
         lifecycle.start(accounts::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(self.accounts.hashing.clone().worker(TenantId::main()));
+        let settings = self.config.view(|it| &it.accounts);
+        let every = move || settings.get().signing_key_lifetime();
+        lifecycle.start(self.rotating.clone().worker(TenantId::main(), every));
         lifecycle.start(mails::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         lifecycle.start(queue::worker(self.db.clone(), self.clock.clone(), TenantId::main()));
         let news = self.job_bus.listen(&TenantId::main());
@@ -376,6 +386,7 @@ impl App {
                 of_people(&self.accounts, &self.users),
                 (self.roles.clone(), self.explain.clone()),
                 (of_keys(&self.keys), self.secrets.clone()),
+                (SigningKeysApi { rotating: self.rotating.clone() }, well_known(&self.config, &self.rotating)),
             ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
@@ -411,7 +422,8 @@ impl App {
                 Ok(etag::finish(answer?, known.as_deref()).await)
             }
         });
-        Ok(route.nest_no_strip("/api/v1", service))
+        let well_known = OpenApiService::new(well_known(&self.config, &self.rotating), "Steading", "");
+        Ok(route.nest_no_strip("/api/v1", service).nest_no_strip("/.well-known", well_known))
     }
 
     /// The shell around `routes`: what every request goes through before and after its feature.
@@ -425,6 +437,7 @@ impl App {
                 match credential {
                     Credential::Nothing => Ok((gate.stranger(&tenant).await?, None)),
                     Credential::Token(token) => Ok((gate.caller(&tenant, &token).await?, None)),
+                    Credential::Cookie(cookie) => Ok((gate.caller_of_cookie(&tenant, &cookie).await?, None)),
                     Credential::Key(key) => Ok(keys.caller(&tenant, &key, address).await?),
                 }
             })
@@ -435,7 +448,7 @@ impl App {
         let routes = routes.around(move |endpoint, request| {
             let client = request.extensions().get::<ClientAddress>();
             let place = lanes.hash_one(client.and_then(|it| it.neighbourhood_key()));
-            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), shown(request.headers())));
+            let who = lanes.hash_one((client.and_then(|it| it.throttle_key()), shown(&request)));
             let asker = Asker { place, who };
             async move { lanes::on_behalf_of(asker, endpoint.call(request)).await }
         });
@@ -446,8 +459,9 @@ impl App {
 }
 
 /// What a request shows of who asks, wherever that stands.
-fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
-    (headers.get(AUTHORIZATION), headers.get(X_API_KEY))
+fn shown(request: &Request) -> (Option<&HeaderValue>, Option<&HeaderValue>, Option<&str>) {
+    let headers = request.headers();
+    (headers.get(AUTHORIZATION), headers.get(X_API_KEY), cookie::mark(request))
 }
 
 /// The endpoints of keys, which share their parts.
@@ -474,6 +488,7 @@ type Apis = (
         (UsersApi, ProfilesApi, PeopleApi, PreferencesApi, ActivityApi),
         (RolesApi, ExplainApi),
         ((KeysApi, OwnKeysApi), SecretsApi),
+        (SigningKeysApi, WellKnownApi),
     ),
     (CollectionsApi, SchemaApi),
     RecordsApi,
@@ -518,6 +533,11 @@ fn of_people(
 /// The endpoints of records that stand beside those of reading and writing one.
 fn of_records(records: &RecordsApi, purges: &PurgesApi) -> (WritingApi, JsonSchemasApi, PurgesApi) {
     (WritingApi { records: records.clone() }, JsonSchemasApi { records: records.clone() }, purges.clone())
+}
+
+fn well_known(config: &Live, rotating: &Rotating) -> WellKnownApi {
+    let (clock, keys) = (rotating.clock.clone(), rotating.keys.clone());
+    WellKnownApi { clock, server: config.view(|it| &it.server), keys }
 }
 
 fn service(apis: Apis) -> OpenApiService<Apis, ()> {

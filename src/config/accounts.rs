@@ -9,6 +9,9 @@ use crate::base::web::Site;
 /// Most wrong guesses that a setting may allow within the window.
 pub(super) const SIGN_IN_FAILURES_MAX: u32 = 1_000_000;
 
+/// The longest that a setting lets an access token work.
+pub const ACCESS_TOKEN_SECS_MAX: u64 = 86_400;
+
 /// Whether people can make themselves an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -36,6 +39,7 @@ pub struct AccountsConfig {
     pub password_length_min: u32,
     pub password_length_min_admin: u32,
     pub access_token_secs: u64,
+    pub signing_key_days: u64,
     pub session_idle_days: u64,
     pub session_days_max: u64,
     pub refresh_grace_secs: u64,
@@ -71,6 +75,7 @@ impl Default for AccountsConfig {
             password_length_min: 8,
             password_length_min_admin: 15,
             access_token_secs: 900,
+            signing_key_days: 90,
             session_idle_days: 30,
             session_days_max: 365,
             refresh_grace_secs: 30,
@@ -105,7 +110,8 @@ impl AccountsConfig {
         let mut faults = Faults::new();
         within(&mut faults, "password_length_min", self.password_length_min.into(), 8..=128);
         within(&mut faults, "password_length_min_admin", self.password_length_min_admin.into(), 8..=128);
-        within(&mut faults, "access_token_secs", self.access_token_secs, 60..=86_400);
+        within(&mut faults, "access_token_secs", self.access_token_secs, 60..=ACCESS_TOKEN_SECS_MAX);
+        within(&mut faults, "signing_key_days", self.signing_key_days, 0..=3_650);
         within(&mut faults, "session_idle_days", self.session_idle_days, 1..=3_650);
         within(&mut faults, "session_days_max", self.session_days_max, 1..=3_650);
         within(&mut faults, "refresh_grace_secs", self.refresh_grace_secs, 0..=300);
@@ -156,6 +162,12 @@ impl AccountsConfig {
 
     pub fn access_token_lifetime(&self) -> Duration {
         Duration::from_secs(self.access_token_secs)
+    }
+
+    /// For how long a key signs access tokens before another takes its place; nothing: for ever.
+    pub fn signing_key_lifetime(&self) -> Option<Duration> {
+        let days = u32::try_from(self.signing_key_days).unwrap_or(u32::MAX);
+        (0 < days).then(|| Duration::from_secs(24 * 3_600) * days)
     }
 
     /// Whether people who register have to show first that the address is theirs.

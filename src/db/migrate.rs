@@ -37,6 +37,7 @@ macro_rules! migration {
 pub const SYSTEM: &[Migration] = &[
     migration!("system", 1, "0001_system"),
     migration!("system", 2, "0002_audit"),
+    migration!("system", 3, "0003_signing_keys"),
     migration!("system", 4, "0004_master_keys"),
 ];
 /// What each tenant's `records.db` has been through.
@@ -51,6 +52,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 8, "0008_schema_files_behind"),
     migration!("tenant", 9, "0009_second_factors"),
     migration!("tenant", 10, "0010_users"),
+    migration!("tenant", 11, "0011_cookie_sessions"),
     migration!("tenant", 12, "0012_guessing"),
     migration!("tenant", 13, "0013_secrets"),
     migration!("tenant", 14, "0014_invitations_and_impersonation"),

@@ -3,6 +3,7 @@
 //! - [`server_keys`]: the secrets that the server signs with
 //! - [`events`]: what happened to records, in one order
 //! - [`audit`]: who did what, in a chain that cannot be changed unnoticed
+//! - [`signing_keys`]: what access tokens are signed with, one key after another
 //! - [`jobs`]: work that is done after the request that asked for it
 //! - [`mails`]: their words, their looks, and where they go
 //! - [`roles`]: what people may try, under a name
@@ -26,9 +27,11 @@ pub mod records;
 pub mod roles;
 pub mod secrets;
 pub mod server_keys;
+pub mod signing_keys;
 
 use crate::http::health;
 use crate::http::openapi::Told;
+use crate::http::own_origin;
 use crate::http::problem::{self, Kind};
 
 /// Every kind of problem that the product reports; the catalogue page lists them.
@@ -49,8 +52,14 @@ pub fn problems() -> Vec<&'static Kind> {
 }
 
 /// What may be wrong with a caller, at any endpoint that looks who it is.
-const PROBLEMS_OF_CALLERS: &[&Kind] =
-    &[&accounts::TOKEN_INVALID, &api_keys::INVALID, &api_keys::ELSEWHERE, &problem::TOO_MANY_REQUESTS];
+const PROBLEMS_OF_CALLERS: &[&Kind] = &[
+    &problem::TWO_CALLERS,
+    &own_origin::REFUSED,
+    &accounts::TOKEN_INVALID,
+    &api_keys::INVALID,
+    &api_keys::ELSEWHERE,
+    &problem::TOO_MANY_REQUESTS,
+];
 
 /// What the OpenAPI document says of the endpoints beside their signatures.
 pub fn told() -> Told {
@@ -60,6 +69,7 @@ pub fn told() -> Told {
         insiders: collections::COLLECTIONS_READ,
         terms: &[
             audit::TERMS,
+            signing_keys::TERMS,
             jobs::TERMS,
             mails::TERMS,
             roles::TERMS,

@@ -24,6 +24,12 @@ pub(super) fn prefers_page(headers: &HeaderMap) -> bool {
     json < page
 }
 
+/// Whether a stream of events is asked for. Only whoever names it: a program that takes anything would wait for ever.
+pub fn wants_events(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    values.flat_map(|it| it.split(',')).any(|it| part(it).0 == "text/event-stream")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

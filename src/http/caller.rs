@@ -3,6 +3,7 @@
 //! `http/` knows no feature: how a token becomes a [`Caller`] is a boxed function
 //! ([`Authenticate`]) that `app.rs` hands in as request data.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use poem::http::HeaderName;
@@ -15,6 +16,7 @@ use super::address::ClientAddress;
 use super::log::{Allowance, KeyUse, Who};
 use super::permissions::{Permission, Permissions};
 use super::problem::{self, Problem};
+use super::{cookie, own_origin};
 use crate::base::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
 
 /// The name of the security scheme in the OpenAPI document.
@@ -27,6 +29,9 @@ pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub const KEY_PREFIX: &str = "sk_";
 /// From how many characters on something after [`KEY_PREFIX`] is taken for a key.
 const KEY_CHARS_MIN: usize = 20;
+
+/// The same of the cookie of a browser.
+pub const COOKIE: &str = "cookie";
 
 /// Who stands behind a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +66,33 @@ pub struct Principal {
     pub permissions: Permissions,
     /// When the token ends that says who it is; absent where there is none.
     pub until: Option<Timestamp>,
+    pub shown: Shown,
+}
+
+/// What someone showed to be let in.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// Nothing, or what is asked of the database whenever it matters.
+    Nothing,
+    /// A signed token.
+    Token(Trust),
+    /// The cookie of a browser.
+    Cookie,
+}
+
+/// Whether what a key signed is still believed. Clones end together.
+#[derive(Clone, Debug, Default)]
+pub struct Trust(Arc<AtomicBool>);
+
+impl Trust {
+    /// The key does not count any more.
+    pub fn end(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn holds(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Caller {
@@ -78,7 +110,21 @@ impl Caller {
             tier: None,
             permissions: Permissions::All,
             until: None,
+            shown: Shown::Nothing,
         })
+    }
+
+    /// Whether what was shown counts, as far as no database tells.
+    pub fn is_believed(&self) -> bool {
+        match &self.0.shown {
+            Shown::Token(trust) => trust.holds(),
+            Shown::Nothing | Shown::Cookie => true,
+        }
+    }
+
+    /// Whether it is a browser with a cookie.
+    pub fn has_cookie(&self) -> bool {
+        matches!(self.0.shown, Shown::Cookie)
     }
 
     pub fn tenant(&self) -> &TenantId {
@@ -178,6 +224,8 @@ pub enum Credential {
     Token(String),
     /// The secret of an API key.
     Key(String),
+    /// The cookie of a browser, from a page that may show it.
+    Cookie(String),
 }
 
 /// Who asks to be let in, and from where.
@@ -207,7 +255,7 @@ impl<'a> ApiExtractor<'a> for Caller {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER, API_KEY]
+        vec![BEARER, COOKIE, API_KEY]
     }
 
     async fn from_request(
@@ -229,7 +277,7 @@ impl<'a> ApiExtractor<'a> for Visitor {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER, API_KEY]
+        vec![BEARER, COOKIE, API_KEY]
     }
 
     fn has_security_fallback() -> bool {
@@ -250,26 +298,51 @@ impl<'a> ApiExtractor<'a> for Visitor {
 }
 
 /// Who a request comes from; a stranger is refused.
+///
+/// A token, or a key, wins over a cookie, which goes along whether the page wants it or not.
 pub(super) async fn caller_of(request: &Request) -> Result<Caller, Problem> {
     if let Some(at_the_socket) = request.extensions().get::<Caller>() {
         return Ok(at_the_socket.clone());
     }
-    authenticate(request, credential(request)?).await
+    let cookie = cookie::presented(request)?.map(|it| Credential::Cookie(it.to_owned()));
+    let Some(cookie) = cookie else { return authenticate(request, credential(request)?).await };
+    if shows_header(request) {
+        let caller = authenticate(request, credential(request)?).await?;
+        return match identify(request, cookie).await {
+            Ok((other, _)) if other.user_id() != caller.user_id() => {
+                let detail = "the token, or the key, and the cookie are of different people; send one of them";
+                Err(Problem::new(&problem::TWO_CALLERS, detail))
+            }
+            Err(problem) if 500 <= problem.kind.status => Err(problem),
+            // A cookie that does not work is of nobody.
+            Ok(_) | Err(_) => Ok(caller),
+        };
+    }
+    must_not_be_in_query(request)?;
+    own_origin::check(request)?;
+    authenticate(request, cookie).await.map_err(|problem| cookie::forgotten(problem, request))
 }
 
 /// Whether a request says at all who it comes from.
 pub(super) fn shows_something(request: &Request) -> bool {
-    let headers = request.headers();
-    headers.contains_key(AUTHORIZATION)
-        || headers.contains_key(X_API_KEY)
+    shows_header(request)
         || request.extensions().get::<Caller>().is_some()
+        || !matches!(cookie::presented(request), Ok(None))
 }
 
-async fn authenticate(request: &Request, credential: Credential) -> Result<Caller, Problem> {
+fn shows_header(request: &Request) -> bool {
+    request.headers().contains_key(AUTHORIZATION) || request.headers().contains_key(X_API_KEY)
+}
+
+async fn identify(request: &Request, credential: Credential) -> Result<(Caller, Option<Allowance>), Problem> {
     let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
     let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
     let address = request.extensions().get::<ClientAddress>().copied().unwrap_or(ClientAddress(None));
-    let (caller, allowance) = authenticate(Presented { tenant, credential, address }).await?;
+    authenticate(Presented { tenant, credential, address }).await
+}
+
+async fn authenticate(request: &Request, credential: Credential) -> Result<Caller, Problem> {
+    let (caller, allowance) = identify(request, credential).await?;
     if let Some(who) = request.data::<Who>() {
         if let Some(id) = caller.user_id() {
             who.is(id); // for the log
@@ -291,6 +364,22 @@ fn register(registry: &mut Registry) {
             key_in: None,
             scheme: Some("bearer"),
             bearer_format: Some("JWT"),
+            flows: None,
+            openid_connect_url: None,
+        },
+    );
+    registry.create_security_scheme(
+        COOKIE,
+        MetaSecurityScheme {
+            ty: "apiKey",
+            description: Some(
+                "What signing in with `\"session\": \"cookie\"` gives a browser. Over plain HTTP it is called \
+                 `steading-session`. A request that changes something has to come from a page of this server.",
+            ),
+            name: Some("__Host-steading-session"),
+            key_in: Some("cookie"),
+            scheme: None,
+            bearer_format: None,
             flows: None,
             openid_connect_url: None,
         },

@@ -79,6 +79,16 @@ impl Cors {
         Some(response)
     }
 
+    /// Whether pages of that origin act in the name of their visitors.
+    pub fn trusts(&self, origin: &HeaderValue) -> bool {
+        match &self.origins {
+            Origins::Only { origins, credentials: true } => {
+                origins.iter().any(|one| one.as_bytes() == origin.as_bytes())
+            }
+            Origins::Only { .. } | Origins::Any => false,
+        }
+    }
+
     /// Tells the browser whether the page that asked may read the answer.
     pub fn mark(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         let allowed = match &self.origins {

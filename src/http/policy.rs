@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use super::cors::Cors;
+use crate::base::web::Site;
 use crate::config::{Config, HttpConfig};
 
 /// The policy in force. A reload swaps it whole; connections and requests that began keep theirs.
@@ -18,6 +19,9 @@ pub struct Policy {
     /// Who may say on whose behalf a request comes (`X-Forwarded-For`, `Forwarded`). Nobody by default.
     pub trusted_proxies: Vec<IpNet>,
     pub cors: Cors,
+    /// The origin of this server's own pages, where its public address is set; else it is where a request says that it
+    /// came to.
+    pub own_origin: Option<String>,
     /// Whether each request leaves a line in the log.
     pub log_requests: bool,
 }
@@ -35,6 +39,7 @@ impl From<&Config> for Policy {
             limits: Limits::from(settings.http.as_ref()),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             cors: Cors::from(settings.cors.as_ref()),
+            own_origin: Site::parse(&settings.server.public_url).map(|it| it.origin()),
             log_requests: settings.log.requests,
         }
     }

@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::{Example, ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use super::{cookie, own_origin};
 use crate::base::text::chain;
 use crate::db;
 
@@ -36,6 +37,8 @@ pub struct Kind {
 }
 
 pub const MALFORMED: Kind = Kind { status: 400, code: "malformed-request", title: "The request cannot be understood" };
+/// Which of two people it is from must not be a guess.
+pub const TWO_CALLERS: Kind = Kind { status: 400, code: "two-callers", title: "The request is from two people" };
 pub const NOT_SIGNED_IN: Kind = Kind { status: 401, code: "not-signed-in", title: "Sign in first" };
 pub const NOT_ALLOWED: Kind = Kind { status: 403, code: "not-allowed", title: "You may not do this" };
 pub const NEEDS_SESSION: Kind = Kind { status: 403, code: "needs-session", title: "A person has to sign in for this" };
@@ -64,9 +67,12 @@ pub const STORAGE_FULL: Kind = Kind { status: 507, code: "storage-full", title: 
 /// Problems that any endpoint may report; the catalogue page lists them.
 pub const PROBLEMS: &[&Kind] = &[
     &MALFORMED,
+    &TWO_CALLERS,
     &NOT_SIGNED_IN,
     &NOT_ALLOWED,
     &NEEDS_SESSION,
+    &own_origin::REFUSED,
+    &cookie::NEEDS_HTTPS,
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &TOO_SLOW,

@@ -49,7 +49,7 @@ const RETRY_WHEN_LATE: Duration = Duration::from_secs(5);
 pub(super) struct TwoLengths;
 
 /// The router in its shell. Extensions of every request that the router sees:
-/// [`ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`],
+/// [`ClientAddress`], [`Reached`], [`RequestId`], [`TenantId`], [`Who`], the [`Policy`],
 /// and [`BodyCap`] if there is a body.
 pub struct Shell {
     router: BoxEndpoint<'static>,
@@ -98,7 +98,7 @@ impl Shell {
         let who = Who::default();
 
         let admitted = self.outgoing.admit(origin.client, &method);
-        let mut response = match admitted.and_then(|()| self.admit(&mut request, &origin, &id, &who)) {
+        let mut response = match admitted.and_then(|()| self.admit(&mut request, &policy, &origin, &id, &who)) {
             Err(problem) => problem.respond(),
             Ok(()) => match policy.cors.preflight(&method, request.headers()) {
                 Some(preflight) => preflight,
@@ -174,7 +174,14 @@ impl Shell {
     }
 
     /// Checks what can be checked without a feature, and says what was found to those who come after.
-    fn admit(&self, request: &mut Request, origin: &Origin, id: &RequestId, who: &Who) -> Result<(), Problem> {
+    fn admit(
+        &self,
+        request: &mut Request,
+        policy: &Arc<Policy>,
+        origin: &Origin,
+        id: &RequestId,
+        who: &Who,
+    ) -> Result<(), Problem> {
         let host = host::of(request.version(), request.uri(), request.headers())
             .map_err(|reason| Problem::new(&problem::MALFORMED, reason))?;
         if request.extensions().get::<TwoLengths>().is_some() {
@@ -194,6 +201,7 @@ impl Shell {
         extensions.insert(id.clone());
         extensions.insert(self.tenant.clone());
         extensions.insert(who.clone());
+        extensions.insert(Arc::clone(policy));
         Ok(())
     }
 

@@ -53,7 +53,7 @@ impl Upgrade {
     /// What a request asks for; nothing if it asks for no socket. One that asks wrongly is refused.
     pub fn of(request: &Request) -> Result<Option<Self>, Problem> {
         let headers = request.headers();
-        if !has_token(headers, &UPGRADE, "websocket") {
+        if !is_wanted(headers) {
             return Ok(None);
         }
         let refused = |detail: &str| Problem::new(&problem::MALFORMED, detail);
@@ -113,6 +113,11 @@ impl WebSockets {
         self.0.close();
         self.0.wait().await;
     }
+}
+
+/// Whether a socket is asked for, rightly or wrongly.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    has_token(headers, &UPGRADE, "websocket")
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

@@ -1,4 +1,4 @@
-//! `admin create` and `admin link`.
+//! `admin create`, `admin link` and `admin rotate-keys`.
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use super::operator::Operator;
 use super::{Context, say};
 
 const USERS: &str = "/api/v1/admin/users";
+const ROTATE_KEYS: &str = "/api/v1/admin/signing-keys/rotate";
 const SETUP_LINKS: &str = "/api/v1/admin/setup-links";
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +33,12 @@ pub(super) enum Args {
     },
     /// Make a link with which whoever opens it becomes an admin, once.
     Link,
+    /// Replace the key that signs access tokens. Those that it signed work until they expire.
+    RotateKeys {
+        /// A key leaked: replace all of them, and end every access token at once. Sessions go on.
+        #[arg(long)]
+        revoke: bool,
+    },
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
@@ -56,6 +63,14 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
             say(text(&link["url"]))?;
             say(format!("works once, until {}", text(&link["expiresAt"])))?;
             say_where(context, &operator)?;
+        }
+        Args::RotateKeys { revoke } => {
+            let operator = Operator::find_existing(context).await?;
+            let keys = operator.ask(Method::POST, ROTATE_KEYS, Some(&json!({ "revoke": revoke }))).await?.json()?;
+            for key in keys["data"].as_array().into_iter().flatten() {
+                let until = key["verifiesUntil"].as_str().map(|it| format!(" (verifies until {it})"));
+                say(format!("{:<8} {}{}", text(&key["state"]), text(&key["kid"]), until.unwrap_or_default()))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -47,7 +47,7 @@ pub struct Command {
 enum Role {
     /// Run the server.
     Serve(serve::Args),
-    /// Make admins, and links for making them.
+    /// Make admins, links for making them, and other signing keys.
     #[command(subcommand)]
     Admin(admin::Args),
     /// Add the records of a file to a collection.

@@ -5,6 +5,8 @@ mod driver;
 #[path = "../server.rs"]
 mod server;
 
+use std::io::{Read as _, Write as _};
+
 use driver::Browser;
 use serde_json::Value;
 use server::{Server, steading};
@@ -277,4 +279,116 @@ async fn pages_fit_a_phone() {
     let cut =
         "[...document.querySelectorAll('.responses-table')].filter((it) => it.clientWidth < it.scrollWidth).length";
     assert_eq!(browser.ask(cut).await, 0, "the answers are cut off");
+}
+
+/// A page that somebody else has on this machine. To a browser that is the same site, so it sends cookies along.
+fn foreign_page() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let page = "<!doctype html><title>Elsewhere</title><body></body>";
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n", page.len());
+            let _ = stream.write_all(format!("{head}{page}").as_bytes());
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_page_is_signed_in_with_a_cookie_that_no_script_reads_and_no_other_page_uses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    for email in ["ada@example.com", "eve@example.com"] {
+        steading(folder.path(), &["admin", "create", "--email", email, "--password", PASSWORD]);
+    }
+    let browser = Browser::start().await;
+    let page = &browser.client;
+    let own = format!("{}/api-docs", server.url);
+    let ask = "window.ask = async (method, path, body) => {
+        const answer = await fetch('/api/v1' + path, {
+            method, body: body && JSON.stringify(body), headers: { 'content-type': 'application/json' },
+        });
+        return answer.status === 204 ? null : answer.json();
+    };
+    window.later = (name, promise) => { promise.then((it) => { window[name] = it; }); };";
+    let open = async || {
+        page.goto(&own).await.expect("opened");
+        browser.find(".operation-filter-input").await;
+        page.execute(ask, vec![]).await.expect("begun");
+    };
+    let done = async |name: &str, promise: &str| {
+        page.execute(&format!("window.{name} = undefined; later('{name}', {promise})"), vec![]).await.expect("asked");
+        browser.wait_until(&format!("window.{name} !== undefined")).await;
+        browser.ask(&format!("window.{name}")).await
+    };
+    let email = async || done("me", "ask('GET', '/auth/profile')").await["email"].clone();
+
+    open().await;
+    let login = format!(
+        "ask('POST', '/auth/login', {{ email: 'ada@example.com', password: '{PASSWORD}', session: 'cookie' }})"
+    );
+    let answer = done("entered", &login).await;
+    assert_eq!((&answer["user"]["email"], &answer["accessToken"]), (&"ada@example.com".into(), &Value::Null));
+    assert_eq!(browser.ask("document.cookie").await, "", "no script reads it");
+    open().await;
+    assert_eq!(email().await, "ada@example.com", "after the page was loaded again");
+    assert_eq!(done("named", "ask('PATCH', '/auth/profile', { name: 'Ada' })").await["name"], "Ada");
+    let made =
+        done("made", "ask('POST', '/collections', { name: 'notes', fields: [{ name: 'title', type: 'text' }] })").await;
+    assert_eq!(made["name"], "notes");
+    page.execute(
+        "window.heard = []; const live = '/api/v1/realtime';
+         const events = new EventSource(live + '?subscribe=collections/notes');
+         events.onmessage = (it) => heard.push(['events', JSON.parse(it.data)]);
+         const socket = new WebSocket(live);
+         socket.onopen = () => socket.send(JSON.stringify({ subscribe: 'collections/notes' }));
+         socket.onmessage = (it) => heard.push(['socket', JSON.parse(it.data)]);",
+        vec![],
+    )
+    .await
+    .expect("listening");
+    for way in ["events", "socket"] {
+        browser.wait_until(&format!("heard.some(([way, it]) => way === '{way}' && it.subscribed)")).await;
+    }
+    // The documentation needs no token any more.
+    browser.find("#operations-Accounts-show_profile .opblock-summary").await.click().await.expect("opened the call");
+    browser.find("#operations-Accounts-show_profile .execute").await.click().await.expect("sent");
+    let row = browser.find("#operations-Accounts-show_profile .live-responses-table .response").await;
+    let row = row.text().await.expect("an answer");
+    assert!(row.contains("200") && row.contains("ada@example.com"), "{row}");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+
+    let elsewhere = foreign_page();
+    page.goto(&elsewhere).await.expect("opened");
+    let attack = format!(
+        "const to = '{}/api/v1'; window.tried = {{}};
+         const post = (path, body) => fetch(to + path, {{ method: 'POST', mode: 'no-cors', credentials: 'include', body }});
+         const eve = JSON.stringify({{ email: 'eve@example.com', password: '{PASSWORD}', session: 'cookie' }});
+         fetch(to + '/auth/profile', {{ credentials: 'include' }}).then(
+             async (it) => {{ tried.read = await it.text(); }}, () => {{ tried.read = 'kept'; }});
+         post('/auth/logout').finally(() => {{ tried.out = true; }});
+         post('/auth/login', new Blob([eve])).finally(() => {{ tried.enter = true; }});
+         const socket = new WebSocket(to.replace('http', 'ws') + '/realtime');
+         socket.onopen = () => {{ tried.socket = 'open'; }};
+         socket.onerror = () => {{ tried.socket = 'kept'; }};",
+        server.url
+    );
+    page.execute(&attack, vec![]).await.expect("tried");
+    browser.wait_until("tried.read && tried.out && tried.enter && tried.socket").await;
+    assert_eq!(browser.ask("[tried.read, tried.socket]").await, serde_json::json!(["kept", "kept"]));
+    let form = format!(
+        "const form = document.createElement('form'); form.method = 'post';
+         form.action = '{}/api/v1/auth/logout-all'; document.body.append(form); form.submit();",
+        server.url
+    );
+    page.execute(&form, vec![]).await.expect("sent");
+    // That it is this and not `not-signed-in` shows that the cookie came along.
+    browser.wait_until("document.body?.innerText.includes('origin-refused')").await;
+
+    open().await;
+    assert_eq!(email().await, "ada@example.com", "still signed in, and as nobody else");
+    assert_eq!(done("out", "ask('POST', '/auth/logout')").await, Value::Null);
+    assert_eq!(done("me", "ask('GET', '/auth/profile')").await["code"], "not-signed-in", "the browser forgot it");
 }

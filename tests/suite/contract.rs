@@ -5,7 +5,7 @@ use poem::http::Method;
 use serde_json::Value;
 
 use crate::support::promise::resolved;
-use crate::support::{TestApp, schema};
+use crate::support::{PASSWORD, TestApp, schema};
 
 /// Operations that a stranger may call: what the public document tells is public. Adding a line here is a security decision.
 const PUBLIC: &[&str] = &[
@@ -26,6 +26,8 @@ const PUBLIC: &[&str] = &[
     "health_live",
     "health_ready",
     "show_json_schema",
+    "show_jwks",
+    "show_openid_configuration",
 ];
 /// Operations whose collection decides who may: a stranger is let as far as its rules.
 const BY_RULE: &[&str] = &[
@@ -97,6 +99,8 @@ const ADMINS_ONLY: &[&str] = &[
     "delete_mail",
     "empty_mailbox",
     "explain_access",
+    "list_signing_keys",
+    "rotate_signing_keys",
     "create_api_key",
     "list_api_keys",
     "show_api_key",
@@ -341,6 +345,46 @@ async fn every_operation_turns_away_whom_it_should_and_nobody_else() {
     }
 }
 
+/// A cookie goes along whoever wrote the page: what changes something has to come from one of ours.
+#[tokio::test]
+async fn no_operation_that_writes_believes_a_cookie_without_a_page_of_ours() {
+    let app = TestApp::with_people().await;
+    let document = app.openapi().await;
+    let body = serde_json::json!({ "email": "admin@example.com", "password": PASSWORD, "session": "cookie" });
+    let own = ("origin", "http://localhost");
+    let signed_in = app.ask(Method::POST, "/api/v1/auth/login").header(own.0, own.1).json(&body).send().await;
+    let cookie = signed_in.header("set-cookie").and_then(|it| it.split(';').next()).expect("a cookie").to_owned();
+    let pages: [&[(&str, &str)]; 4] =
+        [&[], &[("origin", "https://evil.example")], &[("origin", "null")], &[own, ("sec-fetch-site", "same-site")]];
+    let mut refused = BTreeSet::new();
+    for operation in operations(&document) {
+        let (id, is_read) = (base(&operation.id), [Method::GET, Method::HEAD].contains(&operation.method));
+        for page in pages {
+            let mut ask = app.ask(operation.method.clone(), &operation.path).header("cookie", &cookie);
+            for (name, value) in page {
+                ask = ask.header(name, value);
+            }
+            let reply = ask.text("{}").send().await;
+            let code = reply.body["code"].as_str().unwrap_or_default();
+            let is_refused = code == "origin-refused";
+            if operation.spec["security"].is_null() {
+                // It does not look who asks.
+                assert!(!is_refused, "{id}: {reply:?}");
+                continue;
+            }
+            assert_eq!(is_refused, !is_read, "{id} {page:?}: {reply:?}");
+            assert!(is_refused || code != "not-signed-in", "{id} does not know the cookie: {reply:?}");
+            refused.extend(is_refused.then(|| id.to_owned()));
+        }
+    }
+
+    for id in ["logout", "change_password", "create_user", "rotate_signing_keys", "import_records", "batch"] {
+        assert!(refused.contains(id), "{id} was not looked at");
+    }
+    let last = app.ask(Method::GET, "/api/v1/auth/profile").header("cookie", &cookie).send().await;
+    assert_eq!((last.status, last.body["email"].as_str()), (200, Some("admin@example.com")), "nothing was done");
+}
+
 #[tokio::test]
 async fn every_operation_is_described_for_people_and_programs() {
     let document = TestApp::new().await.openapi().await;
@@ -538,7 +582,10 @@ async fn every_answer_names_its_request_and_is_kept_by_nobody() {
             .send()
             .await;
         assert_eq!(reply.header("x-request-id"), Some("mine-1"), "{}", operation.id);
-        assert_eq!(reply.header("cache-control"), Some("no-store"), "{}", operation.id);
+        // What anybody may read of keys is public, and meant to be kept for a while.
+        let is_public = ["show_jwks", "show_openid_configuration"].contains(&operation.id.as_str());
+        let kept = if is_public { "public, max-age=300" } else { "no-store" };
+        assert_eq!(reply.header("cache-control"), Some(kept), "{}", operation.id);
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{}", operation.id);
         assert!(reply.header("x-response-time").is_some(), "{}", operation.id);
         if 400 <= reply.status {

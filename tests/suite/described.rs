@@ -14,7 +14,7 @@ async fn make(app: &TestApp, collection: &Value) {
 async fn read(app: &TestApp, role: &str, path: &str) -> String {
     let answer = app.as_role(role, Method::GET, path).send().await;
     assert_eq!(answer.status, 200, "{path}");
-    assert_eq!(answer.header("vary"), Some("authorization, accept-encoding"));
+    assert_eq!(answer.header("vary"), Some("authorization, cookie, accept-encoding"));
     answer.text
 }
 

@@ -10,6 +10,7 @@ mod audit;
 mod bin;
 mod collections;
 mod contract;
+mod cookies;
 mod described;
 mod elsewhere;
 mod expand;
@@ -38,6 +39,7 @@ mod secrets;
 mod seed;
 #[path = "../server.rs"]
 mod server;
+mod signing_keys;
 mod support;
 mod tidy;
 mod transfers;

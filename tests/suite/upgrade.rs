@@ -5,6 +5,7 @@ use steading::db::migrate::{SYSTEM, TENANT};
 const RELEASED: &[(&str, &str)] = &[
     ("0001_system", "a55f83dce5c82b269d9d5eac2cabf6964c0ea6d6e76595794efb87719f669f97"),
     ("0002_audit", "80247c1da3e9595e2a12cc46d0708f52f2be44a18e0329fb172cfa5d29468800"),
+    ("0003_signing_keys", "2b0a3fbf8c0c1cc99ed4fadaebe4ad458d09e2e13ba0814e6b5bb6a667be2971"),
     ("0004_master_keys", "9e5d2b078925e31e1292f14539aa43a46129af405b722c4bac28cb67147b3af0"),
     ("0001_accounts", "227b88497564707a2a7a6e6f73eb890bfd9a9a5148cd08dfe6177379de0207c7"),
     ("0002_collections", "b242b81f072a1d6a9dc45026aea557f6c28282311915e98d0c420a3bc133427c"),
@@ -16,6 +17,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0008_schema_files_behind", "e680f2714986ebf3ab80a950d7802f1afb4b725c24fe16b799342377b5c0a7b1"),
     ("0009_second_factors", "a3c1d4045e71ff17a43e09e2d0c1f3d9c2b31d728715e9fa4fb00250cd41a80b"),
     ("0010_users", "f9b21b49fd2705ef6b113579e82d08dc10a92d4966ccfca4c17c8a6176f12302"),
+    ("0011_cookie_sessions", "f727b3fccf78c4ff45bdbc631f9bd860a3fcb3ed13fe713419be6594cee35b4c"),
     ("0012_guessing", "8705af36c8fdad8df0ff5da84da6a355eb4a606af5b605a6261f6a60c29e1a24"),
     ("0013_secrets", "ece1bd2d66fccde978025e0d7527af0c840ba8cd11fc7496be72eb2eebd8442c"),
     ("0014_invitations_and_impersonation", "e90a26e148f86811b2aa52ef58e8b9247e1122e33ac3254696b9bee734f2bffa"),

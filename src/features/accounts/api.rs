@@ -9,7 +9,7 @@ use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::hashing::Hashing;
 use super::model::{
-    Credentials, NewUser, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken, SignedIn,
+    Credentials, Entered, NewUser, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
     TokenPair, USERS_ADMIN, USERS_WRITE, User,
 };
 use super::one_time::{OneTimeSecrets, Purpose};
@@ -22,6 +22,7 @@ use super::stuffing::{self, Stuffing};
 use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
+use super::way::Way;
 use super::{first_admin, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, TenantId};
@@ -36,7 +37,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
+use crate::http::{Browser, Caller, Client, ClientAddress, Input, Permissions};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -68,7 +69,7 @@ pub struct AccountsApi {
 enum Created {
     /// The account was made, and its owner is signed in.
     #[oai(status = 201)]
-    SignedIn(Json<SignedIn>),
+    Entered(Json<Entered>, #[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[derive(ApiResponse)]
@@ -76,7 +77,14 @@ enum CreatedOrPending {
     /// The account was made. Its owner is signed in, or was sent a link that verifies the address first; then the answer
     /// is the same if the address has an account already.
     #[oai(status = 201)]
-    Registered(Json<Registered>),
+    Registered(Json<Registered>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum SignInAnswer {
+    /// Someone who signed in, or who has to show a second factor first.
+    #[oai(status = 200)]
+    SignIn(Json<SignIn>, #[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[derive(ApiResponse)]
@@ -97,7 +105,7 @@ enum CreatedLink {
 enum Done {
     /// It is done.
     #[oai(status = 204)]
-    Done,
+    Done(#[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -112,6 +120,7 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Registration>,
     ) -> Result<CreatedOrPending, Problem> {
@@ -121,19 +130,21 @@ impl AccountsApi {
         }
 
         let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
-        let Registration { email, password, name } = sent;
+        let Registration { email, password, name, session } = sent;
+        let way = Way::of(session, &browser)?;
         let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
-        let registered = if self.needs_verification() {
+        let (registered, cookie) = if self.needs_verification() {
             let (email, purpose) = (&newcomer.user.email, Purpose::VerifyEmail);
             throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, email, address, self.clock.now())?;
-            Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?)
+            (Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?), None)
         } else {
             let mail = config.verification != config::Verification::Off;
-            self.add_signed_in(&tenant, newcomer, client, &trail, None, mail).await?.into()
+            let arrival = Arrival::new(client, way);
+            self.add_signed_in(&tenant, newcomer, arrival, &trail, None, mail).await?.registered()
         };
 
-        Ok(CreatedOrPending::Registered(Json(registered)))
+        Ok(CreatedOrPending::Registered(Json(registered), cookie))
     }
 
     /// Become an admin
@@ -146,10 +157,12 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Setup>,
     ) -> Result<Created, Problem> {
-        let Setup { token, email, password, name } = body.read()?;
+        let Setup { token, email, password, name, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
 
@@ -161,9 +174,10 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let signed_in = self.add_signed_in(&tenant, newcomer, client, &trail, Some(digest), false).await?;
+        let admitted = self.add_signed_in(&tenant, newcomer, Arrival::new(client, way), &trail, Some(digest), false).await?;
 
-        Ok(Created::SignedIn(Json(signed_in)))
+        let (entered, cookie) = admitted.entered();
+        Ok(Created::Entered(Json(entered), cookie))
     }
 
     /// Look at a setup link
@@ -201,12 +215,14 @@ impl AccountsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Credentials>,
-    ) -> Result<Json<SignIn>, Problem> {
+    ) -> Result<SignInAnswer, Problem> {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
-        let Credentials { email, password, device_token } = body.read()?;
+        let Credentials { email, password, device_token, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let email = normalize_email(&email).unwrap_or(email);
         let device = self.known_device(&tenant, &email, device_token.as_deref(), now).await?;
         // Before anything is counted: who is blocked must not lock accounts either.
@@ -238,8 +254,8 @@ impl AccountsApi {
         attempt.succeeded(&self.kv);
         self.stuffing.was_right(address, &email);
 
-        let signed_in = self
-            .enter(&tenant, user, email, Arrival { client, device }, &trail, now, move |tx| {
+        let (signed_in, cookie) = self
+            .enter(&tenant, user, email, Arrival { client, device, way }, &trail, now, move |tx| {
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
@@ -247,7 +263,7 @@ impl AccountsApi {
             })
             .await?;
 
-        Ok(Json(signed_in))
+        Ok(SignInAnswer::SignIn(Json(signed_in), cookie))
     }
 
     /// Get fresh tokens
@@ -291,9 +307,9 @@ impl AccountsApi {
 
     /// Sign out
     ///
-    /// Ends this session: its access tokens and its refresh token stop working at once.
+    /// Ends this session: its access tokens and its refresh token, or its cookie, stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
-    async fn logout(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout(&self, caller: Caller, browser: Browser, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
         let (_, session) = caller.user()?;
 
         let (actor, now) = (trail.of(&caller), self.clock.now());
@@ -304,14 +320,20 @@ impl AccountsApi {
         self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_session(session);
-        Ok(Done::Done)
+        Ok(Done::Done(caller.has_cookie().then(|| browser.jar().clear())))
     }
 
     /// Sign out everywhere
     ///
     /// Ends all of the caller's sessions, on every device.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
-    async fn logout_all(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout_all(
+        &self,
+        caller: Caller,
+        browser: Browser,
+        trail: Trail,
+        _query: NoQuery,
+    ) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
         let (actor, now) = (trail.of(&caller), self.clock.now());
@@ -322,7 +344,7 @@ impl AccountsApi {
         self.db.free::<_, db::Error>(caller.tenant(), end).await?;
 
         self.gate.forget_user(user);
-        Ok(Done::Done)
+        Ok(Done::Done(caller.has_cookie().then(|| browser.jar().clear())))
     }
 
     /// Make an account for someone

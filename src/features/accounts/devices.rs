@@ -18,6 +18,7 @@ use super::api::AccountsApi;
 use super::device_store;
 use super::error::Error;
 use super::throttle::Guesser;
+use super::way::Way;
 use crate::base::{Id, TenantId, Timestamp, UserId};
 use crate::features::server_keys::ServerKey;
 use crate::http::Client;
@@ -50,12 +51,13 @@ pub(super) struct Arrival {
     pub client: Client,
     /// Absent: on a device that the account does not know.
     pub device: Option<DeviceId>,
+    pub way: Way,
 }
 
 impl Arrival {
     /// On a device that is not known.
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, device: None }
+    pub(super) fn new(client: Client, way: Way) -> Self {
+        Self { client, device: None, way }
     }
 }
 

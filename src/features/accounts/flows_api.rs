@@ -3,14 +3,14 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::json;
 
-use super::api::{AccountsApi, checked_email};
+use super::api::{AccountsApi, SignInAnswer, checked_email};
 use super::devices::Arrival;
 use super::error::Error;
 use super::flows::{self, Shown};
-use super::flows_model::{EmailChange, EmailOnly, EmailSecret, PasswordChange, PasswordReset};
+use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
 use super::mail_job::{self, AccountMail};
 use super::one_time::Purpose;
-use super::second_factor_model::SignIn;
+use super::way::Way;
 use super::{device_store, one_time_store, store, throttle};
 use crate::base::{JobId, Secret, TenantId, UserId};
 use crate::db::Tx;
@@ -18,7 +18,7 @@ use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Caller, Client, ClientAddress, Input};
+use crate::http::{Browser, Caller, Client, ClientAddress, Input};
 
 /// The endpoints of what goes by mail, with what they need.
 #[derive(Clone, Debug)]
@@ -251,24 +251,26 @@ impl FlowsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
-        body: Input<EmailSecret>,
-    ) -> Result<Json<SignIn>, Problem> {
+        body: Input<EmailSignIn>,
+    ) -> Result<SignInAnswer, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
-        let EmailSecret { token, email, code, device_token } = body.read()?;
+        let EmailSignIn { token, email, code, device_token, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token.clone());
         let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
         let device = own.known_device(&tenant, &found.email, device_token.as_deref(), now).await?;
 
         let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));
-        let arrival = Arrival { client, device };
+        let arrival = Arrival { client, device, way };
         let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, now).map(drop);
-        let signed_in = own.enter(&tenant, user, email, arrival, &trail, now, use_up).await?;
+        let (signed_in, cookie) = own.enter(&tenant, user, email, arrival, &trail, now, use_up).await?;
 
         // Who they are to others has changed if the address was verified by this.
         own.gate.forget_user(user);
-        Ok(Json(signed_in))
+        Ok(SignInAnswer::SignIn(Json(signed_in), cookie))
     }
 }
 

@@ -2,6 +2,8 @@
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 
+use super::model::SessionKind;
+
 const TOKEN: &str = "ot_AZC2pH4sfDqfTisdXGp-gAAAx2c0Q1vJ8mWl0bN5yTq3kR7uE9dHs6zLp4XcYf";
 
 /// An address that a mail is asked for.
@@ -39,6 +41,33 @@ pub struct EmailSecret {
 impl Example for EmailSecret {
     fn example() -> Self {
         Self { token: Some(TOKEN.to_owned()), email: None, code: None, device_token: None }
+    }
+}
+
+/// A secret that was sent by mail to sign in with: `token`, or `email` and `code`.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmailSignIn {
+    /// What stands in the link after `token=`.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub token: Option<String>,
+    /// The address that the code was sent to.
+    #[oai(validator(max_length = 254))]
+    pub email: Option<String>,
+    /// Eight digits.
+    #[oai(validator(min_length = 1, max_length = 20))]
+    pub code: Option<String>,
+    /// What this device got when someone last signed in on it: wrong codes are counted for it alone then.
+    #[oai(validator(max_length = 200))]
+    pub device_token: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
+}
+
+impl Example for EmailSignIn {
+    fn example() -> Self {
+        Self { token: Some(TOKEN.to_owned()), email: None, code: None, device_token: None, session: None }
     }
 }
 

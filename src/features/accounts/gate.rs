@@ -12,15 +12,21 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::error::Error;
 use super::model::RECORDS_READ;
-use super::store;
+use super::refresh::session_end;
+use super::store::{self, Owner};
 use super::token::{Access, Tokens};
+use crate::base::text::chain;
 use crate::base::{Clock, SessionId, TenantId, Timestamp, UserId};
+use crate::config::{AccountsConfig, View};
 use crate::db::{self, Db, Tx};
 use crate::features::roles::{self, RoleName};
+use crate::http::caller::Shown;
 use crate::http::{Caller, Permissions, Principal, Subject};
 
 /// How long a session is believed to live on without being asked for: what ends it is felt within this time.
 const BELIEVED_FOR: Duration = Duration::from_secs(5);
+/// How long a session with a cookie was not used, as far as the database knows, before that is noted: not at each request.
+const NOTED_AFTER: Duration = Duration::from_secs(300);
 /// Most tokens remembered in one half of the map: some 200 bytes each.
 const REMEMBERED_MAX: usize = 50_000;
 
@@ -29,6 +35,7 @@ const REMEMBERED_MAX: usize = 50_000;
 pub struct Gate {
     db: Db,
     clock: Clock,
+    config: View<AccountsConfig>,
     tokens: Arc<Tokens>,
     seen: Arc<RwLock<Seen>>,
 }
@@ -56,17 +63,20 @@ struct Verified {
     seen_at: Timestamp,
 }
 
-/// What is remembered of a token.
+/// What is remembered of a token, or a cookie.
 enum Memory {
     Caller(Caller),
     /// It is genuine; whether its session still lives must be asked.
-    Genuine(Access),
+    Genuine(Access, Shown),
     Nothing,
 }
 
 /// Whether a caller is still who they were when their request began: for answers that take long.
 pub fn still_stands(tx: &mut Tx<'_>, caller: &Caller, now: Timestamp) -> Result<bool, db::Error> {
     let principal = caller.principal();
+    if !caller.is_believed() {
+        return Ok(false);
+    }
     match caller.subject() {
         Subject::Operator => Ok(true),
         Subject::Stranger => Ok(of_strangers(tx)? == principal.permissions),
@@ -84,33 +94,59 @@ pub fn still_stands(tx: &mut Tx<'_>, caller: &Caller, now: Timestamp) -> Result<
 }
 
 impl Gate {
-    pub fn new(db: Db, clock: Clock, tokens: Arc<Tokens>) -> Self {
-        Self { db, clock, tokens, seen: Arc::default() }
+    pub fn new(db: Db, clock: Clock, config: View<AccountsConfig>, tokens: Arc<Tokens>) -> Self {
+        Self { db, clock, config, tokens, seen: Arc::default() }
     }
 
     /// Whose token it is, if it is genuine and its session lives.
     pub async fn caller(&self, tenant: &TenantId, token: &str) -> Result<Caller, Error> {
         let now = self.clock.now();
-        let key = key(tenant, token);
+        let key = key(tenant, "token", token);
         let (memory, forgotten) = self.look_up(&key, now);
-        let access = match memory {
+        let (access, shown) = match memory {
             Memory::Caller(caller) => return Ok(caller),
-            Memory::Genuine(access) => access,
-            Memory::Nothing => self.tokens.read_access(tenant, token, now).ok_or(Error::TokenInvalid)?,
+            Memory::Genuine(access, shown) => (access, shown),
+            Memory::Nothing => {
+                let (access, trust) = self.tokens.read_access(tenant, token, now).ok_or(Error::TokenInvalid)?;
+                (access, Shown::Token(trust))
+            }
         };
         let (user, session) = (access.user, access.session);
         let owner = self.db.get(tenant, move |tx| store::find_session_owner(tx, session, user, now)).await;
-        let owner = owner.map_err(Error::Db)?.ok_or(Error::TokenInvalid)?;
-        let caller = Caller::new(Principal {
-            tenant: tenant.clone(),
-            subject: Subject::User { id: user, session },
-            role: owner.role.as_str().to_owned(),
-            email: owner.email,
-            email_verified: owner.email_verified,
-            tier: owner.tier,
-            permissions: owner.permissions,
-            until: Some(access.expires_at),
-        });
+        let owner = owner.map_err(Error::Db)?.filter(|it| !it.is_cookie).ok_or(Error::TokenInvalid)?;
+        let caller = someone(tenant, access, owner, shown);
+        self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
+        Ok(caller)
+    }
+
+    /// Whose cookie it is, if it is genuine and its session lives. That it was used is noted now and then.
+    pub async fn caller_of_cookie(&self, tenant: &TenantId, cookie: &str) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let key = key(tenant, "cookie", cookie);
+        let (memory, forgotten) = self.look_up(&key, now);
+        if let Memory::Caller(caller) = memory {
+            return Ok(caller);
+        }
+        let id = self.tokens.read_cookie(tenant, cookie).ok_or(Error::TokenInvalid)?;
+        let find = move |tx: &mut Tx<'_>| {
+            let session = store::find_live_session(tx, id, now)?.filter(|it| it.is_cookie);
+            let Some(session) = session else { return Ok(None) };
+            let owner = store::find_session_owner(tx, id, session.user_id, now)?;
+            Ok::<_, db::Error>(owner.map(|it| (session, it)))
+        };
+        let (session, owner) = self.db.get(tenant, find).await?.ok_or(Error::TokenInvalid)?;
+        let mut expires_at = session.expires_at;
+        if session.refreshed_at.plus(NOTED_AFTER) <= now {
+            expires_at = session_end(&self.config.get(), session.created_at, now);
+            let note = move |tx: &mut Tx<'_>| store::touch_session(tx, id, now, expires_at);
+            if let Err(cause) = self.db.free(tenant, note).await {
+                // Whoever asks is let in all the same, and it is noted with a later request.
+                tracing::warn!(cause = %chain(&cause), "cannot note that a session was used");
+                expires_at = session.expires_at;
+            }
+        }
+        let access = Access { user: session.user_id, session: id, expires_at };
+        let caller = someone(tenant, access, owner, Shown::Cookie);
         self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
         Ok(caller)
     }
@@ -137,6 +173,7 @@ impl Gate {
                 tier: user.tier,
                 permissions,
                 until: None,
+                shown: Shown::Nothing,
             }))
         }))
     }
@@ -161,6 +198,7 @@ impl Gate {
             tier: None,
             permissions: self.db.get(tenant, of_strangers).await?,
             until: None,
+            shown: Shown::Nothing,
         });
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if seen.forgotten == forgotten {
@@ -178,9 +216,9 @@ impl Gate {
     fn look_up(&self, key: &Digest, now: Timestamp) -> (Memory, u64) {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         let memory = match seen.young.get(key).or_else(|| seen.old.get(key)) {
-            Some(it) if it.access.expires_at <= now => Memory::Nothing,
+            Some(it) if it.access.expires_at <= now || !it.caller.is_believed() => Memory::Nothing,
             Some(it) if is_fresh(it.seen_at, now) => Memory::Caller(it.caller.clone()),
-            Some(it) => Memory::Genuine(it.access),
+            Some(it) => Memory::Genuine(it.access, it.caller.principal().shown.clone()),
             None => Memory::Nothing,
         };
         (memory, seen.forgotten)
@@ -226,6 +264,21 @@ impl Gate {
     }
 }
 
+/// Someone in one of their sessions.
+fn someone(tenant: &TenantId, access: Access, owner: Owner, shown: Shown) -> Caller {
+    Caller::new(Principal {
+        tenant: tenant.clone(),
+        subject: Subject::User { id: access.user, session: access.session },
+        role: owner.role.as_str().to_owned(),
+        email: owner.email,
+        email_verified: owner.email_verified,
+        tier: owner.tier,
+        permissions: owner.permissions,
+        until: Some(access.expires_at),
+        shown,
+    })
+}
+
 /// What someone may try who did not sign in: what the role `user` lets people do with records, but never past the rules.
 fn of_strangers(tx: &mut Tx<'_>) -> Result<Permissions, db::Error> {
     let of_users = roles::permissions_of(tx, &RoleName::user())?;
@@ -237,9 +290,9 @@ fn is_fresh(seen_at: Timestamp, now: Timestamp) -> bool {
     seen_at <= now && now < seen_at.plus(BELIEVED_FOR)
 }
 
-/// A digest, so that a look into this memory finds no token that works.
-fn key(tenant: &TenantId, token: &str) -> Digest {
+/// A digest, so that a look into this memory finds no token that works. Of its kind, so that none stands in for another.
+fn key(tenant: &TenantId, kind: &str, token: &str) -> Digest {
     let mut key = [0; 32];
-    key.copy_from_slice(digest(&SHA256, [tenant.as_str(), "\0", token].concat().as_bytes()).as_ref());
+    key.copy_from_slice(digest(&SHA256, [tenant.as_str(), "\0", kind, "\0", token].concat().as_bytes()).as_ref());
     key
 }

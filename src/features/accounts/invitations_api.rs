@@ -16,6 +16,7 @@ use super::one_time::Purpose;
 use super::signing_in::add;
 use super::throttle;
 use super::users_api::must_be_given;
+use super::way::Way;
 use crate::base::{JobId, TenantId, Timestamp};
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
@@ -269,7 +270,7 @@ impl InvitationsApi {
         let newcomer = own.newcomer(&found.email, password, Some(name), found.role.clone()).await?;
         let hash = own.passwords.hash(newcomer.password).await?;
         let user = User { tier: found.tier, email_verified: true, last_sign_in_at: Some(now), ..newcomer.user };
-        let session = own.session(&config, user.id, Arrival::new(client), now);
+        let session = own.session(&config, user.id, Arrival::new(client, Way::Tokens), now);
         let (opened, actor) = (session.clone(), trail.of_user(user.id, &user.email));
         let welcome: JobId = own.random.id(&own.clock);
 
@@ -295,7 +296,9 @@ impl InvitationsApi {
             })
             .await?;
 
-        Ok(Accepted::SignedIn(Json(own.signed_in(&config, &tenant, &session, 0, user, now)?)))
+        let tokens = own.token_pair(&config, &tenant, &session, now)?;
+        let device_token = own.device_token(&tenant, &session, 0, now);
+        Ok(Accepted::SignedIn(Json(SignedIn { tokens, device_token, user })))
     }
 }
 

@@ -8,6 +8,9 @@
 //! A request with a token goes through [`Gate`]: a look into the map of verified tokens,
 //! and only for a token not seen before a signature and a point read. Whatever ends a
 //! session empties the map after its commit, so it is felt at once.
+//!
+//! A page in a browser keeps a cookie instead of tokens ([`way`]). A cookie goes along whoever wrote the page that sends
+//! the request, so `http/own_origin` asks where that is from.
 
 mod activity_api;
 mod api;
@@ -66,6 +69,7 @@ mod throttle;
 mod token;
 mod totp;
 mod users_api;
+mod way;
 
 pub use activity_api::ActivityApi;
 pub use api::AccountsApi;

@@ -1,6 +1,6 @@
 //! The things: people, roles, and what is sent to make or change them.
-use poem_openapi::Object;
 use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::{Enum, Object, Union};
 
 use super::devices::DeviceId;
 use crate::base::{SessionId, Timestamp, UserId};
@@ -84,6 +84,9 @@ pub struct Registration {
     /// What they want to be called.
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Registration {
@@ -92,6 +95,7 @@ impl Example for Registration {
             email: "ada@example.com".to_owned(),
             password: "correct horse battery staple".to_owned(),
             name: Some("Ada".to_owned()),
+            session: None,
         }
     }
 }
@@ -169,6 +173,9 @@ pub struct Setup {
     pub password: String,
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Setup {
@@ -178,6 +185,7 @@ impl Example for Setup {
             email: "ada@example.com".to_owned(),
             password: "correct horse battery staple".to_owned(),
             name: Some("Ada".to_owned()),
+            session: None,
         }
     }
 }
@@ -211,6 +219,16 @@ impl Example for SetupState {
     }
 }
 
+/// What someone keeps who signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub enum SessionKind {
+    /// Two tokens.
+    Token,
+    /// A cookie, which no script can read.
+    Cookie,
+}
+
 /// What someone sends to sign in.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
@@ -223,12 +241,15 @@ pub struct Credentials {
     /// locked. One that does not count any more does no harm.
     #[oai(validator(max_length = 200))]
     pub device_token: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Credentials {
     fn example() -> Self {
-        let device_token = Some(DEVICE_TOKEN.to_owned());
-        Self { email: "ada@example.com".to_owned(), password: "correct horse battery staple".to_owned(), device_token }
+        let (email, password) = ("ada@example.com".to_owned(), "correct horse battery staple".to_owned());
+        Self { email, password, device_token: Some(DEVICE_TOKEN.to_owned()), session: None }
     }
 }
 
@@ -338,11 +359,36 @@ impl Example for SignedIn {
     }
 }
 
-/// Someone who just registered, with their tokens if they need not verify the address first.
+/// Someone who just signed in, and whose browser keeps a cookie.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct SignedInByCookie {
+    /// Send it when signing in on this device again: what others guess elsewhere does not keep its owner out then.
+    pub device_token: String,
+    pub user: User,
+    /// When the session ends if it is not used again.
+    pub expires_at: Timestamp,
+}
+
+impl Example for SignedInByCookie {
+    fn example() -> Self {
+        Self { device_token: DEVICE_TOKEN.to_owned(), user: User::example(), expires_at: Timestamp::example() }
+    }
+}
+
+/// Someone who just signed in, with tokens or with a cookie.
+#[derive(Union)]
+pub enum Entered {
+    SignedIn(SignedIn),
+    ByCookie(SignedInByCookie),
+}
+
+/// Someone who just registered, with their tokens, or with a cookie, if they need not verify the address first.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct Registered {
-    /// Send it as `Authorization: Bearer …`. Absent: the address has to be verified first, as all five.
+    /// Send it as `Authorization: Bearer …`. Absent, as the other three: there is a cookie instead, or the address has to
+    /// be verified first.
     pub access_token: Option<String>,
     /// Works once, for the next pair.
     pub refresh_token: Option<String>,
@@ -353,31 +399,29 @@ pub struct Registered {
     /// For this device to keep, also after signing out, and to send when someone signs in on it again. It lets nobody in.
     pub device_token: Option<String>,
     pub user: User,
+    /// When the session ends if it is not used again. Only with a cookie.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Registered {
     /// Someone who has to verify the address first.
     pub(super) fn pending(user: User) -> Self {
-        Self { access_token: None, refresh_token: None, token_type: None, expires_in: None, device_token: None, user }
-    }
-}
-
-impl From<SignedIn> for Registered {
-    fn from(SignedIn { tokens, device_token, user }: SignedIn) -> Self {
-        Self {
-            access_token: Some(tokens.access_token),
-            refresh_token: Some(tokens.refresh_token),
-            token_type: Some(tokens.token_type),
-            expires_in: Some(tokens.expires_in),
-            device_token: Some(device_token),
-            user,
-        }
+        let (access_token, refresh_token, token_type, expires_in) = (None, None, None, None);
+        Self { access_token, refresh_token, token_type, expires_in, device_token: None, user, expires_at: None }
     }
 }
 
 impl Example for Registered {
     fn example() -> Self {
-        SignedIn::example().into()
+        let TokenPair { access_token, refresh_token, token_type, expires_in } = TokenPair::example();
+        Self {
+            access_token: Some(access_token),
+            refresh_token: Some(refresh_token),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            device_token: Some(DEVICE_TOKEN.to_owned()),
+            ..Self::pending(User::example())
+        }
     }
 }
 
@@ -410,4 +454,6 @@ pub struct Session {
     pub client: Client,
     /// On which device. Absent in one from before devices were known.
     pub device: Option<DeviceId>,
+    /// Whether a browser keeps a cookie for it, instead of tokens.
+    pub is_cookie: bool,
 }

@@ -28,7 +28,8 @@ pub(super) fn rotate(
     token: RefreshToken,
     now: Timestamp,
 ) -> Result<Rotation, Error> {
-    let Some(session) = store::find_live_session(tx, token.session, now)? else {
+    // A session with a cookie was given no refresh token.
+    let Some(session) = store::find_live_session(tx, token.session, now)?.filter(|it| !it.is_cookie) else {
         return Ok(Rotation::Refused);
     };
     if token.counter == session.refresh_counter {

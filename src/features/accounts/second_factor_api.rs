@@ -7,13 +7,14 @@ use super::api::AccountsApi;
 use super::devices::{Arrival, guesser};
 use super::error::Error;
 use super::mail_job::{self, AccountMail};
-use super::model::{SignedIn, USERS_ADMIN};
+use super::model::{Entered, USERS_ADMIN};
 use super::one_time::Purpose;
 use super::second_factor_model::{
     AppCode, Challenge, Disabling, Enabling, RecoveryCodes, SecondFactorSecret, SecondFactorState,
 };
 use super::throttle::{Attempt, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
+use super::way::Way;
 use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
@@ -22,7 +23,7 @@ use crate::features::roles;
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Caller, Client, ClientAddress, Input};
+use crate::http::{Browser, Caller, Client, ClientAddress, Input};
 
 /// For how long after signing in someone need not show the password again.
 const FRESH_FOR: std::time::Duration = std::time::Duration::from_secs(600);
@@ -38,6 +39,13 @@ enum Done {
     /// It is done.
     #[oai(status = 204)]
     Done,
+}
+
+#[derive(ApiResponse)]
+enum Admission {
+    /// Someone who signed in.
+    #[oai(status = 200)]
+    Entered(Json<Entered>, #[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -238,10 +246,12 @@ impl SecondFactorApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Challenge>,
-    ) -> Result<Json<SignedIn>, Problem> {
-        let Challenge { mfa_token, code, device_token } = body.read()?;
+    ) -> Result<Admission, Problem> {
+        let Challenge { mfa_token, code, device_token, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
@@ -254,8 +264,8 @@ impl SecondFactorApi {
             return Err(Error::SecondFactorWrong.into());
         }
 
-        let signed_in = own
-            .sign_in(&tenant, user, Arrival { client, device }, &trail, now, move |tx| {
+        let admitted = own
+            .sign_in(&tenant, user, Arrival { client, device, way }, &trail, now, move |tx| {
                 if !one_time_store::use_up(tx, id, user, Purpose::SecondFactor, now)? {
                     return Err(Error::SecretInvalid);
                 }
@@ -267,7 +277,8 @@ impl SecondFactorApi {
             .await?;
 
         attempt.starts_over(&own.kv);
-        Ok(Json(signed_in))
+        let (entered, cookie) = admitted.entered();
+        Ok(Admission::Entered(Json(entered), cookie))
     }
 
     /// Take a second factor from someone

@@ -2,13 +2,13 @@
 use poem_openapi::types::Example;
 use poem_openapi::{Object, Union};
 
-use super::model::SignedIn;
+use super::model::{SessionKind, SignedIn, SignedInByCookie};
 
 /// Someone who signed in, or who has to show a second factor first.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is soon gone")]
 pub enum SignIn {
     SignedIn(SignedIn),
+    ByCookie(SignedInByCookie),
     SecondFactorNeeded(SecondFactorNeeded),
 }
 
@@ -46,12 +46,15 @@ pub struct Challenge {
     /// What this device got when someone last signed in on it: wrong codes are counted for it alone then.
     #[oai(validator(max_length = 200))]
     pub device_token: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Challenge {
     fn example() -> Self {
         let mfa_token = SecondFactorNeeded::example().mfa_token;
-        Self { mfa_token, code: "492039".to_owned(), device_token: None }
+        Self { mfa_token, code: "492039".to_owned(), device_token: None, session: None }
     }
 }
 

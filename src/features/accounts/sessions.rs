@@ -2,7 +2,7 @@
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 
-use super::model::Session;
+use super::model::{Session, SessionKind};
 use crate::base::{SessionId, Timestamp};
 
 /// A sign-in on one device.
@@ -14,11 +14,13 @@ pub struct OwnSession {
     pub client: String,
     /// The address that it signed in from; may be empty.
     pub address: String,
+    /// What its browser or program keeps.
+    pub kind: SessionKind,
     /// Whether it is the one that asks.
     pub is_current: bool,
     /// When it was signed in.
     pub created_at: Timestamp,
-    /// When it last got fresh tokens.
+    /// When it last got fresh tokens; with a cookie, when that was last shown, to within five minutes.
     pub last_used_at: Timestamp,
     /// When it ends if it is not used again.
     pub expires_at: Timestamp,
@@ -30,6 +32,7 @@ impl OwnSession {
             id: session.id,
             client: session.client.name,
             address: session.client.address,
+            kind: if session.is_cookie { SessionKind::Cookie } else { SessionKind::Token },
             is_current: session.id == current,
             created_at: session.created_at,
             last_used_at: session.refreshed_at,
@@ -45,6 +48,7 @@ impl Example for OwnSession {
             id: SessionId::example(),
             client: "Firefox on Linux".to_owned(),
             address: "203.0.113.7".to_owned(),
+            kind: SessionKind::Token,
             is_current: true,
             created_at: at,
             last_used_at: at,

@@ -12,7 +12,7 @@ use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
-use crate::http::{Caller, Problem};
+use crate::http::{Browser, Caller, Problem};
 
 /// The endpoints of one's own sessions, with what they need.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct SessionsApi {
 enum Ended {
     /// It is over.
     #[oai(status = 204)]
-    Ended,
+    Ended(#[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Accounts")]
@@ -46,8 +46,15 @@ impl SessionsApi {
 
     /// Sign out one device
     #[oai(path = "/auth/sessions/:id", method = "delete", operation_id = "end_session")]
-    async fn end(&self, caller: Caller, trail: Trail, _query: NoQuery, id: Path<String>) -> Result<Ended, Problem> {
-        let (user, _) = caller.user()?;
+    async fn end(
+        &self,
+        caller: Caller,
+        browser: Browser,
+        trail: Trail,
+        _query: NoQuery,
+        id: Path<String>,
+    ) -> Result<Ended, Problem> {
+        let (user, current) = caller.user()?;
 
         // What is no id is the id of nothing.
         let id: SessionId = id.0.parse().map_err(|_| Error::NotFound)?;
@@ -66,6 +73,7 @@ impl SessionsApi {
         }
 
         self.accounts.gate.forget_session(id);
-        Ok(Ended::Ended)
+        let is_own_cookie = id == current && caller.has_cookie();
+        Ok(Ended::Ended(is_own_cookie.then(|| browser.jar().clear())))
     }
 }

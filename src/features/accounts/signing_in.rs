@@ -7,13 +7,14 @@ use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
 use super::devices::{Arrival, Device};
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
-use super::model::{Session, SignedIn, TokenPair, User};
+use super::model::{Session, TokenPair, User};
 use super::one_time::{self, Purpose};
 use super::refresh::session_end;
 use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
+use super::way::Admitted;
 use super::{device_store, one_time_store, second_factor_store, store};
-use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
+use crate::base::{JobId, Secret, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
@@ -116,7 +117,7 @@ impl AccountsApi {
         trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<SignIn, Error> {
+    ) -> Result<(SignIn, Option<String>), Error> {
         let is_on = move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user);
         if !self.db.get(tenant, is_on).await? {
             let first = move |tx: &mut Tx<'_>| match second_factor_store::is_on(tx, user)? {
@@ -124,7 +125,7 @@ impl AccountsApi {
                 true => Err(Error::WrongCredentials),
                 false => first(tx),
             };
-            return Ok(SignIn::SignedIn(self.sign_in(tenant, user, arrival, trail, now, first).await?));
+            return Ok(self.sign_in(tenant, user, arrival, trail, now, first).await?.signed_in());
         }
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
         let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
@@ -134,14 +135,16 @@ impl AccountsApi {
                 Ok::<_, Error>(one_time_store::insert(tx, &row)?)
             })
             .await?;
-        Ok(SignIn::SecondFactorNeeded(SecondFactorNeeded {
+        let needed = SecondFactorNeeded {
             mfa_required: true,
             mfa_token: self.one_time.link(tenant, Purpose::SecondFactor, id),
             methods: vec!["totp".to_owned(), "recovery".to_owned()],
-        }))
+        };
+        Ok((SignIn::SecondFactorNeeded(needed), None))
     }
 
     /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) async fn sign_in(
         &self,
         tenant: &TenantId,
@@ -150,8 +153,9 @@ impl AccountsApi {
         trail: &Trail,
         now: Timestamp,
         mut first: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Admitted, Error> {
         let config = self.config.get();
+        let way = arrival.way;
         let session = self.session(&config, user, arrival, now);
         let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
         let trail = trail.clone();
@@ -178,7 +182,7 @@ impl AccountsApi {
         for session in ended {
             self.gate.forget_session(session);
         }
-        self.signed_in(&config, tenant, &session, generation, user, now)
+        self.admitted(&config, tenant, &session, generation, user, way, now)
     }
 
     /// Adds someone who has to show first that the address is theirs. What comes back is the same if it has an account
@@ -221,20 +225,22 @@ impl AccountsApi {
 
     /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up. With `mail`, they are
     /// sent a link that verifies the address.
+    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) async fn add_signed_in(
         &self,
         tenant: &TenantId,
         newcomer: Newcomer,
-        client: Client,
+        arrival: Arrival,
         trail: &Trail,
         setup_link: Option<String>,
         mail: bool,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Admitted, Error> {
         let config = self.config.get();
         let hash = self.passwords.hash(newcomer.password).await?;
         let (now, job): (_, JobId) = (self.clock.now(), self.random.id(&self.clock));
         let user = User { last_sign_in_at: Some(now), ..newcomer.user };
-        let session = self.session(&config, user.id, Arrival::new(client), now);
+        let way = arrival.way;
+        let session = self.session(&config, user.id, arrival, now);
         let opened = session.clone();
         let actor = trail.of_user(user.id, &user.email);
         let action = if setup_link.is_some() { Action::SetupLinkUse } else { Action::Register };
@@ -258,40 +264,22 @@ impl AccountsApi {
             })
             .await?;
 
-        self.signed_in(&config, tenant, &session, 0, user, now)
+        self.admitted(&config, tenant, &session, 0, user, way, now)
     }
 
-    pub(super) fn session(&self, config: &AccountsConfig, user: UserId, arrival: Arrival, now: Timestamp) -> Session {
-        let id: SessionId = self.random.id(&self.clock);
-        let Arrival { client, device } = arrival;
-        let device = Some(device.unwrap_or_else(|| self.random.id(&self.clock)));
-        let expires_at = session_end(config, now, now);
+    pub(super) fn session(&self, config: &AccountsConfig, user_id: UserId, arrival: Arrival, now: Timestamp) -> Session {
+        let Arrival { client, device, way } = arrival;
         Session {
-            id,
-            user_id: user,
+            id: self.random.id(&self.clock),
+            user_id,
             refresh_counter: 1,
             created_at: now,
             refreshed_at: now,
-            expires_at,
+            expires_at: session_end(config, now, now),
             client,
-            device,
+            device: Some(device.unwrap_or_else(|| self.random.id(&self.clock))),
+            is_cookie: way.is_cookie(),
         }
-    }
-
-    /// What whoever signed in is given. `generation` is how often their password was replaced.
-    pub(super) fn signed_in(
-        &self,
-        config: &AccountsConfig,
-        tenant: &TenantId,
-        session: &Session,
-        generation: i64,
-        user: User,
-        now: Timestamp,
-    ) -> Result<SignedIn, Error> {
-        let id = session.device.unwrap_or_else(|| self.random.id(&self.clock));
-        let device = Device { id, user: user.id, made_at: now, generation };
-        let device_token = self.device_tokens.token(tenant, &device);
-        Ok(SignedIn { tokens: self.token_pair(config, tenant, session, now)?, device_token, user })
     }
 
     pub(super) fn token_pair(
@@ -306,7 +294,7 @@ impl AccountsApi {
         let access = Access { user: session.user_id, session: session.id, expires_at };
         let refresh = RefreshToken { session: session.id, counter: session.refresh_counter };
         Ok(TokenPair {
-            access_token: self.tokens.access(tenant, access, now)?,
+            access_token: self.tokens.access(self.server.get().url(), tenant, access, now)?,
             refresh_token: self.tokens.refresh(tenant, refresh),
             token_type: "Bearer".to_owned(),
             expires_in: now.until(expires_at).as_secs(),

@@ -224,7 +224,7 @@ pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> R
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
     tx.execute(
         "INSERT INTO sessions
-             (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id)
+             (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
             session.id.into(),
@@ -236,6 +236,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
             (&session.client.name).into(),
             (&session.client.address).into(),
             session.device.into(),
+            session.is_cookie.into(),
         ],
     )
     .map(drop)
@@ -250,7 +251,7 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
     )
 }
 
-const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id";
+const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie";
 
 fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
     let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
@@ -263,6 +264,7 @@ fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
         expires_at: row.timestamp(5)?,
         client: Client { name: text(6)?, address: text(7)? },
         device: row.optional(8, Row::id)?,
+        is_cookie: row.bool(9)?,
     })
 }
 
@@ -333,6 +335,7 @@ pub(super) struct Owner {
     pub email: String,
     pub email_verified: bool,
     pub tier: Option<String>,
+    pub is_cookie: bool,
 }
 
 /// Whose a live session is: what a token is worth now.
@@ -343,7 +346,8 @@ pub(super) fn find_session_owner(
     now: Timestamp,
 ) -> Result<Option<Owner>, db::Error> {
     tx.find(
-        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
+        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier,
+                sessions.is_cookie
          FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
          WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL
                AND users.deleted_at IS NULL",
@@ -355,6 +359,7 @@ pub(super) fn find_session_owner(
                 email: row.text(2)?.to_owned(),
                 email_verified: row.bool(3)?,
                 tier: row.optional(4, |row, column| Ok(row.text(column)?.to_owned()))?,
+                is_cookie: row.bool(5)?,
             })
         },
     )
@@ -364,6 +369,20 @@ pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), 
     tx.execute(
         "UPDATE sessions SET refresh_counter = $2, refreshed_at = $3, expires_at = $4 WHERE id = $1",
         &[session.id.into(), session.refresh_counter.into(), session.refreshed_at.into(), session.expires_at.into()],
+    )
+    .map(drop)
+}
+
+/// Notes that a session with a cookie is used.
+pub(super) fn touch_session(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE sessions SET refreshed_at = $2, expires_at = $3 WHERE id = $1 AND is_cookie = 1 AND refreshed_at < $2",
+        &[id.into(), now.into(), expires_at.into()],
     )
     .map(drop)
 }
@@ -471,6 +490,7 @@ mod tests {
             expires_at: at(1_000),
             client: Client::default(),
             device: None,
+            is_cookie: false,
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
         db.create_tenant(&main)?;

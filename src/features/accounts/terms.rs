@@ -5,22 +5,28 @@ use super::error::{
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
+use crate::http::cookie::NEEDS_HTTPS;
 use crate::http::health::SYSTEM_READ;
 use crate::http::openapi::{Terms, Who};
+use crate::http::own_origin::REFUSED as ORIGIN_REFUSED;
 use crate::http::problem::{INVALID, NOT_FOUND, TOO_MANY_REQUESTS};
 
 pub const TERMS: &[Terms] = &[
     Terms {
         operation: "register",
         who: Who::Anyone,
-        problems: &[&EMAIL_TAKEN, &REGISTRATION_CLOSED, &TOO_MANY_REQUESTS],
+        problems: &[&EMAIL_TAKEN, &REGISTRATION_CLOSED, &ORIGIN_REFUSED, &NEEDS_HTTPS, &TOO_MANY_REQUESTS],
     },
-    Terms { operation: "set_up", who: Who::Anyone, problems: &[&EMAIL_TAKEN, &SETUP_LINK_INVALID, &TOO_MANY_REQUESTS] },
+    Terms {
+        operation: "set_up",
+        who: Who::Anyone,
+        problems: &[&EMAIL_TAKEN, &SETUP_LINK_INVALID, &ORIGIN_REFUSED, &NEEDS_HTTPS, &TOO_MANY_REQUESTS],
+    },
     Terms { operation: "check_setup_link", who: Who::Anyone, problems: &[&SETUP_LINK_INVALID, &TOO_MANY_REQUESTS] },
     Terms {
         operation: "login",
         who: Who::Anyone,
-        problems: &[&WRONG_CREDENTIALS, &TOO_MANY_REQUESTS, &ADDRESS_BLOCKED],
+        problems: &[&WRONG_CREDENTIALS, &ORIGIN_REFUSED, &NEEDS_HTTPS, &TOO_MANY_REQUESTS, &ADDRESS_BLOCKED],
     },
     Terms { operation: "refresh_token", who: Who::Anyone, problems: &[&TOKEN_INVALID] },
     Terms {
@@ -32,7 +38,11 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "forgot_password", who: Who::Anyone, problems: &[&TOO_MANY_REQUESTS] },
     Terms { operation: "reset_password", who: Who::Anyone, problems: &[&SECRET_INVALID, &TOO_MANY_REQUESTS] },
     Terms { operation: "request_sign_in_code", who: Who::Anyone, problems: &[&TOO_MANY_REQUESTS] },
-    Terms { operation: "sign_in_with_code", who: Who::Anyone, problems: &[&SECRET_INVALID, &TOO_MANY_REQUESTS] },
+    Terms {
+        operation: "sign_in_with_code",
+        who: Who::Anyone,
+        problems: &[&SECRET_INVALID, &ORIGIN_REFUSED, &NEEDS_HTTPS, &TOO_MANY_REQUESTS],
+    },
     Terms { operation: "change_password", who: Who::SignedIn, problems: &[&NOT_FOUND, &TOO_MANY_REQUESTS] },
     Terms { operation: "change_email", who: Who::SignedIn, problems: &[&TOO_MANY_REQUESTS] },
     Terms { operation: "show_second_factor", who: Who::SignedIn, problems: &[] },
@@ -55,7 +65,14 @@ pub const TERMS: &[Terms] = &[
     Terms {
         operation: "show_code",
         who: Who::Anyone,
-        problems: &[&SECRET_INVALID, &SECOND_FACTOR_WRONG, &TOO_MANY_REQUESTS, &WRONG_CREDENTIALS],
+        problems: &[
+            &SECRET_INVALID,
+            &SECOND_FACTOR_WRONG,
+            &ORIGIN_REFUSED,
+            &NEEDS_HTTPS,
+            &TOO_MANY_REQUESTS,
+            &WRONG_CREDENTIALS,
+        ],
     },
     Terms { operation: "remove_second_factor", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "list_sessions", who: Who::SignedIn, problems: &[] },

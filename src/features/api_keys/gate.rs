@@ -16,6 +16,7 @@ use super::{networks, secret};
 use crate::base::{ApiKeyId, Clock, TenantId, Timestamp};
 use crate::db::{self, Db, Tx};
 use crate::features::accounts::{self, Gate};
+use crate::http::caller::Shown;
 use crate::http::log::Allowance;
 use crate::http::{Caller, ClientAddress, Principal, Subject};
 use crate::kv::Kv;
@@ -173,6 +174,7 @@ fn caller(tenant: &TenantId, found: &Found, digest: &str) -> Caller {
         tier: key.tier.clone().or_else(|| owner.as_ref().and_then(|it| it.tier.clone())),
         permissions: found.permissions(),
         until: found.until(digest),
+        shown: Shown::Nothing,
     })
 }
 
@@ -195,14 +197,17 @@ pub fn still_stands(tx: &mut Tx<'_>, as_it_was: &Caller, now: Timestamp) -> Resu
 mod tests {
     use super::*;
     use crate::base::{Random, Secret};
+    use crate::config::{AccountsConfig, View};
     use crate::features::accounts::Tokens;
+    use crate::features::signing_keys::SigningKeys;
 
     /// A flood of garbage must not reach the database.
     #[tokio::test]
     async fn a_key_that_was_mistyped_is_refused_without_a_query() -> Result<(), db::Error> {
         let (db, clock) = (Db::in_memory()?, Clock::stopped_at(Timestamp::from_millis(0)));
-        let tokens = Tokens::new(&Secret::new([1; 32]), &Secret::new([2; 32])).expect("tokens");
-        let gate = Gate::new(db.clone(), clock.clone(), Arc::new(tokens));
+        let keys = SigningKeys::open(&db, &Random::system(), &clock).await.expect("keys");
+        let tokens = Tokens::new(keys, &Secret::new([1; 32]), &Secret::new([2; 32]));
+        let gate = Gate::new(db.clone(), clock.clone(), View::fixed(AccountsConfig::default()), Arc::new(tokens));
         let keys = KeyGate::new(db, Kv::in_memory(), clock, gate);
         let (main, nowhere) = (TenantId::main(), ClientAddress(None));
         let sound = secret::make(&Random::system());

@@ -67,6 +67,7 @@ actions! {
     SecretReveal "secrets.reveal" "Someone had a secret of theirs shown.",
     SecretDelete "secrets.delete" "Someone removed a secret of theirs.",
     SecretKeyRotate "secrets.rotate-key" "Secrets are encrypted with another master key from now on.",
+    SigningKeyRotate "signing-keys.rotate" "Another key signs access tokens; if `revoked`, none signed before count.",
     SetupLinkCreate "setup-links.create" "A link was made with which whoever opens it becomes an admin.",
     SetupLinkUse "setup-links.use" "Someone became an admin by a setup link.",
     MailWordsChange "mail.change-words" "The words of a mail were changed, or are the built-in ones again.",

@@ -1,5 +1,5 @@
 //! The endpoints of live updates.
-use poem::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use poem::{Body, IntoResponse, Request, Response};
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
@@ -13,6 +13,7 @@ use super::model::{ConnectionKind, LiveConnection, REALTIME_READ, RealtimeState,
 use super::resume::Replay;
 use super::{error, socket, stream};
 use crate::features::accounts::RECORDS_READ;
+use crate::http::accept_header::wants_events;
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
 use crate::http::websocket::Upgrade;
@@ -71,7 +72,7 @@ impl RealtimeApi {
             let serve = move |socket| socket::serve(seat, socket);
             return Ok(Live(upgrade.answer(&self.hub.0.sockets, MESSAGE_BYTES_MAX, serve)));
         }
-        if !wants_events(request) {
+        if !wants_events(request.headers()) {
             return Err(error::upgrade_required());
         }
         if asked.is_empty() {
@@ -171,13 +172,6 @@ fn asked(query: &str) -> Result<Vec<Asked>, Problem> {
         }
     }
     Ok(asked)
-}
-
-/// Only whoever names it: a program that takes anything would wait for ever.
-fn wants_events(request: &Request) -> bool {
-    let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|it: &HeaderValue| it.to_str().ok());
-    let mut types = accepted.flat_map(|it| it.split(',')).filter_map(|it| it.split(';').next());
-    types.any(|it| it.trim().eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 impl IntoResponse for Live {

@@ -517,7 +517,7 @@ impl Desk {
             Ok(callers) => {
                 for connection in all {
                     let found = who(&connection.caller()).and_then(|it| callers.get(&it));
-                    if found.is_some_and(|(_, stands)| !stands) {
+                    if found.is_some_and(|(_, stands)| !stands) || !connection.caller().is_believed() {
                         connection.end(End::SignedOut);
                         self.leave(connection.id);
                     }

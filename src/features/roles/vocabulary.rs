@@ -44,7 +44,11 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("jobs:write"), "Do such work again, or cancel it."),
     (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),
     (Permission("realtime:read"), "See who listens to changes."),
-    (Permission("system:read"), "See how the server is doing."),
+    (
+        Permission("system:read"),
+        "See how the server is doing, and the keys that sign access tokens, without their secrets.",
+    ),
+    (Permission("system:admin"), "Replace the keys that sign access tokens."),
 ];
 
 /// What can be had for one collection alone.

@@ -6,14 +6,16 @@
 mod store;
 
 use crate::base::{Clock, Random, Secret};
-use crate::db::{self, Db};
+use crate::db::{self, Db, Tx};
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Seed of the Ed25519 key of access tokens.
+    /// Seed of the one Ed25519 key that access tokens had before there were several.
     AccessToken,
     RefreshToken,
+    /// What a browser keeps instead of tokens.
+    SessionCookie,
     Cursor,
     /// Seed of the Ed25519 key that signs where audit trails stand.
     Audit,
@@ -30,6 +32,7 @@ impl Purpose {
         match self {
             Self::AccessToken => "access-token",
             Self::RefreshToken => "refresh-token",
+            Self::SessionCookie => "session-cookie",
             Self::Cursor => "cursor",
             Self::Audit => "audit",
             Self::OneTimeSecret => "one-time-secret",
@@ -56,4 +59,11 @@ pub async fn load(db: &Db, purpose: Purpose, random: &Random, clock: &Clock) -> 
     })
     .await
     .map(Secret::new)
+}
+
+/// Takes a key out of its place, for a feature that keeps it itself from now on.
+pub fn take(tx: &mut Tx<'_>, purpose: Purpose) -> Result<Option<ServerKey>, db::Error> {
+    let found = store::find(tx, purpose.name())?;
+    store::delete(tx, purpose.name())?;
+    Ok(found.map(Secret::new))
 }

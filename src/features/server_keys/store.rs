@@ -20,3 +20,7 @@ pub(super) fn find(tx: &mut Tx<'_>, purpose: &str) -> Result<Option<[u8; 32]>, E
         row.bytes(0)?.try_into().map_err(|_| Error::Column { column: 0, expected: "32 bytes" })
     })
 }
+
+pub(super) fn delete(tx: &mut Tx<'_>, purpose: &str) -> Result<(), Error> {
+    tx.execute("DELETE FROM server_keys WHERE purpose = $1", &[purpose.into()]).map(drop)
+}

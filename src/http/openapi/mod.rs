@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use poem::endpoint::make;
-use poem::http::header::AUTHORIZATION;
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, Request, Route};
 use poem_openapi::Tags;
@@ -21,7 +20,7 @@ use serde_json::{Map, Value, json};
 use super::alias;
 use super::allow::{self, Allow};
 use super::asset::{Asset, Caching};
-use super::caller::{Caller, caller_of};
+use super::caller::{caller_of, shows_something};
 use super::health;
 use super::paging;
 use super::problem::Problem;
@@ -236,7 +235,7 @@ impl Held {
     /// For whom a document is that is asked for so. A token that does not work makes nobody an insider, and keeps nobody
     /// from what strangers read.
     async fn audience(&self, request: &Request) -> Result<Audience, Problem> {
-        if !request.headers().contains_key(AUTHORIZATION) && request.extensions().get::<Caller>().is_none() {
+        if !shows_something(request) {
             return Ok(Audience::Anyone);
         }
         match caller_of(request).await {
@@ -287,7 +286,7 @@ impl Served {
     fn new(mut document: Value) -> Self {
         let asset = |it: &Value| {
             Asset::packed(it.to_string().into_bytes(), "application/json", Caching::Ask)
-                .that_varies_with("authorization")
+                .that_varies_with("authorization, cookie")
         };
         let v3_0 = asset(&document);
         document["openapi"] = "3.1.0".into();

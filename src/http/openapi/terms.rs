@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use poem_openapi::types::{Example, ToJSON};
 use serde_json::{Map, Value, json};
 
-use crate::http::caller::{API_KEY, BEARER};
+use crate::http::caller::{API_KEY, BEARER, COOKIE};
 use crate::http::problem::{self, Document, Kind, MEDIA_TYPE, Problem};
 use crate::http::{Permission, pages};
 
@@ -74,9 +74,11 @@ impl Who {
         match self {
             Self::Anyone => None,
             // A key is nobody who could have signed in.
-            Self::SignedIn => Some(json!([{ BEARER: [] }])),
-            Self::Holders(_) | Self::Owner(_) => Some(json!([{ BEARER: [] }, { API_KEY: [] }])),
-            Self::Visitors(_) | Self::Ruled(..) | Self::Each => Some(json!([{}, { BEARER: [] }, { API_KEY: [] }])),
+            Self::SignedIn => Some(json!([{ BEARER: [] }, { COOKIE: [] }])),
+            Self::Holders(_) | Self::Owner(_) => Some(json!([{ BEARER: [] }, { COOKIE: [] }, { API_KEY: [] }])),
+            Self::Visitors(_) | Self::Ruled(..) | Self::Each => {
+                Some(json!([{}, { BEARER: [] }, { COOKIE: [] }, { API_KEY: [] }]))
+            }
         }
     }
 }
