@@ -17,6 +17,7 @@ mod explain;
 mod fields;
 mod guessing;
 mod guides;
+mod heartbeats;
 mod invitations;
 mod leaving;
 mod mail;

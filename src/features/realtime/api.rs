@@ -11,6 +11,7 @@ use super::hub::{Hub, Seat};
 use super::limits::{MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
 use super::model::{ConnectionKind, LiveConnection, REALTIME_READ, RealtimeState, RealtimeTotals};
 use super::resume::Replay;
+use super::stream::Format;
 use super::{error, socket, stream};
 use crate::features::accounts::RECORDS_READ;
 use crate::http::openapi::Tag;
@@ -20,7 +21,6 @@ use crate::http::{Caller, ClientAddress, Fault, Problem, RequestId, Visitor};
 
 /// Connections that the state names.
 const SHOWN_MAX: usize = 1_000;
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// The endpoints of live updates, with what they need.
 #[derive(Clone, Debug)]
@@ -36,7 +36,8 @@ impl RealtimeApi {
     /// Listen to changes
     ///
     /// Over a WebSocket (`Upgrade: websocket`), where the client says what it wants to hear of, or as server-sent events
-    /// (`Accept: text/event-stream`) with `?subscribe=collections/posts`. The guide `/docs/realtime` has both protocols.
+    /// (`Accept: text/event-stream`) or lines of JSON (`Accept: application/x-ndjson`) with `?subscribe=collections/posts`.
+    /// The guide `/docs/realtime` has the protocols.
     /// Events are those that the rules `list` and `view` let the caller see.
     #[oai(path = "/realtime", method = "get", operation_id = "listen", tag = "Tag::Realtime")]
     async fn listen(
@@ -44,7 +45,7 @@ impl RealtimeApi {
         visitor: Visitor,
         address: ClientAddress,
         request: &Request,
-        /// What to hear of, as server-sent events: `collections/posts`, or a record `collections/posts/<id>`. Several may
+        /// What to hear of in a stream: `collections/posts`, or a record `collections/posts/<id>`. Several may
         /// be given.
         #[oai(name = "subscribe")]
         _subscribe: Query<Option<String>>,
@@ -64,24 +65,26 @@ impl RealtimeApi {
         let asked = asked(request.uri().query().unwrap_or_default())?;
         if let Some(upgrade) = Upgrade::of(request)? {
             if !asked.is_empty() {
-                let detail = "is for server-sent events; over a WebSocket, subscribe with a message";
+                let detail = "is for streams; over a WebSocket, subscribe with a message";
                 return Err(Problem::invalid(vec![Fault::new("?subscribe", "unknown", detail)]));
             }
             let seat = self.hub.open(arrival(ConnectionKind::Websocket))?;
             let serve = move |socket| socket::serve(seat, socket);
             return Ok(Live(upgrade.answer(&self.hub.0.sockets, MESSAGE_BYTES_MAX, serve)));
         }
-        if !wants_events(request) {
-            return Err(error::upgrade_required());
-        }
+        let format = wanted(request).ok_or_else(error::upgrade_required)?;
         if asked.is_empty() {
             let detail = "must be given: `collections/<name>` or `collections/<name>/<id>`";
             return Err(Problem::invalid(vec![Fault::new("?subscribe", "required", detail)]));
         }
-        let seat = self.hub.open(arrival(ConnectionKind::Sse))?;
-        let body = begin(seat, asked, last_event_id.0.as_deref()).await?;
+        let kind = match format {
+            Format::ServerSentEvents => ConnectionKind::Sse,
+            Format::Lines => ConnectionKind::Ndjson,
+        };
+        let seat = self.hub.open(arrival(kind))?;
+        let body = begin(seat, asked, last_event_id.0.as_deref(), format).await?;
         let response = Response::builder()
-            .header(CONTENT_TYPE, EVENT_STREAM)
+            .header(CONTENT_TYPE, format.media_type())
             .header(CACHE_CONTROL, "no-store")
             // Proxies that gather answers would keep what is news.
             .header("x-accel-buffering", "no");
@@ -130,7 +133,7 @@ impl RealtimeApi {
 }
 
 /// Subscribes to all that is asked for, or to none of it.
-async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>) -> Result<Body, Problem> {
+async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>, format: Format) -> Result<Body, Problem> {
     for (number, Asked { topic, filter }) in (1..).zip(&asked) {
         socket::subscribe(&seat, number, topic, filter.as_deref()).await?;
     }
@@ -138,7 +141,7 @@ async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>) -> Re
         Some(id) => Some(Replay::begin(&seat, id).await?.1),
         None => None,
     };
-    Ok(stream::body(seat, replay))
+    Ok(stream::body(seat, replay, format))
 }
 
 /// A subscription in a query.
@@ -173,11 +176,11 @@ fn asked(query: &str) -> Result<Vec<Asked>, Problem> {
     Ok(asked)
 }
 
-/// Only whoever names it: a program that takes anything would wait for ever.
-fn wants_events(request: &Request) -> bool {
+/// The first format that is named. Only whoever names one: a program that takes anything would wait for ever.
+fn wanted(request: &Request) -> Option<Format> {
     let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|it: &HeaderValue| it.to_str().ok());
     let mut types = accepted.flat_map(|it| it.split(',')).filter_map(|it| it.split(';').next());
-    types.any(|it| it.trim().eq_ignore_ascii_case(EVENT_STREAM))
+    types.find_map(|it| Format::ALL.into_iter().find(|format| it.trim().eq_ignore_ascii_case(format.media_type())))
 }
 
 impl IntoResponse for Live {
@@ -196,11 +199,11 @@ impl ApiResponse for Live {
             content,
             headers: vec![],
         };
-        let events = MetaMediaType { content_type: EVENT_STREAM, schema: text };
+        let events = Format::ALL.map(|it| MetaMediaType { content_type: it.media_type(), schema: text.clone() });
         MetaResponses {
             responses: vec![
                 answer(101, "A WebSocket follows.", vec![]),
-                answer(200, "The events, for as long as the client listens.", vec![events]),
+                answer(200, "The events, for as long as the client listens.", events.into()),
             ],
         }
     }
