@@ -24,10 +24,15 @@ pub(super) fn prefers_page(headers: &HeaderMap) -> bool {
     json < page
 }
 
-/// Whether a stream of events is asked for. Only whoever names it: a program that takes anything would wait for ever.
-pub fn wants_events(headers: &HeaderMap) -> bool {
+pub const EVENT_STREAM: &str = "text/event-stream";
+pub const JSON_LINES: &str = "application/x-ndjson";
+
+/// The first sort of answer that is named of those that go on. Only whoever names one: a program that takes anything would
+/// wait for ever.
+pub fn wanted_stream(headers: &HeaderMap) -> Option<&'static str> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
-    values.flat_map(|it| it.split(',')).any(|it| part(it).0 == "text/event-stream")
+    let mut types = values.flat_map(|it| it.split(','));
+    types.find_map(|it| [EVENT_STREAM, JSON_LINES].into_iter().find(|stream| part(it).0 == *stream))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub const REFUSED: Kind =
 
 /// Refuses a request that changes something, or that opens a connection to stay, if a page of somebody else sent it.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
-    let stays = websocket::is_wanted(request.headers()) || accept_header::wants_events(request.headers());
+    let stays = websocket::is_wanted(request.headers()) || accept_header::wanted_stream(request.headers()).is_some();
     if stays || cookie::changes(request.method()) { must_be_ours(request) } else { Ok(()) }
 }
 

@@ -18,6 +18,7 @@ mod explain;
 mod fields;
 mod guessing;
 mod guides;
+mod heartbeats;
 mod imports;
 mod invitations;
 mod leaving;

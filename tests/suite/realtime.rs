@@ -470,6 +470,34 @@ async fn server_sent_events_tell_the_same_and_resume_by_the_last_id() {
 }
 
 #[tokio::test]
+async fn lines_of_json_tell_the_same_and_resume_by_the_last_id() {
+    let live = Live::start().await;
+    live.collection(&posts(&published())).await;
+    let lines = "accept: application/x-ndjson\r\n";
+    let mut stream = live.stream("subscribe=collections/posts", lines).await;
+    assert!(stream.text.contains("content-type: application/x-ndjson") && stream.text.starts_with("HTTP/1.1 200"));
+    let told = |text: &str| -> Vec<Value> {
+        text.lines().filter_map(|it| serde_json::from_str(it).ok()).filter(Value::is_object).collect()
+    };
+    live.make("posts", &json!({ "title": "a", "published": true })).await;
+    while told(&stream.text).len() < 2 {
+        assert!(stream.more().await, "{}", stream.text);
+    }
+
+    let heard = told(&stream.text);
+    drop(stream);
+    live.make("posts", &json!({ "title": "b", "published": true })).await;
+    let last = heard[1]["id"].as_str().expect("an id");
+    let mut again = live.stream("subscribe=collections/posts", &format!("{lines}last-event-id: {last}\r\n")).await;
+    while told(&again.text).len() < 2 {
+        assert!(again.more().await, "{}", again.text);
+    }
+
+    assert_eq!((&heard[0]["subscribed"], &heard[1]["record"]["title"]), (&json!(1), &json!("a")));
+    assert_eq!(told(&again.text)[1]["record"]["title"], "b");
+}
+
+#[tokio::test]
 async fn whoever_asks_for_neither_protocol_is_told_which_there_are() {
     let live = Live::start().await;
     let path = "/api/v1/realtime";

@@ -11,9 +11,10 @@ use super::hub::{Hub, Seat};
 use super::limits::{MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
 use super::model::{ConnectionKind, LiveConnection, REALTIME_READ, RealtimeState, RealtimeTotals};
 use super::resume::Replay;
+use super::stream::Format;
 use super::{error, socket, stream};
 use crate::features::accounts::RECORDS_READ;
-use crate::http::accept_header::wants_events;
+use crate::http::accept_header::wanted_stream;
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
 use crate::http::websocket::Upgrade;
@@ -21,7 +22,6 @@ use crate::http::{Caller, ClientAddress, Fault, Problem, RequestId, Visitor};
 
 /// Connections that the state names.
 const SHOWN_MAX: usize = 1_000;
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// The endpoints of live updates, with what they need.
 #[derive(Clone, Debug)]
@@ -37,7 +37,8 @@ impl RealtimeApi {
     /// Listen to changes
     ///
     /// Over a WebSocket (`Upgrade: websocket`), where the client says what it wants to hear of, or as server-sent events
-    /// (`Accept: text/event-stream`) with `?subscribe=collections/posts`. The guide `/docs/realtime` has both protocols.
+    /// (`Accept: text/event-stream`) or lines of JSON (`Accept: application/x-ndjson`) with `?subscribe=collections/posts`.
+    /// The guide `/docs/realtime` has the protocols.
     /// Events are those that the rules `list` and `view` let the caller see.
     #[oai(path = "/realtime", method = "get", operation_id = "listen", tag = "Tag::Realtime")]
     async fn listen(
@@ -45,7 +46,7 @@ impl RealtimeApi {
         visitor: Visitor,
         address: ClientAddress,
         request: &Request,
-        /// What to hear of, as server-sent events: `collections/posts`, or a record `collections/posts/<id>`. Several may
+        /// What to hear of in a stream: `collections/posts`, or a record `collections/posts/<id>`. Several may
         /// be given.
         #[oai(name = "subscribe")]
         _subscribe: Query<Option<String>>,
@@ -65,24 +66,26 @@ impl RealtimeApi {
         let asked = asked(request.uri().query().unwrap_or_default())?;
         if let Some(upgrade) = Upgrade::of(request)? {
             if !asked.is_empty() {
-                let detail = "is for server-sent events; over a WebSocket, subscribe with a message";
+                let detail = "is for streams; over a WebSocket, subscribe with a message";
                 return Err(Problem::invalid(vec![Fault::new("?subscribe", "unknown", detail)]));
             }
             let seat = self.hub.open(arrival(ConnectionKind::Websocket))?;
             let serve = move |socket| socket::serve(seat, socket);
             return Ok(Live(upgrade.answer(&self.hub.0.sockets, MESSAGE_BYTES_MAX, serve)));
         }
-        if !wants_events(request.headers()) {
-            return Err(error::upgrade_required());
-        }
+        let format = wanted_stream(request.headers()).and_then(Format::named).ok_or_else(error::upgrade_required)?;
         if asked.is_empty() {
             let detail = "must be given: `collections/<name>` or `collections/<name>/<id>`";
             return Err(Problem::invalid(vec![Fault::new("?subscribe", "required", detail)]));
         }
-        let seat = self.hub.open(arrival(ConnectionKind::Sse))?;
-        let body = begin(seat, asked, last_event_id.0.as_deref()).await?;
+        let kind = match format {
+            Format::ServerSentEvents => ConnectionKind::Sse,
+            Format::Lines => ConnectionKind::Ndjson,
+        };
+        let seat = self.hub.open(arrival(kind))?;
+        let body = begin(seat, asked, last_event_id.0.as_deref(), format).await?;
         let response = Response::builder()
-            .header(CONTENT_TYPE, EVENT_STREAM)
+            .header(CONTENT_TYPE, format.media_type())
             .header(CACHE_CONTROL, "no-store")
             // Proxies that gather answers would keep what is news.
             .header("x-accel-buffering", "no");
@@ -131,7 +134,7 @@ impl RealtimeApi {
 }
 
 /// Subscribes to all that is asked for, or to none of it.
-async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>) -> Result<Body, Problem> {
+async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>, format: Format) -> Result<Body, Problem> {
     for (number, Asked { topic, filter }) in (1..).zip(&asked) {
         socket::subscribe(&seat, number, topic, filter.as_deref()).await?;
     }
@@ -139,7 +142,7 @@ async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>) -> Re
         Some(id) => Some(Replay::begin(&seat, id).await?.1),
         None => None,
     };
-    Ok(stream::body(seat, replay))
+    Ok(stream::body(seat, replay, format))
 }
 
 /// A subscription in a query.
@@ -190,11 +193,11 @@ impl ApiResponse for Live {
             content,
             headers: vec![],
         };
-        let events = MetaMediaType { content_type: EVENT_STREAM, schema: text };
+        let events = Format::ALL.map(|it| MetaMediaType { content_type: it.media_type(), schema: text.clone() });
         MetaResponses {
             responses: vec![
                 answer(101, "A WebSocket follows.", vec![]),
-                answer(200, "The events, for as long as the client listens.", vec![events]),
+                answer(200, "The events, for as long as the client listens.", events.into()),
             ],
         }
     }

@@ -21,6 +21,7 @@ pub(super) fn too_many_subscriptions(max: usize) -> Problem {
 }
 
 pub(super) fn upgrade_required() -> Problem {
-    let detail = "ask for a WebSocket (RFC 6455), or for server-sent events with `Accept: text/event-stream`";
+    let detail = "ask for a WebSocket (RFC 6455), or for a stream with `Accept: text/event-stream` or \
+                  `Accept: application/x-ndjson`";
     Problem::new(&UPGRADE_REQUIRED, detail).with_header(UPGRADE, HeaderValue::from_static("websocket"))
 }

@@ -1,6 +1,6 @@
 //! Realtime: telling those who want to know of changes while these happen.
 //!
-//! A client opens a WebSocket (`socket.rs`) or a stream of server-sent events (`stream.rs`) and says what it wants to
+//! A client opens a WebSocket (`socket.rs`) or a stream (`stream.rs`) and says what it wants to
 //! hear of: a collection or a record, and a filter. One task ([`Hub::run`]) reads the log of events on after each
 //! commit, asks the database who may see each event, puts it into words once, and lays it into the queues of the
 //! [`Connection`](connection::Connection)s; it never waits for any of them. Subscriptions that ask the same of the

@@ -13,6 +13,7 @@ pub const REALTIME_READ: Permission = Permission("realtime:read");
 pub enum ConnectionKind {
     Websocket,
     Sse,
+    Ndjson,
 }
 
 /// A client that listens.
@@ -36,7 +37,7 @@ pub struct LiveConnection {
     pub sent: u64,
     /// Messages that it was too slow for; in their place it was told to read again.
     pub dropped: u64,
-    /// How long its last answer to a ping took, in milliseconds; absent before the first, and for SSE.
+    /// How long its last answer to a ping took, in milliseconds; absent before the first, and for streams.
     pub round_trip_ms: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The same as server-sent events (WHATWG HTML, section 9.2): one way, over plain HTTP.
+//! The same one way, over plain HTTP: as server-sent events (WHATWG HTML, section 9.2), or as lines of JSON.
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -14,15 +14,48 @@ use super::limits::PING_INTERVAL;
 use super::resume::Replay;
 use super::socket::lane;
 use crate::base::lanes;
+use crate::http::accept_header::{EVENT_STREAM, JSON_LINES};
 
 /// How long a client waits before it comes back, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
 /// A line that clients skip: who is gone is noticed by writing.
 const PING: &str = ": ping\n\n";
+/// The same where each line has to be JSON.
+const PING_LINE: &str = "{\"ping\":true}\n";
+
+/// How the events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    ServerSentEvents,
+    /// NDJSON: a message a line.
+    Lines,
+}
+
+impl Format {
+    pub const ALL: [Self; 2] = [Self::ServerSentEvents, Self::Lines];
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::ServerSentEvents => EVENT_STREAM,
+            Self::Lines => JSON_LINES,
+        }
+    }
+
+    pub fn named(media_type: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.media_type() == media_type)
+    }
+
+    fn ping(self) -> &'static str {
+        match self {
+            Self::ServerSentEvents => PING,
+            Self::Lines => PING_LINE,
+        }
+    }
+}
 
 /// The events, made while they are sent.
-pub(super) fn body(seat: Seat, replay: Option<Replay>) -> Body {
-    let streamed = Streamed { seat, replay, waiting: VecDeque::new(), began: false };
+pub(super) fn body(seat: Seat, replay: Option<Replay>, format: Format) -> Body {
+    let streamed = Streamed { seat, format, replay, waiting: VecDeque::new(), began: false };
     Body::from_bytes_stream(stream::unfold(streamed, |mut streamed| async move {
         let lane = lane(&streamed.seat);
         let part = lanes::on_behalf_of(lane, streamed.next()).await?;
@@ -32,6 +65,7 @@ pub(super) fn body(seat: Seat, replay: Option<Replay>) -> Body {
 
 struct Streamed {
     seat: Seat,
+    format: Format,
     replay: Option<Replay>,
     /// What was taken out of the queue and comes after the replay.
     waiting: VecDeque<Item>,
@@ -43,7 +77,10 @@ impl Streamed {
     async fn next(&mut self) -> Option<Vec<u8>> {
         if !std::mem::replace(&mut self.began, true) {
             // The answers to the subscriptions come before what was missed.
-            let mut out = RETRY.as_bytes().to_vec();
+            let mut out = match self.format {
+                Format::ServerSentEvents => RETRY.as_bytes().to_vec(),
+                Format::Lines => Vec::new(),
+            };
             self.write(self.seat.connection.take(), &mut out);
             return Some(out);
         }
@@ -86,7 +123,7 @@ impl Streamed {
             let remaining = self.remaining();
             tokio::select! {
                 () = self.seat.connection.has_more() => {}
-                () = sleep(PING_INTERVAL) => return Some(PING.as_bytes().to_vec()),
+                () = sleep(PING_INTERVAL) => return Some(self.format.ping().as_bytes().to_vec()),
                 () = sleep(remaining.unwrap_or_default()), if remaining.is_some() => {}
             }
         }
@@ -105,6 +142,11 @@ impl Streamed {
         let epoch = &self.seat.hub.0.log.epoch;
         self.seat.connection.was_sent(items.len());
         for item in items {
+            if self.format == Format::Lines {
+                out.extend_from_slice(&item.into_json(epoch));
+                out.push(b'\n');
+                continue;
+            }
             if let Some(seq) = item.seq() {
                 out.extend_from_slice(format!("id: {}\n", epoch.id(seq)).as_bytes());
             }
