@@ -497,10 +497,8 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
-type OfAccounts = (
-    (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi),
-    (BlockedApi, InvitationsApi, HashingApi, UsersImportApi),
-);
+type OfAccounts =
+    ((AccountsApi, FlowsApi, SecondFactorApi, SessionsApi), (BlockedApi, InvitationsApi, HashingApi, UsersImportApi));
 
 /// The endpoints of accounts, which share their parts.
 fn of_accounts(accounts: &AccountsApi) -> OfAccounts {

@@ -270,7 +270,7 @@ async fn a_block_survives_a_restart_and_can_be_turned_off() {
     let app = TestApp::on_disk(folder.path(), &[]).await;
     app.register("ada@example.com").await;
     stuff(&app, HERE, PAIRS_MAX).await;
-    app.app.close().expect("closed");
+    app.app.close().await.expect("closed");
     drop(app);
 
     let app = TestApp::on_disk(folder.path(), &[]).await;

@@ -174,7 +174,8 @@ impl AccountsApi {
         }
         attempt.succeeded(&self.kv);
         let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
-        let admitted = self.add_signed_in(&tenant, newcomer, Arrival::new(client, way), &trail, Some(digest), false).await?;
+        let admitted =
+            self.add_signed_in(&tenant, newcomer, Arrival::new(client, way), &trail, Some(digest), false).await?;
 
         let (entered, cookie) = admitted.entered();
         Ok(Created::Entered(Json(entered), cookie))

@@ -223,6 +223,8 @@ impl UsersImportApi {
             permissions: Vec::new(),
             tier,
             disabled_at: disabled.then_some(now),
+            deleted_at: None,
+            usage_count: 0,
             created_at: created_at.unwrap_or(now),
             updated_at: now,
             last_sign_in_at: None,

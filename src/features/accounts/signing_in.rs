@@ -4,7 +4,7 @@ use serde_json::json;
 use std::time::Duration;
 
 use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
-use super::devices::{Arrival, Device};
+use super::devices::Arrival;
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, TokenPair, User};
@@ -267,7 +267,13 @@ impl AccountsApi {
         self.admitted(&config, tenant, &session, 0, user, way, now)
     }
 
-    pub(super) fn session(&self, config: &AccountsConfig, user_id: UserId, arrival: Arrival, now: Timestamp) -> Session {
+    pub(super) fn session(
+        &self,
+        config: &AccountsConfig,
+        user_id: UserId,
+        arrival: Arrival,
+        now: Timestamp,
+    ) -> Session {
         let Arrival { client, device, way } = arrival;
         Session {
             id: self.random.id(&self.clock),

@@ -251,7 +251,8 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
     )
 }
 
-const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie";
+const SESSION: &str =
+    "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie";
 
 fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
     let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
