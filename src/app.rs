@@ -20,8 +20,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, ActivityApi, FlowsApi, Gate, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi,
-    ProfilesApi, Requests, SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, ActivityApi, FlowsApi, Gate, JudgeFields, OneTimeSecrets, Passwords, PeopleApi,
+    PreferencesApi, ProfilesApi, Requests, SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -30,6 +30,7 @@ use crate::features::events::{self, EventLog};
 use crate::features::explain::ExplainApi;
 use crate::features::jobs::JobsApi;
 use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
+use crate::features::profiles::{self, ProfileFieldsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, PurgesApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
@@ -162,7 +163,12 @@ impl App {
             still_stands: api_keys::still_stands,
             running: audit::Running::default(),
         };
-        let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
+        let users = UsersApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            gate: accounts.gate.clone(),
+            fields: JudgeFields(Arc::new(profiles::judge)),
+        };
         let gate = accounts.gate.clone();
         let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
         let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
@@ -233,7 +239,7 @@ impl App {
                 (roles.clone(), explain.clone()),
                 of_keys(&keys),
             ),
-            (collections.clone(), schema.clone()),
+            (collections.clone(), schema.clone(), profile_fields(&users)),
             records.clone(),
             aggregates.clone(),
             writing,
@@ -350,7 +356,7 @@ impl App {
                 (self.roles.clone(), self.explain.clone()),
                 of_keys(&self.keys),
             ),
-            (self.collections.clone(), self.schema.clone()),
+            (self.collections.clone(), self.schema.clone(), profile_fields(&self.users)),
             self.records.clone(),
             self.aggregates.clone(),
             of_records(&self.records, &self.purges),
@@ -448,7 +454,7 @@ type Apis = (
         (RolesApi, ExplainApi),
         (KeysApi, OwnKeysApi),
     ),
-    (CollectionsApi, SchemaApi),
+    (CollectionsApi, SchemaApi, ProfileFieldsApi),
     RecordsApi,
     AggregatesApi,
     (WritingApi, JsonSchemasApi, PurgesApi),
@@ -473,6 +479,10 @@ fn of_people(
         PreferencesApi { accounts: accounts.clone() },
         ActivityApi { accounts: accounts.clone() },
     )
+}
+
+fn profile_fields(users: &UsersApi) -> ProfileFieldsApi {
+    ProfileFieldsApi { db: users.db.clone(), clock: users.clock.clone() }
 }
 
 /// The endpoints of records that stand beside those of reading and writing one.

@@ -9,6 +9,7 @@
 //! - [`accounts`]: people: registering, signing in, sessions
 //! - [`api_keys`]: how programs, as opposed to people, are let in
 //! - [`collections`]: the kinds of records that people make for themselves
+//! - [`profiles`]: what a team wants to know of people beside their name and address
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`explain`]: why someone may do something, or may not
 //! - [`realtime`]: telling those who want to know while it happens
@@ -20,6 +21,7 @@ pub mod events;
 pub mod explain;
 pub mod jobs;
 pub mod mails;
+pub mod profiles;
 pub mod realtime;
 pub mod records;
 pub mod roles;
@@ -39,6 +41,7 @@ pub fn problems() -> Vec<&'static Kind> {
         accounts::PROBLEMS,
         api_keys::PROBLEMS,
         collections::PROBLEMS,
+        profiles::PROBLEMS,
         records::PROBLEMS,
         realtime::PROBLEMS,
     ]
@@ -63,6 +66,7 @@ pub fn told() -> Told {
             accounts::TERMS,
             api_keys::TERMS,
             collections::TERMS,
+            profiles::TERMS,
             records::TERMS,
             explain::TERMS,
             realtime::TERMS,

@@ -63,6 +63,8 @@ const ADMINS_ONLY: &[&str] = &[
     "delete_user",
     "restore_user",
     "purge_user",
+    "show_profile_fields",
+    "replace_profile_fields",
     "remove_second_factor",
     "list_audit_entries",
     "show_audit_entry",

@@ -21,6 +21,7 @@ mod mail;
 mod pages;
 mod permissions;
 mod preferences;
+mod profiles;
 mod realtime;
 mod records;
 mod relations;

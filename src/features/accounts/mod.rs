@@ -12,6 +12,7 @@
 mod activity_api;
 mod api;
 mod error;
+mod fields;
 mod first_admin;
 mod flows;
 mod flows_api;
@@ -53,6 +54,7 @@ mod users_api;
 pub use activity_api::ActivityApi;
 pub use api::AccountsApi;
 pub use error::{Error, IN_USE, PROBLEMS, TOKEN_INVALID};
+pub use fields::{Fields, FieldsChange, JudgeFields};
 pub use first_admin::{admin_exists, is_admin, open_setup_link};
 pub use flows_api::FlowsApi;
 pub use gate::{Gate, still_stands};

@@ -48,6 +48,7 @@ actions! {
     UserDelete "users.delete" "An account was put into the bin, by its owner or by somebody else, and all its sessions ended.",
     UserRestore "users.restore" "An account was taken out of the bin.",
     UserPurge "users.purge" "An account was removed for good, with what was its owner's.",
+    ProfileFieldsChange "profile-fields.change" "Profiles have other fields, and the values of those that they have no more are gone.",
     RoleCreate "roles.create" "A role was made.",
     RoleChange "roles.change" "A role was changed.",
     RoleDelete "roles.delete" "A role was dropped.",
