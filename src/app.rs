@@ -21,8 +21,8 @@ use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
     self, AccountMails, AccountsApi, ActivityApi, BlockedApi, DeviceTokens, FlowsApi, Gate, Hashing, HashingApi,
-    InvitationsApi, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi, Requests, SecondFactorApi,
-    SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
+    InvitationsApi, JudgeFields, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi, Requests,
+    SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -31,6 +31,7 @@ use crate::features::events::{self, EventLog};
 use crate::features::explain::ExplainApi;
 use crate::features::jobs::JobsApi;
 use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
+use crate::features::profiles::{self, ProfileFieldsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, PurgesApi, RecordsApi, WritingApi};
 use crate::features::roles::{Felt, RolesApi};
@@ -182,7 +183,12 @@ impl App {
             still_stands: api_keys::still_stands,
             running: audit::Running::default(),
         };
-        let users = UsersApi { db: db.clone(), clock: clock.clone(), gate: accounts.gate.clone() };
+        let users = UsersApi {
+            db: db.clone(),
+            clock: clock.clone(),
+            gate: accounts.gate.clone(),
+            fields: JudgeFields(Arc::new(profiles::judge)),
+        };
         let gate = accounts.gate.clone();
         let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
         let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
@@ -262,7 +268,7 @@ impl App {
                 (of_keys(&keys), secrets.clone()),
                 (SigningKeysApi { rotating: rotating.clone() }, well_known(&config, &rotating)),
             ),
-            (collections.clone(), schema.clone()),
+            (collections.clone(), schema.clone(), profile_fields(&users)),
             records.clone(),
             aggregates.clone(),
             writing,
@@ -388,7 +394,7 @@ impl App {
                 (of_keys(&self.keys), self.secrets.clone()),
                 (SigningKeysApi { rotating: self.rotating.clone() }, well_known(&self.config, &self.rotating)),
             ),
-            (self.collections.clone(), self.schema.clone()),
+            (self.collections.clone(), self.schema.clone(), profile_fields(&self.users)),
             self.records.clone(),
             self.aggregates.clone(),
             of_records(&self.records, &self.purges),
@@ -490,7 +496,7 @@ type Apis = (
         ((KeysApi, OwnKeysApi), SecretsApi),
         (SigningKeysApi, WellKnownApi),
     ),
-    (CollectionsApi, SchemaApi),
+    (CollectionsApi, SchemaApi, ProfileFieldsApi),
     RecordsApi,
     AggregatesApi,
     (WritingApi, JsonSchemasApi, PurgesApi),
@@ -526,6 +532,10 @@ fn of_people(
         PreferencesApi { accounts: accounts.clone() },
         ActivityApi { accounts: accounts.clone() },
     )
+}
+
+fn profile_fields(users: &UsersApi) -> ProfileFieldsApi {
+    ProfileFieldsApi { db: users.db.clone(), clock: users.clock.clone() }
 }
 
 /// The endpoints of records that stand beside those of reading and writing one.

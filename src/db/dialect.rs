@@ -16,6 +16,11 @@ pub fn json_type(column: &str, path: &[&str]) -> String {
     format!("json_type({column}, {})", json_path(path))
 }
 
+/// A JSON column without the member at a path.
+pub fn json_without(column: &str, path: &[&str]) -> String {
+    format!("json_remove({column}, {})", json_path(path))
+}
+
 /// A path as SQLite has it. Names are quoted in it, so they must have neither quotes nor backslashes.
 fn json_path(path: &[&str]) -> String {
     let steps: String = path.iter().map(|it| format!(".{}", quoted(it))).collect();

@@ -11,6 +11,7 @@
 //! - [`api_keys`]: how programs, as opposed to people, are let in
 //! - [`secrets`]: the keys of other services that people give to this one
 //! - [`collections`]: the kinds of records that people make for themselves
+//! - [`profiles`]: what a team wants to know of people beside their name and address
 //! - [`records`]: what is in the collections: reading, writing, finding
 //! - [`explain`]: why someone may do something, or may not
 //! - [`realtime`]: telling those who want to know while it happens
@@ -22,6 +23,7 @@ pub mod events;
 pub mod explain;
 pub mod jobs;
 pub mod mails;
+pub mod profiles;
 pub mod realtime;
 pub mod records;
 pub mod roles;
@@ -45,6 +47,7 @@ pub fn problems() -> Vec<&'static Kind> {
         api_keys::PROBLEMS,
         secrets::PROBLEMS,
         collections::PROBLEMS,
+        profiles::PROBLEMS,
         records::PROBLEMS,
         realtime::PROBLEMS,
     ]
@@ -77,6 +80,7 @@ pub fn told() -> Told {
             api_keys::TERMS,
             secrets::TERMS,
             collections::TERMS,
+            profiles::TERMS,
             records::TERMS,
             explain::TERMS,
             realtime::TERMS,

@@ -75,6 +75,8 @@ const ADMINS_ONLY: &[&str] = &[
     "calibrate_password_hashing",
     "list_blocked_addresses",
     "lift_blocked_address",
+    "show_profile_fields",
+    "replace_profile_fields",
     "remove_second_factor",
     "list_audit_entries",
     "show_audit_entry",

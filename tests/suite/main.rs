@@ -26,6 +26,7 @@ mod mail;
 mod pages;
 mod permissions;
 mod preferences;
+mod profiles;
 mod realtime;
 mod patches;
 mod records;

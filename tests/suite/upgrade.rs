@@ -16,7 +16,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0007_audit", "86df20994ee31ae6607c02ce616dbe1ee50cb5ef61beefeb96c6785522157a6c"),
     ("0008_schema_files_behind", "e680f2714986ebf3ab80a950d7802f1afb4b725c24fe16b799342377b5c0a7b1"),
     ("0009_second_factors", "a3c1d4045e71ff17a43e09e2d0c1f3d9c2b31d728715e9fa4fb00250cd41a80b"),
-    ("0010_users", "f9b21b49fd2705ef6b113579e82d08dc10a92d4966ccfca4c17c8a6176f12302"),
+    ("0010_users", "01bb0d47389fb4916e8ec67e0df7ec433f1f85191052792ce52151d89027451b"),
     ("0011_cookie_sessions", "f727b3fccf78c4ff45bdbc631f9bd860a3fcb3ed13fe713419be6594cee35b4c"),
     ("0012_guessing", "8705af36c8fdad8df0ff5da84da6a355eb4a606af5b605a6261f6a60c29e1a24"),
     ("0013_secrets", "ece1bd2d66fccde978025e0d7527af0c840ba8cd11fc7496be72eb2eebd8442c"),

@@ -3,6 +3,7 @@ use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{Enum, Object, Union};
 
 use super::devices::DeviceId;
+use super::fields::Fields;
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::features::roles::RoleName;
 use crate::http::{Client, Permission};
@@ -38,6 +39,9 @@ pub struct User {
     /// Since when the account is in the bin. Absent: it is not.
     #[oai(skip_serializing_if_is_none)]
     pub deleted_at: Option<Timestamp>,
+    /// The values of the fields that an admin gave to profiles, by their names. Absent: there are none.
+    #[oai(skip_serializing_if_is_none)]
+    pub fields: Option<Fields>,
     /// How many requests came on behalf of the account, by sessions and keys; some seconds behind.
     #[oai(read_only)]
     pub usage_count: u64,
@@ -63,6 +67,7 @@ impl Example for User {
             tier: None,
             disabled_at: None,
             deleted_at: None,
+            fields: None,
             usage_count: 1_234,
             created_at: moment,
             updated_at: moment,
@@ -274,11 +279,13 @@ pub struct ProfilePatch {
     /// Absent: not changed. `null`: removed.
     #[oai(validator(max_length = 200))]
     pub name: MaybeUndefined<String>,
+    /// Values of the fields that an admin gave to profiles: what is absent stays, and null removes.
+    pub fields: Option<Fields>,
 }
 
 impl Example for ProfilePatch {
     fn example() -> Self {
-        Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()) }
+        Self { name: MaybeUndefined::Value("Ada Lovelace".to_owned()), fields: None }
     }
 }
 
@@ -289,11 +296,13 @@ pub struct NewProfile {
     /// Absent: removed.
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
+    /// Values of the fields that an admin gave to profiles. What is absent is removed, as far as the caller may set it.
+    pub fields: Option<Fields>,
 }
 
 impl Example for NewProfile {
     fn example() -> Self {
-        Self { name: Some("Ada Lovelace".to_owned()) }
+        Self { name: Some("Ada Lovelace".to_owned()), fields: None }
     }
 }
 

@@ -7,6 +7,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::checked_name;
 use super::error::Error;
+use super::fields::FieldsChange;
 use super::model::{Farewell, NewProfile, ProfilePatch, USERS_ADMIN, USERS_READ, USERS_WRITE, User};
 use super::second_factor_api::SecondFactorApi;
 use super::users_api::UsersApi;
@@ -51,6 +52,9 @@ enum Done {
 struct Change {
     /// Absent: it stays.
     name: Option<String>,
+    fields: Option<FieldsChange>,
+    /// What is wrong with what was sent, as far as that was seen without the account.
+    faults: Vec<Fault>,
 }
 
 #[OpenApi(prefix_path = "/api/v1")]
@@ -79,7 +83,7 @@ impl ProfilesApi {
     ) -> Result<Profile, Problem> {
         let (user, _) = caller.user()?;
 
-        let change = patched(body.read()?)?;
+        let change = patched(&caller, user, body.read()?);
         self.change(&caller, &trail, user, if_match.0.as_deref(), change).await
     }
 
@@ -160,7 +164,7 @@ impl ProfilesApi {
     ) -> Result<Profile, Problem> {
         let id = own_or(&caller, &id.0, USERS_WRITE)?;
 
-        let change = patched(body.read()?)?;
+        let change = patched(&caller, id, body.read()?);
         self.change(&caller, &trail, id, if_match.0.as_deref(), change).await
     }
 
@@ -181,9 +185,11 @@ impl ProfilesApi {
     ) -> Result<Profile, Problem> {
         let id = own_or(&caller, &id.0, USERS_WRITE)?;
 
-        let NewProfile { name } = body.read()?;
-        let name = checked_name(&name.unwrap_or_default()).map_err(|it| Error::Invalid(vec![it]))?;
-        self.change(&caller, &trail, id, if_match.0.as_deref(), Change { name: Some(name) }).await
+        let NewProfile { name, fields } = body.read()?;
+        let sent = fields.unwrap_or_default().0;
+        let fields = Some(FieldsChange { sent, is_whole: true, by_owner: is_owner(&caller, id) });
+        let change = named(Some(name.unwrap_or_default()), fields);
+        self.change(&caller, &trail, id, if_match.0.as_deref(), change).await
     }
 
     /// Delete an account
@@ -271,23 +277,46 @@ impl ProfilesApi {
         change: Change,
     ) -> Result<Profile, Problem> {
         let action = if caller.is(id) { Action::ProfileChange } else { Action::UserChange };
-        let change = move |user: &mut User| {
+        let judge = self.users.fields.clone();
+        let change = move |tx: &mut Tx<'_>, user: &mut User| {
+            let mut faults = change.faults.clone();
             if let Some(name) = &change.name {
                 user.name.clone_from(name);
             }
+            if let Some(fields) = &change.fields {
+                match (judge.0)(tx, &user.fields.clone().unwrap_or_default(), fields) {
+                    Ok(new) => user.fields = Some(new).filter(|it| !it.0.is_empty()),
+                    Err(Error::Invalid(found)) => faults.extend(found),
+                    Err(other) => return Err(other),
+                }
+            }
+            if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
         };
         Ok(self.users.change(caller, trail, id, if_match, action, change).await?.into())
     }
 }
 
 /// What a patch asks for.
-fn patched(patch: ProfilePatch) -> Result<Change, Error> {
+fn patched(caller: &Caller, id: UserId, patch: ProfilePatch) -> Change {
     let name = match patch.name {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(String::new()),
-        MaybeUndefined::Value(name) => Some(checked_name(&name).map_err(|it| Error::Invalid(vec![it]))?),
+        MaybeUndefined::Value(name) => Some(name),
     };
-    Ok(Change { name })
+    let by_owner = is_owner(caller, id);
+    named(name, patch.fields.map(|it| FieldsChange { sent: it.0, is_whole: false, by_owner }))
+}
+
+fn named(name: Option<String>, fields: Option<FieldsChange>) -> Change {
+    match name.map(|it| checked_name(&it)).transpose() {
+        Ok(name) => Change { name, fields, faults: Vec::new() },
+        Err(fault) => Change { name: None, fields, faults: vec![fault] },
+    }
+}
+
+/// Whether someone sets no more than an owner does: those who may change accounts set all of their own too.
+fn is_owner(caller: &Caller, id: UserId) -> bool {
+    caller.is(id) && !caller.may(USERS_WRITE)
 }
 
 /// The account with an id, if it is the caller's own or they have `permission`. To anyone else there is none: only

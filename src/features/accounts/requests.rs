@@ -83,12 +83,19 @@ mod tests {
             requests.note(user(number));
         }
 
-        requests.flush(&db, &main).await.expect_err("there is no such tenant yet");
+        // Without the column nothing can be written.
+        db.create_tenant(&main).expect("a tenant");
+        let rename = |from: &'static str, to: &'static str| {
+            let sql = format!("ALTER TABLE users RENAME COLUMN {from} TO {to}");
+            db.write_alone::<_, db::Error>(&main, move |tx| tx.batch(&sql))
+        };
+        rename("usage_count", "elsewhere").await.expect("renamed");
+        requests.flush(&db, &main).await.expect_err("it cannot be written");
         requests.note(user(7));
 
         let waiting = requests.lock().clone();
         assert_eq!((waiting.len(), waiting[&user(7)], waiting[&user(8)]), (1_200, 3, 2));
-        db.create_tenant(&main).expect("a tenant");
+        rename("elsewhere", "usage_count").await.expect("renamed");
         requests.flush(&db, &main).await.expect("written");
         assert!(requests.lock().is_empty());
     }

@@ -66,6 +66,7 @@ impl AccountsApi {
             tier: None,
             disabled_at: None,
             deleted_at: None,
+            fields: None,
             usage_count: 0,
             created_at: now,
             updated_at: now,

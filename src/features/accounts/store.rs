@@ -1,5 +1,6 @@
 //! The SQL of accounts.
 use super::error::Error;
+use super::fields;
 use super::model::{Session, User};
 use crate::base::{SessionId, Timestamp, UserId, words};
 use crate::db::{self, Row, Tx};
@@ -12,7 +13,7 @@ use crate::http::Permissions;
 pub(super) const USER: &str =
     "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
                     disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role),
-                    deleted_at, usage_count";
+                    deleted_at, usage_count, (SELECT content FROM profile_values WHERE user_id = users.id)";
 
 pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
     Ok(User {
@@ -26,6 +27,7 @@ pub(super) fn read_user(row: &Row<'_>) -> Result<User, db::Error> {
         disabled_at: row.optional(10, Row::timestamp)?,
         deleted_at: row.optional(12, Row::timestamp)?,
         usage_count: row.integer(13)?.unsigned_abs(),
+        fields: row.optional(14, Row::text)?.and_then(fields::read),
         version: row.integer(5)?,
         created_at: row.timestamp(6)?,
         updated_at: row.timestamp(7)?,
@@ -528,6 +530,7 @@ mod tests {
             tier: None,
             disabled_at: None,
             deleted_at: None,
+            fields: None,
             usage_count: 0,
             created_at: at,
             updated_at: at,

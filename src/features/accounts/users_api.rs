@@ -6,6 +6,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Map, json};
 
 use super::error::Error;
+use super::fields::{self, JudgeFields};
 use super::gate::Gate;
 use super::model::{RoleChange, USERS_WRITE, User, UserPatch};
 use super::store;
@@ -26,6 +27,7 @@ pub struct UsersApi {
     pub db: Db,
     pub clock: Clock,
     pub gate: Gate,
+    pub fields: JudgeFields,
 }
 
 #[derive(ApiResponse)]
@@ -65,7 +67,7 @@ impl UsersApi {
             }
         };
         let now = self.clock.now();
-        let change = move |user: &mut User| {
+        let change = move |_: &mut Tx<'_>, user: &mut User| {
             if let Some(name) = &name {
                 user.name.clone_from(name);
             }
@@ -79,6 +81,7 @@ impl UsersApi {
                 Some(false) => user.disabled_at = None,
                 None => {}
             }
+            Ok(())
         };
 
         let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
@@ -107,7 +110,10 @@ impl UsersApi {
         caller.must(USERS_WRITE)?;
 
         let RoleChange { role } = body.read()?;
-        let change = move |user: &mut User| user.role = role.clone();
+        let change = move |_: &mut Tx<'_>, user: &mut User| {
+            user.role = role.clone();
+            Ok(())
+        };
 
         let id: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
         let user = self.change(&caller, &trail, id, if_match.0.as_deref(), Action::UserChange, change).await?;
@@ -126,7 +132,7 @@ impl UsersApi {
         id: UserId,
         if_match: Option<&str>,
         action: Action,
-        change: impl Fn(&mut User) + Send + 'static,
+        change: impl Fn(&mut Tx<'_>, &mut User) -> Result<(), Error> + Send + 'static,
     ) -> Result<User, Problem> {
         let (expected, now) = (IfMatch::parse(if_match)?, self.clock.now());
         let (changer, actor) = (caller.clone(), trail.of(caller));
@@ -141,7 +147,7 @@ impl UsersApi {
                     roles::must_hold(&changer, &may)?;
                 }
                 let mut new = old.clone();
-                change(&mut new);
+                change(tx, &mut new)?;
                 if new == old {
                     return Ok((old, false));
                 }
@@ -150,6 +156,9 @@ impl UsersApi {
                     must_be_given(tx, &changer, &new.role)?;
                 }
                 store::set_standing(tx, &new)?;
+                if new.fields != old.fields {
+                    fields::set(tx, id, new.fields.as_ref())?;
+                }
                 actor.append(tx, now, &about_change(action, &old, &new))?;
                 must_leave_an_admin(tx, &old)?;
                 let is_felt = felt(tx, &old, &new, now)?;
@@ -172,6 +181,7 @@ fn about_change(action: Action, old: &User, new: &User) -> Entry {
             ("tier", json!(tier)),
             ("disabledAt", json!(disabled_at)),
             ("role", json!(it.role.as_str())),
+            ("fields", json!(it.fields.as_ref().map(|it| &it.0))),
         ]
     };
     let differs = standing(old).into_iter().zip(standing(new)).filter(|(before, after)| before != after);

@@ -53,6 +53,7 @@ actions! {
     InvitationResend "invitations.resend" "An invitation was sent again.",
     InvitationDelete "invitations.delete" "An invitation was taken back.",
     InvitationAccept "invitations.accept" "Someone who was invited made themselves an account.",
+    ProfileFieldsChange "profile-fields.change" "Profiles have other fields, and the values of those that they have no more are gone.",
     RoleCreate "roles.create" "A role was made.",
     RoleChange "roles.change" "A role was changed.",
     RoleDelete "roles.delete" "A role was dropped.",

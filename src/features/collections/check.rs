@@ -20,7 +20,7 @@ const SEARCHED_MAX: usize = search_tables::COLUMNS_MAX;
 const SELECT_VALUE_BYTES_MAX: usize = 200;
 
 /// Judges of all fields, or what is wrong. `collections` are the names that relations may refer to.
-pub(super) fn fields(fields: &[Field], collections: &[String]) -> Result<Vec<Judge>, Vec<Fault>> {
+pub fn fields(fields: &[Field], collections: &[String]) -> Result<Vec<Judge>, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut judges = Vec::new();
     let mut names = HashSet::new();

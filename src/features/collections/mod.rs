@@ -47,7 +47,7 @@ pub use api::CollectionsApi;
 pub use bound::Bound;
 pub use canonical::{canonical, of_text as canonical_of, text as canonical_text};
 pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
-pub use check::{LIVE_USERS, USERS};
+pub use check::{LIVE_USERS, USERS, fields as judges_of};
 pub use error::{Error, PROBLEMS, READ_ONLY, VIEW_BROKEN};
 pub use history::{Author, in_words};
 pub use member::{MEMBERS_OF_USERS, Member, OWN_MEMBERS, OWN_OF_DELETED, Shape};

@@ -24,3 +24,10 @@ CREATE TABLE preferences (
     updated_at BIGINT NOT NULL,
     CONSTRAINT preferences_user_exists FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 );
+
+-- The values of the fields that an admin gave to profiles. What fields there are is a row of the settings.
+CREATE TABLE profile_values (
+    user_id TEXT NOT NULL PRIMARY KEY,
+    content TEXT NOT NULL,                      -- JSON object: values other than null by the names of their fields
+    CONSTRAINT profile_values_user_exists FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+);
