@@ -243,6 +243,6 @@ async fn who_may_is_said_last() {
 
     assert_eq!(
         (&operation["description"], &operation["security"]),
-        (&json!("Anyone signed in may."), &json!([{ "bearer": [] }]))
+        (&json!("Anyone signed in may."), &json!([{ "bearer": [] }, { "cookie": [] }]))
     );
 }
