@@ -19,8 +19,8 @@ use crate::bus::Bus;
 use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
-    self, AccountMails, AccountsApi, FlowsApi, Gate, InvitationsApi, OneTimeSecrets, Passwords, SecondFactorApi,
-    SecondFactors, SessionsApi, Tokens, UsersApi,
+    self, AccountMails, AccountsApi, FlowsApi, Gate, ImpersonationApi, InvitationsApi, OneTimeSecrets, Passwords,
+    SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
 use crate::features::audit::{self, AuditApi, Seal};
@@ -442,7 +442,7 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
-type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, InvitationsApi);
+type OfAccounts = (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi, InvitationsApi, ImpersonationApi);
 
 /// The endpoints of accounts, which share their parts.
 fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
@@ -453,6 +453,7 @@ fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
         SecondFactorApi { accounts: own() },
         SessionsApi { accounts: own() },
         InvitationsApi { accounts: own() },
+        ImpersonationApi { accounts: own() },
     )
 }
 

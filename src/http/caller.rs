@@ -61,7 +61,19 @@ pub struct Principal {
     pub permissions: Permissions,
     /// When the token ends that says who it is; absent where there is none.
     pub until: Option<Timestamp>,
+    /// Who acts as the account, if that is not its owner.
+    pub impersonator: Option<Impersonator>,
 }
+
+/// Someone who acts as somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impersonator {
+    pub id: UserId,
+    pub email: String,
+}
+
+/// What may be tried while acting as somebody else: reading and writing records, as far as their rules let.
+const WHILE_IMPERSONATING: [Permission; 2] = [Permission("records:read"), Permission("records:write")];
 
 impl Caller {
     pub fn new(principal: Principal) -> Self {
@@ -78,6 +90,7 @@ impl Caller {
             tier: None,
             permissions: Permissions::All,
             until: None,
+            impersonator: None,
         })
     }
 
@@ -112,6 +125,11 @@ impl Caller {
         }
     }
 
+    /// Who acts as the account, if that is not its owner.
+    pub fn impersonator(&self) -> Option<&Impersonator> {
+        self.0.impersonator.as_ref()
+    }
+
     pub fn is_stranger(&self) -> bool {
         self.0.subject == Subject::Stranger
     }
@@ -143,13 +161,21 @@ impl Caller {
         if self.is_stranger() {
             return Err(Problem::not_signed_in());
         }
+        if self.0.impersonator.is_some() && !WHILE_IMPERSONATING.contains(&permission) {
+            return Err(impersonated());
+        }
         let whose = if matches!(self.0.subject, Subject::Key { .. }) { "this key" } else { "your role" };
         let detail = format!("this needs the permission `{}`, which {whose} does not have", permission.0);
         Err(Problem::new(&problem::NOT_ALLOWED, detail))
     }
 
-    /// The account behind the request; an operator has none.
+    /// The account behind the request, whose owner it is that asks; an operator has none.
     pub fn user(&self) -> Result<(UserId, SessionId), Problem> {
+        if self.0.impersonator.is_some() { Err(impersonated()) } else { self.user_or_impersonator() }
+    }
+
+    /// The same for the few things that somebody may do who acts as its owner.
+    pub fn user_or_impersonator(&self) -> Result<(UserId, SessionId), Problem> {
         match self.0.subject {
             Subject::User { id, session } => Ok((id, session)),
             Subject::Stranger => Err(Problem::not_signed_in()),
@@ -161,6 +187,10 @@ impl Caller {
             }
         }
     }
+}
+
+fn impersonated() -> Problem {
+    Problem::new(&problem::IMPERSONATED, "this is for the owner of the account, or for admins as themselves")
 }
 
 /// What a request shows to say who it comes from.

@@ -60,6 +60,7 @@ const ADMINS_ONLY: &[&str] = &[
     "create_user",
     "show_user",
     "list_users",
+    "impersonate_user",
     "create_invitation",
     "list_invitations",
     "resend_invitation",

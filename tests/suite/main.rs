@@ -16,6 +16,7 @@ mod expand;
 mod explain;
 mod fields;
 mod guides;
+mod impersonation;
 mod invitations;
 mod mail;
 mod pages;

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::error::{Error, TOKEN_INVALID};
 use super::gate::Gate;
 use super::model::{
-    Credentials, NewUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink, SetupState, SetupToken,
-    SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+    Credentials, ImpersonatedBy, NewUser, OwnUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink,
+    SetupState, SetupToken, SignedIn, TokenPair, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
 };
 use super::one_time::OneTimeSecrets;
 use super::password::{self, Passwords};
@@ -96,6 +96,13 @@ enum Profile {
     /// The caller's own account.
     #[oai(status = 200)]
     User(Json<User>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
+enum OwnProfile {
+    /// The caller's own account.
+    #[oai(status = 200)]
+    User(Json<OwnUser>, #[oai(header = "ETag")] String),
 }
 
 #[derive(ApiResponse)]
@@ -306,7 +313,7 @@ impl AccountsApi {
     /// Ends this session: its access tokens and its refresh token stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
     async fn logout(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
-        let (_, session) = caller.user()?;
+        let (_, session) = caller.user_or_impersonator()?;
 
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let end = move |tx: &mut Tx<'_>| {
@@ -339,14 +346,15 @@ impl AccountsApi {
 
     /// Read one's own profile
     #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
-    async fn show_profile(&self, caller: Caller, _query: NoQuery) -> Result<Profile, Problem> {
-        let (user, _) = caller.user()?;
+    async fn show_profile(&self, caller: Caller, _query: NoQuery) -> Result<OwnProfile, Problem> {
+        let (user, _) = caller.user_or_impersonator()?;
 
         let user = self.db.get(caller.tenant(), move |tx| store::find_user(tx, user)).await?;
 
         let user = user.ok_or(Error::NotFound)?;
         let tag = etag::of_version(user.version);
-        Ok(Profile::User(Json(user), tag))
+        let impersonated_by = caller.impersonator().map(|it| ImpersonatedBy { id: it.id, email: it.email.clone() });
+        Ok(OwnProfile::User(Json(OwnUser { user, impersonated_by }), tag))
     }
 
     /// Change one's own profile
@@ -363,7 +371,7 @@ impl AccountsApi {
         if_match: Header<Option<String>>,
         body: Input<ProfilePatch>,
     ) -> Result<Profile, Problem> {
-        let (user, _) = caller.user()?;
+        let (user, _) = caller.user_or_impersonator()?;
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let (actor, now) = (trail.of(&caller), self.clock.now());

@@ -110,6 +110,7 @@ impl Gate {
             tier: owner.tier,
             permissions: owner.permissions,
             until: Some(access.expires_at),
+            impersonator: owner.impersonator,
         });
         self.remember(key, Verified { caller: caller.clone(), access, seen_at: now }, forgotten);
         Ok(caller)
@@ -137,6 +138,7 @@ impl Gate {
                 tier: user.tier,
                 permissions,
                 until: None,
+                impersonator: None,
             }))
         }))
     }
@@ -161,6 +163,7 @@ impl Gate {
             tier: None,
             permissions: self.db.get(tenant, of_strangers).await?,
             until: None,
+            impersonator: None,
         });
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if seen.forgotten == forgotten {

@@ -74,6 +74,11 @@ pub(super) enum AccountMail {
         address: String,
     },
     /// It had been theirs.
+    /// Somebody began to act as them.
+    Impersonated {
+        user: String,
+        at: i64,
+    },
     EmailChanged {
         user: String,
         email: String,
@@ -149,8 +154,8 @@ impl AccountMails {
         mail: AccountMail,
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
-            AlreadyRegistered, ChangeEmail, Code, EmailChanged, Invitation, NewSignIn, PasswordChanged, ResetPassword,
-            SecondFactorChanged, Verification, Welcome,
+            AlreadyRegistered, ChangeEmail, Code, EmailChanged, Impersonated, Invitation, NewSignIn, PasswordChanged,
+            ResetPassword, SecondFactorChanged, Verification, Welcome,
         };
         let user = match &mail {
             Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
@@ -158,6 +163,7 @@ impl AccountMails {
             }
             ChangeEmail { user, .. }
             | Welcome { user }
+            | Impersonated { user, .. }
             | PasswordChanged { user, .. }
             | EmailChanged { user, .. }
             | SecondFactorChanged { user, .. }
@@ -192,6 +198,10 @@ impl AccountMails {
             PasswordChanged { at, client, address, .. } => {
                 data.extend([("time", minute(at)), ("client", client), ("address", address)]);
                 ("password-changed", user.email.clone())
+            }
+            Impersonated { at, .. } => {
+                data.insert("time", minute(at));
+                ("impersonated", user.email.clone())
             }
             EmailChanged { email, at, .. } => {
                 data.extend([("time", minute(at)), ("newEmail", user.email.clone()), ("email", email.clone())]);

@@ -260,7 +260,16 @@ impl AccountsApi {
     pub(super) fn session(&self, config: &AccountsConfig, user: UserId, client: Client, now: Timestamp) -> Session {
         let id: SessionId = self.random.id(&self.clock);
         let expires_at = session_end(config, now, now);
-        Session { id, user_id: user, refresh_counter: 1, created_at: now, refreshed_at: now, expires_at, client }
+        Session {
+            id,
+            user_id: user,
+            refresh_counter: 1,
+            created_at: now,
+            refreshed_at: now,
+            expires_at,
+            client,
+            actor_session: None,
+        }
     }
 
     pub(super) fn token_pair(

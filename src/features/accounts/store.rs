@@ -1,12 +1,11 @@
 //! The SQL of accounts.
 use super::error::Error;
-use super::model::{Session, User};
+use super::model::{RECORDS_READ, Session, USERS_ADMIN, User};
 use crate::base::{SessionId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
 use crate::features::events;
 use crate::features::roles::{self, RoleName};
-use crate::http::Client;
-use crate::http::Permissions;
+use crate::http::{Client, Impersonator, Permissions};
 
 const USER: &str = "id, email, email_verified, name, role, version, created_at, updated_at, last_sign_in_at, tier,
                     disabled_at, (SELECT permissions FROM roles WHERE roles.name = users.role)";
@@ -222,8 +221,9 @@ pub(super) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str, now: Timestamp) 
 
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
     tx.execute(
-        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO sessions (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address,
+                               actor_session_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
             session.id.into(),
             session.user_id.into(),
@@ -233,6 +233,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
             session.expires_at.into(),
             (&session.client.name).into(),
             (&session.client.address).into(),
+            session.actor_session.into(),
         ],
     )
     .map(drop)
@@ -247,7 +248,8 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
     )
 }
 
-const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address";
+const SESSION: &str = "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address,
+                       actor_session_id";
 
 fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
     let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
@@ -259,29 +261,39 @@ fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
         refreshed_at: row.timestamp(4)?,
         expires_at: row.timestamp(5)?,
         client: Client { name: text(6)?, address: text(7)? },
+        actor_session: row.optional(8, Row::id)?,
     })
 }
 
-/// The sessions of someone that have not ended, the one that was used last first.
+/// The sessions of someone that have not ended, and those in which they act as somebody else; the one that was used last
+/// first. With each, who acts in it, if that is not its owner.
 pub(super) fn list_sessions(
     tx: &mut Tx<'_>,
     user: UserId,
     now: Timestamp,
     limit: i64,
-) -> Result<Vec<Session>, db::Error> {
+) -> Result<Vec<(Session, Option<UserId>)>, db::Error> {
     tx.query(
         &format!(
-            "SELECT {SESSION} FROM sessions WHERE user_id = $1 AND $2 < expires_at
+            "SELECT {SESSION}, (SELECT acting.user_id FROM sessions AS acting
+                                WHERE acting.id = sessions.actor_session_id)
+             FROM sessions
+             WHERE (user_id = $1 OR actor_session_id IN (SELECT id FROM sessions WHERE user_id = $1))
+                AND $2 < expires_at
              ORDER BY refreshed_at DESC, id DESC LIMIT $3"
         ),
         &[user.into(), now.into(), limit.into()],
-        read_session,
+        |row| Ok((read_session(row)?, row.optional(9, Row::id)?)),
     )
 }
 
-/// Ends a session of someone. False if there is none of theirs with that id.
+/// Ends a session of someone, or one in which they act as somebody else. False if there is none with that id.
 pub(super) fn end_session(tx: &mut Tx<'_>, id: SessionId, user: UserId, now: Timestamp) -> Result<bool, db::Error> {
-    let ended = tx.execute("DELETE FROM sessions WHERE id = $1 AND user_id = $2", &[id.into(), user.into()])?;
+    let ended = tx.execute(
+        "DELETE FROM sessions
+         WHERE id = $1 AND (user_id = $2 OR actor_session_id IN (SELECT id FROM sessions WHERE user_id = $2))",
+        &[id.into(), user.into()],
+    )?;
     if ended == 1 {
         events::append_about_accounts(tx, now)?;
     }
@@ -329,9 +341,11 @@ pub(super) struct Owner {
     pub email: String,
     pub email_verified: bool,
     pub tier: Option<String>,
+    /// Who acts as them in this session.
+    pub impersonator: Option<Impersonator>,
 }
 
-/// Whose a live session is: what a token is worth now.
+/// Whose a live session is: what a token is worth now. Nothing, if somebody acts in it who may not any more.
 pub(super) fn find_session_owner(
     tx: &mut Tx<'_>,
     id: SessionId,
@@ -339,20 +353,39 @@ pub(super) fn find_session_owner(
     now: Timestamp,
 ) -> Result<Option<Owner>, db::Error> {
     tx.find(
-        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier
+        "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier,
+                sessions.actor_session_id, actors.id, actors.email, actor_roles.permissions
          FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
+            LEFT JOIN sessions AS acting ON acting.id = sessions.actor_session_id AND $3 < acting.expires_at
+            LEFT JOIN users AS actors ON actors.id = acting.user_id AND actors.disabled_at IS NULL
+            LEFT JOIN roles AS actor_roles ON actor_roles.name = actors.role
          WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL",
         &[id.into(), user.into(), now.into()],
         |row| {
-            Ok(Owner {
+            let mut owner = Owner {
                 role: read_role(row, 0)?,
                 permissions: roles::read_granted(row, 1)?,
                 email: row.text(2)?.to_owned(),
                 email_verified: row.bool(3)?,
                 tier: row.optional(4, |row, column| Ok(row.text(column)?.to_owned()))?,
-            })
+                impersonator: None,
+            };
+            if row.is_null(5)? {
+                return Ok(Some(owner));
+            }
+            if row.is_null(6)? || row.is_null(8)? {
+                return Ok(None); // the session, the account or the role of whoever acts is gone
+            }
+            let theirs = roles::read_granted(row, 8)?;
+            if !theirs.allow(USERS_ADMIN) || !theirs.hold(&owner.permissions) {
+                return Ok(None);
+            }
+            owner.permissions = owner.permissions.for_anyone(RECORDS_READ.resource());
+            owner.impersonator = Some(Impersonator { id: row.id(6)?, email: row.text(7)?.to_owned() });
+            Ok(Some(owner))
         },
     )
+    .map(Option::flatten)
 }
 
 pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
@@ -465,6 +498,7 @@ mod tests {
             refreshed_at: at(refreshed_at),
             expires_at: at(1_000),
             client: Client::default(),
+            actor_session: None,
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
         db.create_tenant(&main)?;

@@ -32,8 +32,17 @@ struct Claims {
     sid: String,
     /// The tenant.
     tid: String,
+    /// Who acts, if that is not the subject (RFC 8693 section 4.1). The session says so too, and that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
     iat: i64,
     exp: i64,
+}
+
+/// Who acts as the subject of a token.
+#[derive(Debug, Serialize, Deserialize)]
+struct Act {
+    sub: String,
 }
 
 /// What a genuine access token is about. Whether its session still lives is asked elsewhere.
@@ -88,6 +97,27 @@ impl Tokens {
     }
 
     pub(super) fn access(&self, tenant: &TenantId, access: Access, now: Timestamp) -> Result<String, Error> {
+        self.signed_access(tenant, access, None, now)
+    }
+
+    /// A token with which `actor` acts as somebody else.
+    pub(super) fn access_of_actor(
+        &self,
+        tenant: &TenantId,
+        access: Access,
+        actor: UserId,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        self.signed_access(tenant, access, Some(Act { sub: actor.to_string() }), now)
+    }
+
+    fn signed_access(
+        &self,
+        tenant: &TenantId,
+        access: Access,
+        act: Option<Act>,
+        now: Timestamp,
+    ) -> Result<String, Error> {
         let claims = Claims {
             iss: AUDIENCE.to_owned(),
             aud: AUDIENCE.to_owned(),
@@ -96,6 +126,7 @@ impl Tokens {
             tid: tenant.to_string(),
             iat: now.seconds(),
             exp: access.expires_at.seconds(),
+            act,
         };
         jsonwebtoken::encode(&self.header, &claims, &self.sign).map_err(Error::Sign)
     }

@@ -173,6 +173,7 @@ fn caller(tenant: &TenantId, found: &Found, digest: &str) -> Caller {
         tier: key.tier.clone().or_else(|| owner.as_ref().and_then(|it| it.tier.clone())),
         permissions: found.permissions(),
         until: found.until(digest),
+        impersonator: None,
     })
 }
 

@@ -45,6 +45,7 @@ actions! {
     ProfileChange "profile.change" "Someone changed their own profile.",
     UserCreate "users.create" "Someone made an account for somebody.",
     UserChange "users.change" "Someone's account was changed, disabled, or given another role.",
+    Impersonate "users.impersonate" "Someone began to act as somebody else; the reason stands in the entry.",
     InvitationCreate "invitations.create" "Someone was invited to make themselves an account.",
     InvitationResend "invitations.resend" "An invitation was sent again.",
     InvitationDelete "invitations.delete" "An invitation was taken back.",

@@ -136,6 +136,11 @@ pub const TEMPLATES: &[Template] = &[
             ADDRESS,
         ],
     },
+    Template {
+        name: "impersonated",
+        about: "To someone as whom somebody else began to act.",
+        variables: &[NAME, EMAIL, TIME],
+    },
     Template { name: "test", about: "To see whether mails arrive.", variables: &[EMAIL, TIME] },
 ];
 
