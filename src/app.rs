@@ -23,7 +23,7 @@ use crate::features::accounts::{
     SecondFactorApi, SecondFactors, SessionsApi, Tokens, UsersApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
-use crate::features::audit::{self, AuditApi, Seal};
+use crate::features::audit::{self, AuditApi, Refusals, Seal, Trail};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::explain::ExplainApi;
@@ -236,7 +236,7 @@ impl App {
                 (audit.clone(), of_accounts(&accounts)),
                 users.clone(),
                 (roles.clone(), explain.clone()),
-                (of_keys(&keys), secrets.clone()),
+                (of_keys(&keys, &accounts), secrets.clone()),
             ),
             (collections.clone(), schema.clone()),
             records.clone(),
@@ -343,7 +343,7 @@ impl App {
                 (self.audit.clone(), of_accounts(&self.accounts)),
                 self.users.clone(),
                 (self.roles.clone(), self.explain.clone()),
-                (of_keys(&self.keys), self.secrets.clone()),
+                (of_keys(&self.keys, &self.accounts), self.secrets.clone()),
             ),
             (self.collections.clone(), self.schema.clone()),
             self.records.clone(),
@@ -364,12 +364,17 @@ impl App {
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
         let (usage, clock) = (self.keys.keeping.usage.clone(), self.clock.clone());
+        let refusals = Refusals { db: self.db.clone(), kv: self.kv.clone(), clock: self.clock.clone() };
         let service = service.around(move |endpoint, request| {
-            let (usage, clock) = (usage.clone(), clock.clone());
+            let (usage, clock, refusals) = (usage.clone(), clock.clone(), refusals.clone());
+            let trail = Trail::left_by(&request);
             async move {
                 let known = etag::known(request.method(), request.headers());
                 let who = request.extensions().get::<Who>().cloned();
                 let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
+                if let Some(caller) = who.as_ref().and_then(Who::caller) {
+                    refusals.look_at(&trail, caller, &answer).await;
+                }
                 if let Some(key) = who.and_then(|it| it.key()) {
                     api_keys::account_for(&usage, key, &mut answer, clock.now());
                 }
@@ -416,8 +421,8 @@ fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
 }
 
 /// The endpoints of keys, which share their parts.
-fn of_keys(keys: &KeysApi) -> (KeysApi, OwnKeysApi) {
-    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone() })
+fn of_keys(keys: &KeysApi, accounts: &AccountsApi) -> (KeysApi, OwnKeysApi) {
+    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone(), accounts: accounts.clone() })
 }
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.

@@ -294,6 +294,7 @@ async fn authenticate(request: &Request, credential: Credential) -> Result<Calle
     let address = request.extensions().get::<ClientAddress>().copied().unwrap_or(ClientAddress(None));
     let (caller, allowance) = authenticate(Presented { tenant, credential, address }).await?;
     if let Some(who) = request.data::<Who>() {
+        who.calls(&caller);
         if let Some(id) = caller.user_id() {
             who.is(id); // for the log
         }

@@ -183,6 +183,10 @@ impl Problem {
     }
 
     /// What is wrong, in words fit for the client.
+    pub fn code(&self) -> &'static str {
+        self.kind.code
+    }
+
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -142,7 +142,7 @@ fn the_command_line_makes_api_keys() {
 
     let secret = said.lines().next().expect("a line");
     assert!(secret.starts_with("sk_live_") && said.contains("is shown this once"), "{said}");
-    let status = |key: &str, path: &str| crate::ask::ask(&server.url, "GET", path, key, "").expect("an answer").0;
+    let status = |key: &str, path: &str| ask(&server.url, "GET", path, key, "").expect("an answer").0;
     assert_eq!((status(secret, "/api/v1/admin/users"), status(secret, "/api/v1/admin/roles")), (200, 403));
     let wrong = refused(folder.path(), &["admin", "key", "create", "--name", "x", "--scope", "users:everything"]);
     assert!(wrong.contains("scopes/0"), "{wrong}");

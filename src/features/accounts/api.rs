@@ -9,6 +9,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde_json::json;
 
 use super::error::{Error, TOKEN_INVALID};
+use super::flows_model::SignOutEverywhere;
 use super::gate::Gate;
 use super::model::{
     Credentials, ImpersonatedBy, NewUser, OwnUser, ProfilePatch, Refresh, Registered, Registration, Setup, SetupLink,
@@ -23,7 +24,7 @@ use super::signing_in::{Judged, about_newcomer, add};
 use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
-use super::{first_admin, store, throttle};
+use super::{first_admin, owned_keys_store, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, TenantId, Timestamp, UserId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
@@ -328,14 +329,25 @@ impl AccountsApi {
 
     /// Sign out everywhere
     ///
-    /// Ends all of the caller's sessions, on every device.
+    /// Ends all of the caller's sessions, on every device. API keys of one's own go on working, unless `revokeKeys` says
+    /// otherwise; `GET /auth/keys` lists them.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
-    async fn logout_all(&self, caller: Caller, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
+    async fn logout_all(
+        &self,
+        caller: Caller,
+        trail: Trail,
+        _query: NoQuery,
+        body: Input<Option<SignOutEverywhere>>,
+    ) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
+        let revokes = body.read()?.and_then(|it| it.revoke_keys).unwrap_or(false);
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let end = move |tx: &mut Tx<'_>| {
             store::delete_sessions_of(tx, user, now)?;
+            if revokes {
+                owned_keys_store::revoke_all(tx, user, &actor, now)?;
+            }
             actor.append(tx, now, &Entry::new(Action::SignOutEverywhere).about("user", &user))
         };
         self.db.free::<_, db::Error>(caller.tenant(), end).await?;

@@ -6,11 +6,12 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 
 use super::api::AccountsApi;
-use super::error::Error;
+use super::error::{Error, SECOND_FACTOR_WRONG};
 use super::totp::{Factor, Proof};
 use super::{second_factor_store, throttle};
 use crate::base::{TenantId, Timestamp, UserId};
 use crate::db::Tx;
+use crate::features::audit::{Actor, Trail};
 use crate::http::problem::Fault;
 use crate::http::{Caller, ClientAddress};
 
@@ -62,16 +63,18 @@ impl AccountsApi {
         caller: &Caller,
         shown: Confirmation,
         address: ClientAddress,
+        trail: &Trail,
     ) -> Result<Confirmed, Error> {
         let (user, _) = caller.user().map_err(|_| Error::TokenInvalid)?;
         match shown {
             Confirmation { password: Some(password), code: None } => {
-                self.confirm(caller, password, "/password", address).await?;
+                self.confirm(caller, password, "/password", address, trail).await?;
                 Ok(Confirmed(None))
             }
             Confirmation { password: None, code: Some(code) } => {
-                let (email, now) = (&caller.principal().email, self.clock.now());
-                let (factor, proof) = self.judge_code(caller.tenant(), user, email, &code, address, now).await?;
+                let now = self.clock.now();
+                let told = (&caller.principal().email[..], trail.of(caller));
+                let (factor, proof) = self.judge_code(caller.tenant(), user, told, &code, address, now).await?;
                 if factor.is_confirmed {
                     Ok(Confirmed(Some((user, factor, proof))))
                 } else {
@@ -88,20 +91,25 @@ impl AccountsApi {
         }
     }
 
-    /// What a code of a second factor shows. Wrong ones are counted for the account, and refused beyond the limit.
+    /// What a code of a second factor shows, of whoever is told by address and actor. Wrong ones are counted for the
+    /// account, and refused beyond the limit.
     pub(super) async fn judge_code(
         &self,
         tenant: &TenantId,
         user: UserId,
-        email: &str,
+        (email, actor): (&str, Actor),
         code: &str,
         address: ClientAddress,
         now: Timestamp,
     ) -> Result<(Factor, Proof), Error> {
         let attempt = throttle::attempt_second_factor(&self.kv, &self.config.get(), tenant, email, address, now)?;
         let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
-        let factor = self.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
-        let proof = self.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
+        let factor = self.db.get(tenant, find).await?;
+        let shown = factor.and_then(|it| Some((it, self.second_factors.proof(tenant, &it, code, now)?)));
+        let Some((factor, proof)) = shown else {
+            self.tell_of_wrong(tenant, &user.to_string(), actor, SECOND_FACTOR_WRONG.code).await;
+            return Err(Error::SecondFactorWrong);
+        };
         attempt.succeeded(&self.kv);
         Ok((factor, proof))
     }

@@ -1,6 +1,6 @@
 //! What a secret from a mail does, once it was shown to be one: the parts that more than one endpoint needs.
 use super::api::AccountsApi;
-use super::error::Error;
+use super::error::{Error, SECRET_INVALID};
 use super::model::User;
 use super::one_time::{OneTimeId, Purpose};
 use super::throttle;
@@ -8,7 +8,8 @@ use super::{mail_job, one_time_store, store};
 use crate::base::text::normalize_email;
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
-use crate::http::problem::Fault;
+use crate::features::audit::{Action, Actor, Entry, Refusals, Trail};
+use crate::http::problem::{Fault, INVALID};
 use crate::http::{Caller, ClientAddress};
 use mail_job::AccountMail;
 
@@ -50,6 +51,7 @@ impl AccountsApi {
         shown: Shown,
         purposes: &'static [Purpose],
         address: ClientAddress,
+        trail: &Trail,
         now: Timestamp,
     ) -> Result<Found, Error> {
         let config = self.config.get();
@@ -69,7 +71,12 @@ impl AccountsApi {
                 (self.find_code(tenant, purposes, email, &code, now).await?, attempt)
             }
         };
-        let found = found.ok_or(Error::SecretInvalid)?;
+        let Some(found) = found else {
+            // By address: nobody learns from the trail, nor by the time, whether there is such an account.
+            let who = address.throttle_key().map(|it| it.to_string()).unwrap_or_default();
+            self.tell_of_wrong(tenant, &who, trail.of_stranger(), SECRET_INVALID.code).await;
+            return Err(Error::SecretInvalid);
+        };
         attempt.succeeded(&self.kv);
         Ok(found)
     }
@@ -142,6 +149,7 @@ impl AccountsApi {
         password: String,
         pointer: &str,
         address: ClientAddress,
+        trail: &Trail,
     ) -> Result<SessionId, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let now = self.clock.now();
@@ -153,7 +161,17 @@ impl AccountsApi {
             attempt.succeeded(&self.kv);
             return Ok(session);
         }
+        self.tell_of_wrong(caller.tenant(), &user.to_string(), trail.of(caller), INVALID.code).await;
         Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
+    }
+}
+
+impl AccountsApi {
+    /// Notes in the audit trail that somebody showed a wrong password or code, in `who`'s name.
+    pub(super) async fn tell_of_wrong(&self, tenant: &TenantId, who: &str, actor: Actor, reason: &'static str) {
+        let (db, kv, clock) = (self.db.clone(), self.kv.clone(), self.clock.clone());
+        let entry = Entry::new(Action::Confirm).refused(reason);
+        Refusals { db, kv, clock }.tell(tenant, who, actor, entry).await;
     }
 }
 

@@ -61,13 +61,14 @@ impl SecondFactorApi {
         caller: Caller,
         _query: NoQuery,
         address: ClientAddress,
+        trail: Trail,
         body: Input<Option<Enabling>>,
     ) -> Result<Json<SecondFactorSecret>, Problem> {
         let (user, session) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         match body.read()?.and_then(|it| it.password) {
-            Some(password) => drop(own.confirm(&caller, password, "/password", address).await?),
+            Some(password) => drop(own.confirm(&caller, password, "/password", address, &trail).await?),
             None => {
                 let find = move |tx: &mut Tx<'_>| store::find_live_session(tx, session, now);
                 let begun = own.db.get(tenant, find).await?.ok_or(Error::TokenInvalid)?.created_at;
@@ -107,7 +108,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
         if factor.is_confirmed {
             return Err(Error::SecondFactorOn.into());
         }
@@ -152,7 +153,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        let (factor, proof) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
         }
@@ -189,9 +190,11 @@ impl SecondFactorApi {
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         let shown = match body.read()? {
-            Disabling { code: Some(code), password: None } => Some(self.proof(&caller, &code, address, now).await?),
+            Disabling { code: Some(code), password: None } => {
+                Some(self.proof(&caller, &code, address, &trail, now).await?)
+            }
             Disabling { code: None, password: Some(password) } => {
-                own.confirm(&caller, password, "/password", address).await?;
+                own.confirm(&caller, password, "/password", address, &trail).await?;
                 None
             }
             Disabling { .. } => {
@@ -239,7 +242,7 @@ impl SecondFactorApi {
         let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
-        let (factor, proof) = own.judge_code(&tenant, user, &email, &code, address, now).await?;
+        let (factor, proof) = own.judge_code(&tenant, user, (&email, trail.of_stranger()), &code, address, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
@@ -303,9 +306,11 @@ impl SecondFactorApi {
         caller: &Caller,
         code: &str,
         address: ClientAddress,
+        trail: &Trail,
         now: Timestamp,
     ) -> Result<(Factor, Proof), Error> {
         let user = caller.user_id().ok_or(Error::TokenInvalid)?;
-        self.accounts.judge_code(caller.tenant(), user, &caller.principal().email, code, address, now).await
+        let told = (&caller.principal().email[..], trail.of(caller));
+        self.accounts.judge_code(caller.tenant(), user, told, code, address, now).await
     }
 }

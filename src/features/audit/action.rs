@@ -42,6 +42,8 @@ actions! {
     SecondFactorOn "second-factor.turn-on" "Someone's sign-in needs a code of an app from now on.",
     SecondFactorOff "second-factor.turn-off" "Someone's sign-in needs no code of an app any more.",
     RecoveryCodesRenew "second-factor.renew-codes" "Someone has other recovery codes.",
+    Confirm "auth.confirm" "Someone who was to show who they are showed a wrong password or code.",
+    AccessRefuse "access.refuse" "Someone tried what they may not.",
     ProfileChange "profile.change" "Someone changed their own profile.",
     UserCreate "users.create" "Someone made an account for somebody.",
     UserChange "users.change" "Someone's account was changed, disabled, or given another role.",

@@ -46,16 +46,21 @@ enum Who {
 
 impl<'a> FromRequest<'a> for Trail {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let extensions = request.extensions();
-        Ok(Self(Arc::new(Marks {
-            address: extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress(None)),
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-            request_id: extensions.get::<RequestId>().cloned(),
-        })))
+        Ok(Self::left_by(request))
     }
 }
 
 impl Trail {
+    /// What a request tells, before it is handed on.
+    pub fn left_by(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Self(Arc::new(Marks {
+            address: extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress(None)),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
+            request_id: extensions.get::<RequestId>().cloned(),
+        }))
+    }
+
     /// Whoever the request says that it comes from.
     pub fn of(&self, caller: &Caller) -> Actor {
         self.as_who(Who::Caller(caller.clone()))

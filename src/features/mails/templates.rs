@@ -107,7 +107,15 @@ pub const TEMPLATES: &[Template] = &[
     Template {
         name: "password-changed",
         about: "To someone whose password was changed.",
-        variables: &[NAME, EMAIL, TIME, CLIENT, ADDRESS],
+        variables: &[
+            NAME,
+            EMAIL,
+            TIME,
+            CLIENT,
+            ADDRESS,
+            Variable { name: "keys", about: "How many API keys of theirs go on working.", example: "2" },
+            Variable { name: "revokedKeys", about: "How many were revoked by it.", example: "0" },
+        ],
     },
     Template {
         name: "email-changed",
@@ -131,6 +139,19 @@ pub const TEMPLATES: &[Template] = &[
             NAME,
             EMAIL,
             Variable { name: "state", about: "`on` or `off`: what it is now.", example: "on" },
+            TIME,
+            CLIENT,
+            ADDRESS,
+        ],
+    },
+    Template {
+        name: "api-key-changed",
+        about: "To someone who has a new API key, or one with another secret.",
+        variables: &[
+            NAME,
+            EMAIL,
+            Variable { name: "key", about: "What the key is called.", example: "Backup script" },
+            Variable { name: "change", about: "`made` or `rotated`.", example: "made" },
             TIME,
             CLIENT,
             ADDRESS,
