@@ -21,11 +21,11 @@ use crate::config::Live;
 use crate::db::{Db, Folder, Options};
 use crate::features::accounts::{
     self, AccountMails, AccountsApi, ActivityApi, BlockedApi, DeviceTokens, FlowsApi, Gate, Hashing, HashingApi,
-    InvitationsApi, JudgeFields, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi, Requests,
-    SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
+    ImpersonationApi, InvitationsApi, JudgeFields, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi,
+    Requests, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
 };
 use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
-use crate::features::audit::{self, AuditApi, Seal};
+use crate::features::audit::{self, AuditApi, Refusals, Seal, Trail};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
 use crate::features::explain::ExplainApi;
@@ -265,7 +265,7 @@ impl App {
                 (audit.clone(), of_accounts(&accounts)),
                 of_people(&accounts, &users),
                 (roles.clone(), explain.clone()),
-                (of_keys(&keys), secrets.clone()),
+                (of_keys(&keys, &accounts), secrets.clone()),
                 (SigningKeysApi { rotating: rotating.clone() }, well_known(&config, &rotating)),
             ),
             (collections.clone(), schema.clone(), profile_fields(&users)),
@@ -391,7 +391,7 @@ impl App {
                 (self.audit.clone(), of_accounts(&self.accounts)),
                 of_people(&self.accounts, &self.users),
                 (self.roles.clone(), self.explain.clone()),
-                (of_keys(&self.keys), self.secrets.clone()),
+                (of_keys(&self.keys, &self.accounts), self.secrets.clone()),
                 (SigningKeysApi { rotating: self.rotating.clone() }, well_known(&self.config, &self.rotating)),
             ),
             (self.collections.clone(), self.schema.clone(), profile_fields(&self.users)),
@@ -413,14 +413,18 @@ impl App {
         let route = pages::route(route, &kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
         let (usage, requests, clock) = (self.keys.keeping.usage.clone(), self.requests.clone(), self.clock.clone());
+        let refusals = Refusals { db: self.db.clone(), kv: self.kv.clone(), clock: self.clock.clone() };
         let service = service.around(move |endpoint, request| {
             let (usage, requests, clock) = (usage.clone(), requests.clone(), clock.clone());
+            let (refusals, trail) = (refusals.clone(), Trail::left_by(&request));
             async move {
                 let known = etag::known(request.method(), request.headers());
                 let who = request.extensions().get::<Who>().cloned();
                 let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
                 if let Some(user) = who.as_ref().and_then(Who::user) {
                     requests.note(user);
+                if let Some(caller) = who.as_ref().and_then(Who::caller) {
+                    refusals.look_at(&trail, caller, &answer).await;
                 }
                 if let Some(key) = who.and_then(|it| it.key()) {
                     api_keys::account_for(&usage, key, &mut answer, clock.now());
@@ -471,8 +475,8 @@ fn shown(request: &Request) -> (Option<&HeaderValue>, Option<&HeaderValue>, Opti
 }
 
 /// The endpoints of keys, which share their parts.
-fn of_keys(keys: &KeysApi) -> (KeysApi, OwnKeysApi) {
-    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone() })
+fn of_keys(keys: &KeysApi, accounts: &AccountsApi) -> (KeysApi, OwnKeysApi) {
+    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone(), accounts: accounts.clone() })
 }
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
@@ -503,8 +507,10 @@ type Apis = (
     (RealtimeApi, JobsApi, MailsApi, MailboxApi),
 );
 
-type OfAccounts =
-    ((AccountsApi, FlowsApi, SecondFactorApi, SessionsApi), (BlockedApi, InvitationsApi, HashingApi, UsersImportApi));
+type OfAccounts = (
+    (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi),
+    (BlockedApi, InvitationsApi, ImpersonationApi, HashingApi, UsersImportApi),
+);
 
 /// The endpoints of accounts, which share their parts.
 fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
@@ -514,6 +520,7 @@ fn of_accounts(accounts: &AccountsApi) -> OfAccounts {
         (
             BlockedApi { accounts: own() },
             InvitationsApi { accounts: own() },
+            ImpersonationApi { accounts: own() },
             HashingApi { hashing: accounts.hashing.clone() },
             UsersImportApi { accounts: own(), still_stands: api_keys::still_stands },
         ),

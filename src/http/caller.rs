@@ -67,6 +67,8 @@ pub struct Principal {
     /// When the token ends that says who it is; absent where there is none.
     pub until: Option<Timestamp>,
     pub shown: Shown,
+    /// Who acts as the account, if that is not its owner.
+    pub impersonator: Option<Impersonator>,
 }
 
 /// What someone showed to be let in.
@@ -95,6 +97,16 @@ impl Trust {
     }
 }
 
+/// Someone who acts as somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impersonator {
+    pub id: UserId,
+    pub email: String,
+}
+
+/// What may be tried while acting as somebody else: reading and writing records, as far as their rules let.
+const WHILE_IMPERSONATING: [Permission; 2] = [Permission("records:read"), Permission("records:write")];
+
 impl Caller {
     pub fn new(principal: Principal) -> Self {
         Self(Arc::new(principal))
@@ -111,6 +123,7 @@ impl Caller {
             permissions: Permissions::All,
             until: None,
             shown: Shown::Nothing,
+            impersonator: None,
         })
     }
 
@@ -160,7 +173,12 @@ impl Caller {
 
     /// Whether an account is the caller's own, and they signed in themselves: a program with their key is someone else.
     pub fn is(&self, account: UserId) -> bool {
-        matches!(self.0.subject, Subject::User { id, .. } if id == account)
+        self.0.impersonator.is_none() && matches!(self.0.subject, Subject::User { id, .. } if id == account)
+    }
+
+    /// Who acts as the account, if that is not its owner.
+    pub fn impersonator(&self) -> Option<&Impersonator> {
+        self.0.impersonator.as_ref()
     }
 
     pub fn is_stranger(&self) -> bool {
@@ -196,13 +214,21 @@ impl Caller {
         if self.is_stranger() {
             return Problem::not_signed_in();
         }
+        if self.0.impersonator.is_some() && !WHILE_IMPERSONATING.contains(&permission) {
+            return Err(impersonated());
+        }
         let whose = if matches!(self.0.subject, Subject::Key { .. }) { "this key" } else { "your role" };
         let detail = format!("this needs the permission `{}`, which {whose} does not have", permission.0);
         Problem::new(&problem::NOT_ALLOWED, detail)
     }
 
-    /// The account behind the request; an operator has none.
+    /// The account behind the request, whose owner it is that asks; an operator has none.
     pub fn user(&self) -> Result<(UserId, SessionId), Problem> {
+        if self.0.impersonator.is_some() { Err(impersonated()) } else { self.user_or_impersonator() }
+    }
+
+    /// The same for the few things that somebody may do who acts as its owner.
+    pub fn user_or_impersonator(&self) -> Result<(UserId, SessionId), Problem> {
         match self.0.subject {
             Subject::User { id, session } => Ok((id, session)),
             Subject::Stranger => Err(Problem::not_signed_in()),
@@ -214,6 +240,10 @@ impl Caller {
             }
         }
     }
+}
+
+fn impersonated() -> Problem {
+    Problem::new(&problem::IMPERSONATED, "this is for the owner of the account, or for admins as themselves")
 }
 
 /// What a request shows to say who it comes from.
@@ -344,6 +374,7 @@ async fn identify(request: &Request, credential: Credential) -> Result<(Caller, 
 async fn authenticate(request: &Request, credential: Credential) -> Result<Caller, Problem> {
     let (caller, allowance) = identify(request, credential).await?;
     if let Some(who) = request.data::<Who>() {
+        who.calls(&caller);
         if let Some(id) = caller.user_id() {
             who.is(id); // for the log
         }

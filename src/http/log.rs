@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use poem::http::HeaderName;
 
+use super::caller::Caller;
 use super::request_id::RequestId;
 use crate::base::{ApiKeyId, UserId};
 
@@ -27,6 +28,7 @@ pub struct Who(Arc<Told>);
 struct Told {
     user: OnceLock<UserId>,
     key: OnceLock<KeyUse>,
+    caller: OnceLock<Caller>,
 }
 
 /// The API key that a request came with.
@@ -66,6 +68,16 @@ impl Who {
 
     pub fn user(&self) -> Option<UserId> {
         self.0.user.get().copied()
+    }
+
+    /// The first caller that is told stands.
+    pub fn calls(&self, caller: &Caller) {
+        let _ = self.0.caller.set(caller.clone());
+    }
+
+    /// Whoever it was that a token or a key belonged to; not the operator at the socket.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.0.caller.get()
     }
 
     /// The first key that is told stands.

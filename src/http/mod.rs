@@ -38,7 +38,7 @@ pub mod websocket;
 pub use accept::{Door, serve};
 pub use address::{ClientAddress, Reached};
 pub use body::BodyCap;
-pub use caller::{Caller, Principal, Subject, Visitor};
+pub use caller::{Caller, Impersonator, Principal, Subject, Visitor};
 pub use client::Client;
 pub use cookie::Browser;
 pub use input::Input;

@@ -42,6 +42,7 @@ pub const TWO_CALLERS: Kind = Kind { status: 400, code: "two-callers", title: "T
 pub const NOT_SIGNED_IN: Kind = Kind { status: 401, code: "not-signed-in", title: "Sign in first" };
 pub const NOT_ALLOWED: Kind = Kind { status: 403, code: "not-allowed", title: "You may not do this" };
 pub const NEEDS_SESSION: Kind = Kind { status: 403, code: "needs-session", title: "A person has to sign in for this" };
+pub const IMPERSONATED: Kind = Kind { status: 403, code: "impersonated", title: "Not while acting as somebody else" };
 pub const NOT_FOUND: Kind = Kind { status: 404, code: "not-found", title: "Nothing here" };
 pub const METHOD_NOT_ALLOWED: Kind =
     Kind { status: 405, code: "method-not-allowed", title: "This path does not take that method" };
@@ -73,6 +74,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &NEEDS_SESSION,
     &own_origin::REFUSED,
     &cookie::NEEDS_HTTPS,
+    &IMPERSONATED,
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &TOO_SLOW,
@@ -187,6 +189,10 @@ impl Problem {
     }
 
     /// What is wrong, in words fit for the client.
+    pub fn code(&self) -> &'static str {
+        self.kind.code
+    }
+
     pub fn detail(&self) -> &str {
         &self.detail
     }

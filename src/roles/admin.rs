@@ -1,4 +1,4 @@
-//! `admin create`, `admin link` and `admin rotate-keys`.
+//! `admin create`, `admin link`, `admin rotate-keys` and `admin key create`.
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ use super::{Context, say};
 
 const USERS: &str = "/api/v1/admin/users";
 const ROTATE_KEYS: &str = "/api/v1/admin/signing-keys/rotate";
+const KEYS: &str = "/api/v1/admin/keys";
 const SETUP_LINKS: &str = "/api/v1/admin/setup-links";
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +40,32 @@ pub(super) enum Args {
         #[arg(long)]
         revoke: bool,
     },
+    /// Make API keys, with which programs call the API.
+    #[command(subcommand)]
+    Key(KeyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyArgs {
+    /// Make an API key, and print its secret, this once.
+    Create {
+        #[arg(long)]
+        name: String,
+        /// What it lets a program try, such as `records:read`; may be given several times.
+        #[arg(long = "scope", value_name = "PERMISSION", required = true)]
+        scopes: Vec<String>,
+        #[arg(long)]
+        description: Option<String>,
+        /// The id of the account on whose behalf it calls; nobody's without.
+        #[arg(long, value_name = "ID")]
+        owner: Option<String>,
+        /// When it stops working, such as `2027-01-01T00:00:00Z`; never without.
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<String>,
+        /// An address or a network that it works from; may be given several times, from anywhere without.
+        #[arg(long = "allow", value_name = "NETWORK")]
+        allowed_ips: Vec<String>,
+    },
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
@@ -55,6 +82,22 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
             let operator = Operator::find_to_make(context, USERS, Some(&body)).await?;
             let user = operator.ask(Method::POST, USERS, Some(&body)).await?.json()?;
             say(format!("made {} {} ({})", text(&user["role"]), text(&user["email"]), text(&user["id"])))?;
+            say_where(context, &operator)?;
+        }
+        Args::Key(KeyArgs::Create { name, scopes, description, owner, expires_at, allowed_ips }) => {
+            let mut body = json!({ "name": name, "scopes": scopes });
+            let optional = [("description", description), ("owner", owner), ("expiresAt", expires_at)];
+            for (member, value) in optional.into_iter().filter_map(|(member, value)| Some((member, value?))) {
+                body[member] = value.into();
+            }
+            if !allowed_ips.is_empty() {
+                body["allowedIps"] = allowed_ips.into();
+            }
+            let operator = Operator::find_existing(context).await?;
+            let made = operator.ask(Method::POST, KEYS, Some(&body)).await?.json()?;
+            // Alone on its line and first, for a script that keeps it.
+            say(text(&made["secret"]))?;
+            say(format!("is shown this once; the key's id is {}", text(&made["key"]["id"])))?;
             say_where(context, &operator)?;
         }
         Args::Link => {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::live::Live;
-use crate::support::{Reply, TestApp};
+use crate::support::{PASSWORD, Reply, TestApp};
 
 const KEYS: &str = "/api/v1/admin/keys";
 const OWN: &str = "/api/v1/auth/keys";
@@ -237,7 +237,7 @@ async fn nobody_makes_or_takes_a_key_that_may_more_than_they_do() {
         let made = ask(Method::POST, KEYS.to_owned(), json!({ "name": "x", "scopes": ["records/posts:read"] })).await;
         assert_eq!(made.status, 201, "{made:?}");
     }
-    let own = json!({ "name": "x", "scopes": ["users:read"] });
+    let own = json!({ "name": "x", "scopes": ["users:read"], "password": PASSWORD });
     assert_eq!(app.as_role("user", Method::POST, OWN).json(&own).send().await.refusal(), refused);
 }
 
@@ -441,7 +441,7 @@ async fn what_a_key_is_used_for_is_counted_by_day_and_operation() {
 async fn people_keep_keys_of_their_own_and_see_no_others() {
     let app = TestApp::with_people().await;
     let foreign = key(&app, json!({ "scopes": ["records:read"] })).await;
-    let body = json!({ "name": "Script", "scopes": ["records:read"] });
+    let body = json!({ "name": "Script", "scopes": ["records:read"], "password": PASSWORD });
     let made = app.as_role("user", Method::POST, OWN).json(&body).send().await;
     assert_eq!(made.status, 201, "{made:?}");
     let own = read(&made);
@@ -452,7 +452,8 @@ async fn people_keep_keys_of_their_own_and_see_no_others() {
     assert_eq!(list.body["data"].as_array().map(Vec::len), Some(1));
     for (id, status) in [(&own.id, 200), (&foreign.id, 404)] {
         for (method, path) in [(Method::GET, ""), (Method::GET, "/usage"), (Method::PUT, "/rotate")] {
-            let reply = app.as_role("user", method, &format!("{OWN}/{id}{path}")).text("{}").send().await;
+            let shown = json!({ "password": PASSWORD });
+            let reply = app.as_role("user", method, &format!("{OWN}/{id}{path}")).json(&shown).send().await;
             assert_eq!(reply.status, status, "{path} {reply:?}");
         }
     }
@@ -576,4 +577,103 @@ async fn what_is_done_with_keys_is_in_the_audit_trail_without_a_secret() {
     sorted.sort_unstable();
     assert_eq!(sorted, ["api-keys.change", "api-keys.create", "api-keys.revoke", "api-keys.rotate"], "{of_keys:?}");
     assert!(!trail.text.contains(&made.secret) && !trail.text.contains(&rotated));
+}
+
+/// A session that was left open, or stolen, makes no key that outlives it.
+#[tokio::test]
+async fn a_key_of_ones_own_needs_the_password_and_is_told_by_mail() {
+    let post = crate::mail::Post::new().await;
+    let app = &post.app;
+    let make = async |shown: Value| {
+        let mut body = json!({ "name": "Script", "scopes": ["records:read"] });
+        body.as_object_mut().expect("an object").extend(shown.as_object().expect("an object").clone());
+        app.as_role("user", Method::POST, OWN).json(&body).send().await
+    };
+    for wrong in [json!({}), json!({ "password": "not mine" }), json!({ "password": PASSWORD, "code": "123456" })] {
+        assert_eq!(make(wrong).await.status, 422);
+    }
+    assert_eq!(make(json!({ "code": "123456" })).await.refusal(), (403, "second-factor-wrong"));
+
+    let made = make(json!({ "password": PASSWORD })).await;
+
+    assert_eq!(made.status, 201, "{made:?}");
+    assert!(!made.text.contains(PASSWORD));
+    let told = post.mail("user@example.com", "api-key-changed").await;
+    assert!(told["text"].as_str().is_some_and(|it| it.contains("Script") && it.contains("made")), "{told}");
+    let path = format!("{OWN}/{}/rotate", read(&made).id);
+    assert_eq!(app.as_role("user", Method::PUT, &path).text("{}").send().await.status, 422);
+    let rotated = app.as_role("user", Method::PUT, &path).json(&json!({ "password": PASSWORD })).send().await;
+    assert_eq!(rotated.status, 200, "{rotated:?}");
+    let told = post.nth_mail("user@example.com", "api-key-changed", 2).await;
+    assert!(told["text"].as_str().is_some_and(|it| it.contains("rotated")), "{told}");
+    // One that somebody else makes on their behalf is told as well.
+    let id = user_id(app, "readonly").await;
+    key(app, json!({ "scopes": ["records:read"], "owner": id })).await;
+    post.mail("readonly@example.com", "api-key-changed").await;
+    for _ in 0..10 {
+        make(json!({ "password": "not mine" })).await;
+    }
+    assert_eq!(make(json!({ "password": PASSWORD })).await.refusal(), (429, "too-many-requests"));
+}
+
+#[tokio::test]
+async fn a_password_that_was_forgotten_ends_the_keys_and_one_that_is_changed_does_if_asked_to() {
+    let post = crate::mail::Post::new().await;
+    let app = &post.app;
+    let own = async |who: &str| {
+        let body = json!({ "name": "x", "scopes": ["records:read"], "password": PASSWORD });
+        let made = app.as_role(who, Method::POST, OWN).json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.str("secret")
+    };
+    let works = async |secret: &str| {
+        let path = "/api/v1/collections/nothing/records";
+        app.ask(Method::GET, path).header("x-api-key", secret).send().await.status == 404
+    };
+    let change = async |who: &str, body: Value| {
+        let reply = app.as_role(who, Method::POST, "/api/v1/auth/change-password").json(&body).send().await;
+        assert_eq!(reply.status, 204, "{reply:?}");
+    };
+    let (kept, revoked, reset) = (own("user").await, own("readonly").await, own("admin").await);
+    let nobodys = key(app, json!({ "scopes": ["records:read"] })).await.secret;
+    assert!(works(&kept).await && works(&revoked).await && works(&reset).await);
+
+    change("user", json!({ "currentPassword": PASSWORD, "newPassword": "another horse, another staple" })).await;
+    let told = post.mail("user@example.com", "password-changed").await;
+    assert!(told["text"].as_str().is_some_and(|it| it.contains("go on working: 1")), "{told}");
+    let body =
+        json!({ "currentPassword": PASSWORD, "newPassword": "another horse, another staple", "revokeKeys": true });
+    change("readonly", body).await;
+    let told = post.mail("readonly@example.com", "password-changed").await;
+    assert!(told["text"].as_str().is_some_and(|it| it.contains("revoked by it: 1")), "{told}");
+    post.post("forgot-password", json!({ "email": "admin@example.com" })).await;
+    let link = crate::mail::token(&post.mail("admin@example.com", "reset-password").await);
+    let body = json!({ "token": link, "newPassword": "another horse, another staple" });
+    assert_eq!(post.post("reset-password", body).await.status, 204);
+
+    assert!(works(&kept).await && works(&nobodys).await);
+    assert!(!works(&revoked).await && !works(&reset).await);
+    let trail = app.operator(Method::GET, "/api/v1/admin/audit?action=api-keys.revoke").send().await;
+    let emails: Vec<_> = trail.body["data"].as_array().expect("entries").iter().map(|it| &it["actorEmail"]).collect();
+    assert_eq!(emails, ["admin@example.com", "readonly@example.com"]);
+    let everywhere = app.as_role("user", Method::POST, "/api/v1/auth/logout-all");
+    assert_eq!(everywhere.json(&json!({ "revokeKeys": true })).send().await.status, 204);
+    assert!(!works(&kept).await);
+}
+
+#[tokio::test]
+async fn nobody_revokes_a_key_that_may_more() {
+    let app = TestApp::with_people().await;
+    app.role("keeper", &["keys:write", "records:read"]).await;
+    let (_, keeper) = app.person("keeper", "keeper").await;
+    let (more, less) =
+        (key(&app, json!({ "scopes": ["*"] })).await, key(&app, json!({ "scopes": ["records:read"] })).await);
+    let admin = user_id(&app, "admin").await;
+    let of_admin = key(&app, json!({ "scopes": ["records:read"], "owner": admin })).await;
+    let revoke = async |id: &str| app.ask(Method::DELETE, &format!("{KEYS}/{id}/revoke")).bearer(&keeper).send().await;
+
+    assert_eq!(revoke(&more.id).await.refusal(), (403, "permission-not-held"));
+    assert_eq!(revoke(&of_admin.id).await.refusal(), (403, "permission-not-held"));
+    assert_eq!(revoke(&less.id).await.status, 204);
+    assert_eq!(users(&app, &more.secret).await.status, 200);
 }

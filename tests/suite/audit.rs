@@ -614,3 +614,36 @@ async fn what_people_may_and_their_secrets_leave_entries_when_they_are_changed()
     assert!(!app.operator(Method::GET, &format!("{AUDIT}/export")).send().await.text.contains("an entirely other"));
     assert_eq!(flaws(&app).await, []);
 }
+
+/// Who looks for a way in leaves traces, and no more of them than somebody reads.
+#[tokio::test]
+async fn what_somebody_may_not_and_wrong_codes_leave_entries_within_bounds() {
+    let app = TestApp::with_people().await;
+    let entries = async |query: &str| {
+        let list = app.operator(Method::GET, &format!("/api/v1/admin/audit?limit=500&{query}")).send().await;
+        list.body["data"].as_array().expect("entries").clone()
+    };
+    for _ in 0..30 {
+        app.as_role("user", Method::GET, "/api/v1/admin/users").send().await;
+    }
+    let refused = entries("action=access.refuse").await;
+    assert_eq!(refused.len(), 5);
+    assert_eq!((&refused[0]["actorEmail"], &refused[0]["reason"]), (&json!("user@example.com"), &json!("not-allowed")));
+    assert_eq!((&refused[0]["resourceKind"], &refused[0]["resourceId"]), (&json!("operation"), &json!("list_users")));
+    app.as_role("readonly", Method::GET, "/api/v1/admin/users").send().await;
+    assert_eq!(entries("action=access.refuse").await.len(), 6, "another has entries of their own");
+    app.advance(60);
+    app.as_role("user", Method::GET, "/api/v1/admin/roles").send().await;
+    let next = &entries("action=access.refuse").await[0];
+    assert_eq!((&next["resourceId"], &next["after"]), (&json!("list_roles"), &json!({ "notToldBefore": 25 })));
+
+    let wrong = json!({ "currentPassword": "not mine", "newPassword": "another horse, another staple" });
+    app.as_role("readonly", Method::POST, "/api/v1/auth/change-password").json(&wrong).send().await;
+    let code = json!({ "email": "nobody@example.com", "code": "12345678" });
+    app.ask(Method::POST, "/api/v1/auth/verify-email").json(&code).send().await;
+    let told = entries("action=auth.confirm").await;
+    let reasons: Vec<_> = told.iter().map(|it| (it["actorKind"].clone(), it["reason"].clone())).collect();
+    let expected = [("stranger", "one-time-secret-invalid"), ("user", "validation-failed")];
+    assert_eq!(reasons, expected.map(|(kind, reason)| (json!(kind), json!(reason))));
+    assert!(told.iter().all(|it| !it.to_string().contains("not mine") && !it.to_string().contains("12345678")));
+}

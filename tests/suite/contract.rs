@@ -62,6 +62,7 @@ const ADMINS_ONLY: &[&str] = &[
     "create_user",
     "list_users",
     "search_users",
+    "impersonate_user",
     "create_invitation",
     "list_invitations",
     "resend_invitation",

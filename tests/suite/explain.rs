@@ -143,7 +143,7 @@ async fn a_question_that_cannot_be_answered_says_why() {
 #[tokio::test]
 async fn only_those_who_may_read_all_records_ask_about_one() {
     let app = TestApp::with_people().await;
-    app.role("clerk", &["roles:read"]).await;
+    app.role("clerk", &["roles:read", "collections:read"]).await;
     let (_, clerk) = app.person("clerk", "clerk").await;
     let about = |record: Option<&str>| {
         let body =
@@ -153,4 +153,33 @@ async fn only_those_who_may_read_all_records_ask_about_one() {
 
     assert_eq!(about(Some("x")).await.refusal(), (403, "not-allowed"));
     assert_eq!(about(None).await.refusal(), (404, "not-found"));
+}
+
+/// To ask about somebody is to read about them.
+#[tokio::test]
+async fn nobody_is_told_what_they_could_not_read_anyway() {
+    let app = TestApp::with_people().await;
+    app.role("asker", &["roles:read"]).await;
+    let (_, asker) = app.person("asker", "asker").await;
+    let id = app.profile(app.token("user")).await.str("id");
+    let (of_key, _) = key(&app, &json!({ "name": "x", "scopes": ["records:read"] })).await;
+    let things = json!({ "name": "things", "fields": [{ "name": "text", "type": "text" }] });
+    app.operator(Method::POST, "/api/v1/collections").json(&things).send().await;
+    let ask = async |question: Value| {
+        app.ask(Method::POST, "/api/v1/admin/explain").bearer(&asker).json(&question).send().await
+    };
+    let path = json!("/api/v1/admin/users");
+
+    for (caller, permission) in [(json!({ "userId": id }), "users:read"), (json!({ "keyId": of_key }), "keys:read")] {
+        let refused = ask(json!({ "caller": caller, "method": "GET", "path": path })).await;
+        assert_eq!(refused.refusal(), (403, "not-allowed"));
+        assert!(refused.text.contains(permission), "{refused:?}");
+    }
+    let stranger = json!({ "stranger": true });
+    let of_rule = json!({ "caller": stranger, "collection": "things", "action": "list" });
+    let by_path = json!({ "caller": stranger, "method": "GET", "path": "/api/v1/collections/things/records" });
+    for question in [of_rule, by_path] {
+        assert_eq!(ask(question).await.refusal(), (403, "not-allowed"));
+    }
+    assert_eq!(ask(json!({ "caller": stranger, "method": "GET", "path": path })).await.status, 200);
 }

@@ -19,6 +19,7 @@ mod fields;
 mod guessing;
 mod guides;
 mod heartbeats;
+mod impersonation;
 mod imports;
 mod invitations;
 mod leaving;

@@ -131,6 +131,25 @@ fn roles_work_with_the_server_running_and_with_it_stopped() {
     assert!(steading(folder.path(), &["completions", "bash"]).contains("complete"));
 }
 
+/// With a key of the command line a program calls the server that runs, and what is no permission makes none.
+#[test]
+fn the_command_line_makes_api_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let create = ["admin", "key", "create", "--name", "Nightly", "--scope", "users:read", "--scope", "records:read"];
+
+    let said = steading(folder.path(), &create);
+
+    let secret = said.lines().next().expect("a line");
+    assert!(secret.starts_with("sk_live_") && said.contains("is shown this once"), "{said}");
+    let status = |key: &str, path: &str| ask(&server.url, "GET", path, key, "").expect("an answer").0;
+    assert_eq!((status(secret, "/api/v1/admin/users"), status(secret, "/api/v1/admin/roles")), (200, 403));
+    let wrong = refused(folder.path(), &["admin", "key", "create", "--name", "x", "--scope", "users:everything"]);
+    assert!(wrong.contains("scopes/0"), "{wrong}");
+    refused(folder.path(), &["admin", "key", "create", "--name", "x"]);
+    refused(folder.path(), &["--data", "nowhere", "admin", "key", "create", "--name", "x", "--scope", "users:read"]);
+}
+
 #[test]
 fn a_mistake_in_the_settings_names_file_line_and_key() {
     let folder = tempfile::tempdir().expect("a folder");

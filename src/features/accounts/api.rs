@@ -6,6 +6,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::devices::{Arrival, DeviceTokens, guesser};
 use super::error::{Error, TOKEN_INVALID};
+use super::flows_model::SignOutEverywhere;
 use super::gate::Gate;
 use super::hashing::Hashing;
 use super::model::{
@@ -23,7 +24,7 @@ use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
 use super::way::Way;
-use super::{first_admin, store, throttle};
+use super::{first_admin, owned_keys_store, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, TenantId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
@@ -311,7 +312,7 @@ impl AccountsApi {
     /// Ends this session: its access tokens and its refresh token, or its cookie, stop working at once.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Accounts")]
     async fn logout(&self, caller: Caller, browser: Browser, trail: Trail, _query: NoQuery) -> Result<Done, Problem> {
-        let (_, session) = caller.user()?;
+        let (_, session) = caller.user_or_impersonator()?;
 
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let end = move |tx: &mut Tx<'_>| {
@@ -326,7 +327,8 @@ impl AccountsApi {
 
     /// Sign out everywhere
     ///
-    /// Ends all of the caller's sessions, on every device.
+    /// Ends all of the caller's sessions, on every device. API keys of one's own go on working, unless `revokeKeys` says
+    /// otherwise; `GET /auth/keys` lists them.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Accounts")]
     async fn logout_all(
         &self,
@@ -334,12 +336,17 @@ impl AccountsApi {
         browser: Browser,
         trail: Trail,
         _query: NoQuery,
+        body: Input<Option<SignOutEverywhere>>,
     ) -> Result<Done, Problem> {
         let (user, _) = caller.user()?;
 
+        let revokes = body.read()?.and_then(|it| it.revoke_keys).unwrap_or(false);
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let end = move |tx: &mut Tx<'_>| {
             store::delete_sessions_of(tx, user, now)?;
+            if revokes {
+                owned_keys_store::revoke_all(tx, user, &actor, now)?;
+            }
             actor.append(tx, now, &Entry::new(Action::SignOutEverywhere).about("user", &user))
         };
         self.db.free::<_, db::Error>(caller.tenant(), end).await?;

@@ -6,12 +6,13 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 
 use super::api::AccountsApi;
-use super::error::Error;
+use super::error::{Error, SECOND_FACTOR_WRONG};
 use super::throttle::{Attempt, Guesser};
 use super::totp::{Factor, Proof};
 use super::{second_factor_store, throttle};
 use crate::base::{TenantId, Timestamp, UserId};
 use crate::db::Tx;
+use crate::features::audit::{Actor, Trail};
 use crate::http::problem::Fault;
 use crate::http::{Caller, ClientAddress};
 
@@ -63,16 +64,18 @@ impl AccountsApi {
         caller: &Caller,
         shown: Confirmation,
         address: ClientAddress,
+        trail: &Trail,
     ) -> Result<Confirmed, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         match shown {
             Confirmation { password: Some(password), code: None } => {
-                self.confirm(caller, password, "/password", address).await?;
+                self.confirm(caller, password, "/password", address, trail).await?;
                 Ok(Confirmed(None))
             }
             Confirmation { password: None, code: Some(code) } => {
                 let (guesser, now) = (Guesser::Session(session), self.clock.now());
-                let (factor, proof, _) = self.judge_code(caller.tenant(), user, guesser, &code, address, now).await?;
+                let told = (guesser, trail.of(caller));
+                let (factor, proof, _) = self.judge_code(caller.tenant(), user, told, &code, address, now).await?;
                 if factor.is_confirmed {
                     Ok(Confirmed(Some((user, factor, proof))))
                 } else {
@@ -89,20 +92,24 @@ impl AccountsApi {
         }
     }
 
-    /// What a code of a second factor shows. Wrong ones are counted, and refused beyond the limit.
+    /// What a code of a second factor shows, of whoever guesses. Wrong ones are counted, and refused beyond the limit.
     pub(super) async fn judge_code(
         &self,
         tenant: &TenantId,
         user: UserId,
-        guesser: Guesser<'_>,
+        (guesser, actor): (Guesser<'_>, Actor),
         code: &str,
         address: ClientAddress,
         now: Timestamp,
     ) -> Result<(Factor, Proof, Attempt), Error> {
         let attempt = throttle::attempt_second_factor(&self.kv, &self.config.get(), tenant, guesser, address, now)?;
         let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
-        let factor = self.db.get(tenant, find).await?.ok_or(Error::SecondFactorWrong)?;
-        let proof = self.second_factors.proof(tenant, &factor, code, now).ok_or(Error::SecondFactorWrong)?;
+        let factor = self.db.get(tenant, find).await?;
+        let shown = factor.and_then(|it| Some((it, self.second_factors.proof(tenant, &it, code, now)?)));
+        let Some((factor, proof)) = shown else {
+            self.tell_of_wrong(tenant, &user.to_string(), actor, SECOND_FACTOR_WRONG.code).await;
+            return Err(Error::SecondFactorWrong);
+        };
         // It may have been used before, and then it must neither count nor have the count begin anew.
         attempt.was_not_judged(&self.kv);
         Ok((factor, proof, attempt))

@@ -23,6 +23,8 @@ pub(super) const SECRET_INVALID: Kind =
     Kind { status: 403, code: "one-time-secret-invalid", title: "The link or the code does not work" };
 pub(super) const SETUP_LINK_INVALID: Kind =
     Kind { status: 403, code: "setup-link-invalid", title: "The setup link does not work" };
+pub(super) const NOT_IMPERSONATED: Kind =
+    Kind { status: 409, code: "impersonation-refused", title: "Nobody can act as this account" };
 pub(super) const INVITATION_VOID: Kind =
     Kind { status: 403, code: "invitation-void", title: "The invitation does not count any more" };
 pub(super) const TOO_MANY_INVITATIONS: Kind =
@@ -43,6 +45,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &SECOND_FACTOR_ON,
     &SECOND_FACTOR_WRONG,
     &SETUP_LINK_INVALID,
+    &NOT_IMPERSONATED,
     &INVITATION_VOID,
     &TOO_MANY_INVITATIONS,
     &LAST_ADMIN,
@@ -73,6 +76,8 @@ pub enum Error {
     SecretInvalid,
     #[error("it was used, has expired, or was never made; `steading admin link` makes a new one")]
     SetupLinkInvalid,
+    #[error("{why}")]
+    NotImpersonated { why: &'static str },
     #[error("whoever sent it could not send it today; ask for another one")]
     InvitationVoid,
     #[error("{max} invitations wait to be accepted; take some back first")]
@@ -129,6 +134,7 @@ impl From<Error> for Problem {
             Error::SecondFactorWrong => &SECOND_FACTOR_WRONG,
             Error::SecretInvalid => &SECRET_INVALID,
             Error::SetupLinkInvalid => &SETUP_LINK_INVALID,
+            Error::NotImpersonated { .. } => &NOT_IMPERSONATED,
             Error::InvitationVoid => &INVITATION_VOID,
             Error::TooManyInvitations { .. } => &TOO_MANY_INVITATIONS,
             Error::LastAdmin => &LAST_ADMIN,

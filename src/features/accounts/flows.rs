@@ -1,7 +1,7 @@
 //! What a secret from a mail does, once it was shown to be one: the parts that more than one endpoint needs.
 use super::api::AccountsApi;
 use super::devices::guesser;
-use super::error::Error;
+use super::error::{Error, SECRET_INVALID};
 use super::model::User;
 use super::one_time::{OneTimeId, Purpose};
 use super::throttle::{self, Guesser};
@@ -9,7 +9,8 @@ use super::{mail_job, one_time_store, store};
 use crate::base::text::normalize_email;
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
-use crate::http::problem::Fault;
+use crate::features::audit::{Action, Actor, Entry, Refusals, Trail};
+use crate::http::problem::{Fault, INVALID};
 use crate::http::{Caller, ClientAddress};
 use mail_job::AccountMail;
 
@@ -63,31 +64,44 @@ impl AccountsApi {
         shown: Shown,
         purposes: &'static [Purpose],
         address: ClientAddress,
+        trail: &Trail,
         now: Timestamp,
     ) -> Result<Found, Error> {
         let config = self.config.get();
-        let (email, code) = match shown.what {
+        let found = match shown.what {
             Evidence::Link(link) => {
                 let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
                 let read = purposes.iter().find_map(|it| Some((*it, self.one_time.read_link(tenant, *it, &link)?)));
-                let (purpose, id) = read.ok_or(Error::SecretInvalid)?;
-                // Only who was sent it has a link that we signed: one that was used before is no guess.
-                attempt.was_not_judged(&self.kv);
-                return self.find_row(tenant, purpose, id, now).await?.ok_or(Error::SecretInvalid);
+                match read {
+                    Some((purpose, id)) => {
+                        // Only who was sent it has a link that we signed: one that was used before is no guess.
+                        attempt.was_not_judged(&self.kv);
+                        self.find_row(tenant, purpose, id, now).await?
+                    }
+                    None => None,
+                }
             }
-            Evidence::Code { email, code } => (normalize_email(&email).unwrap_or(email), code),
+            Evidence::Code { email, code } => {
+                let email = normalize_email(&email).unwrap_or(email);
+                let device = self.known_device(tenant, &email, shown.device_token.as_deref(), now).await?;
+                let (kind, guesser) = (purposes[0], guesser(device, &email));
+                let attempt = throttle::attempt_code(&self.kv, &config, tenant, kind, guesser, address, now)?;
+                let digest = self.one_time.code_digest(tenant, kind, &email, &code);
+                let found = self.find_code(tenant, purposes, email, &code, now).await?;
+                if found.is_some() {
+                    // Before it is used up: whoever comes second finds either the code or this.
+                    throttle::code_was_right(&self.kv, &digest, now);
+                    attempt.succeeded(&self.kv);
+                } else if throttle::was_right_just_now(&self.kv, &digest, now) {
+                    attempt.was_not_judged(&self.kv);
+                }
+                found
+            }
         };
-        let device = self.known_device(tenant, &email, shown.device_token.as_deref(), now).await?;
-        let (kind, guesser) = (purposes[0], guesser(device, &email));
-        let attempt = throttle::attempt_code(&self.kv, &config, tenant, kind, guesser, address, now)?;
-        let digest = self.one_time.code_digest(tenant, kind, &email, &code);
-        let found = self.find_code(tenant, purposes, email, &code, now).await?;
-        if found.is_some() {
-            // Before it is used up: whoever comes second finds either the code or this.
-            throttle::code_was_right(&self.kv, &digest, now);
-            attempt.succeeded(&self.kv);
-        } else if throttle::was_right_just_now(&self.kv, &digest, now) {
-            attempt.was_not_judged(&self.kv);
+        if found.is_none() {
+            // By address: nobody learns from the trail, nor by the time, whether there is such an account.
+            let who = address.throttle_key().map(|it| it.to_string()).unwrap_or_default();
+            self.tell_of_wrong(tenant, &who, trail.of_stranger(), SECRET_INVALID.code).await;
         }
         found.ok_or(Error::SecretInvalid)
     }
@@ -161,6 +175,7 @@ impl AccountsApi {
         password: String,
         pointer: &str,
         address: ClientAddress,
+        trail: &Trail,
     ) -> Result<SessionId, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let now = self.clock.now();
@@ -172,7 +187,17 @@ impl AccountsApi {
             attempt.succeeded(&self.kv);
             return Ok(session);
         }
+        self.tell_of_wrong(caller.tenant(), &user.to_string(), trail.of(caller), INVALID.code).await;
         Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
+    }
+}
+
+impl AccountsApi {
+    /// Notes in the audit trail that somebody showed a wrong password or code, in `who`'s name.
+    pub(super) async fn tell_of_wrong(&self, tenant: &TenantId, who: &str, actor: Actor, reason: &'static str) {
+        let (db, kv, clock) = (self.db.clone(), self.kv.clone(), self.clock.clone());
+        let entry = Entry::new(Action::Confirm).refused(reason);
+        Refusals { db, kv, clock }.tell(tenant, who, actor, entry).await;
     }
 }
 

@@ -11,7 +11,7 @@ use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, Passw
 use super::mail_job::{self, AccountMail};
 use super::one_time::Purpose;
 use super::way::Way;
-use super::{device_store, one_time_store, store, throttle};
+use super::{device_store, one_time_store, owned_keys_store, store, throttle};
 use crate::base::{JobId, Secret, TenantId, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
@@ -57,7 +57,7 @@ impl FlowsApi {
         let EmailSecret { token, email, code, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token);
-        let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
+        let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
 
         let (user, job): (_, JobId) = (found.user, own.random.id(&own.clock));
         own.db
@@ -124,8 +124,8 @@ impl FlowsApi {
 
     /// Choose a new password
     ///
-    /// With the secret of the link, or the code, that was sent to the address. All devices are signed out. A password that
-    /// is refused does not use the secret up.
+    /// With the secret of the link, or the code, that was sent to the address. All devices are signed out, and API
+    /// keys of one's own are revoked. A password that is refused does not use the secret up.
     #[oai(path = "/auth/reset-password", method = "post", operation_id = "reset_password")]
     async fn reset_password(
         &self,
@@ -139,7 +139,7 @@ impl FlowsApi {
         let PasswordReset { token, email, code, new_password, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token);
-        let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
+        let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
         let user = found.user;
         let hash = self.new_hash(&tenant, user, new_password, Error::SecretInvalid).await?;
 
@@ -151,9 +151,13 @@ impl FlowsApi {
                 store::delete_sessions_of(tx, user.id, now)?;
                 device_store::forget(tx, user.id, None)?;
                 one_time_store::delete_all(tx, user.id)?;
+                let actor = trail.of_user(user.id, &user.email);
+                // Whoever knew the password may have made themselves a key.
+                let revoked = owned_keys_store::revoke_all(tx, user.id, &actor, now)?;
                 let entry = Entry::new(Action::PasswordReset).about("user", &user.id);
-                trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
-                Ok::<_, Error>(mail_job::promise(tx, notice, &AccountMail::password_changed(&user, &client, now), now)?)
+                actor.append(tx, now, &entry.after(json!({ "revokedKeys": revoked })))?;
+                let mail = AccountMail::password_changed(&user, &client, now, 0, revoked);
+                Ok::<_, Error>(mail_job::promise(tx, notice, &mail, now)?)
             })
             .await?;
 
@@ -163,7 +167,8 @@ impl FlowsApi {
 
     /// Change one's own password
     ///
-    /// All other devices are signed out, and known no more; this session stays.
+    /// All other devices are signed out, and known no more; this session stays. API keys of one's own go on working, unless
+    /// `revokeKeys` says otherwise; the mail that tells of the change says how many do.
     #[oai(path = "/auth/change-password", method = "post", operation_id = "change_password")]
     async fn change_password(
         &self,
@@ -175,9 +180,10 @@ impl FlowsApi {
         body: Input<PasswordChange>,
     ) -> Result<Done, Problem> {
         let (user, session) = caller.user()?;
-        let PasswordChange { current_password, new_password } = body.read()?;
+        let PasswordChange { current_password, new_password, revoke_keys } = body.read()?;
+        let revokes = revoke_keys.unwrap_or(false);
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        own.confirm(&caller, current_password, "/currentPassword", address).await?;
+        own.confirm(&caller, current_password, "/currentPassword", address, &trail).await?;
         let hash = self.new_hash(tenant, user, new_password, Error::NotFound).await?;
 
         let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
@@ -192,8 +198,11 @@ impl FlowsApi {
                 store::end_other_sessions(tx, user.id, session.id, now)?;
                 device_store::forget(tx, user.id, session.device)?;
                 one_time_store::delete_all(tx, user.id)?;
+                let revoked = if revokes { owned_keys_store::revoke_all(tx, user.id, &actor, now)? } else { 0 };
+                let left = owned_keys_store::count_live(tx, user.id, now)?;
                 actor.append(tx, now, &Entry::new(Action::PasswordChange).about("user", &user.id))?;
-                Ok(mail_job::promise(tx, job, &AccountMail::password_changed(&user, &client, now), now)?)
+                let mail = AccountMail::password_changed(&user, &client, now, left, revoked);
+                Ok(mail_job::promise(tx, job, &mail, now)?)
             })
             .await?;
 
@@ -210,6 +219,7 @@ impl FlowsApi {
         caller: Caller,
         _query: NoQuery,
         address: ClientAddress,
+        trail: Trail,
         body: Input<EmailChange>,
     ) -> Result<Taken, Problem> {
         let (user, _) = caller.user()?;
@@ -217,7 +227,7 @@ impl FlowsApi {
         let email = checked_email(&new_email)
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        own.confirm(&caller, password, "/password", address).await?;
+        own.confirm(&caller, password, "/password", address, &trail).await?;
         throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::ChangeEmail, &email, address, now)?;
 
         let (job, mail): (JobId, _) =
@@ -260,7 +270,7 @@ impl FlowsApi {
         let way = Way::of(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token.clone());
-        let found = own.find_secret(&tenant, shown, PURPOSES, address, now).await?;
+        let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
         let device = own.known_device(&tenant, &found.email, device_token.as_deref(), now).await?;
 
         let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));

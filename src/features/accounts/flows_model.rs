@@ -108,12 +108,28 @@ pub struct PasswordChange {
     /// At least 8 characters (15 for admins), at most 1,024 bytes, any of them.
     #[oai(validator(min_length = 1, max_length = 1024))]
     pub new_password: String,
+    /// Whether API keys of one's own are revoked too. Absent: they go on working.
+    pub revoke_keys: Option<bool>,
+}
+
+/// What ends beside one's own sessions.
+#[derive(Clone, Copy, Debug, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignOutEverywhere {
+    /// Whether API keys of one's own are revoked too. Absent: they go on working.
+    pub revoke_keys: Option<bool>,
+}
+
+impl Example for SignOutEverywhere {
+    fn example() -> Self {
+        Self { revoke_keys: Some(false) }
+    }
 }
 
 impl Example for PasswordChange {
     fn example() -> Self {
         let current_password = "correct horse battery staple".to_owned();
-        Self { current_password, new_password: "another horse, another staple".to_owned() }
+        Self { current_password, new_password: "another horse, another staple".to_owned(), revoke_keys: None }
     }
 }
 

@@ -174,6 +174,7 @@ impl Gate {
                 permissions,
                 until: None,
                 shown: Shown::Nothing,
+                impersonator: None,
             }))
         }))
     }
@@ -199,6 +200,7 @@ impl Gate {
             permissions: self.db.get(tenant, of_strangers).await?,
             until: None,
             shown: Shown::Nothing,
+            impersonator: None,
         });
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if seen.forgotten == forgotten {
@@ -276,6 +278,7 @@ fn someone(tenant: &TenantId, access: Access, owner: Owner, shown: Shown) -> Cal
         permissions: owner.permissions,
         until: Some(access.expires_at),
         shown,
+        impersonator: owner.impersonator,
     })
 }
 

@@ -224,6 +224,7 @@ impl UsersImportApi {
             tier,
             disabled_at: disabled.then_some(now),
             deleted_at: None,
+            fields: None,
             usage_count: 0,
             created_at: created_at.unwrap_or(now),
             updated_at: now,

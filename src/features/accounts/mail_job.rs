@@ -72,6 +72,25 @@ pub(super) enum AccountMail {
         at: i64,
         client: String,
         address: String,
+        // Jobs of before this was told have none.
+        #[serde(default)]
+        keys: u64,
+        #[serde(default)]
+        revoked_keys: u64,
+    },
+    /// They have a new API key, or one with another secret.
+    ApiKeyChanged {
+        user: String,
+        key: String,
+        is_new: bool,
+        at: i64,
+        client: String,
+        address: String,
+    },
+    /// Somebody began to act as them.
+    Impersonated {
+        user: String,
+        at: i64,
     },
     /// It had been theirs.
     EmailChanged {
@@ -95,9 +114,11 @@ pub(super) enum AccountMail {
 }
 
 impl AccountMail {
-    pub(super) fn password_changed(user: &User, client: &Client, at: Timestamp) -> Self {
+    /// With how many API keys go on working, and how many were revoked.
+    pub(super) fn password_changed(user: &User, client: &Client, at: Timestamp, keys: u64, revoked_keys: u64) -> Self {
         let Client { name, address } = client.clone();
-        Self::PasswordChanged { user: user.id.to_string(), at: at.millis(), client: name, address }
+        let (user, at) = (user.id.to_string(), at.millis());
+        Self::PasswordChanged { user, at, client: name, address, keys, revoked_keys }
     }
 
     pub(super) fn second_factor_changed(user: UserId, is_on: bool, client: &Client, at: Timestamp) -> Self {
@@ -110,6 +131,21 @@ impl AccountMail {
 pub(super) fn promise(tx: &mut Tx<'_>, id: JobId, mail: &AccountMail, now: Timestamp) -> Result<(), db::Error> {
     let payload = serde_json::to_string(mail).unwrap_or_default();
     queue::insert(tx, &NewJob { id, kind: KIND, payload, due_at: now, created_at: now })
+}
+
+/// Has someone told that they have a new API key, or one with another secret.
+pub fn tell_of_key(
+    tx: &mut Tx<'_>,
+    id: JobId,
+    owner: UserId,
+    key: &str,
+    is_new: bool,
+    client: &Client,
+    now: Timestamp,
+) -> Result<(), db::Error> {
+    let (Client { name: client, address }, at) = (client.clone(), now.millis());
+    let mail = AccountMail::ApiKeyChanged { user: owner.to_string(), key: key.to_owned(), is_new, at, client, address };
+    promise(tx, id, &mail, now)
 }
 
 /// Writes the mails of accounts. Cheap to clone.
@@ -149,8 +185,8 @@ impl AccountMails {
         mail: AccountMail,
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
-            AlreadyRegistered, ChangeEmail, Code, EmailChanged, Invitation, NewSignIn, PasswordChanged, ResetPassword,
-            SecondFactorChanged, Verification, Welcome,
+            AlreadyRegistered, ApiKeyChanged, ChangeEmail, Code, EmailChanged, Impersonated, Invitation, NewSignIn,
+            PasswordChanged, ResetPassword, SecondFactorChanged, Verification, Welcome,
         };
         let user = match &mail {
             Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
@@ -158,6 +194,8 @@ impl AccountMails {
             }
             ChangeEmail { user, .. }
             | Welcome { user }
+            | Impersonated { user, .. }
+            | ApiKeyChanged { user, .. }
             | PasswordChanged { user, .. }
             | EmailChanged { user, .. }
             | SecondFactorChanged { user, .. }
@@ -189,9 +227,20 @@ impl AccountMails {
             // Written above: there is no account that it is about.
             Invitation { .. } => return Ok(None),
             Welcome { .. } => ("welcome", user.email.clone()),
-            PasswordChanged { at, client, address, .. } => {
+            ApiKeyChanged { key, is_new, at, client, address, .. } => {
+                let change = if is_new { "made" } else { "rotated" };
+                data.extend([("key", key), ("change", change.to_owned())]);
+                data.extend([("time", minute(at)), ("client", client), ("address", address)]);
+                ("api-key-changed", user.email.clone())
+            }
+            PasswordChanged { at, client, address, keys, revoked_keys, .. } => {
+                data.extend([("keys", keys.to_string()), ("revokedKeys", revoked_keys.to_string())]);
                 data.extend([("time", minute(at)), ("client", client), ("address", address)]);
                 ("password-changed", user.email.clone())
+            }
+            Impersonated { at, .. } => {
+                data.insert("time", minute(at));
+                ("impersonated", user.email.clone())
             }
             EmailChanged { email, at, .. } => {
                 data.extend([("time", minute(at)), ("newEmail", user.email.clone()), ("email", email.clone())]);

@@ -77,6 +77,36 @@ impl Example for User {
     }
 }
 
+/// Someone with an account, as they see themselves.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct OwnUser {
+    #[oai(flatten)]
+    pub user: User,
+    /// Who acts as them with this token. Absent: they themselves.
+    pub impersonated_by: Option<ImpersonatedBy>,
+}
+
+impl Example for OwnUser {
+    fn example() -> Self {
+        Self { user: User::example(), impersonated_by: None }
+    }
+}
+
+/// Someone who acts as somebody else.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct ImpersonatedBy {
+    pub id: UserId,
+    pub email: String,
+}
+
+impl Example for ImpersonatedBy {
+    fn example() -> Self {
+        Self { id: UserId::example(), email: "admin@example.com".to_owned() }
+    }
+}
+
 /// What someone sends to make themselves an account.
 #[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
@@ -465,4 +495,6 @@ pub struct Session {
     pub device: Option<DeviceId>,
     /// Whether a browser keeps a cookie for it, instead of tokens.
     pub is_cookie: bool,
+    /// The session of whoever acts as the owner in this one.
+    pub actor_session: Option<SessionId>,
 }

@@ -8,7 +8,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::api::checked_name;
 use super::error::Error;
 use super::fields::FieldsChange;
-use super::model::{Farewell, NewProfile, ProfilePatch, USERS_ADMIN, USERS_READ, USERS_WRITE, User};
+use super::model::{Farewell, ImpersonatedBy, NewProfile, OwnUser, ProfilePatch, USERS_ADMIN, USERS_READ, USERS_WRITE, User};
 use super::second_factor_api::SecondFactorApi;
 use super::users_api::UsersApi;
 use super::{leaving, second_factor_store, store};
@@ -42,6 +42,13 @@ impl From<User> for Profile {
 }
 
 #[derive(ApiResponse)]
+enum OwnProfile {
+    /// The caller's own account.
+    #[oai(status = 200)]
+    User(Json<OwnUser>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
 enum Done {
     /// It is done.
     #[oai(status = 204)]
@@ -61,10 +68,13 @@ struct Change {
 impl ProfilesApi {
     /// Read one's own profile
     #[oai(path = "/auth/profile", method = "get", operation_id = "show_profile", tag = "Tag::Accounts")]
-    async fn show_own(&self, caller: Caller, _query: NoQuery) -> Result<Profile, Problem> {
-        let (user, _) = caller.user()?;
+    async fn show_own(&self, caller: Caller, _query: NoQuery) -> Result<OwnProfile, Problem> {
+        let (user, _) = caller.user_or_impersonator()?;
 
-        Ok(self.find(&caller, user).await?.into())
+        let user = self.find(&caller, user).await?;
+        let impersonated_by = caller.impersonator().map(|it| ImpersonatedBy { id: it.id, email: it.email.clone() });
+        let tag = etag::of_version(user.version);
+        Ok(OwnProfile::User(Json(OwnUser { user, impersonated_by }), tag))
     }
 
     /// Change one's own profile
@@ -81,7 +91,7 @@ impl ProfilesApi {
         if_match: Header<Option<String>>,
         body: Input<ProfilePatch>,
     ) -> Result<Profile, Problem> {
-        let (user, _) = caller.user()?;
+        let (user, _) = caller.user_or_impersonator()?;
 
         let change = patched(&caller, user, body.read()?);
         self.change(&caller, &trail, user, if_match.0.as_deref(), change).await
@@ -104,11 +114,11 @@ impl ProfilesApi {
 
         let Farewell { password, code } = body.read()?;
         let (own, tenant) = (&self.second_factors.accounts, caller.tenant());
-        own.confirm(&caller, password, "/password", address).await?;
+        own.confirm(&caller, password, "/password", address, &trail).await?;
         let is_on = own.db.get(tenant, move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user)).await?;
         let now = own.clock.now();
         let shown = match code {
-            Some(code) if is_on => Some(self.second_factors.proof(&caller, &code, address, now).await?),
+            Some(code) if is_on => Some(self.second_factors.proof(&caller, &code, address, &trail, now).await?),
             None if is_on => {
                 let detail = "is needed too: of the app, or a recovery code";
                 return Err(Error::Invalid(vec![Fault::new("/code", "required", detail)]).into());

@@ -71,13 +71,14 @@ impl SecondFactorApi {
         caller: Caller,
         _query: NoQuery,
         address: ClientAddress,
+        trail: Trail,
         body: Input<Option<Enabling>>,
     ) -> Result<Json<SecondFactorSecret>, Problem> {
         let (user, session) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         match body.read()?.and_then(|it| it.password) {
-            Some(password) => drop(own.confirm(&caller, password, "/password", address).await?),
+            Some(password) => drop(own.confirm(&caller, password, "/password", address, &trail).await?),
             None => {
                 let find = move |tx: &mut Tx<'_>| store::find_live_session(tx, session, now);
                 let begun = own.db.get(tenant, find).await?.ok_or(Error::TokenInvalid)?.created_at;
@@ -117,7 +118,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
         if factor.is_confirmed {
             return Err(Error::SecondFactorOn.into());
         }
@@ -163,7 +164,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, now).await?;
+        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
         }
@@ -202,11 +203,11 @@ impl SecondFactorApi {
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         let shown = match body.read()? {
             Disabling { code: Some(code), password: None } => {
-                let (factor, proof, _) = self.proof(&caller, &code, address, now).await?;
+                let (factor, proof, _) = self.proof(&caller, &code, address, &trail, now).await?;
                 Some((factor, proof))
             }
             Disabling { code: None, password: Some(password) } => {
-                own.confirm(&caller, password, "/password", address).await?;
+                own.confirm(&caller, password, "/password", address, &trail).await?;
                 None
             }
             Disabling { .. } => {
@@ -257,8 +258,8 @@ impl SecondFactorApi {
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
         let device = own.known_device(&tenant, &email, device_token.as_deref(), now).await?;
-        let guesser = guesser(device, &email);
-        let (factor, proof, attempt) = own.judge_code(&tenant, user, guesser, &code, address, now).await?;
+        let told = (guesser(device, &email), trail.of_stranger());
+        let (factor, proof, attempt) = own.judge_code(&tenant, user, told, &code, address, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
@@ -324,9 +325,11 @@ impl SecondFactorApi {
         caller: &Caller,
         code: &str,
         address: ClientAddress,
+        trail: &Trail,
         now: Timestamp,
     ) -> Result<(Factor, Proof, Attempt), Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
-        self.accounts.judge_code(caller.tenant(), user, Guesser::Session(session), code, address, now).await
+        let told = (Guesser::Session(session), trail.of(caller));
+        self.accounts.judge_code(caller.tenant(), user, told, code, address, now).await
     }
 }

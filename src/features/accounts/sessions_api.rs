@@ -31,7 +31,8 @@ enum Ended {
 impl SessionsApi {
     /// List one's own sessions
     ///
-    /// Where one is signed in: the one that was used last first.
+    /// Where one is signed in: the one that was used last first. Those too in which somebody acts as somebody else, for
+    /// both of them.
     #[oai(path = "/auth/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(&self, caller: Caller, _query: NoQuery) -> Result<Json<SessionList>, Problem> {
         let (user, current) = caller.user()?;
@@ -40,7 +41,7 @@ impl SessionsApi {
         let read = move |tx: &mut Tx<'_>| store::list_sessions(tx, user, now, SESSIONS_MAX);
         let sessions = self.accounts.db.read(caller.tenant(), read).await?;
 
-        let data = sessions.into_iter().map(|it| OwnSession::new(it, current)).collect();
+        let data = sessions.into_iter().map(|(it, actor)| OwnSession::new(it, actor, user, current)).collect();
         Ok(Json(SessionList { data }))
     }
 

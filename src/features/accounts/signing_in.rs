@@ -286,6 +286,7 @@ impl AccountsApi {
             client,
             device: Some(device.unwrap_or_else(|| self.random.id(&self.clock))),
             is_cookie: way.is_cookie(),
+            actor_session: None,
         }
     }
 

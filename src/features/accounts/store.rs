@@ -1,13 +1,12 @@
 //! The SQL of accounts.
 use super::error::Error;
 use super::fields;
-use super::model::{Session, User};
+use super::model::{RECORDS_READ, Session, USERS_ADMIN, User};
 use crate::base::{SessionId, Timestamp, UserId, words};
 use crate::db::{self, Row, Tx};
 use crate::features::events;
 use crate::features::roles::{self, RoleName};
-use crate::http::Client;
-use crate::http::Permissions;
+use crate::http::{Client, Impersonator, Permissions};
 
 /// The columns of someone, as [`read_user`] reads them.
 pub(super) const USER: &str =
@@ -226,7 +225,8 @@ pub(super) fn set_last_sign_in(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> R
 pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
     tx.execute(
         "INSERT INTO sessions
-             (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie)
+             (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie,
+              actor_session_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
             session.id.into(),
@@ -239,6 +239,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
             (&session.client.address).into(),
             session.device.into(),
             session.is_cookie.into(),
+            session.actor_session.into(),
         ],
     )
     .map(drop)
@@ -254,7 +255,8 @@ pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) 
 }
 
 const SESSION: &str =
-    "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie";
+    "id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie,
+     actor_session_id";
 
 fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
     let text = |column| Ok::<_, db::Error>(row.optional(column, Row::text)?.unwrap_or_default().to_owned());
@@ -268,29 +270,39 @@ fn read_session(row: &Row<'_>) -> Result<Session, db::Error> {
         client: Client { name: text(6)?, address: text(7)? },
         device: row.optional(8, Row::id)?,
         is_cookie: row.bool(9)?,
+        actor_session: row.optional(10, Row::id)?,
     })
 }
 
-/// The sessions of someone that have not ended, the one that was used last first.
+/// The sessions of someone that have not ended, and those in which they act as somebody else; the one that was used last
+/// first. With each, who acts in it, if that is not its owner.
 pub(super) fn list_sessions(
     tx: &mut Tx<'_>,
     user: UserId,
     now: Timestamp,
     limit: i64,
-) -> Result<Vec<Session>, db::Error> {
+) -> Result<Vec<(Session, Option<UserId>)>, db::Error> {
     tx.query(
         &format!(
-            "SELECT {SESSION} FROM sessions WHERE user_id = $1 AND $2 < expires_at
+            "SELECT {SESSION}, (SELECT acting.user_id FROM sessions AS acting
+                                WHERE acting.id = sessions.actor_session_id)
+             FROM sessions
+             WHERE (user_id = $1 OR actor_session_id IN (SELECT id FROM sessions WHERE user_id = $1))
+                AND $2 < expires_at
              ORDER BY refreshed_at DESC, id DESC LIMIT $3"
         ),
         &[user.into(), now.into(), limit.into()],
-        read_session,
+        |row| Ok((read_session(row)?, row.optional(9, Row::id)?)),
     )
 }
 
-/// Ends a session of someone. False if there is none of theirs with that id.
+/// Ends a session of someone, or one in which they act as somebody else. False if there is none with that id.
 pub(super) fn end_session(tx: &mut Tx<'_>, id: SessionId, user: UserId, now: Timestamp) -> Result<bool, db::Error> {
-    let ended = tx.execute("DELETE FROM sessions WHERE id = $1 AND user_id = $2", &[id.into(), user.into()])?;
+    let ended = tx.execute(
+        "DELETE FROM sessions
+         WHERE id = $1 AND (user_id = $2 OR actor_session_id IN (SELECT id FROM sessions WHERE user_id = $2))",
+        &[id.into(), user.into()],
+    )?;
     if ended == 1 {
         events::append_about_accounts(tx, now)?;
     }
@@ -339,9 +351,11 @@ pub(super) struct Owner {
     pub email_verified: bool,
     pub tier: Option<String>,
     pub is_cookie: bool,
+    /// Who acts as them in this session.
+    pub impersonator: Option<Impersonator>,
 }
 
-/// Whose a live session is: what a token is worth now.
+/// Whose a live session is: what a token is worth now. Nothing, if somebody acts in it who may not any more.
 pub(super) fn find_session_owner(
     tx: &mut Tx<'_>,
     id: SessionId,
@@ -350,22 +364,41 @@ pub(super) fn find_session_owner(
 ) -> Result<Option<Owner>, db::Error> {
     tx.find(
         "SELECT users.role, roles.permissions, users.email, users.email_verified, users.tier,
-                sessions.is_cookie
+                sessions.is_cookie, sessions.actor_session_id, actors.id, actors.email, actor_roles.permissions
          FROM sessions JOIN users ON users.id = sessions.user_id JOIN roles ON roles.name = users.role
+            LEFT JOIN sessions AS acting ON acting.id = sessions.actor_session_id AND $3 < acting.expires_at
+            LEFT JOIN users AS actors ON actors.id = acting.user_id AND actors.disabled_at IS NULL
+                AND actors.deleted_at IS NULL
+            LEFT JOIN roles AS actor_roles ON actor_roles.name = actors.role
          WHERE sessions.id = $1 AND sessions.user_id = $2 AND $3 < sessions.expires_at AND users.disabled_at IS NULL
                AND users.deleted_at IS NULL",
         &[id.into(), user.into(), now.into()],
         |row| {
-            Ok(Owner {
+            let mut owner = Owner {
                 role: read_role(row, 0)?,
                 permissions: roles::read_granted(row, 1)?,
                 email: row.text(2)?.to_owned(),
                 email_verified: row.bool(3)?,
                 tier: row.optional(4, |row, column| Ok(row.text(column)?.to_owned()))?,
                 is_cookie: row.bool(5)?,
-            })
+                impersonator: None,
+            };
+            if row.is_null(6)? {
+                return Ok(Some(owner));
+            }
+            if row.is_null(7)? || row.is_null(9)? {
+                return Ok(None); // the session, the account or the role of whoever acts is gone
+            }
+            let theirs = roles::read_granted(row, 9)?;
+            if !theirs.allow(USERS_ADMIN) || !theirs.hold(&owner.permissions) {
+                return Ok(None);
+            }
+            owner.permissions = owner.permissions.for_anyone(RECORDS_READ.resource());
+            owner.impersonator = Some(Impersonator { id: row.id(7)?, email: row.text(8)?.to_owned() });
+            Ok(Some(owner))
         },
     )
+    .map(Option::flatten)
 }
 
 pub(super) fn refresh_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
@@ -494,6 +527,7 @@ mod tests {
             client: Client::default(),
             device: None,
             is_cookie: false,
+            actor_session: None,
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
         db.create_tenant(&main)?;

@@ -1,6 +1,6 @@
 //! On what terms the endpoints of accounts answer, beside what their signatures say.
 use super::error::{
-    ADDRESS_BLOCKED, EMAIL_TAKEN, INVITATION_VOID, LAST_ADMIN, REGISTRATION_CLOSED, SECOND_FACTOR_ON,
+    ADDRESS_BLOCKED, EMAIL_TAKEN, INVITATION_VOID, LAST_ADMIN, NOT_IMPERSONATED, REGISTRATION_CLOSED, SECOND_FACTOR_ON,
     SECOND_FACTOR_WRONG, SECRET_INVALID, SETUP_LINK_INVALID, TOKEN_INVALID, TOO_MANY_INVITATIONS, WRONG_CREDENTIALS,
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
@@ -9,7 +9,7 @@ use crate::http::cookie::NEEDS_HTTPS;
 use crate::http::health::SYSTEM_READ;
 use crate::http::openapi::{Terms, Who};
 use crate::http::own_origin::REFUSED as ORIGIN_REFUSED;
-use crate::http::problem::{INVALID, NOT_FOUND, TOO_MANY_REQUESTS};
+use crate::http::problem::{INVALID, NEEDS_SESSION, NOT_FOUND, TOO_MANY_REQUESTS};
 
 pub const TERMS: &[Terms] = &[
     Terms {
@@ -126,6 +126,11 @@ pub const TERMS: &[Terms] = &[
         operation: "accept_invitation",
         who: Who::Anyone,
         problems: &[&EMAIL_TAKEN, &SECRET_INVALID, &INVITATION_VOID, &TOO_MANY_REQUESTS],
+    },
+    Terms {
+        operation: "impersonate_user",
+        who: Who::Holders(USERS_ADMIN),
+        problems: &[&PERMISSION_NOT_HELD, &NOT_IMPERSONATED, &NEEDS_SESSION],
     },
     Terms { operation: "create_setup_link", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
 ];

@@ -38,8 +38,17 @@ struct Claims {
     sid: String,
     /// The tenant.
     tid: String,
+    /// Who acts, if that is not the subject (RFC 8693 section 4.1). The session says so too, and that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
     iat: i64,
     exp: i64,
+}
+
+/// Who acts as the subject of a token.
+#[derive(Debug, Serialize, Deserialize)]
+struct Act {
+    sub: String,
 }
 
 /// What a genuine access token is about. Whether its session still lives is asked elsewhere.
@@ -94,6 +103,29 @@ impl Tokens {
         access: Access,
         now: Timestamp,
     ) -> Result<String, Error> {
+        self.signed_access(issuer, tenant, access, None, now)
+    }
+
+    /// A token with which `actor` acts as somebody else.
+    pub(super) fn access_of_actor(
+        &self,
+        issuer: String,
+        tenant: &TenantId,
+        access: Access,
+        actor: UserId,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        self.signed_access(issuer, tenant, access, Some(Act { sub: actor.to_string() }), now)
+    }
+
+    fn signed_access(
+        &self,
+        issuer: String,
+        tenant: &TenantId,
+        access: Access,
+        act: Option<Act>,
+        now: Timestamp,
+    ) -> Result<String, Error> {
         let claims = Claims {
             iss: issuer,
             aud: AUDIENCE.to_owned(),
@@ -102,6 +134,7 @@ impl Tokens {
             tid: tenant.to_string(),
             iat: now.seconds(),
             exp: access.expires_at.seconds(),
+            act,
         };
         self.keys.sign(ACCESS_TOKEN, &claims).map_err(Error::Sign)
     }

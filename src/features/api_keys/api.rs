@@ -6,7 +6,7 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::error::Error;
-use super::keeping::{self, Keeping, checked_metadata, checked_networks, must_be_later};
+use super::keeping::{self, Asked, Keeping, checked_metadata, checked_networks, must_be_later};
 use super::model::{
     ApiKey, ApiKeyList, ApiKeyPatch, KEYS_READ, KEYS_WRITE, NewApiKey, Rotation, ScopeChange, ShownApiKey, UsageReport,
 };
@@ -19,7 +19,7 @@ use crate::http::etag;
 use crate::http::openapi::Tag;
 use crate::http::paging::{self, Cursors, ListMeta, Paging};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Fault, Input, Problem};
+use crate::http::{Caller, Client, Fault, Input, Problem};
 
 /// The endpoints of keys, with what they need.
 #[derive(Clone, Debug)]
@@ -75,11 +75,13 @@ impl KeysApi {
         caller: Caller,
         trail: Trail,
         _query: NoQuery,
+        client: Client,
         body: Input<NewApiKey>,
     ) -> Result<Made, Problem> {
         caller.must(KEYS_WRITE)?;
 
-        let shown = self.keeping.make(&caller, trail.of(&caller), body.read()?).await?;
+        let asked = Asked { actor: trail.of(&caller), client, confirmed: None };
+        let shown = self.keeping.make(&caller, asked, body.read()?).await?;
 
         let (tag, place) = (etag::of_version(shown.key.version), format!("/api/v1/admin/keys/{}", shown.key.id));
         Ok(Made::Key(Json(shown), tag, place))
@@ -256,12 +258,14 @@ impl KeysApi {
         /// The `ETag` of the key that is meant.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        client: Client,
         body: Input<Option<Rotation>>,
     ) -> Result<Rotated, Problem> {
         caller.must(KEYS_WRITE)?;
 
         let grace = body.read()?.and_then(|it| it.grace_secs).unwrap_or(0);
-        let shown = self.keeping.rotate(&caller, trail.of(&caller), &id.0, None, if_match.0.as_deref(), grace).await?;
+        let asked = Asked { actor: trail.of(&caller), client, confirmed: None };
+        let shown = self.keeping.rotate(&caller, asked, &id.0, None, if_match.0.as_deref(), grace).await?;
 
         let tag = etag::of_version(shown.key.version);
         Ok(Rotated::Key(Json(shown), tag))
@@ -269,7 +273,8 @@ impl KeysApi {
 
     /// Revoke a key
     ///
-    /// It stops working at once, and never works again; its live connections end.
+    /// It stops working at once, and never works again; its live connections end. Nobody revokes a key that may more than
+    /// they do.
     #[oai(path = "/admin/keys/:id/revoke", method = "delete", operation_id = "revoke_api_key")]
     async fn revoke(
         &self,

@@ -175,6 +175,7 @@ fn caller(tenant: &TenantId, found: &Found, digest: &str) -> Caller {
         permissions: found.permissions(),
         until: found.until(digest),
         shown: Shown::Nothing,
+        impersonator: None,
     })
 }
 

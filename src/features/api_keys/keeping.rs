@@ -9,12 +9,13 @@ use super::store::{self, Found};
 use super::usage::{Usage, day_of, day_text};
 use super::{networks, secret};
 use crate::base::text::normal;
-use crate::base::{ApiKeyId, Clock, Random, Timestamp, UserId};
+use crate::base::{ApiKeyId, Clock, JobId, Random, Timestamp, UserId};
 use crate::db::{Db, Tx};
+use crate::features::accounts::{self, Confirmed};
 use crate::features::audit::{Action, Actor, Entry};
 use crate::features::{events, roles};
 use crate::http::etag::IfMatch;
-use crate::http::{Caller, Fault, Permissions, Subject};
+use crate::http::{Caller, Client, Fault, Permissions, Subject};
 
 /// Most keys of one person that work or could: each is something to lose.
 const OF_ONE_MAX: i64 = 20;
@@ -39,8 +40,29 @@ pub struct Keeping {
     pub usage: Usage,
 }
 
+/// Who asks for a secret, and with what.
+pub(super) struct Asked {
+    pub actor: Actor,
+    pub client: Client,
+    /// Whoever has a key of their own has shown who they are.
+    pub confirmed: Option<Confirmed>,
+}
+
+impl Asked {
+    /// Uses up what was shown for a key, and has its owner told.
+    fn settle(&self, tx: &mut Tx<'_>, job: JobId, key: &ApiKey, is_new: bool, now: Timestamp) -> Result<(), Error> {
+        if let Some(confirmed) = &self.confirmed {
+            confirmed.use_up(tx)?;
+        }
+        if let Some(owner) = key.owner {
+            accounts::tell_of_key(tx, job, owner, &key.name, is_new, &self.client, now)?;
+        }
+        Ok(())
+    }
+}
+
 impl Keeping {
-    pub(super) async fn make(&self, caller: &Caller, actor: Actor, new: NewApiKey) -> Result<ShownApiKey, Error> {
+    pub(super) async fn make(&self, caller: &Caller, asked: Asked, new: NewApiKey) -> Result<ShownApiKey, Error> {
         let now = self.clock.now();
         let mut faults = Vec::new();
         let scopes = roles::read_permissions(&new.scopes, "/scopes").unwrap_or_else(|found| {
@@ -81,6 +103,7 @@ impl Keeping {
             disabled_at: None,
         };
         let (kept, maker) = (secret::kept(made.reveal()), caller.clone());
+        let job: JobId = self.random.id(&self.clock);
 
         let key = self
             .db
@@ -98,7 +121,8 @@ impl Keeping {
                 }
                 store::delete_revoked(tx, key.owner, REVOKED_MAX)?;
                 store::insert(tx, &key, &kept)?;
-                actor.append(tx, now, &about(Action::ApiKeyCreate, &key).after(told(&key)))?;
+                asked.settle(tx, job, &key, true, now)?;
+                asked.actor.append(tx, now, &about(Action::ApiKeyCreate, &key).after(told(&key)))?;
                 Ok(key.clone())
             })
             .await?;
@@ -159,7 +183,7 @@ impl Keeping {
     pub(super) async fn rotate(
         &self,
         caller: &Caller,
-        actor: Actor,
+        asked: Asked,
         id: &str,
         owner: Option<UserId>,
         if_match: Option<&str>,
@@ -169,6 +193,7 @@ impl Keeping {
         let made = secret::make(&self.random);
         let (kept, hint, keeper) = (secret::kept(made.reveal()), secret::hint(made.reveal()), caller.clone());
         let grace = std::time::Duration::from_secs(grace_secs.into());
+        let job: JobId = self.random.id(&self.clock);
         let key = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -189,7 +214,8 @@ impl Keeping {
                 };
                 store::set_secret(tx, &key, &kept, old_until)?;
                 let after = json!({ "oldSecretUntil": old_until.map(|it| it.to_string()) });
-                actor.append(tx, now, &about(Action::ApiKeyRotate, &key).after(after))?;
+                asked.settle(tx, job, &key, false, now)?;
+                asked.actor.append(tx, now, &about(Action::ApiKeyRotate, &key).after(after))?;
                 events::append_about_accounts(tx, now)?;
                 Ok(key)
             })
@@ -199,7 +225,7 @@ impl Keeping {
         Ok(ShownApiKey { key: key.at(now), secret: made.reveal().clone() })
     }
 
-    /// Ends a key for good. Whoever keeps keys may end any: it takes away, and gives nothing.
+    /// Ends a key for good: one's own, or one that may no more than whoever ends it.
     pub(super) async fn revoke(
         &self,
         caller: &Caller,
@@ -207,12 +233,15 @@ impl Keeping {
         id: &str,
         owner: Option<UserId>,
     ) -> Result<(), Error> {
-        let (id, now) = (read_id(id)?, self.clock.now());
+        let (id, now, keeper) = (read_id(id)?, self.clock.now(), caller.clone());
         self.db
             // What takes rights away is done when the disk is nearly full too.
             .free(caller.tenant(), move |tx| {
-                let found = store::find(tx, id)?.filter(|it| owner.is_none() || it.owner == owner);
-                let key = found.ok_or(Error::NotFound)?;
+                let key = match owner {
+                    // Also one whose scopes their role does not have any more.
+                    Some(_) => store::find(tx, id)?.filter(|it| it.owner == owner).ok_or(Error::NotFound)?,
+                    None => to_keep(tx, &keeper, id, None, &IfMatch::Any)?.key,
+                };
                 actor.append(tx, now, &about(Action::ApiKeyRevoke, &key))?;
                 let revoked_at = Some(key.revoked_at.unwrap_or(now));
                 store::update(tx, &ApiKey { revoked_at, updated_at: now, version: key.version + 1, ..key })?;

@@ -24,6 +24,7 @@ pub use api::KeysApi;
 pub use error::{ELSEWHERE, Error, INVALID, PROBLEMS};
 pub use gate::{KeyGate, still_stands};
 pub use keeping::Keeping;
+pub use model::KEYS_READ;
 pub use own_api::OwnKeysApi;
 pub use terms::TERMS;
 pub use usage::{Usage, account_for, worker};

@@ -5,6 +5,7 @@ use poem_openapi::{Enum, Object};
 use serde_json::{Value, json};
 
 use crate::base::{ApiKeyId, Timestamp, UserId};
+use crate::features::accounts::Confirmation;
 use crate::http::paging::ListMeta;
 use crate::http::{Permission, Permissions};
 
@@ -180,8 +181,8 @@ impl Example for NewApiKey {
     }
 }
 
-/// What someone sends to make a key of their own.
-#[derive(Clone, Debug, Object)]
+/// What someone sends to make a key of their own, with `password`, or with `code` where a second factor is on.
+#[derive(Clone, Object)]
 #[oai(example, rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOwnKey {
     #[oai(validator(min_length = 1, max_length = 80))]
@@ -200,13 +201,21 @@ pub struct NewOwnKey {
     pub allowed_ips: Option<Vec<String>>,
     /// An object of up to 4 KiB, for its maker.
     pub metadata: Option<Any<Value>>,
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: Option<String>,
+    /// Six digits of the app, or a recovery code.
+    #[oai(validator(min_length = 1, max_length = 32))]
+    pub code: Option<String>,
 }
 
 impl NewOwnKey {
-    pub fn of(self, owner: UserId) -> NewApiKey {
-        let Self { name, description, scopes, expires_at, rate_limit, allowed_ips, metadata } = self;
+    /// The key, and what its maker shows to have it.
+    pub fn of(self, owner: UserId) -> (NewApiKey, Confirmation) {
+        let Self { name, description, scopes, expires_at, rate_limit, allowed_ips, metadata, password, code } = self;
         let owner = Some(owner);
-        NewApiKey { name, description, scopes, expires_at, rate_limit, allowed_ips, metadata, owner, tier: None }
+        let key =
+            NewApiKey { name, description, scopes, expires_at, rate_limit, allowed_ips, metadata, owner, tier: None };
+        (key, Confirmation { password, code })
     }
 }
 
@@ -214,7 +223,17 @@ impl Example for NewOwnKey {
     fn example() -> Self {
         let NewApiKey { name, description, .. } = NewApiKey::example();
         let scopes = vec!["records:read".to_owned()];
-        Self { name, description, scopes, expires_at: None, rate_limit: None, allowed_ips: None, metadata: None }
+        Self {
+            name,
+            description,
+            scopes,
+            expires_at: None,
+            rate_limit: None,
+            allowed_ips: None,
+            metadata: None,
+            password: Some("correct horse battery staple".to_owned()),
+            code: None,
+        }
     }
 }
 
@@ -283,6 +302,26 @@ pub struct Rotation {
 impl Example for Rotation {
     fn example() -> Self {
         Self { grace_secs: Some(3_600) }
+    }
+}
+
+/// What someone sends to give a key of their own another secret: `password`, or `code` where a second factor is on.
+#[derive(Clone, Object)]
+#[oai(example, rename_all = "camelCase", deny_unknown_fields)]
+pub struct OwnRotation {
+    /// For so many seconds the secret before works too, though never beyond the key's own end. Absent: 0.
+    #[oai(validator(maximum(value = "604800")))]
+    pub grace_secs: Option<u32>,
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: Option<String>,
+    /// Six digits of the app, or a recovery code.
+    #[oai(validator(min_length = 1, max_length = 32))]
+    pub code: Option<String>,
+}
+
+impl Example for OwnRotation {
+    fn example() -> Self {
+        Self { grace_secs: Some(3_600), password: Some("correct horse battery staple".to_owned()), code: None }
     }
 }
 

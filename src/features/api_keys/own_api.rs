@@ -5,36 +5,44 @@ use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 
 use super::api::{Made, Revoked, Rotated, Shown};
-use super::keeping::{self, Keeping};
-use super::model::{NewOwnKey, OwnKeyList, Rotation, UsageReport};
+use super::error::Error;
+use super::keeping::{self, Asked, Keeping};
+use super::model::{NewOwnKey, OwnKeyList, OwnRotation, UsageReport};
+use crate::features::accounts::{AccountsApi, Confirmation};
 use crate::features::audit::Trail;
 use crate::http::etag;
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Input, Problem};
+use crate::http::{Caller, Client, ClientAddress, Input, Problem};
 
 /// The endpoints of one's own keys, with what they need.
 #[derive(Clone, Debug)]
 pub struct OwnKeysApi {
     pub keeping: Keeping,
+    pub accounts: AccountsApi,
 }
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Keys")]
 impl OwnKeysApi {
     /// Make a key of one's own
     ///
-    /// Its secret is in this answer only. It calls on its maker's behalf, and never may more than they do.
+    /// Its secret is in this answer only. It calls on its maker's behalf, and never may more than they do. Whoever makes one
+    /// shows once more who they are, and is told by mail.
     #[oai(path = "/auth/keys", method = "post", operation_id = "create_own_key")]
     async fn create(
         &self,
         caller: Caller,
         trail: Trail,
         _query: NoQuery,
+        address: ClientAddress,
+        client: Client,
         body: Input<NewOwnKey>,
     ) -> Result<Made, Problem> {
         let (user, _) = caller.user()?;
 
-        let shown = self.keeping.make(&caller, trail.of(&caller), body.read()?.of(user)).await?;
+        let (key, shown) = body.read()?.of(user);
+        let asked = self.asked(&caller, &trail, shown, address, client).await?;
+        let shown = self.keeping.make(&caller, asked, key).await?;
 
         let (tag, place) = (etag::of_version(shown.key.version), format!("/api/v1/auth/keys/{}", shown.key.id));
         Ok(Made::Key(Json(shown), tag, place))
@@ -65,8 +73,10 @@ impl OwnKeysApi {
 
     /// Give a key of one's own another secret
     ///
-    /// The new one is in this answer only. The one before stops working at once, or after `graceSecs`.
+    /// The new one is in this answer only. The one before stops working at once, or after `graceSecs`. Whoever asks for it
+    /// shows once more who they are, and is told by mail.
     #[oai(path = "/auth/keys/:id/rotate", method = "put", operation_id = "rotate_own_key")]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn rotate(
         &self,
         caller: Caller,
@@ -76,13 +86,16 @@ impl OwnKeysApi {
         /// The `ETag` of the key that is meant.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        body: Input<Option<Rotation>>,
+        address: ClientAddress,
+        client: Client,
+        body: Input<OwnRotation>,
     ) -> Result<Rotated, Problem> {
         let (user, _) = caller.user()?;
 
-        let grace = body.read()?.and_then(|it| it.grace_secs).unwrap_or(0);
-        let shown =
-            self.keeping.rotate(&caller, trail.of(&caller), &id.0, Some(user), if_match.0.as_deref(), grace).await?;
+        let OwnRotation { grace_secs, password, code } = body.read()?;
+        let asked = self.asked(&caller, &trail, Confirmation { password, code }, address, client).await?;
+        let (grace, expected) = (grace_secs.unwrap_or(0), if_match.0.as_deref());
+        let shown = self.keeping.rotate(&caller, asked, &id.0, Some(user), expected, grace).await?;
 
         let tag = etag::of_version(shown.key.version);
         Ok(Rotated::Key(Json(shown), tag))
@@ -123,5 +136,20 @@ impl OwnKeysApi {
         must_be_among(request, &["days"])?;
         let days = keeping::read_days(days.0.as_deref())?;
         Ok(Json(self.keeping.usage(&caller, &id.0, Some(user), days).await?))
+    }
+}
+
+impl OwnKeysApi {
+    /// Has someone show who they are who is to get a secret.
+    async fn asked(
+        &self,
+        caller: &Caller,
+        trail: &Trail,
+        shown: Confirmation,
+        address: ClientAddress,
+        client: Client,
+    ) -> Result<Asked, Error> {
+        let confirmed = self.accounts.confirm_again(caller, shown, address, trail).await?;
+        Ok(Asked { actor: trail.of(caller), client, confirmed: Some(confirmed) })
     }
 }

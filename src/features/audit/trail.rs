@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use poem::http::header::{HeaderValue, USER_AGENT};
 use poem::{FromRequest, Request, RequestBody};
+use serde_json::{Map, Value, json};
 
 use super::chain::NOTHING_BEFORE;
 use super::entry::{self, Entry};
@@ -45,16 +46,21 @@ enum Who {
 
 impl<'a> FromRequest<'a> for Trail {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let extensions = request.extensions();
-        Ok(Self(Arc::new(Marks {
-            address: extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress(None)),
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-            request_id: extensions.get::<RequestId>().cloned(),
-        })))
+        Ok(Self::left_by(request))
     }
 }
 
 impl Trail {
+    /// What a request tells, before it is handed on.
+    pub fn left_by(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Self(Arc::new(Marks {
+            address: extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress(None)),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
+            request_id: extensions.get::<RequestId>().cloned(),
+        }))
+    }
+
     /// Whoever the request says that it comes from.
     pub fn of(&self, caller: &Caller) -> Actor {
         self.as_who(Who::Caller(caller.clone()))
@@ -89,7 +95,8 @@ impl Actor {
     /// Writes down what is done, in the transaction that does it: it is told if it was done, and only then.
     pub fn append(&self, tx: &mut Tx<'_>, now: Timestamp, entry: &Entry) -> Result<(), db::Error> {
         let is_short = tx.is_short_of_room();
-        let value = |it: &Option<serde_json::Value>| it.as_ref().map(|it| entry::kept(it, is_short));
+        let value = |it: &Option<Value>| it.as_ref().map(|it| entry::kept(it, is_short));
+        let after = self.who.with_both(entry.after.as_ref());
         let (kind, id, email) = self.who.told();
         let marks = self.marks.as_deref();
         let (resource_kind, resource_id) = entry.resource.clone().unzip();
@@ -103,7 +110,7 @@ impl Actor {
             resource_kind: resource_kind.map(ToOwned::to_owned),
             resource_id,
             before: value(&entry.before),
-            after: value(&entry.after),
+            after: value(&after),
             address: marks.and_then(|it| it.address.0).map(|it| it.to_string()),
             user_agent: marks.and_then(|it| it.user_agent.as_ref()).map(|it| user_agent(it.as_bytes())),
             request_id: marks.and_then(|it| it.request_id.as_ref()).map(|it| it.as_str().to_owned()),
@@ -126,7 +133,9 @@ impl Who {
             Self::Server => (ActorKind::Server, None, None),
             Self::Caller(caller) => match caller.subject() {
                 Subject::User { id, .. } => {
-                    (ActorKind::User, Some(id.to_string()), Some(caller.principal().email.clone()))
+                    let own = (id, &caller.principal().email);
+                    let (id, email) = caller.impersonator().map_or(own, |it| (&it.id, &it.email));
+                    (ActorKind::User, Some(id.to_string()), Some(email.clone()))
                 }
                 // On behalf of its owner, whose address stands beside it.
                 Subject::Key { id, .. } => {
@@ -136,6 +145,25 @@ impl Who {
                 Subject::Stranger => (ActorKind::Stranger, None, None),
             },
         }
+    }
+}
+
+impl Who {
+    /// What is told of afterwards; of somebody who acts as somebody else, with whom that is.
+    fn with_both(&self, after: Option<&Value>) -> Option<Value> {
+        let acting = match self {
+            Self::Caller(caller) if caller.impersonator().is_some() => caller,
+            _ => return after.cloned(),
+        };
+        let id = acting.user_id().map(|it| it.to_string());
+        let acting_as = json!({ "id": id, "email": acting.principal().email });
+        let mut members = match after {
+            Some(Value::Object(members)) => members.clone(),
+            Some(other) => Map::from_iter([("value".to_owned(), other.clone())]),
+            None => Map::new(),
+        };
+        members.insert("actingAs".to_owned(), acting_as);
+        Some(members.into())
     }
 }
 

@@ -6,8 +6,9 @@ use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
 
 use super::model::{AskedCaller, AskedRule, Decider, Explanation, Question, Verdict};
-use crate::features::accounts::{Gate, RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE};
-use crate::features::api_keys::KeyGate;
+use crate::features::accounts::{Gate, RECORDS_ADMIN, RECORDS_READ, RECORDS_WRITE, USERS_READ};
+use crate::features::api_keys::{KEYS_READ, KeyGate};
+use crate::features::collections::COLLECTIONS_READ;
 use crate::features::records::{Deed, Explained, Outcome, RecordsApi};
 use crate::features::roles::{ROLES_READ, permissions_of_user};
 use crate::http::openapi::{Documents, Operation, Tag, Who};
@@ -29,7 +30,9 @@ impl ExplainApi {
     /// Ask why someone may do something
     ///
     /// Says how it would turn out now, and what decides: the account or key itself, the scopes of the key, the role, or
-    /// the rule of the collection. With `recordId` the rule is put to that record, which needs `records:admin` too.
+    /// the rule of the collection. Nobody is told what they could not read anyway: it needs `users:read` too for an account,
+    /// `keys:read` for a key, `collections:read` for a rule, and with `recordId`, which has the rule put to that record,
+    /// `records:admin`.
     #[oai(path = "/admin/explain", method = "post", operation_id = "explain_access")]
     async fn explain(
         &self,
@@ -43,7 +46,16 @@ impl ExplainApi {
         if question.record_id.is_some() {
             caller.must(RECORDS_ADMIN)?;
         }
+        if question.caller.user_id.is_some() {
+            caller.must(USERS_READ)?;
+        }
+        if question.caller.key_id.is_some() {
+            caller.must(KEYS_READ)?;
+        }
         let target = self.target(&question)?;
+        if matches!(target, Target::Records { .. }) {
+            caller.must(COLLECTIONS_READ)?;
+        }
         let asked = match self.asked(&caller, question.caller).await? {
             Ok(asked) => asked,
             Err(refused) => return Ok(Json(refused)),

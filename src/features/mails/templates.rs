@@ -107,7 +107,15 @@ pub const TEMPLATES: &[Template] = &[
     Template {
         name: "password-changed",
         about: "To someone whose password was changed.",
-        variables: &[NAME, EMAIL, TIME, CLIENT, ADDRESS],
+        variables: &[
+            NAME,
+            EMAIL,
+            TIME,
+            CLIENT,
+            ADDRESS,
+            Variable { name: "keys", about: "How many API keys of theirs go on working.", example: "2" },
+            Variable { name: "revokedKeys", about: "How many were revoked by it.", example: "0" },
+        ],
     },
     Template {
         name: "email-changed",
@@ -135,6 +143,24 @@ pub const TEMPLATES: &[Template] = &[
             CLIENT,
             ADDRESS,
         ],
+    },
+    Template {
+        name: "api-key-changed",
+        about: "To someone who has a new API key, or one with another secret.",
+        variables: &[
+            NAME,
+            EMAIL,
+            Variable { name: "key", about: "What the key is called.", example: "Backup script" },
+            Variable { name: "change", about: "`made` or `rotated`.", example: "made" },
+            TIME,
+            CLIENT,
+            ADDRESS,
+        ],
+    },
+    Template {
+        name: "impersonated",
+        about: "To someone as whom somebody else began to act.",
+        variables: &[NAME, EMAIL, TIME],
     },
     Template { name: "test", about: "To see whether mails arrive.", variables: &[EMAIL, TIME] },
 ];

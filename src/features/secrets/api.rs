@@ -132,7 +132,7 @@ impl SecretsApi {
 
         let shown = body.read()?;
         let name = read_name(&name)?;
-        let confirmed = self.accounts.confirm_again(&caller, shown, address).await.map_err(Error::Account)?;
+        let confirmed = self.accounts.confirm_again(&caller, shown, address, &trail).await.map_err(Error::Account)?;
         let actor = trail.of(&caller);
         let value = self.vault.reveal(caller.tenant(), user, &name, confirmed, actor).await?;
 

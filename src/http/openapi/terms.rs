@@ -194,7 +194,7 @@ impl Told {
             ]);
         }
         if operation["security"].is_array() {
-            kinds.extend([&problem::NOT_SIGNED_IN, &problem::NOT_ALLOWED]);
+            kinds.extend([&problem::NOT_SIGNED_IN, &problem::NOT_ALLOWED, &problem::IMPERSONATED]);
             kinds.extend(self.of_callers);
             if !operation["security"].to_string().contains(API_KEY) {
                 kinds.push(&problem::NEEDS_SESSION);
