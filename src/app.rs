@@ -423,6 +423,7 @@ impl App {
                 let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
                 if let Some(user) = who.as_ref().and_then(Who::user) {
                     requests.note(user);
+                }
                 if let Some(caller) = who.as_ref().and_then(Who::caller) {
                     refusals.look_at(&trail, caller, &answer).await;
                 }

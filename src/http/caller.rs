@@ -215,7 +215,7 @@ impl Caller {
             return Problem::not_signed_in();
         }
         if self.0.impersonator.is_some() && !WHILE_IMPERSONATING.contains(&permission) {
-            return Err(impersonated());
+            return impersonated();
         }
         let whose = if matches!(self.0.subject, Subject::Key { .. }) { "this key" } else { "your role" };
         let detail = format!("this needs the permission `{}`, which {whose} does not have", permission.0);

@@ -8,7 +8,9 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::api::checked_name;
 use super::error::Error;
 use super::fields::FieldsChange;
-use super::model::{Farewell, ImpersonatedBy, NewProfile, OwnUser, ProfilePatch, USERS_ADMIN, USERS_READ, USERS_WRITE, User};
+use super::model::{
+    Farewell, ImpersonatedBy, NewProfile, OwnUser, ProfilePatch, USERS_ADMIN, USERS_READ, USERS_WRITE, User,
+};
 use super::second_factor_api::SecondFactorApi;
 use super::users_api::UsersApi;
 use super::{leaving, second_factor_store, store};
