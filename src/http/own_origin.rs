@@ -16,12 +16,16 @@ use crate::base::web::Site;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Where streams go on for as long as somebody listens. Elsewhere one is a file, and reading it is reading.
+const LIVE: &str = "/api/v1/realtime";
+
 pub const REFUSED: Kind =
     Kind { status: 403, code: "origin-refused", title: "A page of another origin may not do this" };
 
 /// Refuses a request that changes something, or that opens a connection to stay, if a page of somebody else sent it.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
-    let stays = websocket::is_wanted(request.headers()) || accept_header::wanted_stream(request.headers()).is_some();
+    let is_stream = request.uri().path() == LIVE && accept_header::wanted_stream(request.headers()).is_some();
+    let stays = is_stream || websocket::is_wanted(request.headers());
     if stays || cookie::changes(request.method()) { must_be_ours(request) } else { Ok(()) }
 }
 
@@ -69,7 +73,11 @@ mod tests {
     use crate::http::cors::{Cors, Origins};
 
     fn asked(method: Method, headers: &[(&str, &str)], policy: Policy) -> bool {
-        let mut request = Request::builder().method(method).uri_str("/x");
+        asked_of(LIVE, method, headers, policy)
+    }
+
+    fn asked_of(path: &str, method: Method, headers: &[(&str, &str)], policy: Policy) -> bool {
+        let mut request = Request::builder().method(method).uri_str(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -138,7 +146,10 @@ mod tests {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE] {
             assert!(!asked(method, &[("origin", "https://evil.example")], Policy::default()));
         }
-        for stays in [socket, events] {
+        // Pages take exports with a cookie over plain HTTP too, where nothing says whose they are.
+        let lines = [("accept", "application/x-ndjson")];
+        assert!(asked_of("/api/v1/collections/a/records/export", Method::GET, &lines, Policy::default()));
+        for stays in [socket, events, lines] {
             assert!(!asked(Method::GET, &stays, Policy::default()));
             assert!(!asked(Method::GET, &[stays[0], ("origin", "https://evil.example")], Policy::default()));
             assert!(asked(Method::GET, &[stays[0], OWN], Policy::default()));

@@ -33,6 +33,22 @@ async fn invited(post: &Post, body: &Value) -> (String, String) {
     (made.str("id"), token(&mail))
 }
 
+/// As at every other way in.
+#[tokio::test]
+async fn a_page_that_accepts_an_invitation_can_have_a_cookie() {
+    let post = Post::with(&[]).await;
+    let (_, token) = invited(&post, &json!({ "email": GRACE })).await;
+    let body = json!({ "token": token, "password": PASSWORD, "session": "cookie" });
+    let ask = post.app.ask(Method::POST, "/api/v1/auth/accept-invitation").header("origin", "http://localhost");
+
+    let accepted = ask.json(&body).send().await;
+
+    assert_eq!((accepted.status, &accepted.body["accessToken"]), (201, &Value::Null));
+    let cookie = accepted.header("set-cookie").and_then(|it| it.split(';').next()).expect("a cookie");
+    let profile = post.app.ask(Method::GET, "/api/v1/auth/profile").header("cookie", cookie).send().await;
+    assert_eq!((profile.status, profile.str("email")), (200, GRACE.to_owned()));
+}
+
 #[tokio::test]
 async fn whoever_is_invited_makes_themselves_an_account_also_where_registration_is_closed() {
     let post = Post::with(&[("ACCOUNTS__REGISTRATION", "closed"), ("ACCOUNTS__VERIFICATION", "required")]).await;

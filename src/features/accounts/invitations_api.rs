@@ -11,7 +11,7 @@ use super::error::Error;
 use super::invitations_model::{Acceptance, Invitation, InvitationId, InvitationList, InvitationState, NewInvitation};
 use super::invitations_store as store;
 use super::mail_job::{self, AccountMail};
-use super::model::{SignedIn, USERS_READ, USERS_WRITE, User};
+use super::model::{Entered, USERS_READ, USERS_WRITE, User};
 use super::one_time::Purpose;
 use super::signing_in::add;
 use super::throttle;
@@ -25,7 +25,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{ListPlace, Listed, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Client, ClientAddress, Input, Permissions};
+use crate::http::{Browser, Caller, Client, ClientAddress, Input, Permissions};
 
 const INVITATIONS: &str = "/api/v1/admin/invitations";
 /// Most invitations that wait to be accepted: each is a mail to somebody who did not ask for it.
@@ -62,7 +62,7 @@ enum Gone {
 enum Accepted {
     /// The account was made, and its owner is signed in.
     #[oai(status = 201)]
-    SignedIn(Json<SignedIn>),
+    Entered(Json<Entered>, #[oai(header = "Set-Cookie")] Option<String>),
 }
 
 #[derive(ApiResponse)]
@@ -250,10 +250,12 @@ impl InvitationsApi {
         _query: NoQuery,
         address: ClientAddress,
         client: Client,
+        browser: Browser,
         trail: Trail,
         body: Input<Acceptance>,
     ) -> Result<Accepted, Problem> {
-        let Acceptance { token, password, name } = body.read()?;
+        let Acceptance { token, password, name, session } = body.read()?;
+        let way = Way::of(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let config = own.config.get();
         let attempt = throttle::attempt_setup(&own.kv, &config, address, now)?;
@@ -270,7 +272,7 @@ impl InvitationsApi {
         let newcomer = own.newcomer(&found.email, password, Some(name), found.role.clone()).await?;
         let hash = own.passwords.hash(newcomer.password).await?;
         let user = User { tier: found.tier, email_verified: true, last_sign_in_at: Some(now), ..newcomer.user };
-        let session = own.session(&config, user.id, Arrival::new(client, Way::Tokens), now);
+        let session = own.session(&config, user.id, Arrival::new(client, way), now);
         let (opened, actor) = (session.clone(), trail.of_user(user.id, &user.email));
         let welcome: JobId = own.random.id(&own.clock);
 
@@ -296,9 +298,8 @@ impl InvitationsApi {
             })
             .await?;
 
-        let tokens = own.token_pair(&config, &tenant, &session, now)?;
-        let device_token = own.device_token(&tenant, &session, 0, now);
-        Ok(Accepted::SignedIn(Json(SignedIn { tokens, device_token, user })))
+        let (entered, cookie) = own.admitted(&config, &tenant, &session, 0, user, way, now)?.entered();
+        Ok(Accepted::Entered(Json(entered), cookie))
     }
 }
 

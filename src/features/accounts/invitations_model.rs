@@ -2,6 +2,7 @@
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object};
 
+use super::model::SessionKind;
 use crate::base::{Id, Timestamp, UserId};
 use crate::features::roles::RoleName;
 use crate::http::paging::ListMeta;
@@ -128,6 +129,9 @@ pub struct Acceptance {
     /// Absent: what the invitation says.
     #[oai(validator(max_length = 200))]
     pub name: Option<String>,
+    /// `cookie` for a page in a browser, which gets a cookie instead of tokens. Absent: `token`.
+    #[oai(skip_serializing_if_is_none)]
+    pub session: Option<SessionKind>,
 }
 
 impl Example for Acceptance {
@@ -136,6 +140,7 @@ impl Example for Acceptance {
             token: "ot_AZC2pH4sfDqfTisdXGp-gAAAx2c0Q1vJ8mWl0bN5yTq3kR7uE9dHs6zLp4XcYf".to_owned(),
             password: "correct horse battery staple".to_owned(),
             name: None,
+            session: None,
         }
     }
 }

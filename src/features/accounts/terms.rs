@@ -125,7 +125,7 @@ pub const TERMS: &[Terms] = &[
     Terms {
         operation: "accept_invitation",
         who: Who::Anyone,
-        problems: &[&EMAIL_TAKEN, &SECRET_INVALID, &INVITATION_VOID, &TOO_MANY_REQUESTS],
+        problems: &[&EMAIL_TAKEN, &SECRET_INVALID, &INVITATION_VOID, &ORIGIN_REFUSED, &NEEDS_HTTPS, &TOO_MANY_REQUESTS],
     },
     Terms {
         operation: "impersonate_user",
