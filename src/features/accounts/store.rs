@@ -227,7 +227,7 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
         "INSERT INTO sessions
              (id, user_id, refresh_counter, created_at, refreshed_at, expires_at, client, address, device_id, is_cookie,
               actor_session_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         &[
             session.id.into(),
             session.user_id.into(),
