@@ -19,6 +19,8 @@ const WORK_KIB_MAX: u64 = 1 << 20;
 const BCRYPT_ROUNDS_MAX: u32 = 14;
 /// Rounds of PBKDF2: about a second.
 const PBKDF2_ROUNDS_MAX: u32 = 3_000_000;
+/// Lanes of argon2 and scrypt: nobody has more than a few.
+const LANES_MAX: u32 = 16;
 /// Longest salt and hash.
 const PART_BYTES_MAX: usize = 64;
 
@@ -73,13 +75,15 @@ pub(super) fn acceptable(kept: &str) -> Result<(), &'static str> {
     let is_too_much = match form {
         Form::Argon2 { memory_kib, iterations, lanes, .. } => {
             let memory = u64::from(memory_kib);
-            MEMORY_KIB_MAX < memory || WORK_KIB_MAX < memory.saturating_mul(iterations.into()) || 16 < lanes
+            MEMORY_KIB_MAX < memory || WORK_KIB_MAX < memory.saturating_mul(iterations.into()) || LANES_MAX < lanes
         }
         Form::Bcrypt { rounds } => BCRYPT_ROUNDS_MAX < rounds,
         Form::Scrypt { log_n, block, lanes, .. } => {
             let memory = 1_u64.checked_shl(log_n.into()).and_then(|n| n.checked_mul(u64::from(block)));
             let memory_kib = memory.map_or(u64::MAX, |it| it / 8);
-            MEMORY_KIB_MAX < memory_kib || WORK_KIB_MAX / 4 < memory_kib.saturating_mul(lanes.into())
+            LANES_MAX < lanes
+                || MEMORY_KIB_MAX < memory_kib
+                || WORK_KIB_MAX / 4 < memory_kib.saturating_mul(lanes.into())
         }
         Form::Pbkdf2 { rounds, .. } => PBKDF2_ROUNDS_MAX < rounds,
     };
@@ -224,8 +228,9 @@ fn read(kept: &str) -> Option<Kept> {
         _ => return None,
     };
     let is_sound = |part: &[u8]| part.len() <= PART_BYTES_MAX;
-    // A few bytes of hash would be right for many passwords.
-    Some(read).filter(|it| is_sound(&it.salt) && is_sound(&it.hash) && 16 <= it.hash.len())
+    // What argon2 does not take would be told by how fast it is refused; a few bytes of hash are right for many passwords.
+    let salt_min = if matches!(read.form, Form::Argon2 { .. }) { 8 } else { 0 };
+    Some(read).filter(|it| is_sound(&it.salt) && is_sound(&it.hash) && 16 <= it.hash.len() && salt_min <= it.salt.len())
 }
 
 fn argon2(kind: &str, version: u32, costs: &str, salt: &str, hash: &str) -> Option<Kept> {
@@ -358,6 +363,9 @@ mod tests {
             format!("$scrypt$ln=20,r=8,p=1${salt}${hash}"),
             format!("$scrypt$ln=63,r=8,p=1${salt}${hash}"),
             format!("$scrypt$ln=14,r=8,p=4294967295${salt}${hash}"),
+            format!("$scrypt$ln=0,r=7,p=4294967295${salt}${hash}"),
+            format!("$scrypt$ln=0,r=4294967295,p=16${salt}${hash}"),
+            format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdA${hash}"),
             format!("$pbkdf2-sha256$i=100000000${salt}${hash}"),
             format!("$pbkdf2-sha256$i=0${salt}${hash}"),
             format!("pbkdf2_sha1$1000$salt${hash}="),

@@ -249,6 +249,7 @@ impl KeysApi {
     ///
     /// The new one is in this answer only. The one before stops working at once, or after `graceSecs`.
     #[oai(path = "/admin/keys/:id/rotate", method = "put", operation_id = "rotate_api_key")]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn rotate(
         &self,
         caller: Caller,
