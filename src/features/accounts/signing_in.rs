@@ -145,7 +145,6 @@ impl AccountsApi {
     }
 
     /// Signs someone in who has shown who they are. `first` is done in the same transaction, before anything else.
-    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) async fn sign_in(
         &self,
         tenant: &TenantId,
@@ -226,7 +225,6 @@ impl AccountsApi {
 
     /// Adds someone and signs them in, in one transaction. With `setup_link`, only by using that up. With `mail`, they are
     /// sent a link that verifies the address.
-    #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) async fn add_signed_in(
         &self,
         tenant: &TenantId,
