@@ -93,7 +93,7 @@ impl ProfilesApi {
         if_match: Header<Option<String>>,
         body: Input<ProfilePatch>,
     ) -> Result<Profile, Problem> {
-        let (user, _) = caller.user_or_impersonator()?;
+        let (user, _) = caller.user()?;
 
         let change = patched(&caller, user, body.read()?);
         self.change(&caller, &trail, user, if_match.0.as_deref(), change).await
