@@ -224,7 +224,13 @@ impl Caller {
 
     /// The account behind the request, whose owner it is that asks; an operator has none.
     pub fn user(&self) -> Result<(UserId, SessionId), Problem> {
-        if self.0.impersonator.is_some() { Err(impersonated()) } else { self.user_or_impersonator() }
+        self.must_be_oneself()?;
+        self.user_or_impersonator()
+    }
+
+    /// Refuses whoever acts as the owner of an account.
+    pub fn must_be_oneself(&self) -> Result<(), Problem> {
+        if self.0.impersonator.is_some() { Err(impersonated()) } else { Ok(()) }
     }
 
     /// The same for the few things that somebody may do who acts as its owner.
@@ -339,7 +345,8 @@ pub(super) async fn caller_of(request: &Request) -> Result<Caller, Problem> {
     if shows_header(request) {
         let caller = authenticate(request, credential(request)?).await?;
         return match identify(request, cookie).await {
-            Ok((other, _)) if other.user_id() != caller.user_id() => {
+            // Whoever acts as somebody else in a browser has a cookie of their own.
+            Ok((other, _)) if ![caller.user_id(), caller.impersonator().map(|it| it.id)].contains(&other.user_id()) => {
                 let detail = "the token, or the key, and the cookie are of different people; send one of them";
                 Err(Problem::new(&problem::TWO_CALLERS, detail))
             }

@@ -92,11 +92,18 @@ pub struct Browser {
     jar: Jar,
     /// Why it gets no cookie.
     refused: Option<Problem>,
+    /// The one that it shows, genuine or not.
+    shown: Option<String>,
 }
 
 impl Browser {
     pub fn jar(&self) -> Jar {
         self.jar
+    }
+
+    /// The cookie that it shows. Nobody looked whether it is genuine.
+    pub fn cookie(&self) -> Option<&str> {
+        self.shown.as_deref()
     }
 
     /// Refuses a browser whose cookie others could read on the way, and a page that is not ours: it would sign its
@@ -110,7 +117,8 @@ impl<'a> FromRequest<'a> for Browser {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
         let jar = Jar::of(request);
         let refused = must_be_near(jar, request).and_then(|()| own_origin::must_be_ours(request)).err();
-        Ok(Self { jar, refused })
+        let shown = mark(request).map(ToOwned::to_owned);
+        Ok(Self { jar, refused, shown })
     }
 }
 

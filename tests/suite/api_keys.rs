@@ -677,3 +677,37 @@ async fn nobody_revokes_a_key_that_may_more() {
     assert_eq!(revoke(&less.id).await.status, 204);
     assert_eq!(users(&app, &more.secret).await.status, 200);
 }
+
+/// Otherwise its bounds would be worth nothing.
+#[tokio::test]
+async fn a_key_with_bounds_makes_no_keys_and_does_not_free_itself() {
+    let app = TestApp::with_people().await;
+    let path = "/api/v1/admin/keys";
+    let body =
+        json!({ "name": "bounded", "scopes": ["keys:write", "keys:read"], "allowedIps": ["127.0.0.0/8", "::1/128"] });
+    let bounded = app.as_role("admin", Method::POST, path).json(&body).send().await;
+    assert_eq!(bounded.status, 201, "{bounded:?}");
+    let (secret, id) = (bounded.str("secret"), bounded.body["key"]["id"].as_str().expect("an id").to_owned());
+    let with_key =
+        |method, path: &str, body: Value| app.ask(method, path).from("127.0.0.1").bearer(&secret).json(&body).send();
+
+    let twin = with_key(Method::POST, path, json!({ "name": "twin", "scopes": ["keys:write"] })).await;
+    let freed = with_key(Method::PATCH, &format!("{path}/{id}"), json!({ "allowedIps": [] })).await;
+
+    assert_eq!(twin.refusal(), (403, "permission-not-held"), "{twin:?}");
+    assert_eq!(freed.refusal(), (403, "permission-not-held"), "{freed:?}");
+}
+
+/// Rules go by tiers.
+#[tokio::test]
+async fn nobody_gives_a_key_a_tier_who_gives_none_to_people() {
+    let app = TestApp::with_people().await;
+    app.role("keymaker", &["keys:write", "keys:read", "records:read"]).await;
+    let (_, token) = app.person("keymaker", "keymaker").await;
+    let body = json!({ "name": "gold", "scopes": ["records:read"], "tier": "gold" });
+
+    let made = app.ask(Method::POST, "/api/v1/admin/keys").bearer(&token).json(&body).send().await;
+
+    assert_eq!(made.refusal(), (403, "permission-not-held"), "{made:?}");
+    assert_eq!(app.as_role("admin", Method::POST, "/api/v1/admin/keys").json(&body).send().await.status, 201);
+}

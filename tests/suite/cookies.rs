@@ -460,3 +460,16 @@ async fn what_is_done_with_a_cookie_is_in_the_trail_as_its_owners() {
     let trail = app.operator(Method::GET, "/api/v1/admin/audit?action=profile.change").send().await;
     assert_eq!(trail.body["data"][0]["actorEmail"], "user@example.com");
 }
+
+/// The browser has lost the one before, and whoever finds it should have nothing.
+#[tokio::test]
+async fn signing_in_again_ends_the_session_of_the_cookie_that_it_replaces() {
+    let app = TestApp::with_people().await;
+    let first = enter(&app, "user@example.com").await;
+
+    let again = page(&app, &first, Method::POST, LOGIN).json(&credentials("admin@example.com")).send().await;
+
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(profile(&app, &first).await.status, 401);
+    assert_eq!(profile(&app, &cookie(&again)).await.body["email"], "admin@example.com");
+}

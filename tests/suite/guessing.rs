@@ -308,3 +308,70 @@ fn half_of_the_guesses_at_an_account_survive_a_kill_in_the_next_moment() {
 
     assert_eq!(outcomes.iter().filter(|it| **it == 401).count(), GUESSES_MAX / 2, "{outcomes:?}");
 }
+
+// A password that is replaced.
+
+/// Looking at a password takes a while: whoever showed the old one just before must not come in just after.
+#[tokio::test]
+async fn of_those_who_sign_in_with_a_password_while_it_is_replaced_none_stays() {
+    let app = TestApp::new().await;
+    let own = app.register("ada@example.com").await.str("accessToken");
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": NEW_PASSWORD });
+
+    let change = post(&app, &own, "change-password", change);
+    let (changed, replies) = tokio::join!(change, join_all((0..40).map(|_| app.login("ada@example.com", PASSWORD))));
+
+    assert_eq!(changed.status, 204, "{changed:?}");
+    app.advance(5);
+    for reply in replies.iter().filter(|it| it.status == 200) {
+        assert_eq!(app.profile(&reply.str("accessToken")).await.status, 401);
+        assert_eq!(app.refresh(&reply.str("refreshToken")).await.status, 401);
+    }
+    assert_eq!(app.profile(&own).await.status, 200, "the session that replaced it");
+}
+
+/// The same for what the password is shown once more for.
+#[tokio::test]
+async fn of_keys_that_are_made_with_a_password_while_it_is_reset_none_works() {
+    let post_office = crate::mail::Post::with(&[]).await;
+    let app = &post_office.app;
+    let (_, token) = app.person("thief", "user").await;
+    post(app, "", "forgot-password", json!({ "email": "thief@example.com" })).await;
+    let link = crate::mail::token(&post_office.mail("thief@example.com", "reset-password").await);
+    let make = |n: usize| {
+        let body = json!({ "name": format!("key {n}"), "scopes": ["records:read"], "password": PASSWORD });
+        let token = token.clone();
+        async move { app.ask(Method::POST, "/api/v1/auth/keys").bearer(&token).json(&body).send().await }
+    };
+
+    let reset = post(app, "", "reset-password", json!({ "token": link, "newPassword": NEW_PASSWORD }));
+    let (reset, replies) = tokio::join!(reset, join_all((0..20).map(make)));
+
+    assert_eq!(reset.status, 204, "{reset:?}");
+    app.advance(5);
+    for reply in replies.iter().filter(|it| it.status == 201) {
+        let key = reply.str("secret");
+        let asked = app.ask(Method::GET, "/api/v1/collections").bearer(&key).send().await;
+        assert_eq!(asked.status, 401, "{asked:?}");
+    }
+}
+
+/// Refused for one reason, nobody is blamed for another.
+#[tokio::test]
+async fn an_owner_who_is_locked_out_does_not_lock_out_their_neighbours() {
+    let app = TestApp::new().await;
+    for email in ["ada@example.com", "grace@example.com"] {
+        app.register(email).await;
+    }
+    lock(&app, "ada@example.com").await;
+    let here = |email: &'static str| {
+        let body = json!({ "email": email, "password": PASSWORD });
+        app.ask(Method::POST, "/api/v1/auth/login").from("203.0.113.9").json(&body).send()
+    };
+
+    for _ in 0..110 {
+        assert_eq!(here("ada@example.com").await.status, 429);
+    }
+
+    assert_eq!(here("grace@example.com").await.status, 200);
+}

@@ -175,7 +175,7 @@ async fn the_trail_names_both_and_the_owner_is_told() {
     let app = &post.app;
     let (id, token) = begun(app).await;
     let admin = app.profile(app.token("admin")).await.str("id");
-    let notes = json!({ "name": "notes", "options": { "audit": true }, "rules": { "create": "auth.signedIn" } });
+    let notes = json!({ "name": "notes", "fields": [{ "name": "text", "type": "text" }], "options": { "audit": true }, "rules": { "create": "auth.signedIn" } });
     let made = app.operator(Method::POST, "/api/v1/collections").json(&notes).send().await;
     assert_eq!(made.status, 201, "{made:?}");
     let path = "/api/v1/collections/notes/records";
@@ -187,7 +187,7 @@ async fn the_trail_names_both_and_the_owner_is_told() {
     let (change, beginning) = (&trail.body["data"][0], &trail.body["data"][1]);
     assert_eq!((&change["action"], &change["actorEmail"]), (&json!("records.create"), &json!("admin@example.com")));
     assert_eq!(change["after"]["actingAs"], json!({ "id": id, "email": "user@example.com" }));
-    assert_eq!(change["resourceId"].as_str(), made.body["id"].as_str());
+    assert_eq!(change["resourceId"], format!("notes/{}", made.str("id")));
     assert_eq!((&beginning["action"], &beginning["resourceId"]), (&json!("users.impersonate"), &json!(id)));
     assert_eq!(beginning["after"]["reason"], "Ticket 4711");
     let verified = app.operator(Method::POST, "/api/v1/admin/audit/verify").json(&json!({})).send().await;

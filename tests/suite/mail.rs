@@ -789,3 +789,77 @@ async fn a_job_is_cancelled_and_done_again_by_an_admin() {
     let done = post.app.as_role("admin", Method::POST, &format!("{path}/retry")).send().await;
     assert_eq!(done.refusal(), (409, "job-still-runs"), "what is done is not done twice");
 }
+
+/// Whoever registers with somebody else's address must not be in the account once that one comes.
+#[tokio::test]
+async fn who_shows_that_an_address_is_theirs_has_its_account_to_themselves() {
+    for (way, confirm) in [("email-sign-in", "email-sign-in/confirm"), ("forgot-password", "reset-password")] {
+        let post = Post::with(&[]).await;
+        let squatter = post.app.register("grace@example.com").await;
+        let (access, refresh) = (squatter.str("accessToken"), squatter.str("refreshToken"));
+        let body = json!({ "name": "mine", "scopes": ["records:read"], "password": PASSWORD });
+        let key = post.app.ask(Method::POST, "/api/v1/auth/keys").bearer(&access).json(&body).send().await;
+        assert_eq!(key.status, 201, "{key:?}");
+        post.post(way, json!({ "email": "grace@example.com" })).await;
+        let template = if way == "email-sign-in" { "code" } else { "reset-password" };
+        let code = code(&post.mail("grace@example.com", template).await);
+        let body = match way {
+            "email-sign-in" => json!({ "email": "grace@example.com", "code": code }),
+            _ => json!({ "email": "grace@example.com", "code": code, "newPassword": "a password of my own" }),
+        };
+
+        let came = post.post(confirm, body).await;
+
+        assert!([200, 204].contains(&came.status), "{came:?}");
+        post.app.advance(5);
+        assert_eq!(post.app.login("grace@example.com", PASSWORD).await.status, 401, "{way}");
+        assert_eq!(post.app.profile(&access).await.status, 401, "{way}");
+        assert_eq!(post.app.refresh(&refresh).await.status, 401, "{way}");
+        let with_key = post.app.ask(Method::GET, "/api/v1/collections").bearer(&key.str("secret")).send().await;
+        assert_eq!(with_key.status, 401, "{way}");
+        if way == "email-sign-in" {
+            assert_eq!(post.app.profile(&came.str("accessToken")).await.status, 200);
+        }
+        let found = post.app.operator(Method::GET, "/api/v1/admin/audit?action=users.empty").send().await;
+        assert_eq!(found.body["data"].as_array().map(Vec::len), Some(1), "{way}: {found:?}");
+    }
+}
+
+/// A mail that could not be sent at first must not hand the account over when it can.
+#[tokio::test]
+async fn an_address_that_was_asked_for_with_an_old_password_is_sent_no_link() {
+    // Nothing is sent yet.
+    let app = TestApp::with_people().await;
+    let body = json!({ "newEmail": "thief@example.org", "password": PASSWORD });
+    let asked = app.as_role("user", Method::POST, "/api/v1/auth/change-email").json(&body).send().await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let body = json!({ "currentPassword": PASSWORD, "newPassword": "a password of my own" });
+    let changed = app.as_role("user", Method::POST, "/api/v1/auth/change-password").json(&body).send().await;
+    assert_eq!(changed.status, 204, "{changed:?}");
+
+    let post = Post::around(app);
+    post.rest().await;
+
+    assert_eq!(post.mailbox("thief@example.org").await, Vec::<Value>::new());
+    assert_eq!(post.mailbox("user@example.com").await.len(), 1, "the owner is told of the new password");
+}
+
+/// Whoever registers last with an address that was not verified has the account: no role must wait there for them.
+#[tokio::test]
+async fn an_account_that_nobody_verified_gets_no_role_and_stands_in_nobodys_way() {
+    let post = Post::with(&[("ACCOUNTS__VERIFICATION", "required")]).await;
+    post.post("register", json!({ "email": "bob@example.com", "password": PASSWORD })).await;
+    let list = post.app.operator(Method::GET, "/api/v1/users/search?q=bob").send().await;
+    let id = list.body["data"][0]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/admin/users/{id}");
+
+    let role = post.app.operator(Method::PATCH, &format!("{path}/role")).json(&json!({ "role": "admin" })).send().await;
+    let tier = post.app.operator(Method::PATCH, &path).json(&json!({ "tier": "gold" })).send().await;
+    let body = json!({ "email": "bob@example.com", "password": "a password of my own" });
+    let made = post.app.operator(Method::POST, "/api/v1/admin/users").json(&body).send().await;
+
+    assert_eq!(role.refusal(), (409, "account-pending"), "{role:?}");
+    assert_eq!(tier.refusal(), (409, "account-pending"), "{tier:?}");
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(post.app.login("bob@example.com", "a password of my own").await.status, 200);
+}

@@ -69,6 +69,7 @@ async fn operations_are_done_one_after_the_other() {
             { "op": "add", "path": "/extra/a/b/-", "value": 4 },
             { "op": "move", "from": "/extra/c~1d", "path": "/extra/e" },
             { "op": "add", "path": "/at", "value": "2026-01-02T03:04:05Z" },
+            { "op": "test", "path": "/views", "value": 0.0 },
             { "op": "replace", "path": "/views", "value": 7 },
         ]),
     )

@@ -23,8 +23,7 @@ use super::stuffing::{self, Stuffing};
 use super::token::Tokens;
 use super::totp::SecondFactors;
 use super::users_api::must_be_given;
-use super::way::Way;
-use super::{first_admin, owned_keys_store, store, throttle};
+use super::{device_store, first_admin, owned_keys_store, pending_store, store, throttle};
 use crate::base::text::{normalize_email, normalize_name};
 use crate::base::{Clock, Random, Secret, TenantId};
 use crate::config::{self, AccountsConfig, ServerConfig, View};
@@ -132,7 +131,7 @@ impl AccountsApi {
 
         let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let Registration { email, password, name, session } = sent;
-        let way = Way::of(session, &browser)?;
+        let way = self.way(session, &browser)?;
         let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
         let (registered, cookie) = if self.needs_verification() {
@@ -163,7 +162,7 @@ impl AccountsApi {
         body: Input<Setup>,
     ) -> Result<Created, Problem> {
         let Setup { token, email, password, name, session } = body.read()?;
-        let way = Way::of(session, &browser)?;
+        let way = self.way(session, &browser)?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
 
@@ -224,7 +223,7 @@ impl AccountsApi {
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
         // What is no address is the address of nobody, and must cost and look the same.
         let Credentials { email, password, device_token, session } = body.read()?;
-        let way = Way::of(session, &browser)?;
+        let way = self.way(session, &browser)?;
         let email = normalize_email(&email).unwrap_or(email);
         let device = self.known_device(&tenant, &email, device_token.as_deref(), now).await?;
         // Before anything is counted: who is blocked must not lock accounts either.
@@ -243,7 +242,7 @@ impl AccountsApi {
         let password = Secret::new(password);
         let judged = self.judge(&tenant, email.clone(), password.clone()).await;
         let judged = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
-        let Some(Judged { user, new_hash }) = judged else {
+        let Some(Judged { user, generation, new_hash }) = judged else {
             refusals.tell_of_guess(&email, &attempt).await;
             // What is guessed on a known device is at one account, whose owner was there before.
             if device.is_none()
@@ -258,6 +257,7 @@ impl AccountsApi {
 
         let (signed_in, cookie) = self
             .enter(&tenant, user, email, Arrival { client, device, way }, &trail, now, move |tx| {
+                device_store::must_be(tx, user, generation)?;
                 if let Some((old, new)) = &new_hash {
                     store::replace_password_hash(tx, user, old, new)?;
                 }
@@ -378,6 +378,7 @@ impl AccountsApi {
             .db
             .write(caller.tenant(), move |tx| {
                 must_be_given(tx, &maker, &user.role)?;
+                pending_store::make_room(tx, &user.email)?;
                 let user = add(tx, &user, &hash)?;
                 actor.append(tx, user.created_at, &about_newcomer(Action::UserCreate, &user))?;
                 Ok::<_, Error>(user)

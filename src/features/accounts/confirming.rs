@@ -9,8 +9,8 @@ use super::api::AccountsApi;
 use super::error::{Error, SECOND_FACTOR_WRONG};
 use super::throttle::{Attempt, Guesser};
 use super::totp::{Factor, Proof};
-use super::{second_factor_store, throttle};
-use crate::base::{TenantId, Timestamp, UserId};
+use super::{second_factor_store, store, throttle};
+use crate::base::{SessionId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Actor, Trail};
 use crate::http::problem::Fault;
@@ -43,13 +43,21 @@ impl Example for Confirmation {
 /// what it was shown for.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Confirmed(Option<(UserId, Factor, Proof)>);
+pub struct Confirmed {
+    user: UserId,
+    session: SessionId,
+    at: Timestamp,
+    /// Absent: it was the password.
+    code: Option<(Factor, Proof)>,
+}
 
 impl Confirmed {
-    /// Refuses a code that was used before.
+    /// Refuses a code that was used before, and whoever was signed out meanwhile: a new password does that to all who have
+    /// the old one.
     pub fn use_up(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        match self.0 {
-            Some((user, factor, proof)) if !second_factor_store::take(tx, user, factor.id, proof)? => {
+        store::must_be_live(tx, self.session, self.at)?;
+        match self.code {
+            Some((factor, proof)) if !second_factor_store::take(tx, self.user, factor.id, proof)? => {
                 Err(Error::SecondFactorWrong)
             }
             _ => Ok(()),
@@ -67,17 +75,18 @@ impl AccountsApi {
         trail: &Trail,
     ) -> Result<Confirmed, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
+        let confirmed = Confirmed { user, session, at: self.clock.now(), code: None };
         match shown {
             Confirmation { password: Some(password), code: None } => {
                 self.confirm(caller, password, "/password", address, trail).await?;
-                Ok(Confirmed(None))
+                Ok(confirmed)
             }
             Confirmation { password: None, code: Some(code) } => {
                 let (guesser, now) = (Guesser::Session(session), self.clock.now());
                 let told = (guesser, trail.of(caller));
                 let (factor, proof, _) = self.judge_code(caller.tenant(), user, told, &code, address, now).await?;
                 if factor.is_confirmed {
-                    Ok(Confirmed(Some((user, factor, proof))))
+                    Ok(Confirmed { code: Some((factor, proof)), ..confirmed })
                 } else {
                     Err(Error::SecondFactorWrong)
                 }

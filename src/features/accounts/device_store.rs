@@ -1,5 +1,6 @@
 //! The SQL of known devices.
 use super::devices::{Device, DeviceId};
+use super::error::Error;
 use crate::base::UserId;
 use crate::db::{self, Row, Tx};
 
@@ -17,6 +18,11 @@ pub(super) fn is_known(tx: &mut Tx<'_>, device: Device, email: &str) -> Result<b
 pub(super) fn generation(tx: &mut Tx<'_>, user: UserId) -> Result<i64, db::Error> {
     let found = tx.find("SELECT device_generation FROM users WHERE id = $1", &[user.into()], |row| row.integer(0))?;
     Ok(found.unwrap_or(0))
+}
+
+/// Refuses a password that was replaced since it was looked at, which takes a while.
+pub(super) fn must_be(tx: &mut Tx<'_>, user: UserId, seen: i64) -> Result<(), Error> {
+    if generation(tx, user)? == seen { Ok(()) } else { Err(Error::WrongCredentials) }
 }
 
 /// Forgets all devices of someone but one.

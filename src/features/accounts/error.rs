@@ -29,6 +29,8 @@ pub(super) const INVITATION_VOID: Kind =
     Kind { status: 403, code: "invitation-void", title: "The invitation does not count any more" };
 pub(super) const TOO_MANY_INVITATIONS: Kind =
     Kind { status: 409, code: "invitation-limit-reached", title: "No room for another invitation" };
+pub const STILL_PENDING: Kind =
+    Kind { status: 409, code: "account-pending", title: "The address was not verified yet" };
 pub(super) const LAST_ADMIN: Kind = Kind { status: 409, code: "last-admin", title: "Someone has to be admin" };
 pub const IN_USE: Kind = Kind { status: 409, code: "account-in-use", title: "Records refer to the account" };
 
@@ -49,6 +51,7 @@ pub const PROBLEMS: &[&Kind] = &[
     &INVITATION_VOID,
     &TOO_MANY_INVITATIONS,
     &LAST_ADMIN,
+    &STILL_PENDING,
     &IN_USE,
     &ADDRESS_BLOCKED,
 ];
@@ -82,6 +85,8 @@ pub enum Error {
     InvitationVoid,
     #[error("{max} invitations wait to be accepted; take some back first")]
     TooManyInvitations { max: i64 },
+    #[error("nobody has shown yet that the address is theirs; an invitation gives a role to who reads its mails")]
+    StillPending,
     #[error("nobody else is an admin; make somebody one first")]
     LastAdmin,
     #[error("records refer to the account, and their collection does not allow it to go before them")]
@@ -137,6 +142,7 @@ impl From<Error> for Problem {
             Error::NotImpersonated { .. } => &NOT_IMPERSONATED,
             Error::InvitationVoid => &INVITATION_VOID,
             Error::TooManyInvitations { .. } => &TOO_MANY_INVITATIONS,
+            Error::StillPending => &STILL_PENDING,
             Error::LastAdmin => &LAST_ADMIN,
             Error::InUse | Error::TooDeep => &IN_USE,
             Error::Role(cause) => return cause.into(),

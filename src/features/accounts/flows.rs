@@ -5,7 +5,7 @@ use super::error::{Error, SECRET_INVALID};
 use super::model::User;
 use super::one_time::{OneTimeId, Purpose};
 use super::throttle::{self, Guesser};
-use super::{mail_job, one_time_store, store};
+use super::{device_store, mail_job, one_time_store, owned_keys_store, second_factor_store, store};
 use crate::base::text::normalize_email;
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
@@ -45,6 +45,9 @@ impl Shown {
         Self { device_token, ..self }
     }
 }
+
+/// What is kept of the password of an account that has none.
+const NO_PASSWORD: &str = "";
 
 /// A secret that was right a moment ago. Using it up decides.
 #[derive(Clone, Debug)]
@@ -202,13 +205,35 @@ impl AccountsApi {
 }
 
 /// Uses a secret up, and notes that whoever did so reads the mails of its address. Returns them as they are then.
-pub(super) fn use_up(tx: &mut Tx<'_>, found: &Found, welcome: JobId, now: Timestamp) -> Result<User, Error> {
+pub(super) fn use_up(
+    tx: &mut Tx<'_>,
+    found: &Found,
+    welcome: JobId,
+    trail: &Trail,
+    now: Timestamp,
+) -> Result<User, Error> {
     if !one_time_store::use_up(tx, found.id, found.user, found.purpose, now)? {
         return Err(Error::SecretInvalid);
     }
     if store::verify_email(tx, found.user, &found.email, now)? {
         one_time_store::delete(tx, found.user, Purpose::VerifyEmail)?;
+        if matches!(found.purpose, Purpose::SignIn | Purpose::ResetPassword) {
+            empty(tx, found, trail, now)?;
+        }
         mail_job::promise(tx, welcome, &AccountMail::Welcome { user: found.user.to_string() }, now)?;
     }
     store::find_user(tx, found.user)?.filter(|it| it.disabled_at.is_none()).ok_or(Error::SecretInvalid)
+}
+
+/// Takes from an account all ways into it that there were before: somebody made it who may not be who reads the mails of
+/// its address, and who showed now that they do gets it to themselves.
+fn empty(tx: &mut Tx<'_>, found: &Found, trail: &Trail, now: Timestamp) -> Result<(), Error> {
+    let (user, actor) = (found.user, trail.of_user(found.user, &found.email));
+    store::set_password(tx, user, NO_PASSWORD, now)?;
+    store::delete_sessions_of(tx, user, now)?;
+    second_factor_store::delete(tx, user)?;
+    one_time_store::delete_all(tx, user)?;
+    device_store::forget(tx, user, None)?;
+    owned_keys_store::revoke_all(tx, user, &actor, now)?;
+    Ok(actor.append(tx, now, &Entry::new(Action::AccountEmptied).about("user", &user))?)
 }

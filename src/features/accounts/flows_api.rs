@@ -10,7 +10,6 @@ use super::flows::{self, Shown};
 use super::flows_model::{EmailChange, EmailOnly, EmailSecret, EmailSignIn, PasswordChange, PasswordReset};
 use super::mail_job::{self, AccountMail};
 use super::one_time::Purpose;
-use super::way::Way;
 use super::{device_store, one_time_store, owned_keys_store, store, throttle};
 use crate::base::{JobId, Secret, TenantId, UserId};
 use crate::db::Tx;
@@ -63,7 +62,7 @@ impl FlowsApi {
         own.db
             .write(&tenant, move |tx| {
                 if found.purpose == Purpose::VerifyEmail {
-                    let user = flows::use_up(tx, &found, job, now)?;
+                    let user = flows::use_up(tx, &found, job, &trail, now)?;
                     let entry = Entry::new(Action::EmailVerify).about("user", &user.id);
                     return Ok(trail.of_user(user.id, &user.email).append(tx, now, &entry)?);
                 }
@@ -146,7 +145,7 @@ impl FlowsApi {
         let (welcome, notice): (JobId, JobId) = (own.random.id(&own.clock), own.random.id(&own.clock));
         own.db
             .free(&tenant, move |tx| {
-                let user = flows::use_up(tx, &found, welcome, now)?;
+                let user = flows::use_up(tx, &found, welcome, &trail, now)?;
                 store::set_password(tx, user.id, &hash, now)?;
                 store::delete_sessions_of(tx, user.id, now)?;
                 device_store::forget(tx, user.id, None)?;
@@ -222,7 +221,7 @@ impl FlowsApi {
         trail: Trail,
         body: Input<EmailChange>,
     ) -> Result<Taken, Problem> {
-        let (user, _) = caller.user()?;
+        let (user, session) = caller.user()?;
         let EmailChange { new_email, password } = body.read()?;
         let email = checked_email(&new_email)
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
@@ -230,9 +229,15 @@ impl FlowsApi {
         own.confirm(&caller, password, "/password", address, &trail).await?;
         throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::ChangeEmail, &email, address, now)?;
 
-        let (job, mail): (JobId, _) =
-            (own.random.id(&own.clock), AccountMail::ChangeEmail { user: user.to_string(), email });
-        own.db.write(tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
+        let job: JobId = own.random.id(&own.clock);
+        own.db
+            .write(tenant, move |tx| {
+                store::must_be_live(tx, session, now)?;
+                let generation = Some(device_store::generation(tx, user)?);
+                let mail = AccountMail::ChangeEmail { user: user.to_string(), email: email.clone(), generation };
+                Ok::<_, Error>(mail_job::promise(tx, job, &mail, now)?)
+            })
+            .await?;
 
         Ok(Taken::Taken)
     }
@@ -267,7 +272,7 @@ impl FlowsApi {
     ) -> Result<SignInAnswer, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::SignIn];
         let EmailSignIn { token, email, code, device_token, session } = body.read()?;
-        let way = Way::of(session, &browser)?;
+        let way = self.accounts.way(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token.clone());
         let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
@@ -275,7 +280,8 @@ impl FlowsApi {
 
         let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));
         let arrival = Arrival { client, device, way };
-        let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, now).map(drop);
+        let emptying = trail.clone();
+        let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, &emptying, now).map(drop);
         let (signed_in, cookie) = own.enter(&tenant, user, email, arrival, &trail, now, use_up).await?;
 
         // Who they are to others has changed if the address was verified by this.

@@ -17,8 +17,8 @@ use super::api::{AccountsApi, checked_name};
 use super::error::Error;
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, USERS_ADMIN, User};
-use super::store;
 use super::token::Access;
+use super::{pending_store, store};
 use crate::base::{JobId, SessionId, Timestamp, UserId};
 use crate::features::audit::{Action, Entry, Trail};
 use crate::features::roles;
@@ -134,7 +134,7 @@ impl ImpersonationApi {
                 if let Some(may) = roles::permissions_of(tx, &user.role)? {
                     roles::must_hold(&as_caller, &may)?;
                 }
-                if user.disabled_at.is_some() || store::is_pending(tx, id)? {
+                if user.disabled_at.is_some() || pending_store::is_pending(tx, id)? {
                     return Err(Error::NotImpersonated { why: "the account does not work" });
                 }
                 store::insert_session(tx, &opened)?;

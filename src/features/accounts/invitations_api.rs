@@ -16,7 +16,6 @@ use super::one_time::Purpose;
 use super::signing_in::add;
 use super::throttle;
 use super::users_api::must_be_given;
-use super::way::Way;
 use crate::base::{JobId, TenantId, Timestamp};
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
@@ -228,8 +227,11 @@ impl InvitationsApi {
 
         let id = read_id(&id)?;
         let (own, actor, now) = (&self.accounts, trail.of(&caller), self.accounts.clock.now());
+        let taker = caller.clone();
         own.db
             .free(caller.tenant(), move |tx| {
+                let found = store::find(tx, id, now)?.ok_or(Error::NotFound)?;
+                must_be_given(tx, &taker, &found.role)?;
                 if !store::delete(tx, id)? {
                     return Err(Error::NotFound);
                 }
@@ -255,7 +257,7 @@ impl InvitationsApi {
         body: Input<Acceptance>,
     ) -> Result<Accepted, Problem> {
         let Acceptance { token, password, name, session } = body.read()?;
-        let way = Way::of(session, &browser)?;
+        let way = self.accounts.way(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let config = own.config.get();
         let attempt = throttle::attempt_setup(&own.kv, &config, address, now)?;

@@ -334,6 +334,7 @@ fn is_owner(caller: &Caller, id: UserId) -> bool {
 /// The account with an id, if it is the caller's own or they have `permission`. To anyone else there is none: only
 /// whoever sees accounts is told that something else is missing.
 pub(super) fn own_or(caller: &Caller, id: &str, permission: Permission) -> Result<UserId, Problem> {
+    caller.must_be_oneself()?;
     // What is no id is the id of nothing.
     let id: Option<UserId> = id.parse().ok();
     if id.is_some_and(|it| caller.is(it)) || caller.may(permission) {

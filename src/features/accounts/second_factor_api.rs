@@ -14,7 +14,6 @@ use super::second_factor_model::{
 };
 use super::throttle::{Attempt, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
-use super::way::Way;
 use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
@@ -93,9 +92,9 @@ impl SecondFactorApi {
         let (secret, otpauth_uri) = own.second_factors.shown(tenant, id, &issuer, &caller.principal().email)?;
         let qr_svg = totp::picture(&otpauth_uri)?;
 
-        let begin = move |tx: &mut Tx<'_>| match second_factor_store::begin(tx, user, id, now)? {
-            true => Ok(()),
-            false => Err(Error::SecondFactorOn),
+        let begin = move |tx: &mut Tx<'_>| {
+            store::must_be_live(tx, session, now)?;
+            if second_factor_store::begin(tx, user, id, now)? { Ok(()) } else { Err(Error::SecondFactorOn) }
         };
         own.db.write(tenant, begin).await?;
 
@@ -165,7 +164,8 @@ impl SecondFactorApi {
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
-        if !factor.is_confirmed {
+        // One code of a sheet must not buy another sheet.
+        if !factor.is_confirmed || !matches!(proof, Proof::Step(_)) {
             return Err(Error::SecondFactorWrong.into());
         }
         let actor = trail.of(&caller);
@@ -198,7 +198,7 @@ impl SecondFactorApi {
         trail: Trail,
         body: Input<Disabling>,
     ) -> Result<Done, Problem> {
-        let (user, _) = caller.user()?;
+        let (user, session) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         let shown = match body.read()? {
@@ -219,6 +219,7 @@ impl SecondFactorApi {
         let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
         own.db
             .free(tenant, move |tx| {
+                store::must_be_live(tx, session, now)?;
                 if let Some((factor, proof)) = shown
                     && !second_factor_store::take(tx, user, factor.id, proof)?
                 {
@@ -252,7 +253,7 @@ impl SecondFactorApi {
         body: Input<Challenge>,
     ) -> Result<Admission, Problem> {
         let Challenge { mfa_token, code, device_token, session } = body.read()?;
-        let way = Way::of(session, &browser)?;
+        let way = self.accounts.way(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let id = own.one_time.read_link(&tenant, Purpose::SecondFactor, &mfa_token).ok_or(Error::SecretInvalid)?;
         let find = move |tx: &mut Tx<'_>| one_time_store::find(tx, id, Purpose::SecondFactor, now);

@@ -13,7 +13,7 @@ use super::refresh::session_end;
 use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
 use super::way::Admitted;
-use super::{device_store, one_time_store, second_factor_store, store};
+use super::{device_store, one_time_store, pending_store, second_factor_store, store};
 use crate::base::{JobId, Secret, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
@@ -34,6 +34,8 @@ pub(super) struct Newcomer {
 /// Whose password was right.
 pub(super) struct Judged {
     pub user: UserId,
+    /// How often it had been replaced when it was looked at. Whoever signs in with it asks again whether it still counts.
+    pub generation: i64,
     /// Its hash as kept and as it should be, if passwords have another cost now, or it is kept as elsewhere.
     pub new_hash: Option<(String, String)>,
 }
@@ -88,22 +90,23 @@ impl AccountsApi {
             .db
             .get(tenant, move |tx| {
                 let Some((user, hash)) = store::find_user_and_hash(tx, &asked)? else { return Ok(None) };
-                Ok::<_, db::Error>(Some((user, hash, !store::is_pending(tx, user)?)))
+                let generation = device_store::generation(tx, user)?;
+                Ok::<_, db::Error>(Some((user, hash, generation, !pending_store::is_pending(tx, user)?)))
             })
             .await?;
-        let kept = found.as_ref().map(|(_, hash, _)| hash.clone());
+        let kept = found.as_ref().map(|(_, hash, ..)| hash.clone());
         let is_right = self.passwords.is_right(password.clone(), kept, &email).await?;
         // Someone who has to show first that the address is theirs is told nothing else than a stranger: otherwise
         // registering and signing in would tell whether an address has an account.
-        let Some((user, kept, true)) = found.filter(|_| is_right) else {
+        let Some((user, kept, generation, true)) = found.filter(|_| is_right) else {
             return Ok(None);
         };
         if self.passwords.has_todays_form(&kept) {
-            return Ok(Some(Judged { user, new_hash: None }));
+            return Ok(Some(Judged { user, generation, new_hash: None }));
         }
         // If the threads are busy, the next sign-in does it.
         let new = self.passwords.hash(password).await.ok();
-        Ok(Some(Judged { user, new_hash: new.map(|new| (kept, new)) }))
+        Ok(Some(Judged { user, generation, new_hash: new.map(|new| (kept, new)) }))
     }
 
     /// Signs someone in who has shown that an account is theirs, or asks for their second factor. `first` is done in the
@@ -130,12 +133,21 @@ impl AccountsApi {
         }
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
         let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
-        self.db
+        let is_on = self
+            .db
             .free(tenant, move |tx| {
                 first(tx)?;
-                Ok::<_, Error>(one_time_store::insert(tx, &row)?)
+                let is_on = second_factor_store::is_on(tx, user)?;
+                if is_on {
+                    one_time_store::insert(tx, &row)?;
+                }
+                Ok::<_, Error>(is_on)
             })
             .await?;
+        if !is_on {
+            // It was not theirs, and went with all that somebody else had left in the account.
+            return Ok(self.sign_in(tenant, user, arrival, trail, now, |_| Ok(())).await?.signed_in());
+        }
         let needed = SecondFactorNeeded {
             mfa_required: true,
             mfa_token: self.one_time.link(tenant, Purpose::SecondFactor, id),
@@ -166,7 +178,12 @@ impl AccountsApi {
                 first(tx)?;
                 store::set_last_sign_in(tx, user, now)?;
                 store::insert_session(tx, &opened)?;
-                let ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
+                let mut ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
+                if let Some(former) = way.former() {
+                    // The browser has one cookie: what it had before is lost to it, and good for nobody else.
+                    store::delete_session(tx, former, now)?;
+                    ended.push(former);
+                }
                 if store::is_new_client(tx, user, &opened.client.name, now)? {
                     let Client { name: client, address } = opened.client.clone();
                     let notice = AccountMail::NewSignIn { user: user.to_string(), at: now.millis(), client, address };
@@ -201,9 +218,9 @@ impl AccountsApi {
             .write(tenant, move |tx| {
                 let mut is_someone_elses = false;
                 match store::insert_user(tx, &user, &hash) {
-                    Ok(()) => store::set_pending(tx, user.id)?,
+                    Ok(()) => pending_store::set_pending(tx, user.id)?,
                     Err(Error::EmailTaken) => {
-                        is_someone_elses = !store::take_over_pending(tx, &user.email, &user.name, &hash, now)?;
+                        is_someone_elses = !pending_store::take_over_pending(tx, &user.email, &user.name, &hash, now)?;
                     }
                     Err(other) => return Err(other),
                 }

@@ -2,6 +2,7 @@
 use super::error::Error;
 use super::fields;
 use super::model::{RECORDS_READ, Session, USERS_ADMIN, User};
+use super::pending_store;
 use crate::base::{SessionId, Timestamp, UserId, words};
 use crate::db::{self, Row, Tx};
 use crate::features::events;
@@ -39,7 +40,7 @@ fn read_role(row: &Row<'_>, column: usize) -> Result<RoleName, db::Error> {
 }
 
 /// The words by which someone is found: each after a space, so that a space and some letters are the beginning of one.
-fn words(name: &str, email: &str) -> String {
+pub(super) fn words(name: &str, email: &str) -> String {
     let mut found = String::new();
     for word in words::words(name).into_iter().chain(words::words(email)) {
         found.push(' ');
@@ -125,37 +126,6 @@ pub(super) fn find_hash(tx: &mut Tx<'_>, id: UserId) -> Result<Option<String>, d
     tx.find("SELECT password_hash FROM users WHERE id = $1", &[id.into()], |row| row.text(0).map(ToOwned::to_owned))
 }
 
-/// Whether someone registered who still has to show that the address is theirs.
-pub(super) fn is_pending(tx: &mut Tx<'_>, id: UserId) -> Result<bool, db::Error> {
-    let found = tx.find("SELECT is_pending FROM users WHERE id = $1", &[id.into()], |row| row.bool(0))?;
-    Ok(found.unwrap_or(false))
-}
-
-/// Has someone who was just added show first that the address is theirs.
-pub(super) fn set_pending(tx: &mut Tx<'_>, id: UserId) -> Result<(), db::Error> {
-    tx.execute("UPDATE users SET is_pending = 1 WHERE id = $1", &[id.into()]).map(drop)
-}
-
-/// Gives an account that nobody could use so far to whoever registers with its address now. False if somebody uses it.
-pub(super) fn take_over_pending(
-    tx: &mut Tx<'_>,
-    email: &str,
-    name: &str,
-    password_hash: &str,
-    now: Timestamp,
-) -> Result<bool, db::Error> {
-    let taken = tx.execute(
-        "UPDATE users SET name = $2, password_hash = $3, updated_at = $4, words = $5, version = version + 1
-         WHERE email = $1 AND is_pending = 1 AND deleted_at IS NULL",
-        &[email.into(), name.into(), password_hash.into(), now.into(), words(name, email).into()],
-    )?;
-    tx.execute(
-        "DELETE FROM one_time_secrets WHERE user_id IN (SELECT id FROM users WHERE email = $1 AND is_pending = 1)",
-        &[email.into()],
-    )?;
-    Ok(taken == 1)
-}
-
 /// Changes a password, and counts the change.
 pub(super) fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str, now: Timestamp) -> Result<(), db::Error> {
     tx.execute(
@@ -177,6 +147,8 @@ pub(super) fn verify_email(tx: &mut Tx<'_>, id: UserId, email: &str, now: Timest
 
 /// Changes an address for one that was shown to be theirs, unless it has an account.
 pub(super) fn set_email(tx: &mut Tx<'_>, id: UserId, email: &str, now: Timestamp) -> Result<(), Error> {
+    // Whoever only said that it was theirs gives way to who showed it.
+    pending_store::make_room(tx, email)?;
     let changed = tx.execute(
         "UPDATE users SET email = $2, email_verified = 1, is_pending = 0, updated_at = $3, version = version + 1
          WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $2 AND other.id <> $1)",
@@ -186,15 +158,6 @@ pub(super) fn set_email(tx: &mut Tx<'_>, id: UserId, email: &str, now: Timestamp
         return Err(Error::EmailTaken);
     }
     Ok(set_words(tx, id)?)
-}
-
-/// Removes up to `limit` accounts that nobody could use, made at `before` or earlier, and tells how many.
-pub(super) fn delete_pending(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<u64, db::Error> {
-    tx.execute(
-        "DELETE FROM users WHERE id IN
-            (SELECT id FROM users WHERE is_pending = 1 AND created_at <= $1 ORDER BY created_at LIMIT $2)",
-        &[before.into(), limit.into()],
-    )
 }
 
 /// The account with an address, if it works, and the hash of its password.
@@ -214,7 +177,8 @@ pub(super) fn replace_password_hash(tx: &mut Tx<'_>, id: UserId, old: &str, new:
 
 /// How many can do everything: whoever is disabled or deleted cannot.
 pub(super) fn count_admins(tx: &mut Tx<'_>) -> Result<i64, db::Error> {
-    let sql = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND deleted_at IS NULL";
+    let sql = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND deleted_at IS NULL
+               AND is_pending = 0";
     Ok(tx.find(sql, &[], |row| row.integer(0))?.unwrap_or(0))
 }
 
@@ -246,6 +210,11 @@ pub(super) fn insert_session(tx: &mut Tx<'_>, session: &Session) -> Result<(), d
 }
 
 /// A session that has not ended.
+/// Refuses whoever was signed out meanwhile.
+pub(super) fn must_be_live(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), Error> {
+    find_live_session(tx, id, now)?.map(drop).ok_or(Error::TokenInvalid)
+}
+
 pub(super) fn find_live_session(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<Option<Session>, db::Error> {
     tx.find(
         &format!("SELECT {SESSION} FROM sessions WHERE id = $1 AND $2 < expires_at"),

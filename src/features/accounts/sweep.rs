@@ -1,7 +1,7 @@
 //! Removes sessions, links and accounts that were never used whose time is over, and finds the words of old accounts.
 use std::time::Duration;
 
-use super::{invitations_store, one_time_store, store};
+use super::{invitations_store, one_time_store, pending_store, store};
 use crate::base::{Clock, TenantId, Timestamp};
 use crate::db::{self, Class, Db, Tx};
 use crate::work::Worker;
@@ -31,7 +31,7 @@ async fn sweep(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Err
     let too_old = now.minus(INVITATIONS_KEPT_FOR);
     in_batches(db, tenant, move |tx| invitations_store::delete_old(tx, too_old, BATCH)).await?;
     let too_old = now.minus(PENDING_KEPT_FOR);
-    in_batches(db, tenant, move |tx| store::delete_pending(tx, too_old, BATCH)).await?;
+    in_batches(db, tenant, move |tx| pending_store::delete_pending(tx, too_old, BATCH)).await?;
     in_batches(db, tenant, |tx| store::fill_words(tx, BATCH)).await
 }
 
@@ -70,6 +70,31 @@ mod tests {
         // Asked as of the beginning, when both counted.
         let kept = |digest| db.read(&main, move |tx| store::has_setup_link(tx, digest, at(0)));
         assert_eq!((kept("over").await?, kept("open").await?), (false, true));
+        Ok(())
+    }
+
+    /// An admin may have named it in a record.
+    #[tokio::test]
+    async fn a_pending_account_that_a_record_holds_keeps_no_other_from_going() -> Result<(), super::super::error::Error>
+    {
+        let (db, main) = (Db::in_memory()?, TenantId::main());
+        db.create_tenant(&main)?;
+        let (held, free) = ("00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002");
+        db.write_alone::<_, super::super::error::Error>(&main, move |tx| {
+            for id in [held, free] {
+                let id = id.parse().map_err(|_| super::super::error::Error::NotFound)?;
+                store::insert_user(tx, &User { id, email: format!("{id}@example.com"), ..User::example() }, "hash")?;
+                pending_store::set_pending(tx, id)?;
+            }
+            tx.execute("CREATE TABLE holds (user_id TEXT NOT NULL REFERENCES users (id) ON DELETE RESTRICT)", &[])?;
+            Ok(tx.execute("INSERT INTO holds (user_id) VALUES ($1)", &[held.into()]).map(drop)?)
+        })
+        .await?;
+
+        sweep(&db, &main, User::example().created_at.plus(PENDING_KEPT_FOR)).await?;
+
+        let left = |tx: &mut Tx<'_>| tx.query("SELECT id FROM users", &[], |row| row.text(0).map(ToOwned::to_owned));
+        assert_eq!(db.read::<_, db::Error>(&main, left).await?, [held]);
         Ok(())
     }
 

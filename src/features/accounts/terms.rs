@@ -1,7 +1,8 @@
 //! On what terms the endpoints of accounts answer, beside what their signatures say.
 use super::error::{
     ADDRESS_BLOCKED, EMAIL_TAKEN, INVITATION_VOID, LAST_ADMIN, NOT_IMPERSONATED, REGISTRATION_CLOSED, SECOND_FACTOR_ON,
-    SECOND_FACTOR_WRONG, SECRET_INVALID, SETUP_LINK_INVALID, TOKEN_INVALID, TOO_MANY_INVITATIONS, WRONG_CREDENTIALS,
+    SECOND_FACTOR_WRONG, SECRET_INVALID, SETUP_LINK_INVALID, STILL_PENDING, TOKEN_INVALID, TOO_MANY_INVITATIONS,
+    WRONG_CREDENTIALS,
 };
 use super::model::{USERS_ADMIN, USERS_READ, USERS_WRITE};
 use crate::features::roles::PERMISSION_NOT_HELD;
@@ -90,11 +91,15 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "delete_user", who: Who::Holders(USERS_ADMIN), problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD] },
     Terms { operation: "restore_user", who: Who::Holders(USERS_ADMIN), problems: &[&PERMISSION_NOT_HELD] },
     Terms { operation: "create_user", who: Who::Holders(USERS_WRITE), problems: &[&EMAIL_TAKEN, &PERMISSION_NOT_HELD] },
-    Terms { operation: "update_user", who: Who::Holders(USERS_WRITE), problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD] },
+    Terms {
+        operation: "update_user",
+        who: Who::Holders(USERS_WRITE),
+        problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD, &STILL_PENDING],
+    },
     Terms {
         operation: "set_user_role",
         who: Who::Holders(USERS_WRITE),
-        problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD],
+        problems: &[&LAST_ADMIN, &PERMISSION_NOT_HELD, &STILL_PENDING],
     },
     Terms { operation: "show_user", who: Who::Owner(USERS_READ), problems: &[] },
     Terms { operation: "list_activity", who: Who::Owner(USERS_READ), problems: &[] },
@@ -121,7 +126,7 @@ pub const TERMS: &[Terms] = &[
         who: Who::Holders(USERS_WRITE),
         problems: &[&EMAIL_TAKEN, &INVALID, &PERMISSION_NOT_HELD, &TOO_MANY_REQUESTS],
     },
-    Terms { operation: "delete_invitation", who: Who::Holders(USERS_WRITE), problems: &[] },
+    Terms { operation: "delete_invitation", who: Who::Holders(USERS_WRITE), problems: &[&PERMISSION_NOT_HELD] },
     Terms {
         operation: "accept_invitation",
         who: Who::Anyone,

@@ -79,7 +79,8 @@ pub(super) fn attempt(
     let (addresses, nth_of_address) = count_address(guesser.place("sign-in"), kv, &guesses(config), address, now)?;
     let most = config.sign_in_failures_per_account_max;
     let key = guesser.key("sign-in", tenant);
-    let nth_of_guesser = count(kv, &key, guesses(config).window, most, now)?;
+    let nth_of_guesser =
+        count(kv, &key, guesses(config).window, most, now).inspect_err(|_| give_back(kv, &addresses))?;
     Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
 }
 
@@ -122,7 +123,8 @@ fn count_code(
     nth_of_address: u32,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let nth_of_guesser = count(kv, &key, config.code_lifetime(), CODE_GUESSES_MAX, now)?;
+    let counted = count(kv, &key, config.code_lifetime(), CODE_GUESSES_MAX, now);
+    let nth_of_guesser = counted.inspect_err(|_| give_back(kv, &addresses))?;
     Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
 }
 
@@ -209,7 +211,8 @@ fn count_address(
     let nth = count(kv, &keys[0], window, most, now)?;
     if own.is_ipv6() {
         let key = format!("{what}/neighbourhood/{near}");
-        count(kv, &key, window, most.saturating_mul(NEIGHBOURHOOD_FACTOR), now)?;
+        let counted = count(kv, &key, window, most.saturating_mul(NEIGHBOURHOOD_FACTOR), now);
+        counted.inspect_err(|_| give_back(kv, &keys))?;
         keys.push(key);
     }
     Ok((keys, nth))
@@ -237,6 +240,13 @@ impl Attempt {
         for counted in self.guesser.iter().chain(&self.addresses) {
             kv.count_down(counted);
         }
+    }
+}
+
+/// What is refused for one reason is not held against anybody for another.
+fn give_back(kv: &Kv, counted: &[String]) {
+    for key in counted {
+        kv.count_down(key);
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::fields::{self, JudgeFields};
 use super::gate::Gate;
 use super::model::{RoleChange, USERS_WRITE, User, UserPatch};
-use super::store;
+use super::{pending_store, store};
 use crate::base::text::normalize_name;
 use crate::base::{Clock, Timestamp, UserId};
 use crate::db::{Db, Tx};
@@ -154,6 +154,9 @@ impl UsersApi {
                 new = User { version: old.version + 1, updated_at: now, ..new };
                 if new.role != old.role {
                     must_be_given(tx, &changer, &new.role)?;
+                }
+                if (new.role != old.role || new.tier != old.tier) && pending_store::is_pending(tx, id)? {
+                    return Err(Error::StillPending);
                 }
                 store::set_standing(tx, &new)?;
                 if new.fields != old.fields {

@@ -4,7 +4,7 @@ use super::devices::Device;
 use super::error::Error;
 use super::model::{Entered, Registered, Session, SessionKind, SignedIn, SignedInByCookie, TokenPair, User};
 use super::second_factor_model::SignIn;
-use crate::base::{TenantId, Timestamp};
+use crate::base::{SessionId, TenantId, Timestamp};
 use crate::config::AccountsConfig;
 use crate::http::cookie::Jar;
 use crate::http::{Browser, Problem};
@@ -13,20 +13,24 @@ use crate::http::{Browser, Problem};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Way {
     Tokens,
-    Cookie(Jar),
+    /// `former` is the session of the cookie that the browser shows, which the new one takes the place of.
+    Cookie {
+        jar: Jar,
+        former: Option<SessionId>,
+    },
 }
 
 impl Way {
-    /// What is asked for, if it can be had here.
-    pub fn of(asked: Option<SessionKind>, browser: &Browser) -> Result<Self, Problem> {
-        match asked {
-            None | Some(SessionKind::Token) => Ok(Self::Tokens),
-            Some(SessionKind::Cookie) => browser.must_take_cookies().map(Self::Cookie),
+    /// The session that ends with this sign-in.
+    pub const fn former(self) -> Option<SessionId> {
+        match self {
+            Self::Tokens => None,
+            Self::Cookie { former, .. } => former,
         }
     }
 
     pub const fn is_cookie(self) -> bool {
-        matches!(self, Self::Cookie(_))
+        matches!(self, Self::Cookie { .. })
     }
 }
 
@@ -82,6 +86,16 @@ impl Admitted {
 }
 
 impl AccountsApi {
+    /// What is asked for, if it can be had here.
+    pub(super) fn way(&self, asked: Option<SessionKind>, browser: &Browser) -> Result<Way, Problem> {
+        if asked != Some(SessionKind::Cookie) {
+            return Ok(Way::Tokens);
+        }
+        let jar = browser.must_take_cookies()?;
+        let former = browser.cookie().and_then(|it| self.tokens.read_cookie(&TenantId::main(), it));
+        Ok(Way::Cookie { jar, former })
+    }
+
     /// What someone gets whose session was just begun.
     #[expect(clippy::too_many_arguments, reason = "as those of signing in")]
     pub(super) fn admitted(
@@ -97,7 +111,7 @@ impl AccountsApi {
         let gets = match way {
             Way::Tokens => Gets::Tokens(self.token_pair(config, tenant, session, now)?),
             // The browser keeps it for as long as the session can last; when it ends for want of use is ours to say.
-            Way::Cookie(jar) => Gets::Cookie {
+            Way::Cookie { jar, .. } => Gets::Cookie {
                 set: jar.keep(&self.tokens.cookie(tenant, session.id), config.session_days_max * 24 * 3_600),
                 expires_at: session.expires_at,
             },

@@ -35,6 +35,10 @@ pub enum Error {
     LimitSpent { allowance: Allowance },
     #[error("it has expired or was revoked; make another one")]
     Over,
+    #[error("a key that has an end, networks or a limit makes no keys and changes none")]
+    Bounded,
+    #[error("a tier is given by whoever may change accounts, with `users:write`")]
+    TierNotGiven,
     #[error("there may be {max} keys; revoke one first")]
     TooMany { max: i64 },
     #[error("the key is another than the one that `If-Match` names; read it again")]
@@ -70,6 +74,7 @@ impl From<Error> for Problem {
                     },
                 );
             }
+            Error::Bounded | Error::TierNotGiven => &roles::PERMISSION_NOT_HELD,
             Error::Over => &OVER,
             Error::TooMany { .. } => &TOO_MANY,
             Error::Stale => &problem::STALE,

@@ -11,7 +11,7 @@ use super::{networks, secret};
 use crate::base::text::normal;
 use crate::base::{ApiKeyId, Clock, JobId, Random, Timestamp, UserId};
 use crate::db::{Db, Tx};
-use crate::features::accounts::{self, Confirmed};
+use crate::features::accounts::{self, Confirmed, USERS_WRITE};
 use crate::features::audit::{Action, Actor, Entry};
 use crate::features::{events, roles};
 use crate::http::etag::IfMatch;
@@ -61,6 +61,19 @@ impl Asked {
     }
 }
 
+/// Refuses a key with an end, networks or a limit, where it would make a key without, or free itself.
+fn must_be_unbounded(tx: &mut Tx<'_>, caller: &Caller) -> Result<(), Error> {
+    let Subject::Key { id, .. } = *caller.subject() else { return Ok(()) };
+    let own = store::find(tx, id)?.ok_or(Error::NotFound)?;
+    let is_bounded = own.expires_at.is_some() || !own.allowed_ips.is_empty() || own.rate_limit.is_some();
+    if is_bounded { Err(Error::Bounded) } else { Ok(()) }
+}
+
+/// Rules go by tiers: a key's own is given by whoever gives them to people.
+fn must_give_tiers(caller: &Caller) -> Result<(), Error> {
+    if caller.may(USERS_WRITE) { Ok(()) } else { Err(Error::TierNotGiven) }
+}
+
 impl Keeping {
     pub(super) async fn make(&self, caller: &Caller, asked: Asked, new: NewApiKey) -> Result<ShownApiKey, Error> {
         let now = self.clock.now();
@@ -78,6 +91,9 @@ impl Keeping {
             return Err(Error::Invalid(faults));
         }
         roles::must_hold(caller, &scopes)?;
+        if new.tier.is_some() {
+            must_give_tiers(caller)?;
+        }
         let made = secret::make(&self.random);
         let key = ApiKey {
             id: self.random.id(&self.clock),
@@ -108,6 +124,7 @@ impl Keeping {
         let key = self
             .db
             .write(caller.tenant(), move |tx| {
+                must_be_unbounded(tx, &maker)?;
                 if let Some(owner) = key.owner {
                     let Some(theirs) = roles::permissions_of_user(tx, owner)? else {
                         let detail = "is no account that works";
@@ -161,13 +178,17 @@ impl Keeping {
             .db
             .write(caller.tenant(), move |tx| {
                 let found = to_keep(tx, &keeper, id, None, &expected)?;
-                let before = told(&found.key);
+                must_be_unbounded(tx, &keeper)?;
+                let (before, tier) = (told(&found.key), found.key.tier.clone());
                 let mut key = ApiKey { version: found.key.version + 1, updated_at: now, ..found.key };
                 // One that has expired may get another end; one that was revoked stays so.
                 if key.state_at(now) == State::Revoked {
                     return Err(Error::Over);
                 }
                 change(&mut key)?;
+                if key.tier.is_some() && key.tier != tier {
+                    must_give_tiers(&keeper)?;
+                }
                 store::update(tx, &key)?;
                 actor.append(tx, now, &about(Action::ApiKeyChange, &key).before(before).after(told(&key)))?;
                 events::append_about_accounts(tx, now)?;

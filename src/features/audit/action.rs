@@ -47,6 +47,7 @@ actions! {
     ProfileChange "profile.change" "Someone changed their own profile.",
     UserCreate "users.create" "Someone made an account for somebody.",
     UsersImport "users.import" "Accounts were imported from a file.",
+    AccountEmptied "users.empty" "Whoever showed that an address is theirs has its account to themselves: all ways in from before are closed.",
     UserChange "users.change" "Someone's account was changed, disabled, or given another role.",
     UserDelete "users.delete" "An account was put into the bin, by its owner or by somebody else, and all its sessions ended.",
     UserRestore "users.restore" "An account was taken out of the bin.",

@@ -1,7 +1,9 @@
 //! A change that is told as operations (JSON Patch, RFC 6902): they are done to the record as the caller sees it, and what
 //! differs afterwards is what changes.
 use json_patch::jsonptr::{Pointer, Token};
-use json_patch::{AddOperation, CopyOperation, MoveOperation, PatchErrorKind, PatchOperation, ReplaceOperation};
+use json_patch::{
+    AddOperation, CopyOperation, MoveOperation, PatchErrorKind, PatchOperation, ReplaceOperation, TestOperation,
+};
 use serde_json::{Map, Value as Json};
 
 use super::access::Judge;
@@ -100,7 +102,9 @@ impl Operations {
         for name in &self.names {
             // What was taken away is nothing, as in a merge patch.
             let value = after.get_mut(name).map(Json::take).unwrap_or_default();
-            let Some((position, judge)) = entry.field(name).filter(|_| before.get(name) != Some(&value)) else {
+            let Some((position, judge)) =
+                entry.field(name).filter(|_| !before.get(name).is_some_and(|it| is_same(it, &value)))
+            else {
                 continue;
             };
             match judge.accept(&value) {
@@ -128,12 +132,18 @@ impl Operations {
                 PatchOperation::Remove(_) | PatchOperation::Test(_) => true,
             };
             let failed = |detail: &'static str| Error::PatchFailed { operation: position, detail };
+            if let PatchOperation::Test(TestOperation { path, value }) = operation {
+                match record.pointer(path.as_str()) {
+                    Some(found) if is_same(found, value) => continue,
+                    Some(_) => return Err(failed("the value there is another")),
+                    None => return Err(failed("there is nothing at `path`")),
+                }
+            }
             if !placed {
                 return Err(failed("would make the record larger, or deeper, than one may be"));
             }
             json_patch::patch(&mut record, std::slice::from_ref(operation)).map_err(|error| {
                 failed(match error.kind {
-                    PatchErrorKind::TestFailed => "the value there is another",
                     PatchErrorKind::InvalidFromPointer => "there is nothing at `from`",
                     PatchErrorKind::CannotMoveInsideItself => "cannot move a value into itself",
                     _ => "there is nothing at `path`, or nothing that this can be done to",
@@ -178,5 +188,23 @@ fn fits(value: &Json, levels: Option<usize>, bytes_left: &mut usize) -> bool {
             fits(it, levels.checked_sub(1), bytes_left)
         }),
         _ => true,
+    }
+}
+
+/// Whether two values are the same, numbers by what they are and not by how they are written (RFC 6902 section 4.6).
+fn is_same(one: &Json, other: &Json) -> bool {
+    match (one, other) {
+        (Json::Number(one), Json::Number(other)) => match (one.as_i128(), other.as_i128()) {
+            (Some(one), Some(other)) => one == other,
+            _ => one.as_f64() == other.as_f64(),
+        },
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            let has = |(name, it): (&String, &Json)| other.get(name).is_some_and(|other| is_same(it, other));
+            one.len() == other.len() && one.iter().all(has)
+        }
+        _ => one == other,
     }
 }

@@ -15,7 +15,7 @@ use super::projection::Projection;
 use super::store;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
-use crate::features::collections::{self, Catalogue, Entry, FieldType, Stored, target_table};
+use crate::features::collections::{self, Catalogue, Entry, FieldType, LIVE_USERS, Stored, USERS, target_table};
 use crate::http::{Fault, problem};
 
 /// Within what a write looks for the records that it refers to.
@@ -98,8 +98,16 @@ impl Relations<'_> {
         self.reach.catalogue.find(self.entry.judges[position].field.collection.as_deref()?)
     }
 
+    /// Whether it refers to people, who are no collection.
+    fn is_to_people(&self, position: usize) -> bool {
+        self.entry.judges[position].field.collection.as_deref() == Some(USERS)
+    }
+
     /// Whether more is asked of a relation than what foreign keys see: a rule, or that it is not in the bin.
     fn is_restricted(&self, position: usize) -> bool {
+        if self.is_to_people(position) {
+            return true;
+        }
         let is_restricted =
             |it: &Arc<Entry>| it.collection.keeps_deleted() || !self.judge.is_let_always(it, &it.rules.view);
         self.target(position).is_some_and(is_restricted)
@@ -107,6 +115,10 @@ impl Relations<'_> {
 
     fn is_there(&self, tx: &mut Tx<'_>, known: &Known, position: usize, id: &str) -> Result<bool, db::Error> {
         let is_known = || known.contains(&(position, id.to_owned())) || self.reach.made.iter().any(|it| it == id);
+        if self.is_to_people(position) && !is_known() {
+            let sql = format!("SELECT 1 FROM {LIVE_USERS} WHERE id = $1");
+            return Ok(tx.find(&sql, &[id.into()], |row| row.integer(0))?.is_some());
+        }
         let Some(target) = self.target(position).filter(|_| !is_known()) else {
             return Ok(missing(tx, self.entry, position, id)?.is_none());
         };
