@@ -79,6 +79,8 @@ async fn an_account_is_imported_with_all_that_it_says() {
     for password in ["", THEIRS, "x"] {
         assert_eq!(app.login("bare@example.com", password).await.status, 401, "without a password");
     }
+    let found = app.operator(Method::GET, "/api/v1/users/search?q=ada").send().await;
+    assert_eq!(found.body["data"][0]["email"], "ada@example.com", "by a search at once");
     let told = app.operator(Method::GET, "/api/v1/admin/audit?action=users.import").send().await;
     assert_eq!(told.body["data"][0]["after"], json!({ "count": 3 }));
     assert!(!told.text.contains("$2b$"));

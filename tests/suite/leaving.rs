@@ -286,6 +286,27 @@ async fn post_of(app: &TestApp, author: &Value) -> String {
     made.str("id")
 }
 
+/// Otherwise anybody could find out that there was one, and keep it from being purged.
+#[tokio::test]
+async fn no_record_refers_anew_to_an_account_that_was_deleted_and_those_that_did_are_changed_all_the_same() {
+    let app = TestApp::with_people().await;
+    posts(&app, "restrict", false).await;
+    let (id, _) = app.person("ada", "user").await;
+    let post = post_of(&app, &json!(id)).await;
+    delete(&app, &id).await;
+    let path = "/api/v1/collections/posts/records";
+    let make = |author: &str| app.operator(Method::POST, path).json(&json!({ "author": author })).send();
+
+    let (deleted, nobodys) = (make(&id).await, make("00000000-0000-7000-8000-00000000dead").await);
+    let change = json!({ "title": "y", "author": id });
+    let changed = app.operator(Method::PATCH, &format!("{path}/{post}")).json(&change).send().await;
+
+    let told = |it: &Reply| (it.status, it.body["errors"][0]["code"].clone(), it.body["errors"][0]["detail"].clone());
+    assert_eq!(told(&deleted), (422, json!("no-such-record"), json!("refers to nothing in `users`")), "{deleted:?}");
+    assert_eq!(told(&deleted), told(&nobodys));
+    assert_eq!((changed.status, &changed.body["title"]), (200, &json!("y")), "{changed:?}");
+}
+
 #[tokio::test]
 async fn records_that_hold_on_to_an_account_keep_it_and_are_named() {
     for multiple in [false, true] {

@@ -242,6 +242,8 @@ async fn other_recovery_codes_end_those_before() {
     let (phone, old) = turned_on(&app).await;
     app.advance(60);
 
+    let by_old = post(&app, app.token("user"), "2fa/recovery-codes", json!({ "code": old[1] })).await;
+    assert_eq!(by_old.refusal(), (403, "second-factor-wrong"), "one code of a sheet buys no other sheet");
     let renewed = post(&app, app.token("user"), "2fa/recovery-codes", json!({ "code": phone.code(60) })).await;
 
     let new = renewed.body["recoveryCodes"][0].as_str().expect("a code").to_owned();

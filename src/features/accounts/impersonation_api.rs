@@ -18,10 +18,10 @@ use super::error::Error;
 use super::mail_job::{self, AccountMail};
 use super::model::{Session, USERS_ADMIN, User};
 use super::token::Access;
+use super::users_api::must_hold_role;
 use super::{pending_store, store};
 use crate::base::{JobId, SessionId, Timestamp, UserId};
 use crate::features::audit::{Action, Entry, Trail};
-use crate::features::roles;
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
@@ -131,9 +131,7 @@ impl ImpersonationApi {
                 if id == actor {
                     return Err(Error::NotImpersonated { why: "it is your own account" });
                 }
-                if let Some(may) = roles::permissions_of(tx, &user.role)? {
-                    roles::must_hold(&as_caller, &may)?;
-                }
+                must_hold_role(tx, &as_caller, &user.role)?;
                 if user.disabled_at.is_some() || pending_store::is_pending(tx, id)? {
                     return Err(Error::NotImpersonated { why: "the account does not work" });
                 }

@@ -13,9 +13,10 @@ use super::invitations_store as store;
 use super::mail_job::{self, AccountMail};
 use super::model::{Entered, USERS_READ, USERS_WRITE, User};
 use super::one_time::Purpose;
+use super::pending_store;
 use super::signing_in::add;
 use super::throttle;
-use super::users_api::must_be_given;
+use super::users_api::{must_be_given, must_hold_role};
 use crate::base::{JobId, TenantId, Timestamp};
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
@@ -126,6 +127,10 @@ impl InvitationsApi {
                 if OPEN_MAX <= store::count_open(tx, now)? {
                     return Err(Error::TooManyInvitations { max: OPEN_MAX });
                 }
+                // It takes the place of another's, which may be to more.
+                if let Some(role) = store::find_open_role(tx, &invitation.email)? {
+                    must_hold_role(tx, &inviter, &role)?;
+                }
                 store::insert(tx, &invitation)?;
                 let told =
                     json!({ "email": invitation.email, "role": invitation.role.as_str(), "tier": invitation.tier });
@@ -231,7 +236,7 @@ impl InvitationsApi {
         own.db
             .free(caller.tenant(), move |tx| {
                 let found = store::find(tx, id, now)?.ok_or(Error::NotFound)?;
-                must_be_given(tx, &taker, &found.role)?;
+                must_hold_role(tx, &taker, &found.role)?;
                 if !store::delete(tx, id)? {
                     return Err(Error::NotFound);
                 }
@@ -284,7 +289,7 @@ impl InvitationsApi {
                 // As it is now: the role may let them try more than a moment ago, the inviter less.
                 let found = store::find(tx, id, now)?.ok_or(Error::SecretInvalid)?;
                 must_still_be_given(tx, &found, now)?;
-                store::delete_pending(tx, &user.email)?;
+                pending_store::make_room(tx, &user.email)?;
                 let added = add(tx, &user, &hash)?;
                 if !store::accept(tx, id, user.id, now)? {
                     return Err(Error::SecretInvalid);

@@ -3,7 +3,7 @@ use super::invitations_model::{Invitation, InvitationId, InvitationState};
 use super::model::User;
 use crate::base::{ApiKeyId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
-use crate::features::roles;
+use crate::features::roles::{self, RoleName};
 use crate::http::Permissions;
 
 /// `$1` is the present time.
@@ -57,6 +57,14 @@ pub(super) fn insert(tx: &mut Tx<'_>, it: &Invitation) -> Result<(), db::Error> 
         ],
     )
     .map(drop)
+}
+
+/// The role that an address is invited to at present.
+pub(super) fn find_open_role(tx: &mut Tx<'_>, email: &str) -> Result<Option<RoleName>, db::Error> {
+    let sql = "SELECT role FROM invitations WHERE email = $1 AND accepted_at IS NULL";
+    tx.find(sql, &[email.into()], |row| {
+        row.text(0)?.parse().map_err(|_| db::Error::Column { column: 0, expected: "the name of a role" })
+    })
 }
 
 /// How many wait to be accepted.
@@ -114,11 +122,6 @@ pub(super) fn accept(tx: &mut Tx<'_>, id: InvitationId, user: UserId, now: Times
         &[id.into(), user.into(), now.into()],
     )?;
     Ok(accepted == 1)
-}
-
-/// Makes room for whoever was invited: an account that nobody could use so far.
-pub(super) fn delete_pending(tx: &mut Tx<'_>, email: &str) -> Result<(), db::Error> {
-    tx.execute("DELETE FROM users WHERE email = $1 AND is_pending = 1", &[email.into()]).map(drop)
 }
 
 /// Notes of someone who was just added what the invitation says, and that the address is theirs.

@@ -14,11 +14,11 @@ use super::second_factor_model::{
 };
 use super::throttle::{Attempt, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
+use super::users_api::must_hold_role;
 use super::{one_time_store, second_factor_store, store};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
-use crate::features::roles;
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
@@ -304,9 +304,7 @@ impl SecondFactorApi {
             .write(caller.tenant(), move |tx| {
                 let old = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
                 // Nobody makes an account easier to get into that may more than they do.
-                if let Some(may) = roles::permissions_of(tx, &old.role)? {
-                    roles::must_hold(&remover, &may)?;
-                }
+                must_hold_role(tx, &remover, &old.role)?;
                 if !second_factor_store::delete(tx, user)? {
                     return Err(Error::NotFound);
                 }

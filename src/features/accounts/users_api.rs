@@ -143,9 +143,7 @@ impl UsersApi {
                 if !expected.allows(old.version) {
                     return Err(Error::Stale);
                 }
-                if let Some(may) = roles::permissions_of(tx, &old.role)? {
-                    roles::must_hold(&changer, &may)?;
-                }
+                must_hold_role(tx, &changer, &old.role)?;
                 let mut new = old.clone();
                 change(tx, &mut new)?;
                 if new == old {
@@ -198,6 +196,14 @@ fn about_change(action: Action, old: &User, new: &User) -> Entry {
 pub(super) fn must_leave_an_admin(tx: &mut Tx<'_>, old: &User) -> Result<(), Error> {
     let was_admin = old.role.is_admin() && old.disabled_at.is_none();
     if was_admin && store::count_admins(tx)? == 0 { Err(Error::LastAdmin) } else { Ok(()) }
+}
+
+/// Refuses whoever may not all that a role lets people try. One that was dropped lets nobody try anything.
+pub(super) fn must_hold_role(tx: &mut Tx<'_>, caller: &Caller, role: &RoleName) -> Result<(), Error> {
+    match roles::permissions_of(tx, role)? {
+        Some(may) => Ok(roles::must_hold(caller, &may)?),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a role that there is none of, and one that lets someone try more than `giver` may.
