@@ -231,9 +231,10 @@ async fn nobody_invites_to_more_than_they_may_and_what_is_wrong_is_told() {
     let path = format!("{PATH}/{}", by_admin.str("id"));
     let taken = app.ask(Method::DELETE, &path).bearer(&host).send().await;
     assert_eq!(taken.refusal(), (403, "permission-not-held"), "nor takes it back");
-    let replaced = ask(json!({ "email": GRACE, "role": "readonly" })).await;
+    let other = invite(&app, "admin", &json!({ "email": "other@example.com", "role": "admin" })).await;
+    let replaced = ask(json!({ "email": "other@example.com", "role": "readonly" })).await;
     assert_eq!(replaced.refusal(), (403, "permission-not-held"), "nor puts a lesser one in its place");
-    assert_eq!(state(&app, &by_admin.str("id")).await, "open");
+    assert_eq!(state(&app, &other.str("id")).await, "open");
     for (body, pointer) in [
         (json!({ "email": "nobody" }), "/email"),
         (json!({ "email": GRACE, "name": "a\nb" }), "/name"),
