@@ -90,6 +90,8 @@ pub struct App {
     pub mailbox: MailboxApi,
     /// Cancelled when the server was told to stop, which is before it takes no more requests.
     pub stopping: CancellationToken,
+    /// The endpoints of all features, these parts among them.
+    apis: Apis,
     documents: Documents,
     policy: LivePolicy,
     /// Says when there are new jobs.
@@ -274,7 +276,8 @@ impl App {
             writing,
             (realtime.clone(), jobs.clone(), mails.clone(), mailbox.clone()),
         );
-        let documents = Documents::new(&service(apis).spec(), crate::features::told())?;
+        let described = apis.clone();
+        let documents = Documents::new(move || service(described).spec(), crate::features::told());
         let _ = explain.documents.set(documents.clone());
         describe_collections(&catalogues, documents.clone()).await?;
         Ok(Self {
@@ -302,6 +305,7 @@ impl App {
             mails,
             mailbox,
             stopping,
+            apis,
             documents,
             policy,
             job_bus,
@@ -386,20 +390,7 @@ impl App {
 
     /// Every route of the product.
     pub fn routes(&self) -> anyhow::Result<Route> {
-        let service = service((
-            (
-                (self.audit.clone(), of_accounts(&self.accounts)),
-                of_people(&self.accounts, &self.users),
-                (self.roles.clone(), self.explain.clone()),
-                (of_keys(&self.keys, &self.accounts), self.secrets.clone()),
-                (SigningKeysApi { rotating: self.rotating.clone() }, well_known(&self.config, &self.rotating)),
-            ),
-            (self.collections.clone(), self.schema.clone(), profile_fields(&self.users)),
-            self.records.clone(),
-            self.aggregates.clone(),
-            of_records(&self.records, &self.purges),
-            (self.realtime.clone(), self.jobs.clone(), self.mails.clone(), self.mailbox.clone()),
-        ));
+        let service = service(self.apis.clone());
         let kinds = crate::features::problems();
         let (db, room) = (self.db.clone(), self.db.clone());
         let check = move || {
@@ -410,7 +401,7 @@ impl App {
         let health = Health::new(env!("CARGO_PKG_VERSION"), self.stopping.clone(), Box::new(check));
         let route = self.documents.route(health.route(Route::new()));
         let route = swagger::route(route);
-        let route = pages::route(route, &kinds)?;
+        let route = pages::route(route, kinds)?;
         let route = accounts::pages::route(route, &self.config.get().accounts)?;
         let (usage, requests, clock) = (self.keys.keeping.usage.clone(), self.requests.clone(), self.clock.clone());
         let refusals = Refusals { db: self.db.clone(), kv: self.kv.clone(), clock: self.clock.clone() };

@@ -1,6 +1,7 @@
 //! Bytes that do not change while the server runs: scripts, styles, documents.
 //!
 //! What is large is also kept compressed, from when the first client asks for it so.
+use std::borrow::Cow;
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +17,7 @@ use poem::http::header::{
 };
 use poem::http::{Method, StatusCode};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
+use rust_embed::EmbeddedFile;
 
 use super::etag;
 use super::problem::{self, Problem};
@@ -57,7 +59,22 @@ struct Form {
 impl Asset {
     pub fn new(body: impl Into<Bytes>, content_type: &'static str, caching: Caching) -> Self {
         let body = body.into();
-        let etag = tag(&format!("\"{}\"", short_digest(&body)));
+        let digest = short_digest(&body);
+        Self::known_by(&digest, body, content_type, caching)
+    }
+
+    /// A file of the program, whose digest was made when it was compiled.
+    pub fn embedded(file: EmbeddedFile, content_type: &'static str, caching: Caching) -> Self {
+        let digest = embedded_digest(&file);
+        let body = match file.data {
+            Cow::Borrowed(data) => Bytes::from_static(data),
+            Cow::Owned(data) => data.into(),
+        };
+        Self::known_by(&digest, body, content_type, caching)
+    }
+
+    fn known_by(digest: &str, body: Bytes, content_type: &'static str, caching: Caching) -> Self {
+        let etag = tag(&format!("\"{digest}\""));
         Self {
             plain: Form { body, etag },
             gzip: Arc::default(),
@@ -183,9 +200,17 @@ impl Endpoint for Asset {
     }
 }
 
+/// How much of a SHA-256 tells versions apart.
+const DIGEST_BYTES: usize = 8;
+
 /// Enough of a SHA-256 to tell versions apart.
 pub fn short_digest(bytes: &[u8]) -> String {
-    HEXLOWER.encode(&digest(&SHA256, bytes).as_ref()[..8])
+    HEXLOWER.encode(&digest(&SHA256, bytes).as_ref()[..DIGEST_BYTES])
+}
+
+/// The same of a file of the program.
+pub fn embedded_digest(file: &EmbeddedFile) -> String {
+    HEXLOWER.encode(&file.metadata.sha256_hash()[..DIGEST_BYTES])
 }
 
 #[cfg(test)]

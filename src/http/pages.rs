@@ -1,17 +1,20 @@
 //! Pages for people: problems, guides, and the frame around them.
 //!
-//! They are written in Markdown under `assets/`, rendered once at the start, and cached.
+//! They are written in Markdown under `assets/`, rendered when somebody first asks for one, and kept.
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
 use askama::Template;
 use askama::filters::{Html, escape};
-use poem::endpoint::make_sync;
+use poem::endpoint::{make, make_sync};
 use poem::http::StatusCode;
 use poem::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
-use poem::{IntoResponse, Request, Response, Route};
+use poem::{Endpoint as _, IntoResponse, Request, Response, Route};
 use rust_embed::Embed;
 
 use super::accept_header::prefers_page;
 use super::alias;
-use super::asset::{Asset, Caching, short_digest};
+use super::asset::{Asset, Caching, embedded_digest};
 use super::markdown::{Rendered, render};
 use super::problem::{Kind, Problem};
 use super::swagger::with_policy;
@@ -57,7 +60,7 @@ struct ProblemPage<'a> {
 
 /// One of the guides.
 struct Guide {
-    path: String,
+    name: String,
     text: Rendered,
 }
 
@@ -88,23 +91,50 @@ pub fn add(route: Route, path: &str, html: String) -> Route {
 
 /// Lets a path with a slash after it lead to the one without, for ever.
 pub(super) fn without_slash(route: Route, path: &str) -> Route {
-    let Ok(location) = HeaderValue::from_str(path) else { return route };
-    let lead = move |_| {
-        let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
-        response.headers_mut().insert(LOCATION, location.clone());
-        response
+    let location = path.to_owned();
+    route.at(format!("{path}/"), make_sync(move |_| permanent(&location)))
+}
+
+fn permanent(path: &str) -> poem::Result<Response> {
+    let location = HeaderValue::from_str(path).map_err(|cause| Problem::internal(&cause))?;
+    Ok(StatusCode::PERMANENT_REDIRECT.with_header(LOCATION, location).into_response())
+}
+
+/// Pages by the last part of their path; the index of them has none.
+type Shelf = HashMap<String, Asset>;
+
+/// Adds pages that are rendered together, when somebody first asks for one of them.
+fn add_shelf(route: Route, path: &str, fill: impl FnOnce() -> askama::Result<Shelf> + Send + 'static) -> Route {
+    let fill: Box<dyn FnOnce() -> askama::Result<Shelf> + Send> = Box::new(fill);
+    let shelf = Arc::new(LazyLock::new(fill));
+    let page = |leads_to_another: bool| {
+        let shelf = Arc::clone(&shelf);
+        let page = make(move |request: Request| {
+            let shelf = Arc::clone(&shelf);
+            async move {
+                let name = request.raw_path_param("page").unwrap_or_default();
+                let shelf = LazyLock::force(&shelf).as_ref().map_err(|cause| Problem::internal(cause))?;
+                let page = shelf.get(name).ok_or_else(Problem::not_found)?;
+                if leads_to_another {
+                    return permanent(request.uri().path().trim_end_matches('/'));
+                }
+                page.call(request).await
+            }
+        });
+        with_policy(page, POLICY)
     };
-    route.at(format!("{path}/"), make_sync(lead))
+    let route = route.at(path, page(false)).at(format!("{path}/"), page(true));
+    route.at(format!("{path}/:page"), page(false)).at(format!("{path}/:page/"), page(true))
 }
 
 /// Adds the start page, the guides, the problems of all `kinds`, and the files that pages use.
-pub fn route(route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
-    let route = add_problems(add_guides(route)?, kinds)?;
+pub fn route(route: Route, kinds: Vec<&'static Kind>) -> askama::Result<Route> {
+    let route = add_shelf(route, "/docs", guide_pages);
+    let route = add_shelf(route, "/problems", move || problem_pages(&kinds));
     let mut route = route.at("/", with_policy(Asset::new(text_page(&start())?, HTML, Caching::Ask), POLICY));
     for name in Statics::iter() {
-        let (body, kind) =
-            (Statics::get(&name).map(|it| it.data.into_owned()).unwrap_or_default(), content_type(&name));
-        let file = Asset::new(body, kind, Caching::Ask);
+        let Some(file) = Statics::get(&name) else { continue };
+        let file = Asset::embedded(file, content_type(&name), Caching::Ask);
         if name == "icon.svg" {
             // Browsers ask for it here when they show what is no page of ours, such as the document.
             route = route.at("/favicon.ico", file.clone());
@@ -114,13 +144,18 @@ pub fn route(route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
     Ok(route)
 }
 
-fn add_guides(mut route: Route) -> askama::Result<Route> {
+fn shelved(name: &str, html: String) -> (String, Asset) {
+    (name.to_owned(), Asset::new(html, HTML, Caching::Ask))
+}
+
+fn guide_pages() -> askama::Result<Shelf> {
     let guides = guides();
+    let mut pages = Shelf::new();
     let mut index = String::from("<h1>Guides</h1><p>In the order in which one reads them.</p><ol class=\"guides\">");
     for (at, guide) in guides.iter().enumerate() {
-        let Guide { path, text } = guide;
+        let Guide { name, text } = guide;
         let (title, about) = (escaped(&text.title), escaped(&text.about));
-        index.push_str(&format!("<li><a href=\"{path}\">{title}</a><p>{about}</p></li>"));
+        index.push_str(&format!("<li><a href=\"/docs/{name}\">{title}</a><p>{about}</p></li>"));
         let page = TextPage {
             title: &text.title,
             about: &text.about,
@@ -128,7 +163,7 @@ fn add_guides(mut route: Route) -> askama::Result<Route> {
             before: at.checked_sub(1).and_then(|it| guides.get(it)),
             after: guides.get(at + 1),
         };
-        route = add(route, path, page.render()?);
+        pages.extend([shelved(name, page.render()?)]);
     }
     index.push_str(
         "</ol><p>Beside them: <a href=\"/api-docs\">the API</a>, to read and to try, and \
@@ -136,10 +171,12 @@ fn add_guides(mut route: Route) -> askama::Result<Route> {
     );
     let about = "The guides to Steading, in the order in which one reads them.".to_owned();
     let index = Rendered { title: "Guides".to_owned(), about, html: index };
-    Ok(add(route, "/docs", text_page(&index)?))
+    pages.extend([shelved("", text_page(&index)?)]);
+    Ok(pages)
 }
 
-fn add_problems(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Route> {
+fn problem_pages(kinds: &[&'static Kind]) -> askama::Result<Shelf> {
+    let mut pages = Shelf::new();
     let about = "Every failure of the API is one of these.";
     let mut catalogue = format!("<h1>Problems</h1><p>{about}</p><dl>");
     for kind in kinds {
@@ -153,11 +190,12 @@ fn add_problems(mut route: Route, kinds: &[&'static Kind]) -> askama::Result<Rou
         let code = format!("</h1><p>Status {}, code <code>{}</code></p>", kind.status, kind.code);
         rendered.html = rendered.html.replacen("</h1>", &code, 1);
         rendered.html.push_str("<p><a href=\"/problems\">All problems</a></p>");
-        route = add(route, &format!("/problems/{}", kind.code), text_page(&rendered)?);
+        pages.extend([shelved(kind.code, text_page(&rendered)?)]);
     }
     catalogue.push_str("</dl>");
     let catalogue = Rendered { title: "Problems".to_owned(), about: about.to_owned(), html: catalogue };
-    Ok(add(route, "/problems", text_page(&catalogue)?))
+    pages.extend([shelved("", text_page(&catalogue)?)]);
+    Ok(pages)
 }
 
 /// Whether somebody opened an address in a browser that is not one of the API.
@@ -191,8 +229,7 @@ fn text_page(text: &Rendered) -> askama::Result<String> {
 fn guides() -> Vec<Guide> {
     let mut names: Vec<String> = Guides::iter().filter_map(|it| Some(it.strip_suffix(".md")?.to_owned())).collect();
     names.sort_by_key(|it| (READING_ORDER.iter().position(|known| known == it).unwrap_or(usize::MAX), it.clone()));
-    let guide =
-        |it: String| Guide { text: render(&text(Guides::get(&format!("{it}.md")))), path: format!("/docs/{it}") };
+    let guide = |name: String| Guide { text: render(&text(Guides::get(&format!("{name}.md")))), name };
     names.into_iter().map(guide).collect()
 }
 
@@ -226,8 +263,8 @@ fn content_type(name: &str) -> &'static str {
 
 /// The name of a file under `/static`, with a mark that changes with its content.
 pub fn versioned(name: &str) -> String {
-    let bytes = Statics::get(name).map(|it| it.data).unwrap_or_default();
-    format!("/static/{name}?v={}", short_digest(&bytes))
+    let digest = Statics::get(name).map(|it| embedded_digest(&it)).unwrap_or_default();
+    format!("/static/{name}?v={digest}")
 }
 
 #[cfg(test)]

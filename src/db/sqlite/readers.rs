@@ -73,7 +73,6 @@ impl Readers {
         for number in 0..options.read_threads + long_threads {
             let is_long = options.read_threads <= number;
             let thread = Thread {
-                reader: Reader::open(place)?,
                 waiting: Arc::clone(if is_long { &long } else { &queue }),
                 long: (!is_long).then(|| Arc::clone(&long)),
                 budget: if is_long { options.read_budget } else { MOMENT.min(options.read_budget) },
@@ -144,7 +143,6 @@ fn push(lanes: &Lanes<Job>, asker: Asker, job: Job) {
 
 /// A thread of the pool.
 struct Thread {
-    reader: Reader,
     waiting: Arc<Lanes<Job>>,
     /// Where a task goes that takes longer than the budget here; the last have none.
     long: Option<Arc<Lanes<Job>>>,
@@ -155,6 +153,8 @@ struct Thread {
 
 impl Thread {
     fn work(self) {
+        // Not opened before there is something to read: each connection reads the whole schema, and keeps it.
+        let mut opened = None;
         while let Some((asker, mut job)) = self.waiting.take() {
             let left = if job.task.is_abandoned() {
                 None
@@ -162,15 +162,28 @@ impl Thread {
                 job.task.refuse(Error::QueueFull);
                 None
             } else {
-                let is_answered =
-                    self.reader.run(job.task.as_mut(), self.long.is_none(), self.budget, &self.place, &self.condition);
-                (!is_answered).then_some(job)
+                self.run(&mut opened, &mut job).then_some(job)
             };
             self.waiting.done(asker);
             if let (Some(job), Some(long)) = (left, &self.long) {
                 push(long, asker, job);
             }
         }
+    }
+
+    /// Runs a job, or refuses it where no connection can be opened. True if it is to be run again elsewhere.
+    fn run(&self, opened: &mut Option<Reader>, job: &mut Job) -> bool {
+        let reader = match opened {
+            Some(reader) => reader,
+            None => match Reader::open(&self.place) {
+                Ok(reader) => opened.insert(reader),
+                Err(cause) => {
+                    job.task.refuse(cause);
+                    return false;
+                }
+            },
+        };
+        !reader.run(job.task.as_mut(), self.long.is_none(), self.budget, &self.place, &self.condition)
     }
 }
 

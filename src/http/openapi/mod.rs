@@ -8,7 +8,7 @@ mod terms;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use poem::endpoint::make;
@@ -89,10 +89,7 @@ pub struct Documents(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    /// What the program itself offers; it does not change while it runs.
-    fixed: Value,
-    /// The paths of collections are among those of any collection.
-    allow: Allow,
+    fixed: LazyLock<serde_json::Result<Fixed>, Box<dyn FnOnce() -> serde_json::Result<Fixed> + Send>>,
     told: Told,
     /// What each audience is served. Absent until one of it asks: for hundreds of collections it takes a good part of a
     /// second to write.
@@ -101,6 +98,14 @@ struct Held {
     added: Mutex<Added>,
     /// Held by whoever has them written.
     writing: tokio::sync::Mutex<()>,
+}
+
+/// What the program itself offers; it does not change while it runs.
+#[derive(Debug)]
+struct Fixed {
+    document: Value,
+    /// The paths of collections are among those of any collection.
+    allow: Allow,
 }
 
 /// For whom a document is.
@@ -149,28 +154,18 @@ enum Version {
 }
 
 impl Documents {
-    /// Completes what poem-openapi says of a service (`OpenApiService::spec`).
-    pub fn new(spec: &str, told: Told) -> serde_json::Result<Self> {
-        let mut fixed: Value = serde_json::from_str(spec)?;
-        fixed["openapi"] = "3.0.3".into();
-        schemas::each(&mut fixed, &mut schemas::say_it_once);
-        schemas::each(&mut fixed, &mut schemas::say_null_is_allowed);
-        close_bodies(&mut fixed);
-        describe_answers(&mut fixed);
-        number_pages(&mut fixed);
-        add_health(&mut fixed);
-        told.add_terms(&mut fixed);
-        add_aliases(&mut fixed);
+    /// Completes what poem-openapi says of a service (`OpenApiService::spec`), when it is first needed: that takes as
+    /// long as the rest of a start.
+    pub fn new(spec: impl FnOnce() -> String + Send + 'static, told: Told) -> Self {
+        let terms = told.clone();
         let added = Mutex::new(Added { generation: i64::MIN, describe: Box::new(|_| Described::default()) });
-        let allow = Allow::of(&fixed);
-        Ok(Self(Arc::new(Held {
-            fixed,
-            allow,
+        Self(Arc::new(Held {
+            fixed: LazyLock::new(Box::new(move || Fixed::new(&spec(), &terms))),
             told,
             served: Default::default(),
             added,
             writing: tokio::sync::Mutex::default(),
-        })))
+        }))
     }
 
     /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
@@ -188,14 +183,14 @@ impl Documents {
 
     /// The methods of a path, as the header `Allow` lists them.
     pub fn methods_of(&self, path: &str) -> HeaderValue {
-        self.0.allow.for_path(path)
+        self.0.fixed.as_ref().map_or_else(|_| Allow::default().for_path(path), |it| it.allow.for_path(path))
     }
 
     /// The operation of the program itself that a request would reach, by any of its names.
     pub fn operation_at(&self, method: &Method, path: &str) -> Option<Operation> {
         let canonical = alias::canonical(method, path);
         let path = canonical.as_deref().unwrap_or(path);
-        let paths = self.0.fixed["paths"].as_object()?;
+        let paths = self.0.fixed.as_ref().ok()?.document["paths"].as_object()?;
         let its = |(template, methods): (&String, &Value)| {
             let id = methods.get(method.as_str().to_lowercase())?["operationId"].as_str()?.to_owned();
             allow::matches(template, path).then(|| (template.clone(), id))
@@ -254,19 +249,21 @@ impl Held {
         }
         let _turn = self.writing.lock().await;
         let held = Arc::clone(self);
-        tokio::task::spawn_blocking(move || held.served(audience)).await.map_err(|cause| Problem::internal(&cause))
+        let served = tokio::task::spawn_blocking(move || held.served(audience)).await;
+        served.map_err(|cause| Problem::internal(&cause))?
     }
 
-    fn served(&self, audience: Audience) -> Arc<Served> {
+    fn served(&self, audience: Audience) -> Result<Arc<Served>, Problem> {
         let kept = &self.served[audience as usize];
         if let Some(served) = kept.load_full() {
-            return served;
+            return Ok(served);
         }
         let added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(served) = kept.load_full() {
-            return served; // somebody else wrote it meanwhile
+            return Ok(served); // somebody else wrote it meanwhile
         }
-        let mut document = self.fixed.clone();
+        let fixed = self.fixed.as_ref().map_err(|cause| Problem::internal(cause))?;
+        let mut document = fixed.document.clone();
         let Described { paths, schemas, parameters } = (added.describe)(audience);
         document["components"]["parameters"] = parameters.into();
         for (whole, added) in [("/paths", paths), ("/components/schemas", schemas)] {
@@ -278,7 +275,24 @@ impl Held {
         self.told.describe_answers(&mut document);
         let served = Arc::new(Served::new(document));
         kept.store(Some(Arc::clone(&served)));
-        served
+        Ok(served)
+    }
+}
+
+impl Fixed {
+    fn new(spec: &str, told: &Told) -> serde_json::Result<Self> {
+        let mut document: Value = serde_json::from_str(spec)?;
+        document["openapi"] = "3.0.3".into();
+        schemas::each(&mut document, &mut schemas::say_it_once);
+        schemas::each(&mut document, &mut schemas::say_null_is_allowed);
+        close_bodies(&mut document);
+        describe_answers(&mut document);
+        number_pages(&mut document);
+        add_health(&mut document);
+        told.add_terms(&mut document);
+        add_aliases(&mut document);
+        let allow = Allow::of(&document);
+        Ok(Self { document, allow })
     }
 }
 

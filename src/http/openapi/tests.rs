@@ -54,7 +54,7 @@ const TERMS: &[Terms] = &[Terms { operation: "make", who: Who::SignedIn, problem
 fn documents() -> Documents {
     let told =
         Told { kinds: problem::PROBLEMS.to_vec(), of_callers: &[], terms: &[TERMS], insiders: Permission("x:read") };
-    Documents::new(&OpenApiService::new(Api, "test", "1").spec(), told).expect("a document")
+    Documents::new(|| OpenApiService::new(Api, "test", "1").spec(), told)
 }
 
 async fn get(documents: &Documents, path: &str) -> Value {
