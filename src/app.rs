@@ -41,7 +41,7 @@ use crate::features::signing_keys::{Rotating, SigningKeys, SigningKeysApi, WellK
 use crate::http::caller::{Authenticate, Credential, Presented, X_API_KEY};
 use crate::http::health::Health;
 use crate::http::log::Who;
-use crate::http::openapi::Documents;
+use crate::http::openapi::{Documents, WeakDocuments};
 use crate::http::paging::Cursors;
 use crate::http::{ClientAddress, LivePolicy, Policy, Shell, cookie, etag, pages, swagger};
 use crate::kv::{self, Kv};
@@ -278,8 +278,8 @@ impl App {
         );
         let described = apis.clone();
         let documents = Documents::new(move || service(described).spec(), crate::features::told());
-        let _ = explain.documents.set(documents.clone());
-        describe_collections(&catalogues, documents.clone()).await?;
+        let _ = explain.documents.set(documents.downgrade());
+        describe_collections(&catalogues, documents.downgrade()).await?;
         Ok(Self {
             config,
             db,
@@ -472,9 +472,11 @@ fn of_keys(keys: &KeysApi, accounts: &AccountsApi) -> (KeysApi, OwnKeysApi) {
 }
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
-async fn describe_collections(catalogues: &Catalogues, documents: Documents) -> Result<(), collections::Error> {
+async fn describe_collections(catalogues: &Catalogues, documents: WeakDocuments) -> Result<(), collections::Error> {
     catalogues.tell(Box::new(move |tenant: &TenantId, catalogue: &Arc<Catalogue>| {
-        if *tenant == TenantId::main() {
+        if *tenant == TenantId::main()
+            && let Some(documents) = documents.upgrade()
+        {
             let catalogue = Arc::clone(catalogue);
             documents
                 .set_added(catalogue.generation, Box::new(move |audience| records::describe(&catalogue, audience)));

@@ -2,7 +2,7 @@
 import { find, post, say, show } from './page.js';
 
 const forms = {
-  verify: { path: '/api/v1/auth/verify-email', body: (token) => ({ token }) },
+  verify: { path: '/api/v1/auth/verify-email', body: (token, form) => ({ token, password: form.password.value }) },
   reset: { path: '/api/v1/auth/reset-password', body: (token, form) => ({ token, newPassword: form.newPassword.value }) },
   accept: {
     path: '/api/v1/auth/accept-invitation',

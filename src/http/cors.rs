@@ -89,6 +89,14 @@ impl Cors {
         }
     }
 
+    /// Whether an origin was named one by one, with credentials or without.
+    pub fn lists(&self, origin: &HeaderValue) -> bool {
+        match &self.origins {
+            Origins::Only { origins, .. } => origins.iter().any(|one| one.as_bytes() == origin.as_bytes()),
+            Origins::Any => false,
+        }
+    }
+
     /// Tells the browser whether the page that asked may read the answer.
     pub fn mark(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         let allowed = match &self.origins {

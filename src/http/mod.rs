@@ -42,6 +42,7 @@ pub use caller::{Caller, Impersonator, Principal, Subject, Visitor};
 pub use client::Client;
 pub use cookie::Browser;
 pub use input::Input;
+pub use own_origin::SentFrom;
 pub use permissions::{Grant, Permission, Permissions};
 pub use policy::{Limits, LivePolicy, Policy};
 pub use problem::{Fault, Kind, Problem};

@@ -4,11 +4,11 @@
 //! server are ours, and those of the origins that `[cors]` lists with credentials.
 use std::sync::Arc;
 
-use poem::Request;
 use poem::http::HeaderValue;
 use poem::http::header::{HeaderName, ORIGIN};
+use poem::{FromRequest, Request, RequestBody};
 
-use super::address::Reached;
+use super::address::{ClientAddress, Reached};
 use super::policy::Policy;
 use super::problem::{Kind, Problem};
 use super::{accept_header, cookie, websocket};
@@ -27,6 +27,45 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
     let is_stream = request.uri().path() == LIVE && accept_header::wanted_stream(request.headers()).is_some();
     let stays = is_stream || websocket::is_wanted(request.headers());
     if stays || cookie::changes(request.method()) { must_be_ours(request) } else { Ok(()) }
+}
+
+/// From where a guess comes, for those who count guesses.
+///
+/// A page may have the browsers of its visitors send wrong guesses without their knowing. So what pages of other origins
+/// send is counted apart, and locks out such pages alone: neither programs, nor pages of ours, nor those of origins that
+/// `[cors]` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentFrom {
+    pub client: ClientAddress,
+    pub by_foreign_page: bool,
+}
+
+impl From<ClientAddress> for SentFrom {
+    /// By a program.
+    fn from(client: ClientAddress) -> Self {
+        Self { client, by_foreign_page: false }
+    }
+}
+
+impl<'a> FromRequest<'a> for SentFrom {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let client = ClientAddress::from_request(request, body).await?;
+        Ok(Self { client, by_foreign_page: is_of_foreign_page(request) })
+    }
+}
+
+fn is_of_foreign_page(request: &Request) -> bool {
+    let headers = request.headers();
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    // No page can say this of itself. Behind a proxy that does not tell how it was reached, it is all that is right.
+    if headers.contains_key(SEC_FETCH_SITE) && sites.all(|it| it == "same-origin") {
+        return false;
+    }
+    let policy = request.extensions().get::<Arc<Policy>>();
+    let own = own(request, policy.map(AsRef::as_ref));
+    let is_own = |it: &HeaderValue| own.as_ref().is_some_and(|own| own.as_bytes() == it.as_bytes());
+    let is_listed = |it: &HeaderValue| policy.is_some_and(|policy| policy.cors.lists(it));
+    headers.get_all(ORIGIN).iter().any(|it| !is_own(it) && !is_listed(it))
 }
 
 /// Refuses what a page of somebody else sent, and what says of no page that it sent it.
@@ -134,6 +173,29 @@ mod tests {
         assert!(!asked(Method::DELETE, &page, Policy::default()), "any origin is none that is trusted");
         assert!(!asked(Method::DELETE, &[("origin", "https://app.example.evil")], policy(true)));
         assert!(asked(Method::DELETE, &[OWN], policy(true)));
+    }
+
+    #[test]
+    fn programs_and_pages_that_are_ours_or_listed_are_told_from_those_of_others() {
+        let listed = Origins::Only { origins: vec!["https://app.example".to_owned()], credentials: false };
+        let policy = Arc::new(Policy { cors: Cors { origins: listed, ..Cors::default() }, ..Policy::default() });
+        let is_foreign = |headers: &[(&str, &str)]| {
+            let mut request = Request::builder().method(Method::POST);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let mut request = request.finish();
+            request.extensions_mut().insert(Arc::clone(&policy));
+            request.extensions_mut().insert(Reached::new(false, HeaderValue::from_static("nas:8088")));
+            is_of_foreign_page(&request)
+        };
+        let (app, evil) = (("origin", "https://app.example"), ("origin", "https://evil.example"));
+
+        assert!(!is_foreign(&[]) && !is_foreign(&[OWN]) && !is_foreign(&[app]));
+        assert!(!is_foreign(&[("origin", "https://nas:8088"), ("sec-fetch-site", "same-origin")]));
+        assert!(is_foreign(&[evil]) && is_foreign(&[("origin", "null")]) && is_foreign(&[OWN, evil]));
+        assert!(is_foreign(&[evil, ("sec-fetch-site", "cross-site")]));
+        assert!(is_foreign(&[evil, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]));
     }
 
     #[test]

@@ -193,6 +193,35 @@ async fn an_address_that_tries_a_list_is_blocked_for_a_day_and_its_known_devices
     assert_eq!(login_from(&app, HERE, "user@example.com", PASSWORD).await.status, 200);
 }
 
+/// It has the browsers of its visitors send them, who know nothing of it.
+#[tokio::test]
+async fn a_page_of_another_origin_that_sends_wrong_pairs_locks_out_such_pages_alone() {
+    let app = TestApp::with_people_and(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "20")]).await;
+    let login = |email: String, password: String, page: &'static str| {
+        let ask = app
+            .ask(Method::POST, "/api/v1/auth/login")
+            .from(HERE)
+            .json(&json!({ "email": email, "password": password }));
+        if page.is_empty() { ask } else { ask.header("origin", page) }
+    };
+    for n in 0..PAIRS_MAX {
+        let sent = login(format!("user{n}@example.com"), format!("password {n}"), "https://evil.example").send().await;
+        assert_eq!(sent.status, 401, "{sent:?}");
+    }
+
+    let honest = |page| login("user@example.com".to_owned(), PASSWORD.to_owned(), page);
+    assert_eq!(honest("https://evil.example").send().await.refusal(), (429, "address-blocked"));
+    assert_eq!(honest("https://another.example").send().await.refusal(), (429, "address-blocked"));
+    assert_eq!(honest("").send().await.status, 200, "a program of the same address");
+    let own = honest("https://evil.example").header("sec-fetch-site", "same-origin");
+    assert_eq!(own.send().await.status, 200, "no page can say so of itself");
+    let listed = app.ask(Method::GET, "/api/v1/admin/blocked-addresses").bearer(app.token("admin")).send().await;
+    assert_eq!(
+        (listed.body["data"].as_array().map(Vec::len), &listed.body["data"][0]["ofPages"]),
+        (Some(1), &json!(true))
+    );
+}
+
 /// Who is kept out anyway must not keep others out.
 #[tokio::test]
 async fn what_a_blocked_address_tries_locks_no_account() {

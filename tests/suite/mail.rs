@@ -133,6 +133,40 @@ async fn a_code_does_what_the_link_does() {
     assert_eq!(link.refusal(), (403, "one-time-secret-invalid"), "both are one secret");
 }
 
+/// Somebody else may have registered with it, and wait for its owner to open the link.
+#[tokio::test]
+async fn who_shows_the_password_too_verifies_no_account_that_somebody_else_made() {
+    for verification in ["required", "auto"] {
+        let post = Post::with(&[("ACCOUNTS__VERIFICATION", verification)]).await;
+        post.app.register("ada@example.com").await;
+        let mail = post.mail("ada@example.com", "verification").await;
+        let verify = |password: &str| post.post("verify-email", json!({ "token": token(&mail), "password": password }));
+
+        let wrong = verify("what Ada would have chosen").await;
+        assert_eq!(wrong.refusal(), (422, "validation-failed"));
+        assert_eq!(
+            (&wrong.body["errors"][0]["pointer"], &wrong.body["errors"][0]["code"]),
+            (&json!("/password"), &json!("wrong"))
+        );
+        assert_eq!(verify(PASSWORD).await.status, 204, "the secret is not used up by it");
+        assert_eq!(post.app.login("ada@example.com", PASSWORD).await.body["user"]["emailVerified"], true);
+    }
+}
+
+/// Whoever has the mail and no password guesses at one like anybody else.
+#[tokio::test]
+async fn passwords_beside_a_secret_of_a_mail_are_guesses_that_count() {
+    let post = Post::with(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ACCOUNT_MAX", "3")]).await;
+    post.app.register("ada@example.com").await;
+    let mail = post.mail("ada@example.com", "verification").await;
+    let verify = |password: &str| post.post("verify-email", json!({ "token": token(&mail), "password": password }));
+    for _ in 0..3 {
+        assert_eq!(verify("a guess").await.status, 422);
+    }
+
+    assert_eq!(verify(PASSWORD).await.refusal(), (429, "too-many-requests"));
+}
+
 /// Links lead where the operator says, whatever host a request names.
 #[tokio::test]
 async fn links_use_the_public_address_and_never_a_header() {

@@ -4,6 +4,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
+use crate::mail::{Post, token};
 use crate::support::{PASSWORD, Reply, START, TestApp};
 
 /// Someone's app, as it stands on their phone.
@@ -105,6 +106,36 @@ async fn codes_are_guessed_five_times_and_no_more() {
     app.advance(600);
     let token = challenged(&app).await;
     assert_eq!(answer(&app, &token, &phone.code(660)).await.status, 200);
+}
+
+/// A hundred in all, as NIST SP 800-63B-4 has it: five each ten minutes would get in within some years.
+#[tokio::test]
+async fn after_a_hundred_wrong_codes_in_a_row_no_more_are_taken_until_the_password_is_another() {
+    let post_office = Post::with(&[("ACCOUNTS__SIGN_IN_FAILURES_PER_ADDRESS_MAX", "1000")]).await;
+    let app = &post_office.app;
+    let (phone, _) = turned_on(app).await;
+    for _ in 0..20 {
+        app.advance(600);
+        let token = challenged(app).await;
+        for _ in 0..5 {
+            assert_eq!(answer(app, &token, "no code").await.refusal(), (403, "second-factor-wrong"));
+        }
+        assert_eq!(answer(app, &token, "no code").await.status, 429);
+    }
+    app.advance(600);
+    let late = answer(app, &challenged(app).await, &phone.code(12_600)).await;
+    assert_eq!(late.refusal(), (429, "too-many-requests"), "{late:?}");
+
+    post_office.mail("user@example.com", "second-factor-guessed").await;
+    let mails = post_office.mailbox("user@example.com").await;
+    assert_eq!(mails.iter().filter(|it| it["template"] == "second-factor-guessed").count(), 1, "once a day");
+    post_office.post("forgot-password", json!({ "email": "user@example.com" })).await;
+    let mail = post_office.mail("user@example.com", "reset-password").await;
+    let body = json!({ "token": token(&mail), "newPassword": "another horse, another staple" });
+    assert_eq!(post_office.post("reset-password", body).await.status, 204);
+
+    let login = app.login("user@example.com", "another horse, another staple").await;
+    assert_eq!(answer(app, &login.str("mfaToken"), &phone.code(12_600)).await.status, 200);
 }
 
 /// Otherwise whoever knows the password keeps its owner out for good.

@@ -37,7 +37,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::Cursors;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Browser, Caller, Client, ClientAddress, Input, Permissions};
+use crate::http::{Browser, Caller, Client, Input, Permissions, SentFrom};
 use crate::kv::Kv;
 
 /// Most sessions of one account, so that signing in again and again does not fill the disk.
@@ -118,7 +118,7 @@ impl AccountsApi {
     async fn register(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         browser: Browser,
         trail: Trail,
@@ -136,7 +136,7 @@ impl AccountsApi {
         let tenant = TenantId::main();
         let (registered, cookie) = if self.needs_verification() {
             let (email, purpose) = (&newcomer.user.email, Purpose::VerifyEmail);
-            throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, email, address, self.clock.now())?;
+            throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, email, from, self.clock.now())?;
             (Registered::pending(self.add_pending(&tenant, newcomer, &trail).await?), None)
         } else {
             let mail = config.verification != config::Verification::Off;
@@ -155,7 +155,7 @@ impl AccountsApi {
     async fn set_up(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         browser: Browser,
         trail: Trail,
@@ -164,7 +164,7 @@ impl AccountsApi {
         let Setup { token, email, password, name, session } = body.read()?;
         let way = self.way(session, &browser)?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
+        let attempt = throttle::attempt_setup(&self.kv, &config, from, now)?;
 
         let digest = first_admin::secret_digest(&token);
         // A look first, so that a made-up token costs no hashing. Using it up decides.
@@ -188,12 +188,12 @@ impl AccountsApi {
     async fn check_setup_link(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         body: Input<SetupToken>,
     ) -> Result<Json<SetupState>, Problem> {
         let SetupToken { token } = body.read()?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
+        let attempt = throttle::attempt_setup(&self.kv, &config, from, now)?;
         let digest = first_admin::secret_digest(&token);
 
         if !self.db.get(&tenant, move |tx| store::has_setup_link(tx, &digest, now)).await? {
@@ -214,7 +214,7 @@ impl AccountsApi {
     async fn login(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         browser: Browser,
         trail: Trail,
@@ -228,10 +228,10 @@ impl AccountsApi {
         let device = self.known_device(&tenant, &email, device_token.as_deref(), now).await?;
         // Before anything is counted: who is blocked must not lock accounts either.
         if device.is_none() {
-            stuffing::must_not_be_blocked(&self.kv, address, now)?;
+            stuffing::must_not_be_blocked(&self.kv, from, now)?;
         }
         let refusals = Refusals { db: &self.db, kv: &self.kv, tenant: &tenant, trail: &trail, now };
-        let attempt = match throttle::attempt(&self.kv, &config, &tenant, guesser(device, &email), address, now) {
+        let attempt = match throttle::attempt(&self.kv, &config, &tenant, guesser(device, &email), from, now) {
             Ok(attempt) => attempt,
             Err(error) => {
                 refusals.tell_of_limit(&email, &error).await;
@@ -246,14 +246,14 @@ impl AccountsApi {
             refusals.tell_of_guess(&email, &attempt).await;
             // What is guessed on a known device is at one account, whose owner was there before.
             if device.is_none()
-                && let Some(block) = self.stuffing.was_wrong(&self.kv, &config, address, &email, &password, now)
+                && let Some(block) = self.stuffing.was_wrong(&self.kv, &config, from, &email, &password, now)
             {
                 refusals.tell_of_block(block).await;
             }
             return Err(Error::WrongCredentials.into());
         };
         attempt.succeeded(&self.kv);
-        self.stuffing.was_right(address, &email);
+        self.stuffing.was_right(from, &email);
 
         let (signed_in, cookie) = self
             .enter(&tenant, user, email, Arrival { client, device, way }, &trail, now, move |tx| {

@@ -33,19 +33,21 @@ pub struct BlockedAddress {
     pub address: String,
     /// How many bits of it count: 32, or 64 or 48 with IPv6.
     pub prefix_length: u32,
+    /// Whether only what pages of other origins send from there is refused: their visitors may know nothing of it.
+    pub of_pages: bool,
     /// Until then it signs nobody in, but from devices that their accounts know.
     pub until: Timestamp,
 }
 
 impl Example for BlockedAddress {
     fn example() -> Self {
-        Self { address: "203.0.113.7".to_owned(), prefix_length: 32, until: Timestamp::example() }
+        Self { address: "203.0.113.7".to_owned(), prefix_length: 32, of_pages: false, until: Timestamp::example() }
     }
 }
 
 impl From<Block> for BlockedAddress {
     fn from(Block { place, until }: Block) -> Self {
-        Self { address: place.address.to_string(), prefix_length: place.bits.into(), until }
+        Self { address: place.address.to_string(), prefix_length: place.bits.into(), of_pages: place.of_pages, until }
     }
 }
 

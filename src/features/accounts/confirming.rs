@@ -7,14 +7,16 @@ use poem_openapi::types::Example;
 
 use super::api::AccountsApi;
 use super::error::{Error, SECOND_FACTOR_WRONG};
+use super::mail_job::{self, AccountMail};
 use super::throttle::{Attempt, Guesser};
 use super::totp::{Factor, Proof};
 use super::{second_factor_store, store, throttle};
-use crate::base::{SessionId, TenantId, Timestamp, UserId};
+use crate::base::text::chain;
+use crate::base::{JobId, SessionId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Actor, Trail};
 use crate::http::problem::Fault;
-use crate::http::{Caller, ClientAddress};
+use crate::http::{Caller, SentFrom};
 
 /// What someone who is signed in shows once more: `password`, or `code`.
 #[derive(Clone, Object)]
@@ -71,20 +73,20 @@ impl AccountsApi {
         &self,
         caller: &Caller,
         shown: Confirmation,
-        address: ClientAddress,
+        from: SentFrom,
         trail: &Trail,
     ) -> Result<Confirmed, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let confirmed = Confirmed { user, session, at: self.clock.now(), code: None };
         match shown {
             Confirmation { password: Some(password), code: None } => {
-                self.confirm(caller, password, "/password", address, trail).await?;
+                self.confirm(caller, password, "/password", from, trail).await?;
                 Ok(confirmed)
             }
             Confirmation { password: None, code: Some(code) } => {
                 let (guesser, now) = (Guesser::Session(session), self.clock.now());
                 let told = (guesser, trail.of(caller));
-                let (factor, proof, _) = self.judge_code(caller.tenant(), user, told, &code, address, now).await?;
+                let (factor, proof, _) = self.judge_code(caller.tenant(), user, told, &code, from, now).await?;
                 if factor.is_confirmed {
                     Ok(Confirmed { code: Some((factor, proof)), ..confirmed })
                 } else {
@@ -108,10 +110,18 @@ impl AccountsApi {
         user: UserId,
         (guesser, actor): (Guesser<'_>, Actor),
         code: &str,
-        address: ClientAddress,
+        from: SentFrom,
         now: Timestamp,
     ) -> Result<(Factor, Proof, Attempt), Error> {
-        let attempt = throttle::attempt_second_factor(&self.kv, &self.config.get(), tenant, guesser, address, now)?;
+        let attempt = match throttle::attempt_second_factor(&self.kv, &self.config.get(), tenant, guesser, from, now) {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                if throttle::is_to_be_told(&self.kv, tenant, user, guesser, now) {
+                    self.tell_of_guessing(tenant, user, now).await;
+                }
+                return Err(error);
+            }
+        };
         let find = move |tx: &mut Tx<'_>| second_factor_store::find(tx, user);
         let factor = self.db.get(tenant, find).await?;
         let shown = factor.and_then(|it| Some((it, self.second_factors.proof(tenant, &it, code, now)?)));
@@ -122,5 +132,16 @@ impl AccountsApi {
         // It may have been used before, and then it must neither count nor have the count begin anew.
         attempt.was_not_judged(&self.kv);
         Ok((factor, proof, attempt))
+    }
+
+    /// Tells someone by mail that wrong codes were shown for them: whoever did so knows their password.
+    async fn tell_of_guessing(&self, tenant: &TenantId, user: UserId, now: Timestamp) {
+        let job: JobId = self.random.id(&self.clock);
+        let mail = AccountMail::SecondFactorGuessed { user: user.to_string(), at: now.millis() };
+        let told = self.db.free(tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await;
+        // Whoever guesses is refused either way.
+        if let Err(cause) = told {
+            tracing::error!(cause = %chain(&cause), "nobody is told that a second factor is guessed at");
+        }
     }
 }

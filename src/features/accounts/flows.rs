@@ -11,7 +11,7 @@ use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Actor, Entry, Refusals, Trail};
 use crate::http::problem::{Fault, INVALID};
-use crate::http::{Caller, ClientAddress};
+use crate::http::{Caller, SentFrom};
 use mail_job::AccountMail;
 
 /// The secret of a link, or a code with the address that it was sent to.
@@ -66,14 +66,14 @@ impl AccountsApi {
         tenant: &TenantId,
         shown: Shown,
         purposes: &'static [Purpose],
-        address: ClientAddress,
+        from: SentFrom,
         trail: &Trail,
         now: Timestamp,
     ) -> Result<Found, Error> {
         let config = self.config.get();
         let found = match shown.what {
             Evidence::Link(link) => {
-                let attempt = throttle::attempt_setup(&self.kv, &config, address, now)?;
+                let attempt = throttle::attempt_setup(&self.kv, &config, from, now)?;
                 let read = purposes.iter().find_map(|it| Some((*it, self.one_time.read_link(tenant, *it, &link)?)));
                 match read {
                     Some((purpose, id)) => {
@@ -88,7 +88,7 @@ impl AccountsApi {
                 let email = normalize_email(&email).unwrap_or(email);
                 let device = self.known_device(tenant, &email, shown.device_token.as_deref(), now).await?;
                 let (kind, guesser) = (purposes[0], guesser(device, &email));
-                let attempt = throttle::attempt_code(&self.kv, &config, tenant, kind, guesser, address, now)?;
+                let attempt = throttle::attempt_code(&self.kv, &config, tenant, kind, guesser, from, now)?;
                 let digest = self.one_time.code_digest(tenant, kind, &email, &code);
                 let found = self.find_code(tenant, purposes, email, &code, now).await?;
                 if found.is_some() {
@@ -103,10 +103,39 @@ impl AccountsApi {
         };
         if found.is_none() {
             // By address: nobody learns from the trail, nor by the time, whether there is such an account.
-            let who = address.throttle_key().map(|it| it.to_string()).unwrap_or_default();
+            let who = from.client.throttle_key().map(|it| it.to_string()).unwrap_or_default();
             self.tell_of_wrong(tenant, &who, trail.of_stranger(), SECRET_INVALID.code).await;
         }
         found.ok_or(Error::SecretInvalid)
+    }
+
+    /// Refuses whoever has a mail about an account, and not its password: somebody else may have registered with their
+    /// address. The secret cannot be used up after a change of the password, which takes all secrets.
+    pub(super) async fn must_be_theirs(
+        &self,
+        tenant: &TenantId,
+        found: &Found,
+        password: String,
+        from: SentFrom,
+        trail: &Trail,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (user, config) = (found.user, self.config.get());
+        let find =
+            move |tx: &mut Tx<'_>| Ok::<_, db::Error>((store::find_user(tx, user)?, store::find_hash(tx, user)?));
+        let theirs = self.db.get(tenant, find).await?;
+        let (Some(user), kept) = theirs else { return Err(Error::SecretInvalid) };
+        let guesser = Guesser::Anyone(&user.email);
+        let attempt = throttle::attempt(&self.kv, &config, tenant, guesser, from, now)?;
+        let judged = self.passwords.is_right(Secret::new(password), kept, &user.email).await;
+        if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
+            attempt.succeeded(&self.kv);
+            return Ok(());
+        }
+        self.tell_of_wrong(tenant, &user.id.to_string(), trail.of_stranger(), INVALID.code).await;
+        let detail =
+            "is not that of the account; a new one, asked for at `/auth/forgot-password`, verifies the address too";
+        Err(Error::Invalid(vec![Fault::new("/password", "wrong", detail)]))
     }
 
     async fn find_row(
@@ -152,13 +181,13 @@ impl AccountsApi {
     pub(super) async fn ask_for_mail(
         &self,
         email: &str,
-        address: ClientAddress,
+        from: SentFrom,
         purpose: Purpose,
         mail: fn(String) -> AccountMail,
     ) -> Result<(), Error> {
         let email = normalize_email(email).map_err(|why| Error::Invalid(vec![Fault::new("/email", "email", why)]))?;
         let (config, tenant, now) = (self.config.get(), TenantId::main(), self.clock.now());
-        throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, &email, address, now)?;
+        throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, &email, from, now)?;
         let (job, mail): (JobId, _) = (self.random.id(&self.clock), mail(email));
         // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
         self.db.free(&tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
@@ -177,13 +206,13 @@ impl AccountsApi {
         caller: &Caller,
         password: String,
         pointer: &str,
-        address: ClientAddress,
+        from: SentFrom,
         trail: &Trail,
     ) -> Result<SessionId, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let now = self.clock.now();
         let guesser = Guesser::Session(session);
-        let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), guesser, address, now)?;
+        let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), guesser, from, now)?;
         let kept = self.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
         let judged = self.passwords.is_right(Secret::new(password), kept, &caller.principal().email).await;
         if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {

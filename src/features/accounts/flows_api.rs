@@ -17,7 +17,7 @@ use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Browser, Caller, Client, ClientAddress, Input};
+use crate::http::{Browser, Caller, Client, Input, SentFrom};
 
 /// The endpoints of what goes by mail, with what they need.
 #[derive(Clone, Debug)]
@@ -44,19 +44,23 @@ impl FlowsApi {
     /// Verify an address
     ///
     /// With the secret of the link, or the code, that was sent to it: after registering, or for a change of the address.
+    /// A `password` that is sent has to be that of the account, and a wrong one does not use the secret up.
     #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
     async fn verify_email(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         trail: Trail,
         body: Input<EmailSecret>,
     ) -> Result<Done, Problem> {
         const PURPOSES: &[Purpose] = &[Purpose::VerifyEmail, Purpose::ChangeEmail];
-        let EmailSecret { token, email, code, device_token } = body.read()?;
+        let EmailSecret { token, email, code, password, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token);
-        let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
+        let found = own.find_secret(&tenant, shown, PURPOSES, from, &trail, now).await?;
+        if let Some(password) = password {
+            own.must_be_theirs(&tenant, &found, password, from, &trail, now).await?;
+        }
 
         let (user, job): (_, JobId) = (found.user, own.random.id(&own.clock));
         own.db
@@ -94,12 +98,12 @@ impl FlowsApi {
     async fn resend_verification(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         body: Input<EmailOnly>,
     ) -> Result<Taken, Problem> {
         let email = body.read()?.email;
         self.accounts
-            .ask_for_mail(&email, address, Purpose::VerifyEmail, |email| AccountMail::Verification { email })
+            .ask_for_mail(&email, from, Purpose::VerifyEmail, |email| AccountMail::Verification { email })
             .await?;
         Ok(Taken::Taken)
     }
@@ -108,15 +112,10 @@ impl FlowsApi {
     ///
     /// A link and a code are sent to the address. The answer is the same whether it has an account or not.
     #[oai(path = "/auth/forgot-password", method = "post", operation_id = "forgot_password")]
-    async fn forgot_password(
-        &self,
-        _query: NoQuery,
-        address: ClientAddress,
-        body: Input<EmailOnly>,
-    ) -> Result<Taken, Problem> {
+    async fn forgot_password(&self, _query: NoQuery, from: SentFrom, body: Input<EmailOnly>) -> Result<Taken, Problem> {
         let email = body.read()?.email;
         self.accounts
-            .ask_for_mail(&email, address, Purpose::ResetPassword, |email| AccountMail::ResetPassword { email })
+            .ask_for_mail(&email, from, Purpose::ResetPassword, |email| AccountMail::ResetPassword { email })
             .await?;
         Ok(Taken::Taken)
     }
@@ -129,7 +128,7 @@ impl FlowsApi {
     async fn reset_password(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         trail: Trail,
         body: Input<PasswordReset>,
@@ -138,8 +137,8 @@ impl FlowsApi {
         let PasswordReset { token, email, code, new_password, device_token } = body.read()?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token);
-        let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
-        let user = found.user;
+        let found = own.find_secret(&tenant, shown, PURPOSES, from, &trail, now).await?;
+        let (user, its) = (found.user, found.email.clone());
         let hash = self.new_hash(&tenant, user, new_password, Error::SecretInvalid).await?;
 
         let (welcome, notice): (JobId, JobId) = (own.random.id(&own.clock), own.random.id(&own.clock));
@@ -161,6 +160,7 @@ impl FlowsApi {
             .await?;
 
         own.gate.forget_user(user);
+        throttle::forget_second_factor(&own.kv, &tenant, &its);
         Ok(Done::Done)
     }
 
@@ -173,7 +173,7 @@ impl FlowsApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         trail: Trail,
         body: Input<PasswordChange>,
@@ -182,7 +182,7 @@ impl FlowsApi {
         let PasswordChange { current_password, new_password, revoke_keys } = body.read()?;
         let revokes = revoke_keys.unwrap_or(false);
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        own.confirm(&caller, current_password, "/currentPassword", address, &trail).await?;
+        own.confirm(&caller, current_password, "/currentPassword", from, &trail).await?;
         let hash = self.new_hash(tenant, user, new_password, Error::NotFound).await?;
 
         let (job, actor): (JobId, _) = (own.random.id(&own.clock), trail.of(&caller));
@@ -206,6 +206,7 @@ impl FlowsApi {
             .await?;
 
         own.gate.forget_user(user);
+        throttle::forget_second_factor(&own.kv, tenant, &caller.principal().email);
         Ok(Done::Done)
     }
 
@@ -217,7 +218,7 @@ impl FlowsApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         trail: Trail,
         body: Input<EmailChange>,
     ) -> Result<Taken, Problem> {
@@ -226,8 +227,8 @@ impl FlowsApi {
         let email = checked_email(&new_email)
             .map_err(|it| Error::Invalid(vec![Fault { pointer: "/newEmail".into(), ..it }]))?;
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        own.confirm(&caller, password, "/password", address, &trail).await?;
-        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::ChangeEmail, &email, address, now)?;
+        own.confirm(&caller, password, "/password", from, &trail).await?;
+        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::ChangeEmail, &email, from, now)?;
 
         let job: JobId = own.random.id(&own.clock);
         own.db
@@ -246,14 +247,9 @@ impl FlowsApi {
     ///
     /// Instead of a password. The answer is the same whether the address has an account or not.
     #[oai(path = "/auth/email-sign-in", method = "post", operation_id = "request_sign_in_code")]
-    async fn request_code(
-        &self,
-        _query: NoQuery,
-        address: ClientAddress,
-        body: Input<EmailOnly>,
-    ) -> Result<Taken, Problem> {
+    async fn request_code(&self, _query: NoQuery, from: SentFrom, body: Input<EmailOnly>) -> Result<Taken, Problem> {
         let email = body.read()?.email;
-        self.accounts.ask_for_mail(&email, address, Purpose::SignIn, |email| AccountMail::Code { email }).await?;
+        self.accounts.ask_for_mail(&email, from, Purpose::SignIn, |email| AccountMail::Code { email }).await?;
         Ok(Taken::Taken)
     }
 
@@ -264,7 +260,7 @@ impl FlowsApi {
     async fn sign_in(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         browser: Browser,
         trail: Trail,
@@ -275,7 +271,7 @@ impl FlowsApi {
         let way = self.accounts.way(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token.clone());
-        let found = own.find_secret(&tenant, shown, PURPOSES, address, &trail, now).await?;
+        let found = own.find_secret(&tenant, shown, PURPOSES, from, &trail, now).await?;
         let device = own.known_device(&tenant, &found.email, device_token.as_deref(), now).await?;
 
         let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));

@@ -33,6 +33,10 @@ pub struct EmailSecret {
     /// Eight digits.
     #[oai(validator(min_length = 1, max_length = 20))]
     pub code: Option<String>,
+    /// The password of the account. With it, nobody verifies what somebody else registered with their address; the page of
+    /// this server asks for it.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    pub password: Option<String>,
     /// What this device got when someone last signed in on it: wrong codes are counted for it alone then.
     #[oai(validator(max_length = 200))]
     pub device_token: Option<String>,
@@ -40,7 +44,7 @@ pub struct EmailSecret {
 
 impl Example for EmailSecret {
     fn example() -> Self {
-        Self { token: Some(TOKEN.to_owned()), email: None, code: None, device_token: None }
+        Self { token: Some(TOKEN.to_owned()), email: None, code: None, password: None, device_token: None }
     }
 }
 

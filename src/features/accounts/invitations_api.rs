@@ -25,7 +25,7 @@ use crate::http::openapi::Tag;
 use crate::http::paging::{ListPlace, Listed, Paging};
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Browser, Caller, Client, ClientAddress, Input, Permissions};
+use crate::http::{Browser, Caller, Client, ClientAddress, Input, Permissions, SentFrom};
 
 const INVITATIONS: &str = "/api/v1/admin/invitations";
 /// Most invitations that wait to be accepted: each is a mail to somebody who did not ask for it.
@@ -255,7 +255,7 @@ impl InvitationsApi {
     async fn accept(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         browser: Browser,
         trail: Trail,
@@ -265,7 +265,7 @@ impl InvitationsApi {
         let way = self.accounts.way(session, &browser)?;
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let config = own.config.get();
-        let attempt = throttle::attempt_setup(&own.kv, &config, address, now)?;
+        let attempt = throttle::attempt_setup(&own.kv, &config, from, now)?;
         let id = own.one_time.read_link(&tenant, Purpose::Invitation, &token).ok_or(Error::SecretInvalid)?;
         let id = InvitationId::from_uuid(id.uuid());
         let found = own.db.read(&tenant, move |tx| store::find(tx, id, now)).await?.ok_or(Error::SecretInvalid)?;
@@ -314,7 +314,15 @@ impl InvitationsApi {
     /// Counts a mail to somebody who did not ask for it. Whoever invites a school invites many others.
     fn count_mail(&self, tenant: &TenantId, email: &str, now: Timestamp) -> Result<(), Error> {
         let own = &self.accounts;
-        throttle::ask_for_mail(&own.kv, &own.config.get(), tenant, Purpose::Invitation, email, ClientAddress(None), now)
+        throttle::ask_for_mail(
+            &own.kv,
+            &own.config.get(),
+            tenant,
+            Purpose::Invitation,
+            email,
+            ClientAddress(None).into(),
+            now,
+        )
     }
 }
 

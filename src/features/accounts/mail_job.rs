@@ -109,6 +109,11 @@ pub(super) enum AccountMail {
         client: String,
         address: String,
     },
+    /// Too many wrong codes were shown for them, by somebody who knew their password.
+    SecondFactorGuessed {
+        user: String,
+        at: i64,
+    },
     NewSignIn {
         user: String,
         at: i64,
@@ -190,7 +195,7 @@ impl AccountMails {
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
             AlreadyRegistered, ApiKeyChanged, ChangeEmail, Code, EmailChanged, Impersonated, Invitation, NewSignIn,
-            PasswordChanged, ResetPassword, SecondFactorChanged, Verification, Welcome,
+            PasswordChanged, ResetPassword, SecondFactorChanged, SecondFactorGuessed, Verification, Welcome,
         };
         let user = match &mail {
             Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
@@ -203,6 +208,7 @@ impl AccountMails {
             | PasswordChanged { user, .. }
             | EmailChanged { user, .. }
             | SecondFactorChanged { user, .. }
+            | SecondFactorGuessed { user, .. }
             | NewSignIn { user, .. } => self.by_id(tenant, user).await?,
             Invitation { id } => return self.invitation(tenant, id).await,
         };
@@ -249,6 +255,10 @@ impl AccountMails {
             Impersonated { at, .. } => {
                 data.insert("time", minute(at));
                 ("impersonated", user.email.clone())
+            }
+            SecondFactorGuessed { at, .. } => {
+                data.insert("time", minute(at));
+                ("second-factor-guessed", user.email.clone())
             }
             EmailChanged { email, at, .. } => {
                 data.extend([("time", minute(at)), ("newEmail", user.email.clone()), ("email", email.clone())]);

@@ -20,7 +20,7 @@ use crate::features::audit::{Action, Trail};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
-use crate::http::{Caller, ClientAddress, Fault, Input, Permission, Problem, Subject};
+use crate::http::{Caller, Fault, Input, Permission, Problem, SentFrom, Subject};
 
 /// The endpoints of profiles, with what they need.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl ProfilesApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         trail: Trail,
         body: Input<Farewell>,
     ) -> Result<Done, Problem> {
@@ -116,11 +116,11 @@ impl ProfilesApi {
 
         let Farewell { password, code } = body.read()?;
         let (own, tenant) = (&self.second_factors.accounts, caller.tenant());
-        own.confirm(&caller, password, "/password", address, &trail).await?;
+        own.confirm(&caller, password, "/password", from, &trail).await?;
         let is_on = own.db.get(tenant, move |tx: &mut Tx<'_>| second_factor_store::is_on(tx, user)).await?;
         let now = own.clock.now();
         let shown = match code {
-            Some(code) if is_on => Some(self.second_factors.proof(&caller, &code, address, &trail, now).await?),
+            Some(code) if is_on => Some(self.second_factors.proof(&caller, &code, from, &trail, now).await?),
             None if is_on => {
                 let detail = "is needed too: of the app, or a recovery code";
                 return Err(Error::Invalid(vec![Fault::new("/code", "required", detail)]).into());

@@ -22,7 +22,7 @@ use crate::features::audit::{Action, Entry, Trail};
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Browser, Caller, Client, ClientAddress, Input};
+use crate::http::{Browser, Caller, Client, Input, SentFrom};
 
 /// For how long after signing in someone need not show the password again.
 const FRESH_FOR: std::time::Duration = std::time::Duration::from_secs(600);
@@ -69,7 +69,7 @@ impl SecondFactorApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         trail: Trail,
         body: Input<Option<Enabling>>,
     ) -> Result<Json<SecondFactorSecret>, Problem> {
@@ -77,7 +77,7 @@ impl SecondFactorApi {
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         match body.read()?.and_then(|it| it.password) {
-            Some(password) => drop(own.confirm(&caller, password, "/password", address, &trail).await?),
+            Some(password) => drop(own.confirm(&caller, password, "/password", from, &trail).await?),
             None => {
                 let find = move |tx: &mut Tx<'_>| store::find_live_session(tx, session, now);
                 let begun = own.db.get(tenant, find).await?.ok_or(Error::TokenInvalid)?.created_at;
@@ -109,7 +109,7 @@ impl SecondFactorApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         trail: Trail,
         body: Input<AppCode>,
@@ -117,7 +117,7 @@ impl SecondFactorApi {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
+        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, from, &trail, now).await?;
         if factor.is_confirmed {
             return Err(Error::SecondFactorOn.into());
         }
@@ -156,14 +156,14 @@ impl SecondFactorApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         trail: Trail,
         body: Input<AppCode>,
     ) -> Result<Json<RecoveryCodes>, Problem> {
         let (user, _) = caller.user()?;
 
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
-        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, address, &trail, now).await?;
+        let (factor, proof, attempt) = self.proof(&caller, &body.read()?.code, from, &trail, now).await?;
         // One code of a sheet must not buy another sheet.
         if !factor.is_confirmed || !matches!(proof, Proof::Step(_)) {
             return Err(Error::SecondFactorWrong.into());
@@ -193,7 +193,7 @@ impl SecondFactorApi {
         &self,
         caller: Caller,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         trail: Trail,
         body: Input<Disabling>,
@@ -203,11 +203,11 @@ impl SecondFactorApi {
         let (own, tenant, now) = (&self.accounts, caller.tenant(), self.accounts.clock.now());
         let shown = match body.read()? {
             Disabling { code: Some(code), password: None } => {
-                let (factor, proof, _) = self.proof(&caller, &code, address, &trail, now).await?;
+                let (factor, proof, _) = self.proof(&caller, &code, from, &trail, now).await?;
                 Some((factor, proof))
             }
             Disabling { code: None, password: Some(password) } => {
-                own.confirm(&caller, password, "/password", address, &trail).await?;
+                own.confirm(&caller, password, "/password", from, &trail).await?;
                 None
             }
             Disabling { .. } => {
@@ -246,7 +246,7 @@ impl SecondFactorApi {
     async fn challenge(
         &self,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         browser: Browser,
         trail: Trail,
@@ -260,7 +260,7 @@ impl SecondFactorApi {
         let (user, email) = own.db.get(&tenant, find).await?.ok_or(Error::SecretInvalid)?;
         let device = own.known_device(&tenant, &email, device_token.as_deref(), now).await?;
         let told = (guesser(device, &email), trail.of_stranger());
-        let (factor, proof, attempt) = own.judge_code(&tenant, user, told, &code, address, now).await?;
+        let (factor, proof, attempt) = own.judge_code(&tenant, user, told, &code, from, now).await?;
         // Turned off meanwhile and begun anew, it is not one yet.
         if !factor.is_confirmed {
             return Err(Error::SecondFactorWrong.into());
@@ -323,12 +323,12 @@ impl SecondFactorApi {
         &self,
         caller: &Caller,
         code: &str,
-        address: ClientAddress,
+        from: SentFrom,
         trail: &Trail,
         now: Timestamp,
     ) -> Result<(Factor, Proof, Attempt), Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let told = (Guesser::Session(session), trail.of(caller));
-        self.accounts.judge_code(caller.tenant(), user, told, code, address, now).await
+        self.accounts.judge_code(caller.tenant(), user, told, code, from, now).await
     }
 }

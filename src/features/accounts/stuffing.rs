@@ -19,7 +19,7 @@ use super::throttle::NEIGHBOURHOOD_FACTOR;
 use crate::base::text::normal;
 use crate::base::{Random, Secret, Timestamp};
 use crate::config::AccountsConfig;
-use crate::http::ClientAddress;
+use crate::http::{ClientAddress, SentFrom};
 use crate::kv::Kv;
 
 /// Most places of which pairs are kept, with some 300 bytes each. Past it, those go that tried nothing for longest.
@@ -32,7 +32,12 @@ pub(super) struct Place {
     pub address: IpAddr,
     /// How many bits of it count.
     pub bits: u8,
+    /// Whether it is only what pages of other origins send from there ([`SentFrom`]).
+    pub of_pages: bool,
 }
+
+/// What marks that in the name of a place.
+const OF_PAGES: &str = "/pages";
 
 /// A place that signs nobody in for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +63,12 @@ struct Pair {
 
 impl Place {
     /// Where a request comes from: the narrow place, and the wide one if there is one.
-    fn of(address: ClientAddress) -> Option<(Self, Option<Self>)> {
-        let (own, near) = (address.throttle_key()?, address.neighbourhood_key()?);
+    fn of(from: SentFrom) -> Option<(Self, Option<Self>)> {
+        let (own, near) = (from.client.throttle_key()?, from.client.neighbourhood_key()?);
+        let place = |address, bits| Self { address, bits, of_pages: from.by_foreign_page };
         Some(match own {
-            IpAddr::V4(_) => (Self { address: own, bits: 32 }, None),
-            IpAddr::V6(_) => (Self { address: own, bits: 64 }, Some(Self { address: near, bits: 48 })),
+            IpAddr::V4(_) => (place(own, 32), None),
+            IpAddr::V6(_) => (place(own, 64), Some(place(near, 48))),
         })
     }
 
@@ -71,20 +77,21 @@ impl Place {
     }
 
     fn read(text: &str) -> Option<Self> {
+        let (text, of_pages) = text.strip_suffix(OF_PAGES).map_or((text, false), |it| (it, true));
         let (address, bits) = text.split_once('/')?;
-        Some(Self { address: address.parse().ok()?, bits: bits.parse().ok()? })
+        Some(Self { address: address.parse().ok()?, bits: bits.parse().ok()?, of_pages })
     }
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}/{}", self.address, self.bits)
+        write!(out, "{}/{}{}", self.address, self.bits, if self.of_pages { OF_PAGES } else { "" })
     }
 }
 
 /// Refuses who signs in from a place that is blocked.
-pub(super) fn must_not_be_blocked(kv: &Kv, address: ClientAddress, now: Timestamp) -> Result<(), Error> {
-    let Some((own, site)) = Place::of(address) else { return Ok(()) };
+pub(super) fn must_not_be_blocked(kv: &Kv, from: SentFrom, now: Timestamp) -> Result<(), Error> {
+    let Some((own, site)) = Place::of(from) else { return Ok(()) };
     let blocks = [Some(own), site].into_iter().flatten().filter_map(|it| kv.find(&it.key(), now));
     match blocks.map(|it| it.resets_at).max() {
         Some(until) => Err(Error::AddressBlocked { until, wait: now.until(until) }),
@@ -114,13 +121,13 @@ impl Stuffing {
         &self,
         kv: &Kv,
         config: &AccountsConfig,
-        address: ClientAddress,
+        from: SentFrom,
         account: &str,
         password: &Secret<String>,
         now: Timestamp,
     ) -> Option<Block> {
         let most = usize::try_from(config.distinct_guesses_max).unwrap_or(usize::MAX);
-        let (own, site) = Place::of(address).filter(|_| 0 < most)?;
+        let (own, site) = Place::of(from).filter(|_| 0 < most)?;
         let window = Duration::from_secs(config.distinct_guesses_window_secs);
         let pair = Pair { account: self.digest(account, ""), pair: self.digest(account, password.reveal()), at: now };
         let wide = most.saturating_mul(NEIGHBOURHOOD_FACTOR as usize);
@@ -139,8 +146,8 @@ impl Stuffing {
     }
 
     /// Somebody got into an account: what they tried before for it was no stuffing.
-    pub(super) fn was_right(&self, address: ClientAddress, account: &str) {
-        let Some((own, site)) = Place::of(address) else { return };
+    pub(super) fn was_right(&self, from: SentFrom, account: &str) {
+        let Some((own, site)) = Place::of(from) else { return };
         let account = self.digest(account, "");
         let mut tried = self.lock();
         for place in [Some(own), site].into_iter().flatten() {
@@ -155,9 +162,10 @@ impl Stuffing {
 
     /// Lifts the blocks that an address is under, and forgets what was tried there. False if there was none.
     pub(super) fn lift(&self, kv: &Kv, address: IpAddr, now: Timestamp) -> bool {
-        let Some((own, site)) = Place::of(ClientAddress(Some(address.to_canonical()))) else { return false };
+        let client = ClientAddress(Some(address.to_canonical()));
+        let both = [false, true].map(|by_foreign_page| Place::of(SentFrom { client, by_foreign_page }));
         let mut lifted = false;
-        for place in [Some(own), site].into_iter().flatten() {
+        for place in both.into_iter().flatten().flat_map(|(own, site)| [Some(own), site]).flatten() {
             self.lock().remove(&place);
             if kv.find(&place.key(), now).is_some() {
                 kv.forget(&place.key());
@@ -245,15 +253,15 @@ mod tests {
 
         /// Whether this wrong pair blocks something, so many seconds after the beginning.
         fn try_at(&self, secs: i64, address: &str, account: &str, password: &str) -> Option<String> {
-            let (address, password) = (ClientAddress(address.parse().ok()), Secret::new(password.to_owned()));
+            let (from, password) = (ClientAddress(address.parse().ok()).into(), Secret::new(password.to_owned()));
             let now = Timestamp::from_millis(secs * 1_000);
-            let block = self.stuffing.was_wrong(&self.kv, &self.config, address, account, &password, now);
+            let block = self.stuffing.was_wrong(&self.kv, &self.config, from, account, &password, now);
             block.map(|it| it.place.to_string())
         }
 
         fn is_blocked(&self, secs: i64, address: &str) -> bool {
-            let address = ClientAddress(address.parse().ok());
-            must_not_be_blocked(&self.kv, address, Timestamp::from_millis(secs * 1_000)).is_err()
+            let from = ClientAddress(address.parse().ok()).into();
+            must_not_be_blocked(&self.kv, from, Timestamp::from_millis(secs * 1_000)).is_err()
         }
     }
 
@@ -300,11 +308,29 @@ mod tests {
             it.try_at(0, "10.0.0.1", "a", password);
         }
 
-        it.stuffing.was_right(ClientAddress("10.0.0.1".parse().ok()), "a");
+        it.stuffing.was_right(ClientAddress("10.0.0.1".parse().ok()).into(), "a");
 
         assert_eq!(it.try_at(0, "10.0.0.1", "b", "x"), None);
         assert_eq!(it.try_at(0, "10.0.0.1", "b", "y"), None);
         assert!(it.try_at(0, "10.0.0.1", "c", "x").is_some(), "the pairs of others stay");
+    }
+
+    /// Their visitors know nothing of it.
+    #[test]
+    fn what_pages_of_other_origins_send_blocks_such_pages_alone() {
+        let it = Ground::new();
+        let client = ClientAddress("10.0.0.1".parse().ok());
+        let (page, now) = (SentFrom { client, by_foreign_page: true }, Timestamp::from_millis(0));
+        let password = Secret::new("x".to_owned());
+        let send = |account: &str| it.stuffing.was_wrong(&it.kv, &it.config, page, account, &password, now);
+
+        let blocked = ["a", "b", "c"].map(|it| send(it).map(|it| it.place.to_string()));
+
+        assert_eq!(blocked, [None, None, Some("10.0.0.1/32/pages".to_owned())]);
+        assert!(must_not_be_blocked(&it.kv, page, now).is_err() && !it.is_blocked(0, "10.0.0.1"));
+        assert!(blocks(&it.kv, now)[0].place.of_pages);
+        assert!(it.stuffing.lift(&it.kv, "10.0.0.1".parse().expect("an address"), now));
+        assert!(must_not_be_blocked(&it.kv, page, now).is_ok());
     }
 
     /// One customer of a provider has 2^64 addresses, and a site has 65,536 of those.

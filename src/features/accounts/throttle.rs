@@ -10,15 +10,21 @@ use data_encoding::BASE64URL_NOPAD;
 use super::devices::DeviceId;
 use super::error::Error;
 use super::one_time::Purpose;
-use crate::base::{SessionId, TenantId, Timestamp};
+use crate::base::{SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
-use crate::http::ClientAddress;
+use crate::http::SentFrom;
 use crate::kv::{Count, Kv};
 
 /// How many times as much as one address a neighbourhood may try: a company or a school is many people.
 pub(super) const NEIGHBOURHOOD_FACTOR: u32 = 10;
-/// Guesses at the codes of one account within the time that a code works (NIST SP 800-63B-4 allows a hundred in all).
+/// Guesses at the codes of one account within the time that a code works.
 const CODE_GUESSES_MAX: u32 = 5;
+/// Wrong codes of a second factor in a row (NIST SP 800-63B-4 section 3.2.2 allows a hundred), until the time is over or
+/// the password is another: whoever makes them knows it.
+const SECOND_FACTOR_GUESSES_MAX: u32 = 100;
+const SECOND_FACTOR_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How often someone is told by mail that their second factor is guessed at.
+const TOLD_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 /// How many times as many mails of all kinds may be asked for as of one: whoever has all of one kind asked for leaves those
 /// of the others.
 const KINDS_FACTOR: u32 = 3;
@@ -41,9 +47,9 @@ pub(super) enum Guesser<'a> {
 /// An attempt that was let through and counted. It is taken back if it turns out right, or is not looked at.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// Whose guesses it counts among. Absent where a secret belongs to no account: counting those together would let
+    /// Whose guesses it counts among. None where a secret belongs to no account: counting those together would let
     /// anyone lock out everyone.
-    guesser: Option<String>,
+    guessers: Vec<String>,
     /// Its own, and that of its neighbourhood if it has one.
     addresses: Vec<String>,
     /// How many attempts there were within the window, with this one: of the guesser, and from the address. 0 where
@@ -57,11 +63,11 @@ pub(super) struct Attempt {
 pub(super) fn attempt_setup(
     kv: &Kv,
     config: &AccountsConfig,
-    address: ClientAddress,
+    from: SentFrom,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address("setup", kv, &guesses(config), address, now)?;
-    Ok(Attempt { guesser: None, addresses, nth_of_guesser: 0, nth_of_address })
+    let (addresses, nth_of_address) = count_address("setup", kv, &guesses(config), from, now)?;
+    Ok(Attempt { guessers: Vec::new(), addresses, nth_of_guesser: 0, nth_of_address })
 }
 
 /// Counts a guess at a password, and refuses it beyond the limits.
@@ -73,15 +79,15 @@ pub(super) fn attempt(
     config: &AccountsConfig,
     tenant: &TenantId,
     guesser: Guesser<'_>,
-    address: ClientAddress,
+    from: SentFrom,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address(guesser.place("sign-in"), kv, &guesses(config), address, now)?;
+    let (addresses, nth_of_address) = count_address(guesser.place("sign-in"), kv, &guesses(config), from, now)?;
     let most = config.sign_in_failures_per_account_max;
     let key = guesser.key("sign-in", tenant);
     let nth_of_guesser =
         count(kv, &key, guesses(config).window, most, now).inspect_err(|_| give_back(kv, &addresses))?;
-    Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
+    Ok(Attempt { guessers: vec![key], addresses, nth_of_guesser, nth_of_address })
 }
 
 /// Counts a guess at a code that was sent by mail, and refuses it beyond the limits. Each kind of code by itself, and apart
@@ -92,10 +98,10 @@ pub(super) fn attempt_code(
     tenant: &TenantId,
     purpose: Purpose,
     guesser: Guesser<'_>,
-    address: ClientAddress,
+    from: SentFrom,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let (addresses, nth_of_address) = count_address("code", kv, &guesses(config), address, now)?;
+    let (addresses, nth_of_address) = count_address("code", kv, &guesses(config), from, now)?;
     let key = guesser.key(&format!("code-{}", purpose.name()), tenant);
     count_code(kv, config, key, addresses, nth_of_address, now)
 }
@@ -106,12 +112,37 @@ pub(super) fn attempt_second_factor(
     config: &AccountsConfig,
     tenant: &TenantId,
     guesser: Guesser<'_>,
-    address: ClientAddress,
+    from: SentFrom,
     now: Timestamp,
 ) -> Result<Attempt, Error> {
-    let place = guesser.place("second-factor");
-    let (addresses, nth_of_address) = count_address(place, kv, &guesses(config), address, now)?;
-    count_code(kv, config, guesser.key("second-factor", tenant), addresses, nth_of_address, now)
+    let place = guesser.place(SECOND_FACTOR);
+    let (addresses, nth_of_address) = count_address(place, kv, &guesses(config), from, now)?;
+    let mut attempt = count_code(kv, config, guesser.key(SECOND_FACTOR, tenant), addresses, nth_of_address, now)?;
+    let key = guesser.key(SECOND_FACTOR_IN_A_ROW, tenant);
+    if let Err(error) = count(kv, &key, SECOND_FACTOR_WINDOW, SECOND_FACTOR_GUESSES_MAX, now) {
+        attempt.was_not_judged(kv);
+        return Err(error);
+    }
+    attempt.guessers.push(key);
+    Ok(attempt)
+}
+
+const SECOND_FACTOR: &str = "second-factor";
+const SECOND_FACTOR_IN_A_ROW: &str = "second-factor-in-a-row";
+
+/// Has guesses at someone's second factor begin anew: their password is another now.
+pub(super) fn forget_second_factor(kv: &Kv, tenant: &TenantId, email: &str) {
+    let key = Guesser::Anyone(email).key(SECOND_FACTOR_IN_A_ROW, tenant);
+    kv.forget(&over(&key));
+    kv.forget(&key);
+}
+
+/// Whether someone is to be told now that their second factor is guessed at: one of their limits was reached, and not that
+/// of an address alone.
+pub(super) fn is_to_be_told(kv: &Kv, tenant: &TenantId, user: UserId, guesser: Guesser<'_>, now: Timestamp) -> bool {
+    let limits = [SECOND_FACTOR, SECOND_FACTOR_IN_A_ROW].map(|it| over(&guesser.key(it, tenant)));
+    limits.iter().any(|it| kv.find(it, now).is_some())
+        && kv.count_up(&format!("second-factor-told/{tenant}/{user}"), TOLD_WITHIN, now).count == 1
 }
 
 /// Counts a guess at a short code for whoever makes it.
@@ -125,7 +156,7 @@ fn count_code(
 ) -> Result<Attempt, Error> {
     let counted = count(kv, &key, config.code_lifetime(), CODE_GUESSES_MAX, now);
     let nth_of_guesser = counted.inspect_err(|_| give_back(kv, &addresses))?;
-    Ok(Attempt { guesser: Some(key), addresses, nth_of_guesser, nth_of_address })
+    Ok(Attempt { guessers: vec![key], addresses, nth_of_guesser, nth_of_address })
 }
 
 /// Notes that a code was right, by a digest of it that tells nobody else what it is.
@@ -146,11 +177,11 @@ pub(super) fn ask_for_mail(
     tenant: &TenantId,
     purpose: Purpose,
     email: &str,
-    address: ClientAddress,
+    from: SentFrom,
     now: Timestamp,
 ) -> Result<(), Error> {
     let limits = Limits { window: MAIL_WINDOW, per_address: config.mails_per_address_max };
-    count_address("mail", kv, &limits, address, now)?;
+    count_address("mail", kv, &limits, from, now)?;
     let (of_kind, of_all) = (config.mails_per_account_max, config.mails_per_account_max.saturating_mul(KINDS_FACTOR));
     for (what, most) in [(format!("mail-{}", purpose.name()), of_kind), ("mail".to_owned(), of_all)] {
         count(kv, &account_key(&what, tenant, email), limits.window, most, now)?;
@@ -200,13 +231,14 @@ fn count_address(
     what: &str,
     kv: &Kv,
     limits: &Limits,
-    address: ClientAddress,
+    from: SentFrom,
     now: Timestamp,
 ) -> Result<(Vec<String>, u32), Error> {
-    let (Some(own), Some(near)) = (address.throttle_key(), address.neighbourhood_key()) else {
+    let (Some(own), Some(near)) = (from.client.throttle_key(), from.client.neighbourhood_key()) else {
         return Ok((Vec::new(), 0));
     };
     let (window, most) = (limits.window, limits.per_address);
+    let what = if from.by_foreign_page { format!("{what}/pages") } else { what.to_owned() };
     let mut keys = vec![format!("{what}/address/{own}")];
     let nth = count(kv, &keys[0], window, most, now)?;
     if own.is_ipv6() {
@@ -229,7 +261,7 @@ impl Attempt {
 
     /// What was shown was used by then. Whoever made the attempt starts over, as after [`Attempt::was_not_judged`].
     pub(super) fn starts_over(&self, kv: &Kv) {
-        if let Some(guesser) = &self.guesser {
+        for guesser in &self.guessers {
             kv.forget(guesser);
             kv.forget(&over(guesser));
         }
@@ -237,7 +269,7 @@ impl Attempt {
 
     /// The server failed or was too busy to look at the guess, or it was none: nothing was learned by it.
     pub(super) fn was_not_judged(&self, kv: &Kv) {
-        for counted in self.guesser.iter().chain(&self.addresses) {
+        for counted in self.guessers.iter().chain(&self.addresses) {
             kv.count_down(counted);
         }
     }
@@ -275,6 +307,7 @@ fn over(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::ClientAddress;
 
     fn try_once(kv: &Kv, account: &str, address: &str) -> Result<Attempt, Error> {
         let config = AccountsConfig {
@@ -282,8 +315,8 @@ mod tests {
             sign_in_failures_per_address_max: 5,
             ..AccountsConfig::default()
         };
-        let address = ClientAddress(address.parse().ok());
-        attempt(kv, &config, &TenantId::main(), Guesser::Anyone(account), address, Timestamp::from_millis(0))
+        let from = ClientAddress(address.parse().ok()).into();
+        attempt(kv, &config, &TenantId::main(), Guesser::Anyone(account), from, Timestamp::from_millis(0))
     }
 
     #[test]
@@ -333,16 +366,16 @@ mod tests {
     #[test]
     fn wrong_passwords_do_not_close_the_setup_link() {
         let (kv, config) = (Kv::in_memory(), AccountsConfig::default());
-        let address = ClientAddress("10.0.0.1".parse().ok());
+        let from = SentFrom::from(ClientAddress("10.0.0.1".parse().ok()));
         let (now, most) = (Timestamp::from_millis(0), config.sign_in_failures_per_address_max);
         for n in 0..=most {
-            let _ = attempt(&kv, &config, &TenantId::main(), Guesser::Anyone(&format!("user{n}")), address, now);
+            let _ = attempt(&kv, &config, &TenantId::main(), Guesser::Anyone(&format!("user{n}")), from, now);
         }
 
         for _ in 0..most {
-            assert!(attempt_setup(&kv, &config, address, now).is_ok());
+            assert!(attempt_setup(&kv, &config, from, now).is_ok());
         }
-        assert!(attempt_setup(&kv, &config, address, now).is_err(), "guesses at links are counted too");
+        assert!(attempt_setup(&kv, &config, from, now).is_err(), "guesses at links are counted too");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::features::audit::Trail;
 use crate::http::etag;
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
-use crate::http::{Caller, Client, ClientAddress, Input, Problem};
+use crate::http::{Caller, Client, Input, Problem, SentFrom};
 
 /// The endpoints of one's own keys, with what they need.
 #[derive(Clone, Debug)]
@@ -34,14 +34,14 @@ impl OwnKeysApi {
         caller: Caller,
         trail: Trail,
         _query: NoQuery,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         body: Input<NewOwnKey>,
     ) -> Result<Made, Problem> {
         let (user, _) = caller.user()?;
 
         let (key, shown) = body.read()?.of(user);
-        let asked = self.asked(&caller, &trail, shown, address, client).await?;
+        let asked = self.asked(&caller, &trail, shown, from, client).await?;
         let shown = self.keeping.make(&caller, asked, key).await?;
 
         let (tag, place) = (etag::of_version(shown.key.version), format!("/api/v1/auth/keys/{}", shown.key.id));
@@ -86,14 +86,14 @@ impl OwnKeysApi {
         /// The `ETag` of the key that is meant.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
         body: Input<OwnRotation>,
     ) -> Result<Rotated, Problem> {
         let (user, _) = caller.user()?;
 
         let OwnRotation { grace_secs, password, code } = body.read()?;
-        let asked = self.asked(&caller, &trail, Confirmation { password, code }, address, client).await?;
+        let asked = self.asked(&caller, &trail, Confirmation { password, code }, from, client).await?;
         let (grace, expected) = (grace_secs.unwrap_or(0), if_match.0.as_deref());
         let shown = self.keeping.rotate(&caller, asked, &id.0, Some(user), expected, grace).await?;
 
@@ -146,10 +146,10 @@ impl OwnKeysApi {
         caller: &Caller,
         trail: &Trail,
         shown: Confirmation,
-        address: ClientAddress,
+        from: SentFrom,
         client: Client,
     ) -> Result<Asked, Error> {
-        let confirmed = self.accounts.confirm_again(caller, shown, address, trail).await?;
+        let confirmed = self.accounts.confirm_again(caller, shown, from, trail).await?;
         Ok(Asked { actor: trail.of(caller), client, confirmed: Some(confirmed) })
     }
 }

@@ -11,7 +11,7 @@ use crate::features::api_keys::{KEYS_READ, KeyGate};
 use crate::features::collections::COLLECTIONS_READ;
 use crate::features::records::{Deed, Explained, Outcome, RecordsApi};
 use crate::features::roles::{ROLES_READ, permissions_of_user};
-use crate::http::openapi::{Documents, Operation, Tag, Who};
+use crate::http::openapi::{Operation, Tag, WeakDocuments, Who};
 use crate::http::query::NoQuery;
 use crate::http::{Caller, Fault, Input, Permission, Problem, Subject};
 
@@ -22,7 +22,7 @@ pub struct ExplainApi {
     pub keys: KeyGate,
     pub records: RecordsApi,
     /// Set once they are written, which is after there is an endpoint that asks for them.
-    pub documents: Arc<OnceLock<Documents>>,
+    pub documents: Arc<OnceLock<WeakDocuments>>,
 }
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Users")]
@@ -95,7 +95,8 @@ impl ExplainApi {
                 let method: Method =
                     method.to_uppercase().parse().map_err(|_| invalid("/method", "method", "is none"))?;
                 let path = path.split('?').next().unwrap_or_default();
-                let operation = self.documents.get().and_then(|it| it.operation_at(&method, path));
+                let operation =
+                    self.documents.get().and_then(WeakDocuments::upgrade).and_then(|it| it.operation_at(&method, path));
                 let operation = operation.ok_or_else(|| invalid("/path", "unknown", "is no path with that method"))?;
                 let Some(Who::Ruled(_, rule)) = operation.who else { return Ok(Target::Operation(operation)) };
                 match (Deed::ALL.into_iter().find(|it| it.rule() == rule), operation.part("collection")) {

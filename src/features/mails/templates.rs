@@ -145,6 +145,11 @@ pub const TEMPLATES: &[Template] = &[
         ],
     },
     Template {
+        name: "second-factor-guessed",
+        about: "To someone for whom too many wrong codes were shown, at most once a day.",
+        variables: &[NAME, EMAIL, TIME],
+    },
+    Template {
         name: "api-key-changed",
         about: "To someone who has a new API key, or one with another secret.",
         variables: &[

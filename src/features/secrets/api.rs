@@ -15,7 +15,7 @@ use crate::features::accounts::{AccountsApi, Confirmation};
 use crate::features::audit::Trail;
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
-use crate::http::{Caller, ClientAddress, Fault, Input, Problem};
+use crate::http::{Caller, Fault, Input, Problem, SentFrom};
 
 /// The endpoints of secrets, with what they need.
 #[derive(Clone, Debug)]
@@ -125,14 +125,14 @@ impl SecretsApi {
         trail: Trail,
         _query: NoQuery,
         name: Path<String>,
-        address: ClientAddress,
+        from: SentFrom,
         body: Input<Confirmation>,
     ) -> Result<Json<ShownSecret>, Problem> {
         let (user, _) = caller.user()?;
 
         let shown = body.read()?;
         let name = read_name(&name)?;
-        let confirmed = self.accounts.confirm_again(&caller, shown, address, &trail).await.map_err(Error::Account)?;
+        let confirmed = self.accounts.confirm_again(&caller, shown, from, &trail).await.map_err(Error::Account)?;
         let actor = trail.of(&caller);
         let value = self.vault.reveal(caller.tenant(), user, &name, confirmed, actor).await?;
 

@@ -8,7 +8,7 @@ mod terms;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use poem::endpoint::make;
@@ -86,6 +86,16 @@ impl Operation {
 /// Both documents. Cheap to clone; all clones serve the same.
 #[derive(Clone, Debug)]
 pub struct Documents(Arc<Held>);
+
+/// The same for whoever is part of what the documents hold until they are made: they would keep each other for ever.
+#[derive(Clone, Debug)]
+pub struct WeakDocuments(Weak<Held>);
+
+impl WeakDocuments {
+    pub fn upgrade(&self) -> Option<Documents> {
+        self.0.upgrade().map(Documents)
+    }
+}
 
 #[derive(Debug)]
 struct Held {
@@ -166,6 +176,10 @@ impl Documents {
             added,
             writing: tokio::sync::Mutex::default(),
         }))
+    }
+
+    pub fn downgrade(&self) -> WeakDocuments {
+        WeakDocuments(Arc::downgrade(&self.0))
     }
 
     /// Adds paths and schemas that came with the data: those of collections. They are asked for when the next client
