@@ -27,12 +27,12 @@ pub(super) fn prefers_page(headers: &HeaderMap) -> bool {
 pub const EVENT_STREAM: &str = "text/event-stream";
 pub const JSON_LINES: &str = "application/x-ndjson";
 
-/// The first sort of answer that is named of those that go on. Only whoever names one: a program that takes anything would
+/// The first sort of answer that is named, and wanted, of those that go on. Only whoever names one: a program that takes anything would
 /// wait for ever.
 pub fn wanted_stream(headers: &HeaderMap) -> Option<&'static str> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
-    let mut types = values.flat_map(|it| it.split(','));
-    types.find_map(|it| [EVENT_STREAM, JSON_LINES].into_iter().find(|stream| part(it).0 == *stream))
+    let mut wanted = values.flat_map(|it| it.split(',')).map(part).filter(|(_, weight)| 0.0 < *weight);
+    wanted.find_map(|(name, _)| [EVENT_STREAM, JSON_LINES].into_iter().find(|stream| name == *stream))
 }
 
 #[cfg(test)]
@@ -53,5 +53,20 @@ mod tests {
             assert!(!prefers(accept), "{accept}");
         }
         assert!(!prefers_page(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_stream_is_wanted_only_by_whoever_names_one_with_some_weight() {
+        let wanted = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().expect("a header"));
+            wanted_stream(&headers)
+        };
+
+        assert_eq!(wanted("text/event-stream"), Some(EVENT_STREAM));
+        assert_eq!(wanted("application/x-ndjson;q=0, text/event-stream;q=0.1"), Some(EVENT_STREAM));
+        for accept in ["*/*", "application/json", "application/x-ndjson;q=0", "text/event-stream; q=0.0"] {
+            assert_eq!(wanted(accept), None, "{accept}");
+        }
     }
 }

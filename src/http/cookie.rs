@@ -49,23 +49,35 @@ impl Jar {
         if self.https { SECURE_NAME } else { PLAIN_NAME }
     }
 
-    /// The value of the cookie. Two of them are refused: which one counts must not be a guess.
+    /// The value of the cookie. Two of them that may be ours are refused: which one counts must not be a guess. What
+    /// another program of this host keeps under the same name does not count beside one.
     fn find(self, headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
         let pairs = lines.flat_map(|it| it.split(|it| *it == b';')).map(<[u8]>::trim_ascii);
         let values = pairs.filter_map(|it| it.strip_prefix(self.name().as_bytes())?.strip_prefix(b"="));
         let mut found = None;
         for value in values.filter(|it| !it.is_empty()) {
-            if found.is_some_and(|it| it != value) {
-                let detail =
-                    format!("there are two cookies `{}`; remove those of this host and sign in again", self.name());
-                return Err(Problem::new(&problem::MALFORMED, detail));
+            match found {
+                Some(other) if may_be_ours(other) && may_be_ours(value) && other != value => {
+                    let detail =
+                        format!("there are two cookies `{}`; remove those of this host and sign in again", self.name());
+                    return Err(Problem::new(&problem::MALFORMED, detail));
+                }
+                Some(other) if may_be_ours(other) => {}
+                _ => found = Some(value),
             }
-            found = Some(value);
         }
         // What is no text is no cookie of ours, and no secret: nothing signs it.
         Ok(found.map(|it| std::str::from_utf8(it).unwrap_or("?")))
     }
+}
+
+/// How every cookie of ours begins, and how long it is: a session's id with an HMAC-SHA-256, in Base64.
+pub const PREFIX: &str = "sc_";
+const VALUE_CHARS: usize = PREFIX.len() + (16 + 32) * 4 / 3;
+
+fn may_be_ours(value: &[u8]) -> bool {
+    value.len() == VALUE_CHARS && value.starts_with(PREFIX.as_bytes())
 }
 
 /// The cookie that a request shows.
@@ -204,8 +216,15 @@ mod tests {
 
     #[test]
     fn two_cookies_are_no_guess() {
-        assert_eq!(find(false, &[b"steading-session=a; steading-session=b"]), Err("malformed-request"));
-        assert_eq!(find(false, &[b"steading-session=a", b"steading-session=b"]), Err("malformed-request"));
+        let (one, two) = (format!("sc_{}", "a".repeat(64)), format!("sc_{}", "b".repeat(64)));
+        let line = |values: &[&str]| values.iter().map(|it| format!("steading-session={it}")).collect::<Vec<_>>();
+
+        let both = line(&[&one, &two]);
+        assert_eq!(find(false, &[both.join("; ").as_bytes()]), Err("malformed-request"));
+        assert_eq!(find(false, &[both[0].as_bytes(), both[1].as_bytes()]), Err("malformed-request"));
+        for others in [[&one, "of another program"], ["sc_of another", &one]] {
+            assert_eq!(find(false, &[line(&others).join("; ").as_bytes()]), Ok(Some(one.clone())));
+        }
     }
 
     #[test]

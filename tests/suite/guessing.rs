@@ -272,7 +272,9 @@ async fn an_admin_sees_blocked_addresses_and_lifts_them_and_the_trail_tells_of_b
     let list = app.as_role("admin", Method::GET, path).send().await;
     assert_eq!(
         list.body,
-        json!({ "data": [{ "address": "2001:db8::", "prefixLength": 64, "until": "2026-01-03T03:04:05.678Z" }] })
+        json!({ "data": [{
+            "address": "2001:db8::", "prefixLength": 64, "ofPages": false, "until": "2026-01-03T03:04:05.678Z"
+        }] })
     );
     assert_eq!(login_from(&app, "2001:db8::ffff", "user@example.com", PASSWORD).await.status, 429);
 
