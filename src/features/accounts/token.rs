@@ -17,7 +17,7 @@ use crate::base::{Id, SessionId, TenantId, Timestamp, UserId};
 use crate::features::server_keys::ServerKey;
 use crate::features::signing_keys::SigningKeys;
 use crate::http::caller::Trust;
-use crate::http::cookie;
+use crate::http::cookie::PREFIX as COOKIE_PREFIX;
 
 /// Names the kind of token, so that no other signed thing passes for one (RFC 8725 section 3.11).
 const ACCESS_TOKEN: &str = "at+jwt";
@@ -158,12 +158,12 @@ impl Tokens {
     pub(super) fn cookie(&self, tenant: &TenantId, session: SessionId) -> String {
         let mut bytes = session.uuid().as_bytes().to_vec();
         bytes.extend(hmac::sign(&self.cookie, &signed("cookie", tenant, &bytes)).as_ref());
-        format!("{cookie::PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
+        format!("{COOKIE_PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 
     /// Reads a cookie that we made for this tenant.
     pub(super) fn read_cookie(&self, tenant: &TenantId, cookie: &str) -> Option<SessionId> {
-        let bytes = BASE64URL_NOPAD.decode(cookie.strip_prefix(cookie::PREFIX)?.as_bytes()).ok()?;
+        let bytes = BASE64URL_NOPAD.decode(cookie.strip_prefix(COOKIE_PREFIX)?.as_bytes()).ok()?;
         let (session, tag) = bytes.split_at_checked(16).filter(|_| bytes.len() == COOKIE_BYTES)?;
         hmac::verify(&self.cookie, &signed("cookie", tenant, session), tag).ok()?;
         Some(Id::from_uuid(uuid::Uuid::from_slice(session).ok()?))
@@ -370,12 +370,11 @@ mod tests {
         let text = tokens.cookie(&main, session);
 
         assert_eq!(tokens.read_cookie(&main, &text), Some(session));
-        let bytes =
-            BASE64URL_NOPAD.decode(text.strip_prefix(cookie::PREFIX).expect("ours").as_bytes()).expect("base64");
+        let bytes = BASE64URL_NOPAD.decode(text.strip_prefix(COOKIE_PREFIX).expect("ours").as_bytes()).expect("base64");
         for bit in 0..bytes.len() * 8 {
             let mut forged = bytes.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            let forged = format!("{cookie::PREFIX}{}", BASE64URL_NOPAD.encode(&forged));
+            let forged = format!("{COOKIE_PREFIX}{}", BASE64URL_NOPAD.encode(&forged));
             assert_eq!(tokens.read_cookie(&main, &forged), None, "bit {bit}");
         }
     }
@@ -391,10 +390,10 @@ mod tests {
         for other in [&refresh, &cookie] {
             assert_eq!(read(&tokens, other, 0), None);
         }
-        for other in [&signed, &cookie, &cookie.replace(cookie::PREFIX, REFRESH_PREFIX)] {
+        for other in [&signed, &cookie, &cookie.replace(COOKIE_PREFIX, REFRESH_PREFIX)] {
             assert_eq!(tokens.read_refresh(&main, other), None);
         }
-        for other in [&signed, &refresh, &refresh.replace(REFRESH_PREFIX, cookie::PREFIX)] {
+        for other in [&signed, &refresh, &refresh.replace(REFRESH_PREFIX, COOKIE_PREFIX)] {
             assert_eq!(tokens.read_cookie(&main, other), None);
         }
         assert_eq!(at(0).plus(Duration::from_secs(900)), access.expires_at);
