@@ -419,6 +419,32 @@ async fn linked(app: &TestApp) -> String {
     author
 }
 
+/// Otherwise it would open the next collection of the old name.
+#[tokio::test]
+async fn a_permission_for_one_collection_follows_it_to_a_new_name() {
+    let app = TestApp::new().await;
+    collection(&app, "posts", "true").await;
+    app.role("reader", &["records/posts:read", "records/others:read"]).await;
+    let body = json!({ "name": "program", "scopes": ["records/posts:write"] });
+    let key = app.operator(Method::POST, "/api/v1/admin/keys").json(&body).send().await;
+    assert_eq!(key.status, 201, "{key:?}");
+
+    let renamed = app.operator(Method::PATCH, "/api/v1/collections/posts").json(&json!({ "name": "articles" })).send();
+    assert_eq!(renamed.await.status, 200);
+    collection(&app, "posts", "true").await;
+    app.advance(5);
+
+    let role = app.operator(Method::GET, &format!("{ROLES}/reader")).send().await;
+    assert_eq!(role.body["permissions"], json!(["records/articles:read", "records/others:read"]));
+    let (_, token) = app.person("reader", "reader").await;
+    for (name, status) in [("articles", 200), ("posts", 403)] {
+        let path = format!("/api/v1/collections/{name}/records");
+        assert_eq!(app.ask(Method::GET, &path).bearer(&token).send().await.status, status, "{name}");
+        let by_key = app.ask(Method::GET, &path).header("x-api-key", &key.str("secret")).send().await;
+        assert_eq!(by_key.status, status, "{name}: {by_key:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_permission_for_one_collection_opens_no_other_by_any_way() {
     let app = TestApp::new().await;

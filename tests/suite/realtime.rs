@@ -221,6 +221,137 @@ async fn signing_in_over_the_socket_opens_what_is_ones_own() {
     assert_eq!(socket.event().await.1, "mine");
 }
 
+fn shared(rules: &Value) -> Value {
+    let mut posts = posts(rules);
+    posts["options"] = json!({ "presence": true });
+    posts
+}
+
+#[tokio::test]
+async fn whoever_says_that_they_are_there_sees_the_others_who_do_and_is_seen_by_nobody_else() {
+    let live = Live::start().await;
+    live.collection(&shared(&open())).await;
+    let post = live.make("posts", &json!({ "title": "a" })).await;
+    let topic = format!("collections/posts/{post}");
+    let mut silent = live.socket_of("user").await;
+    silent.subscribe(&topic).await;
+    let (mut ada, mut grace) = (live.socket_of("admin").await, live.socket_of("user").await);
+    ada.subscribe("collections/posts").await;
+    ada.subscribe(&topic).await;
+    grace.subscribe(&topic).await;
+
+    ada.say(&json!({ "presence": {}, "subscription": 2 })).await;
+    let alone = ada.hear().await;
+    assert_eq!(alone["present"].as_array().map(Vec::len), Some(1), "{alone}");
+    grace.say(&json!({ "presence": { "at": 7 }, "subscription": 1 })).await;
+    let both = grace.hear().await;
+    assert_eq!((both["present"].as_array().map(Vec::len), &both["present"][1]["id"]), (Some(2), &both["you"]));
+
+    let entered = ada.hear().await;
+    let me = live.app.profile(live.app.token("user")).await.str("id");
+    assert_eq!((&entered["subscription"], &entered["entered"]["user"]), (&json!(2), &json!(me)));
+    assert_eq!((&entered["entered"]["id"], &entered["entered"]["state"]), (&both["you"], &json!({ "at": 7 })));
+    grace.say(&json!({ "presence": { "at": 8 }, "subscription": 1 })).await;
+    assert_eq!(ada.hear().await["changed"]["state"], json!({ "at": 8 }));
+    drop(grace);
+    assert_eq!(ada.hear().await, json!({ "subscription": 2, "left": { "id": both["you"] } }));
+    ada.say(&json!({ "presence": null, "subscription": 2 })).await;
+    assert_eq!(ada.hear().await, json!({ "subscription": 2, "present": null }));
+
+    live.change("posts", &post, &json!({ "title": "b" })).await;
+    assert_eq!(silent.event().await, ("updated".to_owned(), "b".to_owned()), "and nothing before");
+}
+
+/// Who is at a record tells that there is one.
+#[tokio::test]
+async fn nobody_is_at_a_record_that_they_do_not_see_or_no_longer_see() {
+    let live = Live::start().await;
+    live.collection(&shared(&published())).await;
+    let hidden = live.make("posts", &json!({ "title": "a" })).await;
+    let shown = live.make("posts", &json!({ "title": "b", "published": true })).await;
+    let mut socket = live.socket_of("user").await;
+    for id in [&hidden, &shown] {
+        socket.subscribe(&format!("collections/posts/{id}")).await;
+    }
+    let mut admin = live.socket_of("admin").await;
+    admin.subscribe(&format!("collections/posts/{shown}")).await;
+
+    socket.say(&json!({ "presence": {}, "subscription": 1 })).await;
+    assert_eq!(socket.hear().await["problem"]["code"], "not-found");
+    socket.say(&json!({ "presence": {}, "subscription": 2 })).await;
+    assert_eq!(socket.hear().await["present"].as_array().map(Vec::len), Some(1));
+    admin.say(&json!({ "presence": {}, "subscription": 1 })).await;
+    assert_eq!(admin.hear().await["present"].as_array().map(Vec::len), Some(2));
+    assert!(socket.hear().await["entered"].is_object());
+
+    live.change("posts", &shown, &json!({ "published": false })).await;
+    assert_eq!(socket.event().await.0, "deleted");
+    assert_eq!(socket.hear().await, json!({ "subscription": 2, "present": null }));
+    assert_eq!(admin.event().await.0, "updated");
+    assert!(admin.hear().await["left"].is_object());
+}
+
+#[tokio::test]
+async fn being_there_ends_with_who_one_is_and_with_the_option_and_is_refused_without_it() {
+    let live = Live::start().await;
+    live.collection(&shared(&open())).await;
+    let (mut socket, mut other) = (live.socket_of("user").await, live.socket_of("admin").await);
+    for it in [&mut socket, &mut other] {
+        it.subscribe("collections/posts").await;
+        it.say(&json!({ "presence": {}, "subscription": 1 })).await;
+        assert!(it.hear().await["present"].is_array());
+    }
+    assert!(socket.hear().await["entered"].is_object());
+
+    socket.say(&json!({ "auth": live.app.token("readonly") })).await;
+    assert!(socket.hear().await["signedIn"].is_string());
+    assert_eq!(socket.hear().await, json!({ "subscription": 1, "present": null }));
+    assert!(other.hear().await["left"].is_object());
+
+    let path = "/api/v1/collections/posts";
+    let off = live.app.as_role("admin", Method::PATCH, path).json(&json!({ "options": { "presence": false } }));
+    assert_eq!(off.send().await.status, 200);
+    while other.hear().await != json!({ "subscription": 1, "present": null }) {}
+    other.say(&json!({ "presence": {}, "subscription": 1 })).await;
+    let refused = loop {
+        let heard = other.hear().await;
+        if heard["problem"].is_object() {
+            break heard;
+        }
+    };
+    assert_eq!(refused["problem"]["errors"][0]["code"], "not-offered", "{refused}");
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_and_how_many_are_there_is_bounded() {
+    let live = Live::start().await;
+    live.collection(&shared(&open())).await;
+    let mut socket = live.socket().await;
+    socket.subscribe("collections/posts").await;
+    for (presence, code) in [
+        (json!({ "presence": "here", "subscription": 1 }), "type"),
+        (json!({ "presence": { "a": "x".repeat(1_100) }, "subscription": 1 }), "too-long"),
+        (json!({ "presence": {}, "subscription": 7 }), "unknown"),
+    ] {
+        socket.say(&presence).await;
+        let refused = socket.hear().await;
+        assert_eq!(refused["problem"]["errors"][0]["code"], code, "{refused}");
+    }
+    let mut crowd = Vec::new();
+    for _ in 0..2 {
+        let mut one = live.socket().await;
+        for number in 1..=100 {
+            one.subscribe("collections/posts").await;
+            one.say(&json!({ "presence": {}, "subscription": number })).await;
+            while !one.hear().await["you"].is_string() {}
+        }
+        crowd.push(one);
+    }
+
+    socket.say(&json!({ "presence": {}, "subscription": 1 })).await;
+    assert_eq!(socket.hear().await["problem"]["code"], "presence-limit-reached");
+}
+
 /// Not one event more, from the very commit on.
 #[tokio::test]
 async fn who_signs_out_hears_nothing_more_and_is_told_so() {

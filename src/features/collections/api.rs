@@ -18,7 +18,7 @@ use super::plan::{self, Step};
 use super::set_plan::COLLECTIONS_MAX;
 use super::value::Judge;
 use super::view::{self, VIEWS_MAX};
-use super::{canonical, check, counts, names, perform, store};
+use super::{canonical, check, counts, grants_store, names, perform, store};
 use crate::base::{Clock, Random, TenantId};
 use crate::config::{SchemaConfig, View};
 use crate::db::{self, Class, Db, Tx};
@@ -341,6 +341,7 @@ impl CollectionsApi {
             let was = |of: &Collection| known.entries().iter().find(|it| it.collection.id == of.id);
             let happened: Vec<_> =
                 after.map(|it| Happened { before: was(it).map(|it| &it.collection), after: Some(it) }).collect();
+            grants_store::follow(tx, &happened, now)?;
             Ok::<_, Error>(history::remember(tx, &happened, &author, now, keep)?)
         };
         // A rule must be closed however full the disk is.

@@ -18,6 +18,7 @@ mod catalogue;
 mod check;
 mod counts;
 mod error;
+mod grants_store;
 mod history;
 mod history_store;
 mod indexes;

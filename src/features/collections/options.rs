@@ -21,6 +21,10 @@ pub struct Options {
     /// write takes some more time and room.
     #[oai(default)]
     pub audit: bool,
+    /// Whether clients that listen to live updates of the collection, or of one of its records, can see who else does, if
+    /// they let the others see them.
+    #[oai(default)]
+    pub presence: bool,
 }
 
 /// The options that change. What is absent stays.
@@ -30,6 +34,7 @@ pub struct OptionsPatch {
     pub soft_delete: Option<bool>,
     pub purge_after_days: MaybeUndefined<u32>,
     pub audit: Option<bool>,
+    pub presence: Option<bool>,
 }
 
 impl Options {
@@ -48,6 +53,7 @@ impl OptionsPatch {
     pub(super) fn apply(self, to: &mut Options) {
         to.soft_delete = self.soft_delete.unwrap_or(to.soft_delete);
         to.audit = self.audit.unwrap_or(to.audit);
+        to.presence = self.presence.unwrap_or(to.presence);
         match self.purge_after_days {
             MaybeUndefined::Undefined if to.soft_delete => {}
             // Without a bin there is nothing to purge.

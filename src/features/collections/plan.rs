@@ -238,6 +238,10 @@ pub(super) fn change(old: &Collection, new: &Collection, judges: &[Judge]) -> Re
         let what = if new.options.audit { "have the audit trail tell" } else { "have the audit trail not tell" };
         steps.push(note(format!("{what} of each record that is written")));
     }
+    if old.options.presence != new.options.presence {
+        let what = if new.options.presence { "let those who listen see" } else { "have those who listen no more see" };
+        steps.push(note(format!("{what} who else does")));
+    }
     if is_searched_anew {
         steps.extend(create_search(new));
     } else if old.search != new.search {

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::history::{self, Author, Happened};
 use super::model::Collection;
 use super::set_plan::{Move, SetPlan};
-use super::{counts, perform, store};
+use super::{counts, grants_store, perform, store};
 use crate::base::Timestamp;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Tx};
@@ -66,6 +66,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, plan: &SetPlan, terms: &Terms) -> Result<bo
     store::count_change(tx)?;
     let happened: Vec<_> =
         plan.moves.iter().map(|it| Happened { before: it.before.as_ref(), after: it.after.as_ref() }).collect();
+    grants_store::follow(tx, &happened, terms.now)?;
     history::remember(tx, &happened, &terms.author, terms.now, terms.history_max)?;
     Ok(loses_data)
 }

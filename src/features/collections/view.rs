@@ -483,6 +483,7 @@ pub(super) fn faults(view: &Collection) -> Vec<Fault> {
     refuse(!view.indexes.is_empty(), "/indexes".to_owned(), "a view has no indexes; those of its collections help");
     refuse(!view.search.is_empty(), "/search".to_owned(), "a view is not searched; search the collections");
     refuse(view.options.soft_delete, "/options/softDelete".to_owned(), "nothing is deleted from a view");
+    refuse(view.options.presence, "/options/presence".to_owned(), "nobody listens to a view");
     let Rules { create, update, delete, .. } = &view.rules;
     for (rule, name) in [(create, "create"), (update, "update"), (delete, "delete")] {
         refuse(rule.is_some(), format!("/rules/{name}"), "nobody writes to a view");

@@ -64,6 +64,11 @@ pub(super) enum Item {
         after: i64,
         seq: i64,
     },
+    /// Who is there, of those that one subscription is with.
+    Presence {
+        number: u32,
+        members: Bytes,
+    },
     Text(String),
 }
 
@@ -77,7 +82,7 @@ impl Item {
     fn bytes(&self) -> usize {
         ITEM_BYTES
             + match self {
-                Self::Event { members, .. } => members.len(),
+                Self::Event { members, .. } | Self::Presence { members, .. } => members.len(),
                 Self::Gap { .. } | Self::Look { .. } => 0,
                 Self::Text(text) => text.len(),
             }
@@ -87,13 +92,15 @@ impl Item {
     pub fn seq(&self) -> Option<i64> {
         match self {
             Self::Event { seq, .. } | Self::Gap { seq } | Self::Look { seq, .. } => Some(*seq),
-            Self::Text(_) => None,
+            Self::Presence { .. } | Self::Text(_) => None,
         }
     }
 
     pub fn into_json(self, epoch: &Epoch) -> Vec<u8> {
         match self {
-            Self::Event { number, members, .. } => message::event(number, &members),
+            Self::Event { number, members, .. } | Self::Presence { number, members } => {
+                message::event(number, &members)
+            }
             Self::Gap { seq } => message::gap(epoch, seq).to_string().into_bytes(),
             Self::Text(text) => text.into_bytes(),
             Self::Look { .. } => Vec::new(),
@@ -122,10 +129,12 @@ impl Connection {
         if QUEUE_BYTES_MAX < queue.bytes {
             let last = queue.items.iter().rev().find_map(Item::seq);
             let before = queue.items.len();
+            let forgets_who = queue.items.iter().any(|it| matches!(it, Item::Presence { .. }));
             queue.items.retain(|it| matches!(it, Item::Text(_)));
             let gone = before - queue.items.len();
             self.dropped.fetch_add(u64::try_from(gone).unwrap_or(0), Ordering::Relaxed);
             queue.items.extend(last.map(|seq| Item::Gap { seq }));
+            queue.items.extend(forgets_who.then(|| Item::Text(message::presence_gap().to_string())));
             queue.bytes = queue.items.iter().map(Item::bytes).sum();
         }
         drop(queue);

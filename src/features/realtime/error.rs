@@ -9,8 +9,11 @@ pub(super) const CONNECTION_LIMIT: Kind =
 pub(super) const SUBSCRIPTION_LIMIT: Kind =
     Kind { status: 422, code: "subscription-limit-reached", title: "Too many subscriptions on one connection" };
 
+pub(super) const PRESENCE_LIMIT: Kind =
+    Kind { status: 422, code: "presence-limit-reached", title: "Too many are there already" };
+
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&CONNECTION_LIMIT, &SUBSCRIPTION_LIMIT, &UPGRADE_REQUIRED];
+pub const PROBLEMS: &[&Kind] = &[&CONNECTION_LIMIT, &SUBSCRIPTION_LIMIT, &PRESENCE_LIMIT, &UPGRADE_REQUIRED];
 
 pub(super) fn too_many_connections(of_whom: &str, max: usize) -> Problem {
     Problem::new(&CONNECTION_LIMIT, format!("{of_whom} may have {max} live connections; close one of them"))
@@ -18,6 +21,10 @@ pub(super) fn too_many_connections(of_whom: &str, max: usize) -> Problem {
 
 pub(super) fn too_many_subscriptions(max: usize) -> Problem {
     Problem::new(&SUBSCRIPTION_LIMIT, format!("a connection may have {max} subscriptions; end one of them"))
+}
+
+pub(super) fn too_many_present(max: usize) -> Problem {
+    Problem::new(&PRESENCE_LIMIT, format!("{max} are there already, who all hear of each other; try again later"))
 }
 
 pub(super) fn upgrade_required() -> Problem {

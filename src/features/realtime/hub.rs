@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Arrival, Connection, End, Item, Registry};
 use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, CROWD_MIN, EVENTS_BYTES_MAX, EVENTS_MAX, GATHER_TIME};
 use super::message;
+use super::presence::Presence;
 use crate::base::{Clock, Timestamp};
 use crate::config::{RealtimeConfig, View};
 use crate::db::{self, Tx};
@@ -63,6 +65,13 @@ pub(super) enum Command {
     List {
         connection: Arc<Connection>,
         reply: oneshot::Sender<Vec<Subscription>>,
+    },
+    /// Lets the others of a subscription know that it is there, or with no state that it is not any more.
+    BeThere {
+        connection: Arc<Connection>,
+        number: u32,
+        state: Option<Value>,
+        reply: oneshot::Sender<()>,
     },
     Leave {
         connection: u64,
@@ -155,8 +164,9 @@ struct Member {
 }
 
 /// What the one who delivers works on.
-struct Desk {
-    hub: Hub,
+pub(super) struct Desk {
+    pub hub: Hub,
+    pub presence: Presence,
     groups: HashMap<u64, Group>,
     by_key: HashMap<String, u64>,
     by_connection: HashMap<u64, HashMap<u32, u64>>,
@@ -174,6 +184,7 @@ impl Desk {
     fn new(hub: Hub) -> Self {
         Self {
             hub,
+            presence: Presence::default(),
             groups: HashMap::new(),
             by_key: HashMap::new(),
             by_connection: HashMap::new(),
@@ -205,6 +216,7 @@ impl Desk {
                 }
                 _ = checks.tick() => {
                     self.check_callers().await;
+                    self.check_presence().await;
                     // What failed is tried again.
                     self.deliver().await;
                 }
@@ -225,6 +237,7 @@ impl Desk {
             }
             Command::Unsubscribe { connection, numbers, reply } => {
                 for number in &numbers {
+                    self.presence.depart((connection.id, *number));
                     self.remove(connection.id, *number);
                 }
                 connection.set_topics(|it| it.retain(|(number, _)| !numbers.contains(number)));
@@ -240,6 +253,12 @@ impl Desk {
             }
             Command::List { connection, reply } => {
                 let _ = reply.send(self.list(connection.id));
+            }
+            Command::BeThere { connection, number, state, reply } => {
+                if let Err(problem) = self.be_there(&connection, number, state).await {
+                    connection.push(Item::Text(message::refused(problem, &connection.request_id).to_string()));
+                }
+                let _ = reply.send(());
             }
             Command::Leave { connection } => self.leave(connection),
         }
@@ -315,6 +334,7 @@ impl Desk {
 
     fn leave(&mut self, connection: u64) {
         for number in self.numbers(connection) {
+            self.presence.depart((connection, number));
             self.remove(connection, number);
         }
         self.rest_if_nobody_listens();
@@ -334,12 +354,13 @@ impl Desk {
     }
 
     fn list(&self, connection: u64) -> Vec<Subscription> {
-        let found = |number: u32| {
-            let group = self.groups.get(self.by_connection.get(&connection)?.get(&number)?)?;
-            let since = group.members.get(&(connection, number))?.since;
-            Some(Subscription { number, since, watch: Arc::clone(&group.watch) })
-        };
-        self.numbers(connection).into_iter().filter_map(found).collect()
+        self.numbers(connection).into_iter().filter_map(|it| self.find(connection, it)).collect()
+    }
+
+    pub fn find(&self, connection: u64, number: u32) -> Option<Subscription> {
+        let group = self.groups.get(self.by_connection.get(&connection)?.get(&number)?)?;
+        let since = group.members.get(&(connection, number))?.since;
+        Some(Subscription { number, since, watch: Arc::clone(&group.watch) })
     }
 
     /// Asks anew whether a connection may hear what it is subscribed to.
@@ -348,9 +369,13 @@ impl Desk {
             let Some(Subscription { since, watch, .. }) = self.remove(connection.id, number) else { continue };
             match watch.renewed(catalogue, &connection.caller(), connection.address) {
                 Ok(renewed) if renewed.collection() == watch.collection() => {
+                    if !self.may_stay(connection, number, &renewed) {
+                        self.presence.send_away(connection, number);
+                    }
                     self.add(connection, number, since, renewed);
                 }
                 outcome => {
+                    self.presence.depart((connection.id, number));
                     let problem = outcome.err().unwrap_or_else(Problem::not_found);
                     connection.set_topics(|it| it.retain(|(it, _)| *it != number));
                     let ended = message::ended(number, &watch.topic, problem, &connection.request_id);

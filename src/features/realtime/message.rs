@@ -1,5 +1,5 @@
 //! What clients and the server say to one another, in JSON.
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::base::Timestamp;
@@ -18,6 +18,11 @@ pub(super) enum Said {
     Auth(String),
     /// The last event that it knows of.
     Resume(String),
+    /// That it is there, and what it says of itself; or, without that, that it is not any more.
+    Presence {
+        subscription: u32,
+        state: Option<Value>,
+    },
 }
 
 /// Which subscriptions are meant.
@@ -44,6 +49,14 @@ struct Members {
     unsubscribe: Option<Which>,
     auth: Option<String>,
     resume: Option<Last>,
+    #[serde(default, deserialize_with = "said")]
+    presence: Option<Option<Value>>,
+    subscription: Option<u32>,
+}
+
+/// Tells `null` from what is absent.
+fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Value>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 impl Said {
@@ -56,7 +69,16 @@ impl Said {
         if !text.trim_start().starts_with('{') {
             return Err(not_understood());
         }
-        let Members { subscribe, filter, unsubscribe, auth, resume } = members;
+        let Members { subscribe, filter, unsubscribe, auth, resume, presence, subscription } = members;
+        if let Some(state) = presence {
+            let says_more =
+                [subscribe.is_some(), filter.is_some(), unsubscribe.is_some(), auth.is_some(), resume.is_some()];
+            let subscription = subscription.filter(|_| !says_more.contains(&true)).ok_or_else(not_understood)?;
+            return Ok(Self::Presence { subscription, state });
+        }
+        if subscription.is_some() {
+            return Err(not_understood());
+        }
         match (subscribe, unsubscribe, auth, resume) {
             (Some(topic), None, None, None) => Ok(Self::Subscribe { topic, filter }),
             (None, Some(which), None, None) if filter.is_none() => Ok(Self::Unsubscribe(which)),
@@ -69,8 +91,9 @@ impl Said {
 }
 
 fn not_understood() -> Problem {
-    let detail = "must be an object with one of `subscribe` (with or without `filter`), `unsubscribe`, `auth` and \
-                  `resume`, once: a topic, a number or a topic, a token, the id of an event";
+    let detail = "must be an object with one of `subscribe` (with or without `filter`), `unsubscribe`, `auth`, \
+                  `resume` and `presence` (with `subscription`), once: a topic, a number or a topic, a token, the id of \
+                  an event, an object or null";
     Problem::invalid(vec![Fault::new("", "members", detail)])
 }
 
@@ -120,6 +143,11 @@ pub(super) fn gap(epoch: &Epoch, seq: i64) -> Value {
     json!({ "seq": seq, "id": epoch.id(seq).to_string(), "type": "gap" })
 }
 
+/// It was not told who came and went: whoever says again that they are there is told who is.
+pub(super) fn presence_gap() -> Value {
+    json!({ "presence": "gap" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +165,9 @@ mod tests {
         assert_eq!(said(r#"{"unsubscribe":"a"}"#), Ok(Said::Unsubscribe(Which::Topic("a".to_owned()))));
         assert_eq!(said(r#"{"resume":"a.1"}"#), Ok(Said::Resume("a.1".to_owned())));
         assert_eq!(said(r#"{"resume":7}"#), Ok(Said::Resume("7".to_owned())));
+        let presence = |state: Option<Value>| Ok(Said::Presence { subscription: 1, state });
+        assert_eq!(said(r#"{"presence":{"at":7},"subscription":1}"#), presence(Some(json!({ "at": 7 }))));
+        assert_eq!(said(r#"{"presence":null,"subscription":1}"#), presence(None));
         for (text, code) in [
             ("", "malformed-request"),
             ("{", "malformed-request"),
@@ -149,6 +180,10 @@ mod tests {
             (r#"{"subscribe":"a","auth":"b"}"#, "validation-failed"),
             (r#"{"auth":"b","filter":"c"}"#, "validation-failed"),
             (r#"{"unsubscribe":-1}"#, "validation-failed"),
+            (r#"{"presence":{}}"#, "validation-failed"),
+            (r#"{"subscription":1}"#, "validation-failed"),
+            (r#"{"subscribe":"a","subscription":1}"#, "validation-failed"),
+            (r#"{"presence":{},"subscription":1,"auth":"b"}"#, "validation-failed"),
         ] {
             assert_eq!(said(text), Err(code), "{text}");
         }

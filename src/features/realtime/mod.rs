@@ -9,6 +9,8 @@
 //!
 //! The right to see is asked of at delivery, under the same rules as a read. What cannot be told, since it is no
 //! longer there or the client was too slow, leaves a gap marker: read again.
+//!
+//! Those who listen to the same may let each other know that they are there (`presence.rs`).
 mod api;
 mod connection;
 mod error;
@@ -16,6 +18,7 @@ mod hub;
 mod limits;
 mod message;
 mod model;
+mod presence;
 mod resume;
 mod socket;
 mod stream;

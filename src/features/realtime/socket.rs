@@ -4,14 +4,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::{End, Item};
 use super::error;
 use super::hub::{Command, Seat};
 use super::limits::{
-    CLOSE_TIMEOUT, MESSAGES_AT_ONCE_MAX, MESSAGES_PER_SEC_MAX, PING_INTERVAL, PONG_TIMEOUT, SUBSCRIPTIONS_MAX,
-    WRITE_TIMEOUT,
+    CLOSE_TIMEOUT, MESSAGES_AT_ONCE_MAX, MESSAGES_PER_SEC_MAX, PING_INTERVAL, PONG_TIMEOUT, STATE_BYTES_MAX,
+    SUBSCRIPTIONS_MAX, WRITE_TIMEOUT,
 };
 use super::message::{self, Said, Which};
 use super::resume::Replay;
@@ -181,6 +182,7 @@ impl Served {
             Ok(Said::Subscribe { topic, filter }) => self.subscribe(&topic, filter.as_deref()).await,
             Ok(Said::Unsubscribe(which)) => self.unsubscribe(&which).await,
             Ok(Said::Auth(token)) => self.sign_in(&token).await,
+            Ok(Said::Presence { subscription, state }) => be_there(&self.seat, subscription, state).await,
             Ok(Said::Resume(id)) => return self.resume(&id).await,
         };
         if let Err(problem) = outcome {
@@ -316,4 +318,17 @@ pub(super) async fn subscribe(seat: &Seat, number: u32, topic: &str, filter: Opt
     let catalogue = hub.0.catalogues.current(&hub.0.log.tenant).await?;
     let watch = Box::new(Watch::new(&catalogue, &connection.caller(), connection.address, topic, filter)?);
     hub.ask(|reply| Command::Subscribe { connection, number, watch, reply }).await
+}
+
+/// Lets the others know that a client is there, and what it says of itself; or, without that, that it is not any more.
+async fn be_there(seat: &Seat, number: u32, state: Option<Value>) -> Result<(), Problem> {
+    let fault = |code, detail: String| Problem::invalid(vec![Fault::new("/presence", code, detail)]);
+    if state.as_ref().is_some_and(|it| !it.is_object()) {
+        return Err(fault("type", "must be an object, or null".to_owned()));
+    }
+    if state.as_ref().is_some_and(|it| STATE_BYTES_MAX < it.to_string().len()) {
+        return Err(fault("too-long", format!("must have at most {STATE_BYTES_MAX} bytes as JSON")));
+    }
+    let connection = seat.connection.clone();
+    seat.hub.ask(|reply| Command::BeThere { connection, number, state, reply }).await
 }

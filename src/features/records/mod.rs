@@ -62,5 +62,5 @@ pub use people::{PurgesApi, people_worker};
 pub use running::Running;
 pub use sweep::worker;
 pub use terms::TERMS;
-pub use watch::{Told, Watch, Watches, message};
+pub use watch::{Place, Told, Watch, Watches, message};
 pub use writing_api::WritingApi;

@@ -65,6 +65,13 @@ pub struct Watch {
     is_costly: AtomicBool,
 }
 
+/// Something that can be watched, by ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub collection: String,
+    pub record: Option<String>,
+}
+
 /// Watches, by what they are about.
 #[derive(Debug, Default)]
 pub struct Watches {
@@ -168,6 +175,24 @@ impl Watch {
     /// The same under the collections as they are now.
     pub fn renewed(&self, catalogue: &Catalogue, caller: &Caller, address: ClientAddress) -> Result<Self, Problem> {
         Self::new(catalogue, caller, address, &self.topic, self.filter.as_deref())
+    }
+
+    /// What is watched, whatever it is called.
+    pub fn place(&self) -> Place {
+        Place { collection: self.collection(), record: self.record.clone() }
+    }
+
+    /// Whether those who watch it can see each other.
+    pub fn offers_presence(&self) -> bool {
+        self.entry.collection.options.presence
+    }
+
+    /// Whether a record that is watched is there, and for whoever watches; a collection always is.
+    pub fn is_in_view(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, db::Error> {
+        let Some(record) = &self.record else { return Ok(true) };
+        let rule = self.judge.at(now).rule(&self.entry, &self.entry.rules.view);
+        let sought = list::sought(&Projection::default(), &self.entry, record, rule);
+        Ok(store::find(tx, &sought, &Projection::default())?.is_some())
     }
 
     /// The id of the collection.
