@@ -246,7 +246,7 @@ async fn a_bin_can_be_had_and_given_up_while_there_are_records() {
     let on = change("", json!({ "softDelete": true, "purgeAfterDays": 7 })).await;
     assert_eq!(
         (on.status, &on.body["options"]),
-        (200, &json!({ "softDelete": true, "purgeAfterDays": 7, "audit": false })),
+        (200, &json!({ "softDelete": true, "purgeAfterDays": 7, "audit": false, "presence": false })),
         "{on:?}"
     );
     delete(&app, &first).await;

@@ -435,7 +435,7 @@ async fn a_permission_for_one_collection_follows_it_to_a_new_name() {
     app.advance(5);
 
     let role = app.operator(Method::GET, &format!("{ROLES}/reader")).send().await;
-    assert_eq!(role.body["permissions"], json!(["records/articles:read", "records/others:read"]));
+    assert_eq!(role.body["permissions"], json!(["records/others:read", "records/articles:read"]));
     let (_, token) = app.person("reader", "reader").await;
     for (name, status) in [("articles", 200), ("posts", 403)] {
         let path = format!("/api/v1/collections/{name}/records");
