@@ -264,7 +264,11 @@ async fn a_bin_can_be_had_and_given_up_while_there_are_records() {
         would.body["changes"].as_array().expect("changes").iter().map(|it| it["losesData"] == true).collect();
     assert_eq!(loses, [true, false, false, false], "{would:?}");
     let off = change("", json!({ "softDelete": false })).await;
-    assert_eq!((off.status, &off.body["options"]), (200, &json!({ "softDelete": false, "audit": false })), "{off:?}");
+    assert_eq!(
+        (off.status, &off.body["options"]),
+        (200, &json!({ "softDelete": false, "audit": false, "presence": false })),
+        "{off:?}"
+    );
 
     let left = list("count=exact").await;
     assert_eq!((titles(&left), &left.body["meta"]["total"]), (vec!["b"], &json!(1)));
