@@ -235,6 +235,44 @@ async fn two_pages_see_each_others_changes_while_they_happen() {
     browser.wait_until(&format!("heard.some((it) => it.type === 'deleted' && it.record.id === '{id}')")).await;
 }
 
+/// Somebody else may have registered with the address.
+#[tokio::test]
+async fn the_link_in_a_mail_verifies_an_address_with_the_password_of_the_account() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    steading(folder.path(), &["admin", "create", "--email", "ada@example.com", "--password", PASSWORD]);
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("{}/docs", server.url)).await.expect("opened");
+    let ask = format!(
+        "window.ask = (path, body, token) => fetch('/api/v1' + path, {{
+             method: body ? 'POST' : 'GET', body: body && JSON.stringify(body),
+             headers: {{ 'content-type': 'application/json', ...(token && {{ authorization: 'Bearer ' + token }}) }},
+         }}).then((it) => it.json());
+         const [ada, grace] = ['ada', 'grace'].map((it) => ({{ email: it + '@example.com', password: '{PASSWORD}' }}));
+         ask('/auth/register', grace).then(() => ask('/auth/login', ada)).then((it) => {{
+             setInterval(() => ask('/admin/mailbox?to=grace@example.com', null, it.accessToken).then((it) => {{
+                 window.link = it.data.map((it) => it.text.match(/[?]token=\\S+/)?.[0]).find((it) => it);
+             }}), 100);
+         }});"
+    );
+    browser.client.execute(&ask, vec![]).await.expect("asked");
+    browser.wait_until("window.link").await;
+    let link = browser.ask("window.link").await;
+    let link = link.as_str().expect("a link");
+    browser.client.goto(&format!("{}/verify-email{link}", server.url)).await.expect("opened");
+
+    browser.find("#password").await.send_keys("what Grace did not choose").await.expect("typed");
+    browser.find("#verify button").await.click().await.expect("sent");
+    browser.wait_until("document.querySelector('#outcome').textContent.includes('is not that of the account')").await;
+    let password = browser.find("#password").await;
+    password.clear().await.expect("emptied");
+    password.send_keys(PASSWORD).await.expect("typed");
+    browser.find("#verify button").await.click().await.expect("sent");
+
+    browser.wait_until("!document.getElementById('done').hidden").await;
+    assert_eq!(browser.shown("main > section:not([hidden]) h1").await, "Your address is verified");
+}
+
 /// Nothing is wider than a phone, and nothing needs a mouse.
 #[tokio::test]
 async fn pages_fit_a_phone() {
