@@ -150,7 +150,8 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let millis = match text.parse::<jiff::Timestamp>() {
             _ if !is_rfc3339(text) => return Err("must be a time such as 2026-01-02T03:04:05.678Z (RFC 3339)"),
-            Ok(moment) => moment.as_millisecond(),
+            // Dropped in one direction, also before 1970.
+            Ok(moment) => i64::try_from(moment.as_nanosecond().div_euclid(1_000_000)).unwrap_or(i64::MAX),
             Err(_) if text.starts_with("9999-12-31T23") && text.contains("-0") => {
                 return Err("must be in the years 0 to 9999");
             }

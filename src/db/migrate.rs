@@ -56,6 +56,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 12, "0012_guessing"),
     migration!("tenant", 13, "0013_secrets"),
     migration!("tenant", 14, "0014_invitations_and_impersonation"),
+    migration!("tenant", 15, "0015_registered"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -293,6 +293,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn unknown_field(&self, name: &str, table: &Table) -> Error {
+        let backwards = self.schema.back_relation(&table.name, name);
+        if backwards.is_some_and(|(_, field)| !(self.is_clients() && field.hidden)) {
+            return Error::not_supported(format!("`{name}` is asked with `{name}.exists(it, …)`, and not counted"));
+        }
         let seen = table.fields.iter().filter(|it| !(self.is_clients() && it.hidden)).map(|it| it.name.as_str());
         Error::unknown(match nearest(name, seen) {
             Some(meant) => format!("no field `{name}`; did you mean `{meant}`?"),

@@ -189,12 +189,17 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     by_any
 }
 
+/// What is said to whoever wants to do something else with it.
+pub(super) fn only_read() -> Problem {
+    Problem::new(&problem::METHOD_NOT_ALLOWED, "this path can only be read")
+}
+
 impl Endpoint for Asset {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return Err(Problem::new(&problem::METHOD_NOT_ALLOWED, "this path can only be read").into());
+            return Err(only_read().into());
         }
         Ok(self.respond(&request))
     }

@@ -14,7 +14,7 @@ use rust_embed::Embed;
 
 use super::accept_header::prefers_page;
 use super::alias;
-use super::asset::{Asset, Caching, embedded_digest};
+use super::asset::{self, Asset, Caching, embedded_digest};
 use super::markdown::{Rendered, render};
 use super::problem::{Kind, Problem};
 use super::swagger::with_policy;
@@ -91,12 +91,20 @@ pub fn add(route: Route, path: &str, html: String) -> Route {
 
 /// Lets a path with a slash after it lead to the one without, for ever.
 pub(super) fn without_slash(route: Route, path: &str) -> Route {
-    let location = path.to_owned();
-    route.at(format!("{path}/"), make_sync(move |_| permanent(&location)))
+    let lead = |request: Request| match request.method().is_safe() {
+        true => without_last_slash(&request),
+        false => Err(asset::only_read().into()),
+    };
+    route.at(format!("{path}/"), make_sync(lead))
 }
 
-fn permanent(path: &str) -> poem::Result<Response> {
-    let location = HeaderValue::from_str(path).map_err(|cause| Problem::internal(&cause))?;
+fn without_last_slash(request: &Request) -> poem::Result<Response> {
+    let path = request.uri().path().trim_end_matches('/');
+    let location = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let location = HeaderValue::try_from(location).map_err(|cause| Problem::internal(&cause))?;
     Ok(StatusCode::PERMANENT_REDIRECT.with_header(LOCATION, location).into_response())
 }
 
@@ -107,24 +115,26 @@ type Shelf = HashMap<String, Asset>;
 fn add_shelf(route: Route, path: &str, fill: impl FnOnce() -> askama::Result<Shelf> + Send + 'static) -> Route {
     let fill: Box<dyn FnOnce() -> askama::Result<Shelf> + Send> = Box::new(fill);
     let shelf = Arc::new(LazyLock::new(fill));
-    let page = |leads_to_another: bool| {
-        let shelf = Arc::clone(&shelf);
+    let path = path.to_owned();
+    let page = |path: &str, leads_to_another: bool| {
+        let (shelf, path) = (Arc::clone(&shelf), path.to_owned());
         let page = make(move |request: Request| {
-            let shelf = Arc::clone(&shelf);
+            let (shelf, path) = (Arc::clone(&shelf), path.clone());
             async move {
-                let name = request.raw_path_param("page").unwrap_or_default();
+                let asked = request.uri().path().strip_prefix(path.as_str()).unwrap_or_default();
+                let name = asked.trim_matches('/');
                 let shelf = LazyLock::force(&shelf).as_ref().map_err(|cause| Problem::internal(cause))?;
                 let page = shelf.get(name).ok_or_else(Problem::not_found)?;
-                if leads_to_another {
-                    return permanent(request.uri().path().trim_end_matches('/'));
+                if leads_to_another && request.method().is_safe() {
+                    return without_last_slash(&request);
                 }
                 page.call(request).await
             }
         });
         with_policy(page, POLICY)
     };
-    let route = route.at(path, page(false)).at(format!("{path}/"), page(true));
-    route.at(format!("{path}/:page"), page(false)).at(format!("{path}/:page/"), page(true))
+    let route = route.at(&path, page(&path, false)).at(format!("{path}/"), page(&path, true));
+    route.at(format!("{path}/:page"), page(&path, false)).at(format!("{path}/:page/"), page(&path, true))
 }
 
 /// Adds the start page, the guides, the problems of all `kinds`, and the files that pages use.

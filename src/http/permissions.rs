@@ -76,14 +76,14 @@ impl Grant {
     /// Whether who has this one has `other` too.
     fn holds(&self, other: &Self) -> bool {
         self.is_about(&other.resource, other.level)
-            && (self.collection.is_none() || self.collection == other.collection)
+            && (self.collection.is_none() || is_same(self.collection.as_deref(), other.collection.as_deref()))
     }
 
     /// What two have in common.
     fn shared(&self, other: &Self) -> Option<Self> {
         let collection = match (&self.collection, &other.collection) {
             (one, None) | (None, one) => one.clone(),
-            (one, other) if one == other => one.clone(),
+            (one, other) if is_same(one.as_deref(), other.as_deref()) => one.clone(),
             _ => return None,
         };
         (self.resource == other.resource).then(|| Self {
@@ -91,6 +91,14 @@ impl Grant {
             collection,
             level: self.level.min(other.level),
         })
+    }
+}
+
+/// Whether two collections are one: `Posts` and `posts` are.
+fn is_same(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (one, other) => one == other,
     }
 }
 
@@ -173,7 +181,7 @@ impl Permissions {
     pub fn allow_in(&self, wanted: Permission, collection: Option<&str>) -> bool {
         let Self::Only(grants) = self else { return true };
         let (resource, Some(level)) = wanted.parts() else { return false };
-        let is_there = |it: &Grant| it.collection.as_deref().is_none_or(|it| collection == Some(it));
+        let is_there = |it: &Grant| it.collection.is_none() || is_same(it.collection.as_deref(), collection);
         grants.iter().any(|it| it.is_about(resource, level) && is_there(it))
     }
 

@@ -39,7 +39,8 @@ pub fn route(route: Route) -> Route {
     let page = with_policy(make(|request| serve(String::new(), request)), POLICY);
     without_slash(route.at("/api-docs", page), "/api-docs").at(
         "/api-docs/:file",
-        make(|request: Request| serve(request.raw_path_param("file").unwrap_or_default().to_owned(), request)),
+        // What is no text is the name of no file, and not of the page.
+        make(|request: Request| serve(request.raw_path_param("file").unwrap_or("?").to_owned(), request)),
     )
 }
 

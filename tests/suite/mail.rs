@@ -160,11 +160,45 @@ async fn passwords_beside_a_secret_of_a_mail_are_guesses_that_count() {
     post.app.register("ada@example.com").await;
     let mail = post.mail("ada@example.com", "verification").await;
     let verify = |password: &str| post.post("verify-email", json!({ "token": token(&mail), "password": password }));
+    // Guesses of others at signing in are not held against whoever has the mail.
+    for _ in 0..4 {
+        post.app.login("ada@example.com", "of somebody else").await;
+    }
     for _ in 0..3 {
         assert_eq!(verify("a guess").await.status, 422);
     }
 
     assert_eq!(verify(PASSWORD).await.refusal(), (429, "too-many-requests"));
+}
+
+/// Somebody who registers with the address of somebody else has no words in the mails to them.
+#[tokio::test]
+async fn a_name_is_in_no_mail_to_an_address_that_nobody_showed_to_be_theirs() {
+    let post = Post::new().await;
+    let body = json!({ "email": "target@example.com", "password": PASSWORD, "name": "see https://evil.example" });
+    assert_eq!(post.post("register", body).await.status, 201);
+    for path in ["forgot-password", "email-sign-in"] {
+        assert_eq!(post.post(path, json!({ "email": "target@example.com" })).await.status, 202);
+    }
+
+    for template in ["verification", "reset-password", "code"] {
+        let mail = post.mail("target@example.com", template).await;
+        assert!(!mail.to_string().contains("evil.example"), "{mail}");
+    }
+}
+
+/// Whoever registers is told an id, and it is theirs.
+#[tokio::test]
+async fn who_registers_again_before_verifying_has_the_id_that_they_were_told() {
+    let post = Post::with(&[("ACCOUNTS__VERIFICATION", "required")]).await;
+    post.app.register("ada@example.com").await;
+    let again = post.app.register("ada@example.com").await;
+    let mail = post.nth_mail("ada@example.com", "verification", 2).await;
+    assert_eq!(post.post("verify-email", json!({ "token": token(&mail) })).await.status, 204);
+
+    let login = post.app.login("ada@example.com", PASSWORD).await;
+
+    assert_eq!(login.body["user"]["id"], again.body["user"]["id"]);
 }
 
 /// Links lead where the operator says, whatever host a request names.

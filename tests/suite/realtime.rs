@@ -168,6 +168,8 @@ async fn what_may_not_be_heard_or_understood_is_refused_as_a_read_would_be() {
 
     for (message, code) in [
         (json!({ "subscribe": "collections/posts" }), "not-allowed"),
+        (json!({ "subscribe": "collections/posts/*" }), "validation-failed"),
+        (json!({ "subscribe": "collections/posts/" }), "validation-failed"),
         (json!({ "subscribe": "collections/nothing" }), "not-found"),
         (json!({ "subscribe": "posts" }), "validation-failed"),
         (json!({ "subscribe": format!("collections/posts/{}", "x".repeat(1_000)) }), "validation-failed"),

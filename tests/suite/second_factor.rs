@@ -130,6 +130,7 @@ async fn after_a_hundred_wrong_codes_in_a_row_no_more_are_taken_until_the_passwo
     let late = answer(app, &challenged(app).await, &phone.code(12_600)).await;
     assert_eq!(late.refusal(), (429, "too-many-requests"), "{late:?}");
 
+    // After a reset by mail it is forgiven once, and a mail is told each day at most.
     post_office.mail("user@example.com", "second-factor-guessed").await;
     let mails = post_office.mailbox("user@example.com").await;
     assert_eq!(mails.iter().filter(|it| it["template"] == "second-factor-guessed").count(), 1, "once a day");
@@ -140,6 +141,66 @@ async fn after_a_hundred_wrong_codes_in_a_row_no_more_are_taken_until_the_passwo
 
     let login = app.login("user@example.com", "another horse, another staple").await;
     assert_eq!(answer(app, &login.str("mfaToken"), &phone.code(12_600)).await.status, 200);
+}
+
+/// Whoever is careful stays below the five that close the way.
+#[tokio::test]
+async fn the_fifth_wrong_code_in_a_row_is_told_also_if_they_come_slowly() {
+    let post_office = Post::new().await;
+    let app = &post_office.app;
+    turned_on(app).await;
+    for _ in 0..5 {
+        app.advance(600);
+        assert_eq!(answer(app, &challenged(app).await, "no code").await.status, 403);
+    }
+
+    post_office.mail("user@example.com", "second-factor-guessed").await;
+}
+
+/// Whoever reads the mails of an account that nobody else could have made has one factor, and not the other.
+#[tokio::test]
+async fn a_reset_by_mail_takes_the_second_factor_only_from_what_somebody_registered_themselves() {
+    let post_office = Post::new().await;
+    let app = &post_office.app;
+    let body = json!({ "email": "made@example.com", "password": PASSWORD, "role": "moderator" });
+    assert_eq!(app.operator(Method::POST, "/api/v1/admin/users").json(&body).send().await.status, 201);
+    assert_eq!(app.register("registered@example.com").await.status, 201);
+    for (email, keeps) in [("made@example.com", true), ("registered@example.com", false)] {
+        let signed_in = app.login(email, PASSWORD).await.str("accessToken");
+        let begun = post(app, &signed_in, "2fa/enable", json!({})).await;
+        let code = Phone::of(&begun.str("secret")).code(0);
+        assert_eq!(post(app, &signed_in, "2fa/verify", json!({ "code": code })).await.status, 200);
+
+        post_office.post("forgot-password", json!({ "email": email })).await;
+        let mail = post_office.mail(email, "reset-password").await;
+        let body = json!({ "token": token(&mail), "newPassword": "another horse, another staple" });
+        assert_eq!(post_office.post("reset-password", body).await.status, 204);
+
+        let login = app.login(email, "another horse, another staple").await;
+        assert_eq!(login.body["mfaRequired"] == true, keeps, "{email}: {login:?}");
+        if !keeps {
+            post_office.mail(email, "account-emptied").await;
+        }
+    }
+}
+
+/// Whoever knows the password asks for a second factor as often as they like.
+#[tokio::test]
+async fn sign_ins_of_others_take_no_place_from_that_of_a_known_device() {
+    let post_office = Post::new().await;
+    let app = &post_office.app;
+    let device = app.login("user@example.com", PASSWORD).await.str("deviceToken");
+    let (phone, _) = turned_on(app).await;
+    app.advance(60);
+    let body = json!({ "email": "user@example.com", "password": PASSWORD, "deviceToken": device });
+    let own = post(app, "", "login", body).await.str("mfaToken");
+    for _ in 0..8 {
+        challenged(app).await;
+    }
+
+    let shown = json!({ "mfaToken": own, "code": phone.code(60), "deviceToken": device });
+    assert_eq!(post(app, "", "2fa/challenge", shown).await.status, 200);
+    post_office.mail("user@example.com", "second-factor-guessed").await;
 }
 
 /// Otherwise whoever knows the password keeps its owner out for good.

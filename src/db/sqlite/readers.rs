@@ -15,6 +15,7 @@ use super::condition::Condition;
 use super::connection::{Place, bound_values, error, open_reader};
 use super::writer::panic_message;
 use crate::base::lanes::{Asker, Lanes, Refused};
+use crate::base::text::chain;
 use crate::db::{Error, Options, Tx};
 
 /// Steps of SQLite's machine between two looks at the budget: some ten microseconds.
@@ -22,6 +23,9 @@ const STEPS_PER_LOOK: i32 = 1_000;
 /// Steps that a read in place may take. A point read takes some thirty; what goes
 /// beyond belongs into the pool, where it holds up nobody.
 const STEPS_IN_PLACE_MAX: i64 = 50_000;
+
+/// How long a thread that could not open its connection leaves reads to the others.
+const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// The pool's own statements. Prepared statements are cached by their text, and a task must
 /// not find one of these there, so each is marked.
@@ -70,9 +74,11 @@ impl Readers {
         let long_threads = (options.read_threads / 2).max(1);
         let queue = Arc::new(Lanes::of_moments(options.read_queue_max));
         let long = Arc::new(Lanes::new(options.read_queue_max, long_threads));
+        let (open, open_of_long) = (Arc::default(), Arc::default());
         for number in 0..options.read_threads + long_threads {
             let is_long = options.read_threads <= number;
             let thread = Thread {
+                open: Arc::clone(if is_long { &open_of_long } else { &open }),
                 waiting: Arc::clone(if is_long { &long } else { &queue }),
                 long: (!is_long).then(|| Arc::clone(&long)),
                 budget: if is_long { options.read_budget } else { MOMENT.min(options.read_budget) },
@@ -143,6 +149,8 @@ fn push(lanes: &Lanes<Job>, asker: Asker, job: Job) {
 
 /// A thread of the pool.
 struct Thread {
+    /// How many threads that take from the same lanes have a connection.
+    open: Arc<AtomicUsize>,
     waiting: Arc<Lanes<Job>>,
     /// Where a task goes that takes longer than the budget here; the last have none.
     long: Option<Arc<Lanes<Job>>>,
@@ -156,34 +164,49 @@ impl Thread {
         // Not opened before there is something to read: each connection reads the whole schema, and keeps it.
         let mut opened = None;
         while let Some((asker, mut job)) = self.waiting.take() {
-            let left = if job.task.is_abandoned() {
-                None
+            let (mut left_to_long, mut left_to_others) = (None, None);
+            if job.task.is_abandoned() {
             } else if WAIT_MAX < job.since.elapsed() {
                 job.task.refuse(Error::QueueFull);
-                None
+            } else if let Some(reader) = self.reader(&mut opened) {
+                let is_last = self.long.is_none();
+                if !reader.run(job.task.as_mut(), is_last, self.budget, &self.place, &self.condition) {
+                    left_to_long = Some(job);
+                }
+            } else if 0 < self.open.load(Ordering::Relaxed) {
+                left_to_others = Some(job);
             } else {
-                self.run(&mut opened, &mut job).then_some(job)
-            };
+                job.task.refuse(Error::QueueFull);
+            }
             self.waiting.done(asker);
-            if let (Some(job), Some(long)) = (left, &self.long) {
+            if let (Some(job), Some(long)) = (left_to_long, &self.long) {
                 push(long, asker, job);
+            }
+            if let Some(job) = left_to_others {
+                push(&self.waiting, asker, job);
+                // It must not be this thread that takes it again at once.
+                std::thread::sleep(REOPEN_PAUSE);
             }
         }
     }
 
-    /// Runs a job, or refuses it where no connection can be opened. True if it is to be run again elsewhere.
-    fn run(&self, opened: &mut Option<Reader>, job: &mut Job) -> bool {
-        let reader = match opened {
-            Some(reader) => reader,
-            None => match Reader::open(&self.place) {
-                Ok(reader) => opened.insert(reader),
-                Err(cause) => {
-                    job.task.refuse(cause);
-                    return false;
+    /// The thread's connection; none where it cannot be opened now, for want of descriptors for example.
+    fn reader<'a>(&self, opened: &'a mut Option<Reader>) -> Option<&'a Reader> {
+        if opened.is_none() {
+            match Reader::open(&self.place) {
+                Ok(reader) => {
+                    self.open.fetch_add(1, Ordering::Relaxed);
+                    *opened = Some(reader);
                 }
-            },
-        };
-        !reader.run(job.task.as_mut(), self.long.is_none(), self.budget, &self.place, &self.condition)
+                Err(cause) => {
+                    if matches!(cause, Error::Damaged) {
+                        self.condition.found_damaged(&self.place);
+                    }
+                    tracing::warn!(cause = %chain(&cause), "a thread that reads has no connection; trying again with the next read");
+                }
+            }
+        }
+        opened.as_ref()
     }
 }
 

@@ -127,6 +127,9 @@ impl AccountsApi {
         let shown = factor.and_then(|it| Some((it, self.second_factors.proof(tenant, &it, code, now)?)));
         let Some((factor, proof)) = shown else {
             self.tell_of_wrong(tenant, &user.to_string(), actor, SECOND_FACTOR_WRONG.code).await;
+            if attempt.is_one_of_many && throttle::is_first_telling(&self.kv, tenant, user, now) {
+                self.tell_of_guessing(tenant, user, now).await;
+            }
             return Err(Error::SecondFactorWrong);
         };
         // It may have been used before, and then it must neither count nor have the count begin anew.
@@ -134,8 +137,9 @@ impl AccountsApi {
         Ok((factor, proof, attempt))
     }
 
-    /// Tells someone by mail that wrong codes were shown for them: whoever did so knows their password.
-    async fn tell_of_guessing(&self, tenant: &TenantId, user: UserId, now: Timestamp) {
+    /// Tells someone by mail that somebody tries to get past their second factor: whoever does so knows their password, or
+    /// has a device of theirs.
+    pub(super) async fn tell_of_guessing(&self, tenant: &TenantId, user: UserId, now: Timestamp) {
         let job: JobId = self.random.id(&self.clock);
         let mail = AccountMail::SecondFactorGuessed { user: user.to_string(), at: now.millis() };
         let told = self.db.free(tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await;

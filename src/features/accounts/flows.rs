@@ -5,7 +5,7 @@ use super::error::{Error, SECRET_INVALID};
 use super::model::User;
 use super::one_time::{OneTimeId, Purpose};
 use super::throttle::{self, Guesser};
-use super::{device_store, mail_job, one_time_store, owned_keys_store, second_factor_store, store};
+use super::{device_store, mail_job, one_time_store, owned_keys_store, pending_store, second_factor_store, store};
 use crate::base::text::normalize_email;
 use crate::base::{JobId, Secret, SessionId, TenantId, Timestamp, UserId};
 use crate::db::{self, Tx};
@@ -125,7 +125,8 @@ impl AccountsApi {
             move |tx: &mut Tx<'_>| Ok::<_, db::Error>((store::find_user(tx, user)?, store::find_hash(tx, user)?));
         let theirs = self.db.get(tenant, find).await?;
         let (Some(user), kept) = theirs else { return Err(Error::SecretInvalid) };
-        let guesser = Guesser::Anyone(&user.email);
+        // Nobody has the secret but who reads the mail: others who guess close nothing here.
+        let guesser = Guesser::Secret(found.id);
         let attempt = throttle::attempt(&self.kv, &config, tenant, guesser, from, now)?;
         let judged = self.passwords.is_right(Secret::new(password), kept, &user.email).await;
         if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
@@ -164,7 +165,7 @@ impl AccountsApi {
             .read(tenant, move |tx| {
                 let Some((user, _)) = store::find_user_and_hash(tx, &asked)? else { return Ok(Vec::new()) };
                 let mut candidates = Vec::new();
-                for purpose in purposes {
+                for purpose in purposes.iter().filter(|it| it.has_code()) {
                     let live = one_time_store::live(tx, user, *purpose, since, now)?;
                     candidates.extend(live.into_iter().map(|id| (id, user, *purpose)));
                 }
@@ -192,6 +193,11 @@ impl AccountsApi {
         // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
         self.db.free(&tenant, move |tx| mail_job::promise(tx, job, &mail, now)).await?;
         Ok(())
+    }
+
+    /// Two ids of jobs.
+    pub(super) fn two_ids(&self) -> [JobId; 2] {
+        [self.random.id(&self.clock), self.random.id(&self.clock)]
     }
 
     /// Whether people who register have to show first that the address is theirs.
@@ -237,7 +243,7 @@ impl AccountsApi {
 pub(super) fn use_up(
     tx: &mut Tx<'_>,
     found: &Found,
-    welcome: JobId,
+    [welcome, emptied]: [JobId; 2],
     trail: &Trail,
     now: Timestamp,
 ) -> Result<User, Error> {
@@ -246,8 +252,11 @@ pub(super) fn use_up(
     }
     if store::verify_email(tx, found.user, &found.email, now)? {
         one_time_store::delete(tx, found.user, Purpose::VerifyEmail)?;
-        if matches!(found.purpose, Purpose::SignIn | Purpose::ResetPassword) {
+        let comes_by_mail = matches!(found.purpose, Purpose::SignIn | Purpose::ResetPassword);
+        // What an admin or a setup link made was nobody else's before.
+        if comes_by_mail && pending_store::is_self_registered(tx, found.user)? {
             empty(tx, found, trail, now)?;
+            mail_job::promise(tx, emptied, &AccountMail::Emptied { user: found.user.to_string() }, now)?;
         }
         mail_job::promise(tx, welcome, &AccountMail::Welcome { user: found.user.to_string() }, now)?;
     }
@@ -260,7 +269,9 @@ fn empty(tx: &mut Tx<'_>, found: &Found, trail: &Trail, now: Timestamp) -> Resul
     let (user, actor) = (found.user, trail.of_user(found.user, &found.email));
     store::set_password(tx, user, NO_PASSWORD, now)?;
     store::delete_sessions_of(tx, user, now)?;
-    second_factor_store::delete(tx, user)?;
+    if second_factor_store::delete(tx, user)? {
+        actor.append(tx, now, &Entry::new(Action::SecondFactorOff).about("user", &user))?;
+    }
     one_time_store::delete_all(tx, user)?;
     device_store::forget(tx, user, None)?;
     owned_keys_store::revoke_all(tx, user, &actor, now)?;

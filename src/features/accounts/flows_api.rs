@@ -62,11 +62,11 @@ impl FlowsApi {
             own.must_be_theirs(&tenant, &found, password, from, &trail, now).await?;
         }
 
-        let (user, job): (_, JobId) = (found.user, own.random.id(&own.clock));
+        let (user, [job, other]): (_, [JobId; 2]) = (found.user, own.two_ids());
         own.db
             .write(&tenant, move |tx| {
                 if found.purpose == Purpose::VerifyEmail {
-                    let user = flows::use_up(tx, &found, job, &trail, now)?;
+                    let user = flows::use_up(tx, &found, [job, other], &trail, now)?;
                     let entry = Entry::new(Action::EmailVerify).about("user", &user.id);
                     return Ok(trail.of_user(user.id, &user.email).append(tx, now, &entry)?);
                 }
@@ -141,10 +141,10 @@ impl FlowsApi {
         let (user, its) = (found.user, found.email.clone());
         let hash = self.new_hash(&tenant, user, new_password, Error::SecretInvalid).await?;
 
-        let (welcome, notice): (JobId, JobId) = (own.random.id(&own.clock), own.random.id(&own.clock));
+        let (mails, notice): (_, JobId) = (own.two_ids(), own.random.id(&own.clock));
         own.db
             .free(&tenant, move |tx| {
-                let user = flows::use_up(tx, &found, welcome, &trail, now)?;
+                let user = flows::use_up(tx, &found, mails, &trail, now)?;
                 store::set_password(tx, user.id, &hash, now)?;
                 store::delete_sessions_of(tx, user.id, now)?;
                 device_store::forget(tx, user.id, None)?;
@@ -160,7 +160,7 @@ impl FlowsApi {
             .await?;
 
         own.gate.forget_user(user);
-        throttle::forget_second_factor(&own.kv, &tenant, &its);
+        throttle::forgive_second_factor(&own.kv, &tenant, &its, now);
         Ok(Done::Done)
     }
 
@@ -274,10 +274,10 @@ impl FlowsApi {
         let found = own.find_secret(&tenant, shown, PURPOSES, from, &trail, now).await?;
         let device = own.known_device(&tenant, &found.email, device_token.as_deref(), now).await?;
 
-        let (user, email, welcome): (_, _, JobId) = (found.user, found.email.clone(), own.random.id(&own.clock));
+        let (user, email, mails) = (found.user, found.email.clone(), own.two_ids());
         let arrival = Arrival { client, device, way };
         let emptying = trail.clone();
-        let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, welcome, &emptying, now).map(drop);
+        let use_up = move |tx: &mut Tx<'_>| flows::use_up(tx, &found, mails, &emptying, now).map(drop);
         let (signed_in, cookie) = own.enter(&tenant, user, email, arrival, &trail, now, use_up).await?;
 
         // Who they are to others has changed if the address was verified by this.

@@ -269,11 +269,7 @@ impl InvitationsApi {
         let id = own.one_time.read_link(&tenant, Purpose::Invitation, &token).ok_or(Error::SecretInvalid)?;
         let id = InvitationId::from_uuid(id.uuid());
         let found = own.db.read(&tenant, move |tx| store::find(tx, id, now)).await?.ok_or(Error::SecretInvalid)?;
-        match found.state {
-            InvitationState::Open => {}
-            InvitationState::Registered => return Err(Error::EmailTaken.into()),
-            InvitationState::Accepted | InvitationState::Expired => return Err(Error::SecretInvalid.into()),
-        }
+        must_be_open(&found)?;
         attempt.succeeded(&own.kv);
         let name = name.unwrap_or_else(|| found.name.clone());
         let newcomer = own.newcomer(&found.email, password, Some(name), found.role.clone()).await?;
@@ -288,6 +284,7 @@ impl InvitationsApi {
             .write(&tenant, move |tx| {
                 // As it is now: the role may let them try more than a moment ago, the inviter less.
                 let found = store::find(tx, id, now)?.ok_or(Error::SecretInvalid)?;
+                must_be_open(&found)?;
                 must_still_be_given(tx, &found, now)?;
                 pending_store::make_room(tx, &user.email)?;
                 let added = add(tx, &user, &hash)?;
@@ -323,6 +320,14 @@ impl InvitationsApi {
             ClientAddress(None).into(),
             now,
         )
+    }
+}
+
+fn must_be_open(invitation: &Invitation) -> Result<(), Error> {
+    match invitation.state {
+        InvitationState::Open => Ok(()),
+        InvitationState::Registered => Err(Error::EmailTaken),
+        InvitationState::Accepted | InvitationState::Expired => Err(Error::SecretInvalid),
     }
 }
 

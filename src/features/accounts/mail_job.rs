@@ -114,6 +114,10 @@ pub(super) enum AccountMail {
         user: String,
         at: i64,
     },
+    /// The account is theirs alone now: what others may have made of it is gone.
+    Emptied {
+        user: String,
+    },
     NewSignIn {
         user: String,
         at: i64,
@@ -194,8 +198,8 @@ impl AccountMails {
         mail: AccountMail,
     ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
         use AccountMail::{
-            AlreadyRegistered, ApiKeyChanged, ChangeEmail, Code, EmailChanged, Impersonated, Invitation, NewSignIn,
-            PasswordChanged, ResetPassword, SecondFactorChanged, SecondFactorGuessed, Verification, Welcome,
+            AlreadyRegistered, ApiKeyChanged, ChangeEmail, Code, EmailChanged, Emptied, Impersonated, Invitation,
+            NewSignIn, PasswordChanged, ResetPassword, SecondFactorChanged, SecondFactorGuessed, Verification, Welcome,
         };
         let user = match &mail {
             Verification { email } | AlreadyRegistered { email } | Code { email } | ResetPassword { email } => {
@@ -203,6 +207,7 @@ impl AccountMails {
             }
             ChangeEmail { user, .. }
             | Welcome { user }
+            | Emptied { user }
             | Impersonated { user, .. }
             | ApiKeyChanged { user, .. }
             | PasswordChanged { user, .. }
@@ -213,7 +218,10 @@ impl AccountMails {
             Invitation { id } => return self.invitation(tenant, id).await,
         };
         let Some(user) = user else { return Ok(None) };
-        let mut data = Data::from([("name", user.name.clone()), ("email", user.email.clone())]);
+        // What somebody called themselves who need not have the address is no greeting for whoever reads its mails.
+        let is_theirs = user.email_verified && !matches!(mail, ChangeEmail { .. });
+        let name = if is_theirs { user.name.clone() } else { String::new() };
+        let mut data = Data::from([("name", name), ("email", user.email.clone())]);
         let (template, to) = match mail {
             Verification { .. } if user.email_verified => return Ok(None),
             AlreadyRegistered { .. } => ("already-registered", user.email.clone()),
@@ -241,6 +249,7 @@ impl AccountMails {
             // Written above: there is no account that it is about.
             Invitation { .. } => return Ok(None),
             Welcome { .. } => ("welcome", user.email.clone()),
+            Emptied { .. } => ("account-emptied", user.email.clone()),
             ApiKeyChanged { key, is_new, at, client, address, .. } => {
                 let change = if is_new { "made" } else { "rotated" };
                 data.extend([("key", key), ("change", change.to_owned())]);
@@ -344,11 +353,14 @@ impl AccountMails {
             | Purpose::Invitation => Duration::from_secs(config.reset_link_minutes * 60),
         };
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(lifetime));
-        let row = Row { id, user: user.id, purpose, email: email.to_owned(), created_at: now, expires_at };
+        let (user, email) = (user.id, email.to_owned());
+        let row = Row { id, user, purpose, email, device: None, created_at: now, expires_at };
         // Also when the disk is nearly full: whoever is to make room may have forgotten the password.
         self.db.free(tenant, move |tx| one_time_store::insert(tx, &row)).await?;
         data.insert("link", self.address(&config, purpose, &self.one_time.link(tenant, purpose, id)));
-        data.insert("code", self.one_time.code(tenant, purpose, id));
+        if purpose.has_code() {
+            data.insert("code", self.one_time.code(tenant, purpose, id));
+        }
         data.insert("minutes", (lifetime.as_secs() / 60).to_string());
         data.insert("codeMinutes", config.code_minutes.to_string());
         Ok(())

@@ -9,6 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
+use super::devices::DeviceId;
 use crate::base::{Id, TenantId, Timestamp, UserId};
 use crate::features::server_keys::ServerKey;
 
@@ -49,6 +50,13 @@ impl Purpose {
     }
 }
 
+impl Purpose {
+    /// Whether its mail has a code beside the link.
+    pub const fn has_code(self) -> bool {
+        matches!(self, Self::VerifyEmail | Self::ResetPassword | Self::SignIn)
+    }
+}
+
 /// A secret as the database knows it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -57,6 +65,8 @@ pub(super) struct Row {
     pub purpose: Purpose,
     /// That it was sent to.
     pub email: String,
+    /// On which known device a second factor is asked for.
+    pub device: Option<DeviceId>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }

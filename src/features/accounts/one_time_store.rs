@@ -3,14 +3,15 @@ use super::one_time::{OneTimeId, Purpose, Row};
 use crate::base::{Timestamp, UserId};
 use crate::db::{self, Tx};
 
-/// Most secrets of one person and purpose that count at a time: a mail may be asked for again before it arrives.
-const LIVE_MAX: i64 = 5;
+/// Most secrets of one person and purpose that count at a time: a mail may be asked for again before it arrives. As many for
+/// each known device: whoever knows the password asks for a second factor as often as they like.
+pub(super) const LIVE_MAX: u32 = 5;
 
-/// Adds a secret. The oldest ones of the same purpose make room.
+/// Adds a secret. The oldest ones of the same purpose, and of the same device, make room.
 pub(super) fn insert(tx: &mut Tx<'_>, row: &Row) -> Result<(), db::Error> {
     tx.execute(
-        "INSERT INTO one_time_secrets (id, user_id, purpose, email, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO one_time_secrets (id, user_id, purpose, email, created_at, expires_at, device_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
             row.id.into(),
             row.user.into(),
@@ -18,12 +19,16 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &Row) -> Result<(), db::Error> {
             (&row.email).into(),
             row.created_at.into(),
             row.expires_at.into(),
+            row.device.into(),
         ],
     )?;
+    let its = "user_id = $1 AND purpose = $2 AND device_id IS NOT DISTINCT FROM $4";
     tx.execute(
-        "DELETE FROM one_time_secrets WHERE user_id = $1 AND purpose = $2 AND id NOT IN
-            (SELECT id FROM one_time_secrets WHERE user_id = $1 AND purpose = $2 ORDER BY id DESC LIMIT $3)",
-        &[row.user.into(), row.purpose.name().into(), LIVE_MAX.into()],
+        &format!(
+            "DELETE FROM one_time_secrets WHERE {its} AND id NOT IN
+                (SELECT id FROM one_time_secrets WHERE {its} ORDER BY id DESC LIMIT $3)"
+        ),
+        &[row.user.into(), row.purpose.name().into(), LIVE_MAX.into(), row.device.into()],
     )
     .map(drop)
 }

@@ -1,4 +1,5 @@
 //! The SQL of accounts that somebody registered who has to show first that the address is theirs.
+use super::model::User;
 use super::store::words;
 use crate::base::{Timestamp, UserId};
 use crate::db::{self, Tx};
@@ -11,28 +12,45 @@ pub(super) fn is_pending(tx: &mut Tx<'_>, id: UserId) -> Result<bool, db::Error>
 
 /// Has someone who was just added show first that the address is theirs.
 pub(super) fn set_pending(tx: &mut Tx<'_>, id: UserId) -> Result<(), db::Error> {
-    tx.execute("UPDATE users SET is_pending = 1 WHERE id = $1", &[id.into()]).map(drop)
+    tx.execute("UPDATE users SET is_pending = 1 WHERE id = $1", &[id.into()])?;
+    set_self_registered(tx, id)
 }
 
-/// Gives an account that nobody could use so far to whoever registers with its address now. False if somebody uses it.
+/// Notes that somebody registered an account themselves, with an address that need not be theirs.
+pub(super) fn set_self_registered(tx: &mut Tx<'_>, id: UserId) -> Result<(), db::Error> {
+    tx.execute("UPDATE users SET is_self_registered = 1 WHERE id = $1", &[id.into()]).map(drop)
+}
+
+/// Whether somebody registered an account themselves: nobody else gave it its address.
+pub(super) fn is_self_registered(tx: &mut Tx<'_>, id: UserId) -> Result<bool, db::Error> {
+    let found = tx.find("SELECT is_self_registered FROM users WHERE id = $1", &[id.into()], |row| row.bool(0))?;
+    Ok(found.unwrap_or(false))
+}
+
+/// Gives an account that nobody could use so far to whoever registers with its address now, under the id that they are
+/// told unless a record refers to it. False if somebody uses it.
 pub(super) fn take_over_pending(
     tx: &mut Tx<'_>,
-    email: &str,
-    name: &str,
+    user: &User,
     password_hash: &str,
     now: Timestamp,
 ) -> Result<bool, db::Error> {
-    let taken = tx.execute(
-        "UPDATE users SET name = $2, password_hash = $3, created_at = $4, updated_at = $4, words = $5,
-                          version = version + 1
-         WHERE email = $1 AND is_pending = 1 AND deleted_at IS NULL",
-        &[email.into(), name.into(), password_hash.into(), now.into(), words(name, email).into()],
-    )?;
+    let (email, name) = (&user.email, &user.name);
     tx.execute(
         "DELETE FROM one_time_secrets WHERE user_id IN (SELECT id FROM users WHERE email = $1 AND is_pending = 1)",
         &[email.into()],
     )?;
-    Ok(taken == 1)
+    let taken = tx.execute(
+        "UPDATE users SET name = $2, password_hash = $3, created_at = $4, updated_at = $4, words = $5,
+                          version = version + 1, is_self_registered = 1
+         WHERE email = $1 AND is_pending = 1 AND deleted_at IS NULL",
+        &[email.into(), name.into(), password_hash.into(), now.into(), words(name, email).into()],
+    )?;
+    let rename = "UPDATE users SET id = $2 WHERE email = $1 AND is_pending = 1 AND deleted_at IS NULL";
+    match tx.attempt(|tx| tx.execute(rename, &[email.into(), user.id.into()])) {
+        Ok(_) | Err(db::Error::Conflict { .. }) => Ok(taken == 1),
+        Err(other) => Err(other),
+    }
 }
 
 /// Makes room for someone whom the server itself gives an address: an account that nobody could use so far goes, unless a

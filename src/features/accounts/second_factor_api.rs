@@ -15,7 +15,7 @@ use super::second_factor_model::{
 use super::throttle::{Attempt, Guesser};
 use super::totp::{self, Factor, Proof, RECOVERY_CODES};
 use super::users_api::must_hold_role;
-use super::{one_time_store, second_factor_store, store};
+use super::{one_time_store, second_factor_store, store, throttle};
 use crate::base::{JobId, TenantId, Timestamp, UserId};
 use crate::db::Tx;
 use crate::features::audit::{Action, Entry, Trail};
@@ -300,7 +300,8 @@ impl SecondFactorApi {
         let user: UserId = id.0.parse().map_err(|_| Error::NotFound)?;
         let (own, now) = (&self.accounts, self.accounts.clock.now());
         let (job, actor, remover): (JobId, _, _) = (own.random.id(&own.clock), trail.of(&caller), caller.clone());
-        own.db
+        let email = own
+            .db
             .write(caller.tenant(), move |tx| {
                 let old = store::find_user(tx, user)?.ok_or(Error::NotFound)?;
                 // Nobody makes an account easier to get into that may more than they do.
@@ -309,9 +310,11 @@ impl SecondFactorApi {
                     return Err(Error::NotFound);
                 }
                 actor.append(tx, now, &Entry::new(Action::SecondFactorOff).about("user", &user))?;
-                Ok(mail_job::promise(tx, job, &AccountMail::second_factor_changed(user, false, &client, now), now)?)
+                mail_job::promise(tx, job, &AccountMail::second_factor_changed(user, false, &client, now), now)?;
+                Ok(old.email)
             })
             .await?;
+        throttle::forget_second_factor(&own.kv, caller.tenant(), &email);
 
         Ok(Done::Done)
     }

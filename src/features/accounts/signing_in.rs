@@ -13,7 +13,7 @@ use super::refresh::session_end;
 use super::second_factor_model::{SecondFactorNeeded, SignIn};
 use super::token::{Access, RefreshToken};
 use super::way::Admitted;
-use super::{device_store, one_time_store, pending_store, second_factor_store, store};
+use super::{device_store, one_time_store, pending_store, second_factor_store, store, throttle};
 use crate::base::{JobId, Secret, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
@@ -132,7 +132,8 @@ impl AccountsApi {
             return Ok(self.sign_in(tenant, user, arrival, trail, now, first).await?.signed_in());
         }
         let (id, expires_at) = (self.random.id(&self.clock), now.plus(SECOND_FACTOR_WITHIN));
-        let row = one_time::Row { id, user, purpose: Purpose::SecondFactor, email, created_at: now, expires_at };
+        let (purpose, device) = (Purpose::SecondFactor, arrival.device);
+        let row = one_time::Row { id, user, purpose, email, device, created_at: now, expires_at };
         let is_on = self
             .db
             .free(tenant, move |tx| {
@@ -147,6 +148,9 @@ impl AccountsApi {
         if !is_on {
             // It was not theirs, and went with all that somebody else had left in the account.
             return Ok(self.sign_in(tenant, user, arrival, trail, now, |_| Ok(())).await?.signed_in());
+        }
+        if device.is_none() && throttle::is_asked_too_often(&self.kv, tenant, user, SECOND_FACTOR_WITHIN, now) {
+            self.tell_of_guessing(tenant, user, now).await;
         }
         let needed = SecondFactorNeeded {
             mfa_required: true,
@@ -220,7 +224,7 @@ impl AccountsApi {
                 match store::insert_user(tx, &user, &hash) {
                     Ok(()) => pending_store::set_pending(tx, user.id)?,
                     Err(Error::EmailTaken) => {
-                        is_someone_elses = !pending_store::take_over_pending(tx, &user.email, &user.name, &hash, now)?;
+                        is_someone_elses = !pending_store::take_over_pending(tx, &user, &hash, now)?;
                     }
                     Err(other) => return Err(other),
                 }
@@ -270,6 +274,9 @@ impl AccountsApi {
                     return Err(Error::SetupLinkInvalid);
                 }
                 let user = add(tx, &user, &hash)?;
+                if setup_link.is_none() {
+                    pending_store::set_self_registered(tx, user.id)?;
+                }
                 store::insert_session(tx, &opened)?;
                 store::is_new_client(tx, user.id, &opened.client.name, now)?;
                 actor.append(tx, now, &about_newcomer(action, &user))?;

@@ -9,7 +9,8 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::devices::DeviceId;
 use super::error::Error;
-use super::one_time::Purpose;
+use super::one_time::{OneTimeId, Purpose};
+use super::one_time_store::LIVE_MAX;
 use crate::base::{SessionId, TenantId, Timestamp, UserId};
 use crate::config::AccountsConfig;
 use crate::http::SentFrom;
@@ -22,6 +23,8 @@ const CODE_GUESSES_MAX: u32 = 5;
 /// Wrong codes of a second factor in a row (NIST SP 800-63B-4 section 3.2.2 allows a hundred), until the time is over or
 /// the password is another: whoever makes them knows it.
 const SECOND_FACTOR_GUESSES_MAX: u32 = 100;
+/// From how many of them on they are told by mail.
+const SECOND_FACTOR_TOLD_FROM: u32 = CODE_GUESSES_MAX;
 const SECOND_FACTOR_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How often someone is told by mail that their second factor is guessed at.
 const TOLD_WITHIN: Duration = Duration::from_secs(24 * 3_600);
@@ -42,6 +45,8 @@ pub(super) enum Guesser<'a> {
     Device(DeviceId),
     /// Someone who is signed in, and shows once more who they are.
     Session(SessionId),
+    /// Whoever has the secret of a mail.
+    Secret(OneTimeId),
 }
 
 /// An attempt that was let through and counted. It is taken back if it turns out right, or is not looked at.
@@ -56,6 +61,8 @@ pub(super) struct Attempt {
     /// they are not counted.
     pub nth_of_guesser: u32,
     pub nth_of_address: u32,
+    /// Whether there were so many before it, at a second factor, that its owner is to be told if it is wrong.
+    pub is_one_of_many: bool,
 }
 
 /// Counts an attempt with a setup link, which belongs to no account, and refuses it beyond the limit. Apart from the
@@ -67,7 +74,7 @@ pub(super) fn attempt_setup(
     now: Timestamp,
 ) -> Result<Attempt, Error> {
     let (addresses, nth_of_address) = count_address("setup", kv, &guesses(config), from, now)?;
-    Ok(Attempt { guessers: Vec::new(), addresses, nth_of_guesser: 0, nth_of_address })
+    Ok(Attempt { guessers: Vec::new(), addresses, nth_of_guesser: 0, nth_of_address, is_one_of_many: false })
 }
 
 /// Counts a guess at a password, and refuses it beyond the limits.
@@ -87,7 +94,7 @@ pub(super) fn attempt(
     let key = guesser.key("sign-in", tenant);
     let nth_of_guesser =
         count(kv, &key, guesses(config).window, most, now).inspect_err(|_| give_back(kv, &addresses))?;
-    Ok(Attempt { guessers: vec![key], addresses, nth_of_guesser, nth_of_address })
+    Ok(Attempt { guessers: vec![key], addresses, nth_of_guesser, nth_of_address, is_one_of_many: false })
 }
 
 /// Counts a guess at a code that was sent by mail, and refuses it beyond the limits. Each kind of code by itself, and apart
@@ -119,9 +126,12 @@ pub(super) fn attempt_second_factor(
     let (addresses, nth_of_address) = count_address(place, kv, &guesses(config), from, now)?;
     let mut attempt = count_code(kv, config, guesser.key(SECOND_FACTOR, tenant), addresses, nth_of_address, now)?;
     let key = guesser.key(SECOND_FACTOR_IN_A_ROW, tenant);
-    if let Err(error) = count(kv, &key, SECOND_FACTOR_WINDOW, SECOND_FACTOR_GUESSES_MAX, now) {
-        attempt.was_not_judged(kv);
-        return Err(error);
+    match count(kv, &key, SECOND_FACTOR_WINDOW, SECOND_FACTOR_GUESSES_MAX, now) {
+        Ok(nth) => attempt.is_one_of_many = SECOND_FACTOR_TOLD_FROM <= nth,
+        Err(error) => {
+            attempt.was_not_judged(kv);
+            return Err(error);
+        }
     }
     attempt.guessers.push(key);
     Ok(attempt)
@@ -129,6 +139,22 @@ pub(super) fn attempt_second_factor(
 
 const SECOND_FACTOR: &str = "second-factor";
 const SECOND_FACTOR_IN_A_ROW: &str = "second-factor-in-a-row";
+
+/// The same once in the time in which they are counted, for whoever came by mail: those who read the mails of somebody else
+/// are not to have as many guesses as they like.
+pub(super) fn forgive_second_factor(kv: &Kv, tenant: &TenantId, email: &str, now: Timestamp) {
+    let key = account_key("second-factor-forgiven", tenant, email);
+    if kv.count_up(&key, SECOND_FACTOR_WINDOW, now).count == 1 {
+        forget_second_factor(kv, tenant, email);
+    }
+}
+
+/// Counts that a second factor is asked for where no device is known, and tells whether that happens more often than
+/// people sign in.
+pub(super) fn is_asked_too_often(kv: &Kv, tenant: &TenantId, user: UserId, within: Duration, now: Timestamp) -> bool {
+    LIVE_MAX < kv.count_up(&format!("second-factor-asked/{tenant}/{user}"), within, now).count
+        && is_first_telling(kv, tenant, user, now)
+}
 
 /// Has guesses at someone's second factor begin anew: their password is another now.
 pub(super) fn forget_second_factor(kv: &Kv, tenant: &TenantId, email: &str) {
@@ -141,8 +167,12 @@ pub(super) fn forget_second_factor(kv: &Kv, tenant: &TenantId, email: &str) {
 /// of an address alone.
 pub(super) fn is_to_be_told(kv: &Kv, tenant: &TenantId, user: UserId, guesser: Guesser<'_>, now: Timestamp) -> bool {
     let limits = [SECOND_FACTOR, SECOND_FACTOR_IN_A_ROW].map(|it| over(&guesser.key(it, tenant)));
-    limits.iter().any(|it| kv.find(it, now).is_some())
-        && kv.count_up(&format!("second-factor-told/{tenant}/{user}"), TOLD_WITHIN, now).count == 1
+    limits.iter().any(|it| kv.find(it, now).is_some()) && is_first_telling(kv, tenant, user, now)
+}
+
+/// Whether someone was not told for a while. They are to be told then.
+pub(super) fn is_first_telling(kv: &Kv, tenant: &TenantId, user: UserId, now: Timestamp) -> bool {
+    kv.count_up(&format!("second-factor-told/{tenant}/{user}"), TOLD_WITHIN, now).count == 1
 }
 
 /// Counts a guess at a short code for whoever makes it.
@@ -156,7 +186,7 @@ fn count_code(
 ) -> Result<Attempt, Error> {
     let counted = count(kv, &key, config.code_lifetime(), CODE_GUESSES_MAX, now);
     let nth_of_guesser = counted.inspect_err(|_| give_back(kv, &addresses))?;
-    Ok(Attempt { guessers: vec![key], addresses, nth_of_guesser, nth_of_address })
+    Ok(Attempt { guessers: vec![key], addresses, nth_of_guesser, nth_of_address, is_one_of_many: false })
 }
 
 /// Notes that a code was right, by a digest of it that tells nobody else what it is.
@@ -208,6 +238,7 @@ impl Guesser<'_> {
             Self::Anyone(account) => account_key(what, tenant, account),
             Self::Device(id) => format!("{what}/{tenant}/device/{id}"),
             Self::Session(id) => format!("{what}/{tenant}/session/{id}"),
+            Self::Secret(id) => format!("{what}/{tenant}/secret/{id}"),
         }
     }
 
@@ -215,7 +246,7 @@ impl Guesser<'_> {
     /// must not keep them from changing their password.
     fn place(self, what: &'static str) -> &'static str {
         match self {
-            Self::Anyone(_) | Self::Device(_) => what,
+            Self::Anyone(_) | Self::Device(_) | Self::Secret(_) => what,
             Self::Session(_) => "signed-in",
         }
     }

@@ -128,6 +128,11 @@ pub const TEMPLATES: &[Template] = &[
         ],
     },
     Template {
+        name: "account-emptied",
+        about: "To someone who came by mail to an account with their address that nobody had verified.",
+        variables: &[NAME, EMAIL],
+    },
+    Template {
         name: "new-sign-in",
         about: "To someone who signed in with a program that they did not use before.",
         variables: &[NAME, EMAIL, TIME, CLIENT, ADDRESS],
@@ -146,7 +151,7 @@ pub const TEMPLATES: &[Template] = &[
     },
     Template {
         name: "second-factor-guessed",
-        about: "To someone for whom too many wrong codes were shown, at most once a day.",
+        about: "To someone whose second factor somebody tries to get past, at most once a day.",
         variables: &[NAME, EMAIL, TIME],
     },
     Template {

@@ -111,7 +111,7 @@ impl Topic {
         let rest = text.strip_prefix(COLLECTIONS).filter(|_| text.len() <= TOPIC_BYTES_MAX)?;
         let (collection, record) = match rest.split_once('/') {
             None => (rest, None),
-            Some((collection, record)) => (collection, Some(record.to_owned())),
+            Some((collection, record)) => (collection, Some(record.parse::<uuid::Uuid>().ok()?.to_string())),
         };
         Some(Self { collection: collection.to_owned(), record })
     }
@@ -130,7 +130,7 @@ impl Watch {
         let circumstances = Circumstances { now: Timestamp::from_millis(0), method: "GET", address };
         caller.must_somewhere(RECORDS_READ)?;
         let read = Topic::read(topic).ok_or_else(|| {
-            let detail = "must be `collections/<name>` or `collections/<name>/<id>`";
+            let detail = "must be `collections/<name>`, for all of its records, or `collections/<name>/<id>`";
             Problem::invalid(vec![Fault::new("/subscribe", "format", detail)])
         })?;
         let asker = Asker::to_read(caller, &read.collection, circumstances)?;
