@@ -12,6 +12,8 @@ pub(super) struct Items {
     escaped: bool,
     ended: bool,
     too_long: bool,
+    /// Whether the last that was handed out was followed by a comma.
+    after_comma: bool,
 }
 
 impl Items {
@@ -32,16 +34,15 @@ impl Items {
                 match byte {
                     b'{' | b'[' => self.depth += 1,
                     b']' if self.depth == 1 => {
+                        self.must_be_there(self.after_comma, "is missing after the last comma", out);
                         self.hand_out(out);
                         self.ended = true;
                         continue;
                     }
                     b'}' | b']' => self.depth -= 1,
                     b',' if self.depth == 1 => {
-                        if !self.too_long && self.part.trim_ascii().is_empty() {
-                            let content = Content::Broken("is missing before a comma".to_owned());
-                            out.push(Piece { line: self.line + 1, bytes: 0, content });
-                        }
+                        self.must_be_there(true, "is missing before a comma", out);
+                        self.after_comma = true;
                         self.hand_out(out);
                         continue;
                     }
@@ -65,6 +66,12 @@ impl Items {
             }
         }
         Ok(())
+    }
+
+    fn must_be_there(&self, must: bool, detail: &str, out: &mut Vec<Piece>) {
+        if must && !self.too_long && self.part.trim_ascii().is_empty() {
+            out.push(Piece { line: self.line + 1, bytes: 0, content: Content::Broken(detail.to_owned()) });
+        }
     }
 
     fn follow_text(&mut self, byte: u8) {

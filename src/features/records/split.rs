@@ -504,6 +504,9 @@ mod tests {
         );
         assert!(split(items(), b"[{\"a\": 1}", 3).1.is_some());
         assert!(split(items(), b"[] x", 1).1.is_some());
+        let missing = |json: &[u8]| split(items(), json, 2).0.into_iter().map(|(_, it)| it).collect::<Vec<_>>();
+        assert_eq!(missing(b"[1, ,2,\n]"), ["1", "is missing before a comma", "2", "is missing after the last comma"]);
+        assert_eq!((missing(b"[]"), missing(b"[ 1 ]")), (vec![], vec!["1 ".to_owned()]));
         let typo = split(rows(), b"idd,n\n1,2\n", 100).1.expect("refused");
         assert_eq!(typo.0, "the column `idd` is no field; did you mean `id`?");
     }
