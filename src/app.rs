@@ -279,6 +279,9 @@ impl App {
         let described = apis.clone();
         let documents = Documents::new(move || service(described).spec(), crate::features::told());
         let _ = explain.documents.set(documents.downgrade());
+        // Permissions for one collection follow its name.
+        let gate = accounts.gate.clone();
+        catalogues.tell(Box::new(move |_, _| gate.forget_all()));
         describe_collections(&catalogues, documents.downgrade()).await?;
         Ok(Self {
             config,

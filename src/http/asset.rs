@@ -189,6 +189,11 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     by_any
 }
 
+/// Whether a request does what can be done with it.
+pub(super) fn only_reads(request: &Request) -> bool {
+    [Method::GET, Method::HEAD].contains(request.method())
+}
+
 /// What is said to whoever wants to do something else with it.
 pub(super) fn only_read() -> Problem {
     Problem::new(&problem::METHOD_NOT_ALLOWED, "this path can only be read")
@@ -198,7 +203,7 @@ impl Endpoint for Asset {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
+        if !only_reads(&request) {
             return Err(only_read().into());
         }
         Ok(self.respond(&request))

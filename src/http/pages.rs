@@ -91,7 +91,7 @@ pub fn add(route: Route, path: &str, html: String) -> Route {
 
 /// Lets a path with a slash after it lead to the one without, for ever.
 pub(super) fn without_slash(route: Route, path: &str) -> Route {
-    let lead = |request: Request| match request.method().is_safe() {
+    let lead = |request: Request| match asset::only_reads(&request) {
         true => without_last_slash(&request),
         false => Err(asset::only_read().into()),
     };
@@ -125,7 +125,7 @@ fn add_shelf(route: Route, path: &str, fill: impl FnOnce() -> askama::Result<She
                 let name = asked.trim_matches('/');
                 let shelf = LazyLock::force(&shelf).as_ref().map_err(|cause| Problem::internal(cause))?;
                 let page = shelf.get(name).ok_or_else(Problem::not_found)?;
-                if leads_to_another && request.method().is_safe() {
+                if leads_to_another && asset::only_reads(&request) {
                     return without_last_slash(&request);
                 }
                 page.call(request).await

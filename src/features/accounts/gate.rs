@@ -251,6 +251,11 @@ impl Gate {
         self.forget(|it| it.principal().role == role.as_str());
     }
 
+    /// What some permissions are about may have changed: everyone is asked for anew.
+    pub fn forget_all(&self) {
+        self.forget(|_| true);
+    }
+
     /// Something changed about keys: whoever remembers any asks again.
     pub fn forget_keys(&self) {
         self.forget(|_| false);

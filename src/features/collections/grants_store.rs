@@ -11,8 +11,9 @@ const HOLDERS: [(&str, &str, &str); 2] = [("roles", "name", "permissions"), ("ap
 
 /// Gives what was given for the old names to the new ones, all at once: names may be swapped.
 pub(super) fn follow(tx: &mut Tx<'_>, happened: &[Happened<'_>], now: Timestamp) -> Result<(), db::Error> {
-    let names = happened.iter().filter_map(|it| Some((it.before?.name.to_lowercase(), it.after?.name.as_str())));
-    let names: HashMap<String, &str> = names.filter(|(old, new)| old != new).collect();
+    let names = happened.iter().filter_map(|it| Some((it.before?.name.as_str(), it.after?.name.as_str())));
+    let renamed_now = names.filter(|(old, new)| old != new).map(|(old, new)| (old.to_lowercase(), new));
+    let names: HashMap<String, &str> = renamed_now.collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -36,8 +37,9 @@ fn renamed(granted: &str, names: &HashMap<String, &str>) -> Option<String> {
         let parts = permission.strip_prefix("records/").and_then(|it| it.split_once(':'));
         let new = parts.and_then(|(name, level)| Some((*names.get(&name.to_lowercase())?, level)));
         if let Some((name, level)) = new {
-            *permission = format!("records/{name}:{level}");
-            is_other = true;
+            let new = format!("records/{name}:{level}");
+            is_other |= *permission != new;
+            *permission = new;
         }
     }
     is_other.then(|| serde_json::Value::from(granted).to_string())
@@ -56,6 +58,7 @@ mod tests {
         let new = r#"["records/b:read","records/a:write","records/ab:read","records:read"]"#;
         assert_eq!(renamed(list).as_deref(), Some(new));
         assert_eq!(renamed(r#"["records/c:read","*"]"#), None);
+        assert_eq!(super::renamed(r#"["records/A:read"]"#, &HashMap::from([("a".to_owned(), "A")])), None);
         assert_eq!(renamed("no list"), None);
     }
 }

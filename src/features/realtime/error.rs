@@ -23,8 +23,9 @@ pub(super) fn too_many_subscriptions(max: usize) -> Problem {
     Problem::new(&SUBSCRIPTION_LIMIT, format!("a connection may have {max} subscriptions; end one of them"))
 }
 
-pub(super) fn too_many_present(max: usize) -> Problem {
-    Problem::new(&PRESENCE_LIMIT, format!("{max} are there already, who all hear of each other; try again later"))
+pub(super) fn too_many_present(of_whom: &str, max: usize) -> Problem {
+    let detail = format!("{max} of {of_whom} are there already, who all hear of each other; try again later");
+    Problem::new(&PRESENCE_LIMIT, detail)
 }
 
 pub(super) fn upgrade_required() -> Problem {

@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,7 @@ pub(super) enum Command {
     BeThere {
         connection: Arc<Connection>,
         number: u32,
-        state: Option<Value>,
+        state: Option<Box<RawValue>>,
         reply: oneshot::Sender<()>,
     },
     Leave {

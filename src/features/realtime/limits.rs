@@ -29,8 +29,10 @@ pub(super) const EVENTS_BYTES_MAX: usize = 1 << 20;
 /// From so many connections on, news are gathered for a moment before they are told.
 pub(super) const CROWD_MIN: usize = 64;
 pub(super) const GATHER_TIME: Duration = Duration::from_millis(1);
-/// Those who are there at one place, who all hear of each other.
+/// Those who are there at one place, who all hear of each other; and of these, of one account or, where there is none, of
+/// one address.
 pub(super) const PRESENT_MAX: usize = 200;
+pub(super) const PRESENT_OF_ONE_MAX: usize = 16;
 /// Bytes of what a client says of itself, as JSON.
 pub(super) const STATE_BYTES_MAX: usize = 1_024;
 /// How long a connection waits for the hub.

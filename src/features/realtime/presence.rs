@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::connection::{Connection, Item};
 use super::error;
 use super::hub::{Desk, Subscription};
-use super::limits::PRESENT_MAX;
+use super::limits::{PRESENT_MAX, PRESENT_OF_ONE_MAX};
 use crate::base::text::chain;
 use crate::base::{Timestamp, UserId};
 use crate::db::{self, Tx};
@@ -21,14 +22,15 @@ use crate::http::{Fault, Problem};
 /// A subscription of a connection.
 pub(super) type Key = (u64, u32);
 
-/// Someone who is there, as others are told.
+/// Someone who is there.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     /// Absent for a stranger, and for a program.
     pub user: Option<UserId>,
+    /// What they were called when they came.
     pub name: Option<String>,
-    /// What the client says of itself: where its cursor is, for example.
-    pub state: Value,
+    /// What the client says of itself, as it wrote it: where its cursor is, for example.
+    pub state: Box<RawValue>,
     pub since: Timestamp,
 }
 
@@ -39,6 +41,33 @@ struct Present {
     member: Member,
 }
 
+/// The same as others are told.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: String,
+    user: Option<String>,
+    name: Option<&'a str>,
+    state: &'a RawValue,
+    since: String,
+}
+
+/// What one is told.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Told<'a> {
+    Entered(Shown<'a>),
+    Changed(Shown<'a>),
+    Left { id: String },
+}
+
+/// The same of oneself.
+#[derive(Serialize)]
+struct Everyone<'a> {
+    present: Option<Vec<Shown<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    you: Option<String>,
+}
+
 /// Everyone who is there.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
@@ -46,8 +75,28 @@ pub(super) struct Presence {
     places_of: HashMap<Key, Place>,
 }
 
+impl Present {
+    /// What tells one who is there from the others, also from themselves elsewhere.
+    fn id(&self) -> String {
+        let (connection, number) = self.key;
+        format!("{connection}.{number}")
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        let Member { user, name, state, since } = &self.member;
+        let (user, since) = (user.map(|it| it.to_string()), since.to_string());
+        Shown { id: self.id(), user, name: name.as_deref(), state, since }
+    }
+
+    fn is_of(&self, user: Option<UserId>, connection: &Connection) -> bool {
+        let is_same_place = || self.connection.address.throttle_key() == connection.address.throttle_key();
+        self.member.user == user && (user.is_some() || is_same_place())
+    }
+}
+
 impl Presence {
-    /// Takes someone in, or takes up what they say of themselves now, and tells the others. They are told who is there.
+    /// Takes someone in, tells the others, and tells them who is there. Of someone who is there already, takes up what they
+    /// say of themselves now.
     pub fn enter(
         &mut self,
         place: Place,
@@ -56,22 +105,31 @@ impl Presence {
         member: Member,
     ) -> Result<(), Problem> {
         let key = (connection.id, number);
-        let present = self.places.entry(place.clone()).or_default();
-        let what = if let Some(known) = present.iter_mut().find(|it| it.key == key) {
+        if let Some(present) = self.places.get_mut(&place)
+            && let Some(known) = present.iter_mut().find(|it| it.key == key)
+        {
             known.member = Member { since: known.member.since, ..member };
-            "changed"
-        } else if present.len() < PRESENT_MAX {
-            present.push(Present { key, connection: Arc::clone(connection), member });
-            self.places_of.insert(key, place);
-            "entered"
-        } else {
-            return Err(error::too_many_present(PRESENT_MAX));
-        };
-        if let Some(own) = present.iter().find(|it| it.key == key) {
-            tell_others(present, key, what, &shown(own));
+            tell(present, |_| true, key, Told::Changed);
+            return Ok(());
         }
-        let all: Vec<_> = present.iter().map(shown).collect();
-        tell(connection, number, &json!({ "present": all, "you": id(key) }));
+        let present = self.places.get(&place).map_or(&[][..], Vec::as_slice);
+        if present.iter().any(|it| it.key.0 == connection.id) {
+            let detail = "is there already, by another subscription of this connection";
+            return Err(Problem::invalid(vec![Fault::new("/subscription", "conflict", detail)]));
+        }
+        if PRESENT_MAX <= present.len() {
+            return Err(error::too_many_present("all clients", PRESENT_MAX));
+        }
+        if PRESENT_OF_ONE_MAX <= present.iter().filter(|it| it.is_of(member.user, connection)).count() {
+            let whom = if member.user.is_some() { "one account" } else { "one address" };
+            return Err(error::too_many_present(whom, PRESENT_OF_ONE_MAX));
+        }
+        self.places_of.insert(key, place.clone());
+        let present = self.places.entry(place).or_default();
+        present.push(Present { key, connection: Arc::clone(connection), member });
+        tell(present, |it| it != key, key, Told::Entered);
+        let you = present.last().map(Present::id);
+        say(connection, number, &Everyone { present: Some(present.iter().map(Present::shown).collect()), you });
         Ok(())
     }
 
@@ -79,8 +137,8 @@ impl Presence {
     pub fn depart(&mut self, key: Key) -> bool {
         let Some(place) = self.places_of.remove(&key) else { return false };
         let Some(present) = self.places.get_mut(&place) else { return false };
+        tell(present, |it| it != key, key, |it| Told::Left { id: it.id });
         present.retain(|it| it.key != key);
-        tell_others(present, key, "left", &json!({ "id": id(key) }));
         if present.is_empty() {
             self.places.remove(&place);
         }
@@ -90,7 +148,7 @@ impl Presence {
     /// The same for someone who did not ask for it, and is told.
     pub fn send_away(&mut self, connection: &Connection, number: u32) {
         if self.depart((connection.id, number)) {
-            tell(connection, number, &json!({ "present": null }));
+            say_away(connection, number);
         }
     }
 
@@ -107,32 +165,26 @@ impl Presence {
     }
 }
 
-/// What tells one who is there from the others, also from themselves elsewhere.
-fn id((connection, number): Key) -> String {
-    format!("{connection}.{number}")
-}
-
-fn shown(present: &Present) -> Value {
-    let Member { user, name, state, since } = &present.member;
-    let user = user.map(|it| it.to_string());
-    json!({ "id": id(present.key), "user": user, "name": name, "state": state, "since": since.to_string() })
-}
-
-/// Tells all but one, in words that are made once.
-fn tell_others(present: &[Present], one: Key, what: &str, of: &Value) {
-    let members = members(&json!({ what: of }));
-    for it in present.iter().filter(|it| it.key != one) {
+/// Tells those who are meant something of one, in words that are made once.
+fn tell<'a>(present: &'a [Present], is_meant: impl Fn(Key) -> bool, one: Key, what: impl Fn(Shown<'a>) -> Told<'a>) {
+    let Some(of) = present.iter().find(|it| it.key == one) else { return };
+    let members = members(&what(of.shown()));
+    for it in present.iter().filter(|it| is_meant(it.key)) {
         it.connection.push(Item::Presence { number: it.key.1, members: members.clone() });
     }
 }
 
-fn tell(connection: &Connection, number: u32, what: &Value) {
+fn say(connection: &Connection, number: u32, what: &Everyone<'_>) {
     connection.push(Item::Presence { number, members: members(what) });
 }
 
+fn say_away(connection: &Connection, number: u32) {
+    say(connection, number, &Everyone { present: None, you: None });
+}
+
 /// A message without the braces around it.
-fn members(message: &Value) -> Bytes {
-    let text = Bytes::from(message.to_string());
+fn members(message: &impl Serialize) -> Bytes {
+    let text = Bytes::from(serde_json::to_vec(message).unwrap_or_else(|_| b"{}".to_vec()));
     text.slice(1..text.len() - 1)
 }
 
@@ -142,14 +194,15 @@ impl Desk {
         &mut self,
         connection: &Arc<Connection>,
         number: u32,
-        state: Option<Value>,
+        state: Option<Box<RawValue>>,
     ) -> Result<(), Problem> {
         let Some(Subscription { watch, .. }) = self.find(connection.id, number) else {
             let detail = "is no subscription of this connection";
             return Err(Problem::invalid(vec![Fault::new("/subscription", "unknown", detail)]));
         };
         let Some(state) = state else {
-            self.presence.send_away(connection, number);
+            self.presence.depart((connection.id, number));
+            say_away(connection, number);
             return Ok(());
         };
         if !watch.offers_presence() {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::{End, Item};
@@ -321,14 +321,16 @@ pub(super) async fn subscribe(seat: &Seat, number: u32, topic: &str, filter: Opt
 }
 
 /// Lets the others know that a client is there, and what it says of itself; or, without that, that it is not any more.
-async fn be_there(seat: &Seat, number: u32, state: Option<Value>) -> Result<(), Problem> {
+async fn be_there(seat: &Seat, number: u32, state: Option<String>) -> Result<(), Problem> {
     let fault = |code, detail: String| Problem::invalid(vec![Fault::new("/presence", code, detail)]);
-    if state.as_ref().is_some_and(|it| !it.is_object()) {
+    if state.as_ref().is_some_and(|it| !it.starts_with('{')) {
         return Err(fault("type", "must be an object, or null".to_owned()));
     }
-    if state.as_ref().is_some_and(|it| STATE_BYTES_MAX < it.to_string().len()) {
+    if state.as_ref().is_some_and(|it| STATE_BYTES_MAX < it.len()) {
         return Err(fault("too-long", format!("must have at most {STATE_BYTES_MAX} bytes as JSON")));
     }
+    // It was read as JSON before.
+    let state = state.and_then(|it| RawValue::from_string(it).ok());
     let connection = seat.connection.clone();
     seat.hub.ask(|reply| Command::BeThere { connection, number, state, reply }).await
 }
