@@ -65,7 +65,8 @@ pub(super) fn set_progress(tx: &mut Tx<'_>, id: JobId, per_thousand: u32) -> Res
     tx.execute(sql, &[id.into(), per_thousand.into()]).map(drop)
 }
 
-/// Ends a job that runs. One that was cancelled meanwhile stays so.
+/// Ends a job that runs. One that was cancelled meanwhile stays so; of one that is done nothing is left to do, whatever
+/// became more or less meanwhile.
 pub(super) fn finish(
     tx: &mut Tx<'_>,
     id: JobId,
@@ -74,7 +75,9 @@ pub(super) fn finish(
     now: Timestamp,
 ) -> Result<(), db::Error> {
     tx.execute(
-        "UPDATE jobs SET state = $2, error = $3, finished_at = $4 WHERE id = $1 AND state = 'running'",
+        "UPDATE jobs SET state = $2, error = $3, finished_at = $4,
+                         progress = CASE WHEN $2 = 'done' AND progress IS NOT NULL THEN 1000 ELSE progress END
+         WHERE id = $1 AND state = 'running'",
         &[id.into(), state.name().into(), error.into(), now.into()],
     )
     .map(drop)
