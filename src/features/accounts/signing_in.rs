@@ -149,7 +149,7 @@ impl AccountsApi {
             // It was not theirs, and went with all that somebody else had left in the account.
             return Ok(self.sign_in(tenant, user, arrival, trail, now, |_| Ok(())).await?.signed_in());
         }
-        if device.is_none() && throttle::is_asked_too_often(&self.kv, tenant, user, SECOND_FACTOR_WITHIN, now) {
+        if device.is_none() && throttle::is_to_be_told_of_asking(&self.kv, tenant, user, SECOND_FACTOR_WITHIN, now) {
             self.tell_of_guessing(tenant, user, now).await;
         }
         let needed = SecondFactorNeeded {

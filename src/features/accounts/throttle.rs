@@ -28,6 +28,9 @@ const SECOND_FACTOR_TOLD_FROM: u32 = CODE_GUESSES_MAX;
 const SECOND_FACTOR_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How often someone is told by mail that their second factor is guessed at.
 const TOLD_WITHIN: Duration = Duration::from_secs(24 * 3_600);
+/// What they are counted as: those that close the way for a while, and all of them.
+const SECOND_FACTOR: &str = "second-factor";
+const SECOND_FACTOR_IN_A_ROW: &str = "second-factor-in-a-row";
 /// How many times as many mails of all kinds may be asked for as of one: whoever has all of one kind asked for leaves those
 /// of the others.
 const KINDS_FACTOR: u32 = 3;
@@ -137,8 +140,12 @@ pub(super) fn attempt_second_factor(
     Ok(attempt)
 }
 
-const SECOND_FACTOR: &str = "second-factor";
-const SECOND_FACTOR_IN_A_ROW: &str = "second-factor-in-a-row";
+/// Has guesses at someone's second factor begin anew: their password is another now.
+pub(super) fn forget_second_factor(kv: &Kv, tenant: &TenantId, email: &str) {
+    let key = Guesser::Anyone(email).key(SECOND_FACTOR_IN_A_ROW, tenant);
+    kv.forget(&over(&key));
+    kv.forget(&key);
+}
 
 /// The same once in the time in which they are counted, for whoever came by mail: those who read the mails of somebody else
 /// are not to have as many guesses as they like.
@@ -149,25 +156,24 @@ pub(super) fn forgive_second_factor(kv: &Kv, tenant: &TenantId, email: &str, now
     }
 }
 
-/// Counts that a second factor is asked for where no device is known, and tells whether that happens more often than
-/// people sign in.
-pub(super) fn is_asked_too_often(kv: &Kv, tenant: &TenantId, user: UserId, within: Duration, now: Timestamp) -> bool {
-    LIVE_MAX < kv.count_up(&format!("second-factor-asked/{tenant}/{user}"), within, now).count
-        && is_first_telling(kv, tenant, user, now)
-}
-
-/// Has guesses at someone's second factor begin anew: their password is another now.
-pub(super) fn forget_second_factor(kv: &Kv, tenant: &TenantId, email: &str) {
-    let key = Guesser::Anyone(email).key(SECOND_FACTOR_IN_A_ROW, tenant);
-    kv.forget(&over(&key));
-    kv.forget(&key);
-}
-
 /// Whether someone is to be told now that their second factor is guessed at: one of their limits was reached, and not that
 /// of an address alone.
 pub(super) fn is_to_be_told(kv: &Kv, tenant: &TenantId, user: UserId, guesser: Guesser<'_>, now: Timestamp) -> bool {
     let limits = [SECOND_FACTOR, SECOND_FACTOR_IN_A_ROW].map(|it| over(&guesser.key(it, tenant)));
     limits.iter().any(|it| kv.find(it, now).is_some()) && is_first_telling(kv, tenant, user, now)
+}
+
+/// Counts that a second factor is asked for where no device is known. Whether someone is to be told that this happens more
+/// often than people sign in.
+pub(super) fn is_to_be_told_of_asking(
+    kv: &Kv,
+    tenant: &TenantId,
+    user: UserId,
+    within: Duration,
+    now: Timestamp,
+) -> bool {
+    LIVE_MAX < kv.count_up(&format!("second-factor-asked/{tenant}/{user}"), within, now).count
+        && is_first_telling(kv, tenant, user, now)
 }
 
 /// Whether someone was not told for a while. They are to be told then.
