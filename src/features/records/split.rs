@@ -374,7 +374,9 @@ fn members(columns: &[(String, Column)], row: Vec<String>, quoted: &[usize]) -> 
 /// The JSON in a cell; nothing if it is a text that does not look like any.
 fn json(text: &str) -> Result<Option<Json>, String> {
     match Document::read(text.as_bytes()) {
-        Err(problem) if text.trim_start().starts_with(['{', '[', '"']) => Err(problem.detail),
+        Err(problem) if text.trim_start().starts_with(['{', '[', '"']) => {
+            Err(problem.detail.replacen("the body", "the cell", 1))
+        }
         Err(_) => Ok(None),
         Ok(Document { value, faults }) => match faults.into_iter().next() {
             None => Ok(Some(value)),
