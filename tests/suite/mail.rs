@@ -187,6 +187,28 @@ async fn a_name_is_in_no_mail_to_an_address_that_nobody_showed_to_be_theirs() {
     }
 }
 
+/// An admin's record may refer to someone who did not verify yet.
+#[tokio::test]
+async fn who_registers_again_is_who_records_refer_to() {
+    let post = Post::with(&[("ACCOUNTS__VERIFICATION", "required")]).await;
+    let first = post.app.register("ada@example.com").await;
+    let owner = json!({ "name": "owner", "type": "relation", "collection": "users" });
+    let notes = json!({ "name": "notes", "fields": [owner] });
+    assert_eq!(post.app.operator(Method::POST, "/api/v1/collections").json(&notes).send().await.status, 201);
+    let path = "/api/v1/collections/notes/records";
+    let note = post.app.operator(Method::POST, path).json(&json!({ "owner": first.body["user"]["id"] })).send().await;
+    assert_eq!(note.status, 201, "{note:?}");
+
+    let body = json!({ "email": "ada@example.com", "password": NEW_PASSWORD });
+    assert_eq!(post.post("register", body).await.status, 201);
+    let mail = post.nth_mail("ada@example.com", "verification", 2).await;
+    assert_eq!(post.post("verify-email", json!({ "token": token(&mail) })).await.status, 204);
+    let login = post.app.login("ada@example.com", NEW_PASSWORD).await;
+
+    let note = post.app.operator(Method::GET, &format!("{path}/{}", note.str("id"))).send().await;
+    assert_eq!(login.body["user"]["id"], note.body["owner"], "{login:?}");
+}
+
 /// Whoever registers is told an id, and it is theirs.
 #[tokio::test]
 async fn who_registers_again_before_verifying_has_the_id_that_they_were_told() {
