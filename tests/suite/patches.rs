@@ -41,6 +41,50 @@ async fn made(app: &TestApp, body: Value) -> String {
     format!("{POSTS}/{}", made.str("id"))
 }
 
+/// With the rights and the references of the batch, and undone with it.
+#[tokio::test]
+async fn a_batch_takes_operations_in_the_place_of_values() {
+    let app = app().await;
+    let first = made(&app, json!({ "title": "one", "views": 3 })).await;
+    let id = first.rsplit('/').next().expect("an id");
+    let path = |id: &str| format!("/collections/posts/records/{id}");
+    let batch = |operations: Value, transaction: bool| {
+        let body = json!({ "operations": operations, "transaction": transaction });
+        app.ask(Method::POST, "/api/v1/batch").json(&body).send()
+    };
+    let make =
+        json!({ "method": "POST", "path": "/collections/posts/records", "body": { "title": "two" }, "name": "two" });
+    let change = |expected: i64| {
+        json!({ "method": "PATCH", "path": path(id), "body": [
+            { "op": "test", "path": "/views", "value": expected },
+            { "op": "replace", "path": "/views", "value": 4 },
+            { "op": "add", "path": "/related/-", "value": { "$ref": "two" } },
+        ] })
+    };
+
+    let failed = batch(json!([make, change(7)]), true).await;
+    assert_eq!(failed.refusal().1, "batch-failed", "{failed:?}");
+    assert_eq!(failed.body["errors"][0]["code"], "patch-failed");
+    let done = batch(json!([make, change(3)]), true).await;
+    assert_eq!(done.status, 200, "{done:?}");
+
+    let record = app.ask(Method::GET, &first).send().await;
+    assert_eq!(
+        (&record.body["views"], &record.body["related"]),
+        (&json!(4), &json!([done.body["results"][0]["body"]["id"]]))
+    );
+    let wrong = batch(
+        json!([{ "method": "PATCH", "path": path(id), "body": [{ "op": "add", "path": "/secret", "value": 1 }] }]),
+        true,
+    );
+    assert_eq!(wrong.await.body["errors"][1]["pointer"], "/operations/0/body/0/path");
+    for not_a_list in [("PUT", path(id)), ("POST", "/collections/posts/records".to_owned())] {
+        let operation = json!({ "method": not_a_list.0, "path": not_a_list.1, "body": [] });
+        let refused = batch(json!([operation]), true).await;
+        assert_eq!(first_fault(&refused), ("/operations/0/body", "type"), "{refused:?}");
+    }
+}
+
 async fn patch(app: &TestApp, path: &str, operations: &Value) -> Reply {
     let request = app.ask(Method::PATCH, path).header("content-type", JSON_PATCH);
     request.raw(operations.to_string()).send().await

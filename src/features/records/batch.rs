@@ -15,6 +15,7 @@ use super::body::{self, Meant, Sent};
 use super::deed::{self, Changing, Deed, Edit, Making, Removing};
 use super::error::{BATCH_FAILED, Error, NOT_DONE, VIEW_BESIDE_WRITES};
 use super::list;
+use super::operations::{self, Operations};
 use super::projection::Projection;
 use super::relations::Reach;
 use super::store;
@@ -70,8 +71,8 @@ pub struct Operation {
     /// called `name`.
     #[oai(validator(max_length = 1000))]
     pub path: String,
-    /// The body as it would be alone. In the place of the id of a relation `{"$ref": "name"}` is the record of the
-    /// operation that is called `name`.
+    /// The body as it would be alone; for `PATCH` of a record by its id also a list, which is a JSON Patch (RFC 6902). In the
+    /// place of the id of a relation `{"$ref": "name"}` is the record of the operation that is called `name`.
     pub body: Option<Any<Value>>,
     /// The `ETag` of the record that it is meant for.
     #[oai(validator(max_length = 1000))]
@@ -334,7 +335,8 @@ fn step(
         let detail = if takes_body { "must be given" } else { "is not for this method" };
         return Err(fault("body", if takes_body { "required" } else { "unknown" }, detail));
     }
-    if body.as_ref().is_some_and(|it| !it.is_object()) {
+    let takes_list = method == Method::Patch && !matches!(target, Target::By(_));
+    if body.as_ref().is_some_and(|it| !it.is_object() && !(takes_list && it.is_array())) {
         return Err(fault("body", "type", "must be an object with the fields of the record"));
     }
     let expected = IfMatch::parse(if_match.as_deref());
@@ -496,9 +498,11 @@ fn one(tx: &mut Tx<'_>, known: &Catalogue, step: &Step, terms: Terms, earlier: &
         (method, target) => {
             let id = named(target, earlier)?;
             judge.must_be_let(entry, &entry.rules.update, "change")?;
-            let sent = Arc::new(sent(step, entry, method.meant(), earlier)?);
-            let found =
-                Changing::new(judge, entry, id, now, Edit::Values(sent), step.expected.clone()).attempt(tx, reach)?;
+            let edit = match &step.body {
+                Some(Value::Array(_)) => Edit::Operations(Arc::new(operations(step, entry, earlier)?)),
+                _ => Edit::Values(Arc::new(sent(step, entry, method.meant(), earlier)?)),
+            };
+            let found = Changing::new(judge, entry, id, now, edit, step.expected.clone()).attempt(tx, reach)?;
             Ok(Done { status: 200, id: id.to_owned(), found: Some(found), location: None })
         }
     };
@@ -560,6 +564,21 @@ fn sent(step: &Step, entry: &Entry, meant: Meant, earlier: &Earlier<'_>) -> Resu
         }
     }
     body::judged(&members, entry, meant, &step.judge.sight).map_err(Error::Invalid)
+}
+
+/// The same of one that is told as operations on the record.
+fn operations(step: &Step, entry: &Entry, earlier: &Earlier<'_>) -> Result<Operations, Error> {
+    let mut body = step.body.clone().unwrap_or_default();
+    for operation in body.as_array_mut().into_iter().flatten() {
+        let path = operation["path"].as_str().unwrap_or_default();
+        let field = path.split('/').nth(1).and_then(|name| entry.field(name));
+        if field.is_some_and(|(_, it)| it.field.field_type == FieldType::Relation)
+            && let Some(value) = operation.get_mut("value")
+        {
+            refer(value, earlier)?;
+        }
+    }
+    Ok(operations::judged(body, Vec::new(), entry, &step.judge.sight)?)
 }
 
 /// Puts ids in the place of the names that a value has, alone, in a list, or in one that is added or removed.

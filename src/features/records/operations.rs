@@ -32,7 +32,12 @@ pub(super) struct Operations {
 
 /// Reads the body of a request, judged as a whole.
 pub(super) fn read(bytes: &[u8], entry: &Entry, sight: &Sight) -> Result<Operations, Problem> {
-    let Body { value, mut faults } = Body::read(bytes)?;
+    let Body { value, faults } = Body::read(bytes)?;
+    judged(value, faults, entry, sight)
+}
+
+/// The operations of a document of which some is known to be wrong already.
+pub(super) fn judged(value: Json, mut faults: Vec<Fault>, entry: &Entry, sight: &Sight) -> Result<Operations, Problem> {
     let items = match value {
         Json::Array(items) if items.len() <= OPERATIONS_MAX => items,
         Json::Array(_) => {
