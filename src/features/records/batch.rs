@@ -336,7 +336,7 @@ fn step(
         return Err(fault("body", if takes_body { "required" } else { "unknown" }, detail));
     }
     let takes_list = method == Method::Patch && !matches!(target, Target::By(_));
-    if body.as_ref().is_some_and(|it| !it.is_object() && !(takes_list && it.is_array())) {
+    if body.as_ref().is_some_and(|it| !(it.is_object() || takes_list && it.is_array())) {
         return Err(fault("body", "type", "must be an object with the fields of the record"));
     }
     let expected = IfMatch::parse(if_match.as_deref());
