@@ -221,6 +221,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn parts_finer_than_a_millisecond_are_dropped_in_one_direction_also_before_1970() {
+        let read = |text: &str| text.parse::<Timestamp>().expect("a time").to_string();
+
+        assert_eq!(read("2000-01-01T00:00:00.0009Z"), "2000-01-01T00:00:00.000Z");
+        assert_eq!(read("1969-12-31T23:59:59.9999Z"), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
     fn only_the_form_of_rfc_3339_is_a_time() {
         let read = |text: &str| text.parse::<Timestamp>();
         for fine in ["2026-01-02T03:04:05Z", "2026-01-02t03:04:05.1234567z", "2026-01-02 03:04:05+23:59"] {

@@ -74,7 +74,8 @@ impl Jar {
 
 /// How every cookie of ours begins, and how long it is: a session's id with an HMAC-SHA-256, in Base64.
 pub const PREFIX: &str = "sc_";
-const VALUE_CHARS: usize = PREFIX.len() + (16 + 32) * 4 / 3;
+pub const VALUE_BYTES: usize = 16 + 32;
+const VALUE_CHARS: usize = PREFIX.len() + VALUE_BYTES * 4 / 3;
 
 fn may_be_ours(value: &[u8]) -> bool {
     value.len() == VALUE_CHARS && value.starts_with(PREFIX.as_bytes())

@@ -115,7 +115,6 @@ type Shelf = HashMap<String, Asset>;
 fn add_shelf(route: Route, path: &str, fill: impl FnOnce() -> askama::Result<Shelf> + Send + 'static) -> Route {
     let fill: Box<dyn FnOnce() -> askama::Result<Shelf> + Send> = Box::new(fill);
     let shelf = Arc::new(LazyLock::new(fill));
-    let path = path.to_owned();
     let page = |path: &str, leads_to_another: bool| {
         let (shelf, path) = (Arc::clone(&shelf), path.to_owned());
         let page = make(move |request: Request| {
@@ -133,8 +132,8 @@ fn add_shelf(route: Route, path: &str, fill: impl FnOnce() -> askama::Result<She
         });
         with_policy(page, POLICY)
     };
-    let route = route.at(&path, page(&path, false)).at(format!("{path}/"), page(&path, true));
-    route.at(format!("{path}/:page"), page(&path, false)).at(format!("{path}/:page/"), page(&path, true))
+    let route = route.at(path, page(path, false)).at(format!("{path}/"), page(path, true));
+    route.at(format!("{path}/:page"), page(path, false)).at(format!("{path}/:page/"), page(path, true))
 }
 
 /// Adds the start page, the guides, the problems of all `kinds`, and the files that pages use.

@@ -64,6 +64,11 @@ impl Grant {
         self.collection.as_deref()
     }
 
+    /// The same for another collection.
+    pub fn moved_to(&self, collection: &str) -> Self {
+        Self { collection: Some(collection.into()), ..self.clone() }
+    }
+
     /// The same without its collection: what the vocabulary lists.
     pub fn whole(&self) -> String {
         format!("{}:{}", self.resource, self.level.name())
@@ -256,6 +261,8 @@ mod tests {
     #[test]
     fn one_collection_is_not_all_of_them_and_all_of_them_are_each() {
         let (of_posts, of_all) = (permissions(&["records/posts:write"]), permissions(&["records:write"]));
+        let of_capitals = permissions(&["records/Posts:write"]);
+        assert!(of_capitals.hold(&of_posts) && of_capitals.allow_in(Permission("records:write"), Some("posts")));
 
         assert!(of_posts.allow_in(READ, Some("posts")) && of_all.allow_in(READ, Some("posts")));
         assert!(

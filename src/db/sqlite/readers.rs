@@ -159,33 +159,54 @@ struct Thread {
     condition: Arc<Condition>,
 }
 
+/// Who is to go on with a job.
+enum Left {
+    /// It was answered, or nobody waits for it.
+    Nothing,
+    ToLong,
+    /// Another thread of the same lanes, which has a connection.
+    ToOthers,
+}
+
 impl Thread {
     fn work(self) {
         // Not opened before there is something to read: each connection reads the whole schema, and keeps it.
         let mut opened = None;
         while let Some((asker, mut job)) = self.waiting.take() {
-            let (mut left_to_long, mut left_to_others) = (None, None);
-            if job.task.is_abandoned() {
-            } else if WAIT_MAX < job.since.elapsed() {
-                job.task.refuse(Error::QueueFull);
-            } else if let Some(reader) = self.reader(&mut opened) {
-                let is_last = self.long.is_none();
-                if !reader.run(job.task.as_mut(), is_last, self.budget, &self.place, &self.condition) {
-                    left_to_long = Some(job);
-                }
-            } else if 0 < self.open.load(Ordering::Relaxed) {
-                left_to_others = Some(job);
-            } else {
-                job.task.refuse(Error::QueueFull);
-            }
+            let left = self.run(&mut opened, &mut job);
             self.waiting.done(asker);
-            if let (Some(job), Some(long)) = (left_to_long, &self.long) {
-                push(long, asker, job);
+            match (left, &self.long) {
+                (Left::ToLong, Some(long)) => push(long, asker, job),
+                (Left::ToOthers, _) => {
+                    push(&self.waiting, asker, job);
+                    // It must not be this thread that takes it again at once.
+                    std::thread::sleep(REOPEN_PAUSE);
+                }
+                (Left::ToLong | Left::Nothing, _) => {}
             }
-            if let Some(job) = left_to_others {
-                push(&self.waiting, asker, job);
-                // It must not be this thread that takes it again at once.
-                std::thread::sleep(REOPEN_PAUSE);
+        }
+    }
+
+    fn run(&self, opened: &mut Option<Reader>, job: &mut Job) -> Left {
+        if job.task.is_abandoned() {
+            return Left::Nothing;
+        }
+        if WAIT_MAX < job.since.elapsed() {
+            job.task.refuse(Error::QueueFull);
+            return Left::Nothing;
+        }
+        match self.reader(opened) {
+            Some(reader) => {
+                let is_last = self.long.is_none();
+                match reader.run(job.task.as_mut(), is_last, self.budget, &self.place, &self.condition) {
+                    true => Left::Nothing,
+                    false => Left::ToLong,
+                }
+            }
+            None if 0 < self.open.load(Ordering::Relaxed) => Left::ToOthers,
+            None => {
+                job.task.refuse(Error::QueueFull);
+                Left::Nothing
             }
         }
     }

@@ -120,20 +120,14 @@ impl AccountsApi {
         trail: &Trail,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (user, config) = (found.user, self.config.get());
-        let find =
-            move |tx: &mut Tx<'_>| Ok::<_, db::Error>((store::find_user(tx, user)?, store::find_hash(tx, user)?));
-        let theirs = self.db.get(tenant, find).await?;
-        let (Some(user), kept) = theirs else { return Err(Error::SecretInvalid) };
+        let user = found.user;
+        let find = move |tx: &mut Tx<'_>| store::find_user(tx, user);
+        let user = self.db.get(tenant, find).await?.ok_or(Error::SecretInvalid)?;
         // Nobody has the secret but who reads the mail: others who guess close nothing here.
-        let guesser = Guesser::Secret(found.id);
-        let attempt = throttle::attempt(&self.kv, &config, tenant, guesser, from, now)?;
-        let judged = self.passwords.is_right(Secret::new(password), kept, &user.email).await;
-        if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
-            attempt.succeeded(&self.kv);
+        let told = (Guesser::Secret(found.id), trail.of_stranger());
+        if self.is_password_of(tenant, (user.id, &user.email), told, password, from, now).await? {
             return Ok(());
         }
-        self.tell_of_wrong(tenant, &user.id.to_string(), trail.of_stranger(), INVALID.code).await;
         let detail =
             "is not that of the account; a new one, asked for at `/auth/forgot-password`, verifies the address too";
         Err(Error::Invalid(vec![Fault::new("/password", "wrong", detail)]))
@@ -217,20 +211,38 @@ impl AccountsApi {
     ) -> Result<SessionId, Error> {
         let (user, session) = caller.user().map_err(|_| Error::TokenInvalid)?;
         let now = self.clock.now();
-        let guesser = Guesser::Session(session);
-        let attempt = throttle::attempt(&self.kv, &self.config.get(), caller.tenant(), guesser, from, now)?;
-        let kept = self.db.get(caller.tenant(), move |tx| store::find_hash(tx, user)).await?;
-        let judged = self.passwords.is_right(Secret::new(password), kept, &caller.principal().email).await;
-        if judged.inspect_err(|_| attempt.was_not_judged(&self.kv))? {
-            attempt.succeeded(&self.kv);
+        let told = (Guesser::Session(session), trail.of(caller));
+        let whose = (user, caller.principal().email.as_str());
+        if self.is_password_of(caller.tenant(), whose, told, password, from, now).await? {
             return Ok(session);
         }
-        self.tell_of_wrong(caller.tenant(), &user.to_string(), trail.of(caller), INVALID.code).await;
         Err(Error::Invalid(vec![Fault::new(pointer, "wrong", "is not your password")]))
     }
 }
 
 impl AccountsApi {
+    /// Whether a password is that of an account. Counted for whoever guesses, and told of if it is wrong.
+    async fn is_password_of(
+        &self,
+        tenant: &TenantId,
+        (user, email): (UserId, &str),
+        (guesser, actor): (Guesser<'_>, Actor),
+        password: String,
+        from: SentFrom,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let attempt = throttle::attempt(&self.kv, &self.config.get(), tenant, guesser, from, now)?;
+        let kept = self.db.get(tenant, move |tx| store::find_hash(tx, user)).await?;
+        let judged = self.passwords.is_right(Secret::new(password), kept, email).await;
+        let is_right = judged.inspect_err(|_| attempt.was_not_judged(&self.kv))?;
+        if is_right {
+            attempt.succeeded(&self.kv);
+        } else {
+            self.tell_of_wrong(tenant, &user.to_string(), actor, INVALID.code).await;
+        }
+        Ok(is_right)
+    }
+
     /// Notes in the audit trail that somebody showed a wrong password or code, in `who`'s name.
     pub(super) async fn tell_of_wrong(&self, tenant: &TenantId, who: &str, actor: Actor, reason: &'static str) {
         let (db, kv, clock) = (self.db.clone(), self.kv.clone(), self.clock.clone());

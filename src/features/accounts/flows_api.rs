@@ -138,7 +138,7 @@ impl FlowsApi {
         let (own, tenant, now) = (&self.accounts, TenantId::main(), self.accounts.clock.now());
         let shown = Shown::read(token, email, code)?.on(device_token);
         let found = own.find_secret(&tenant, shown, PURPOSES, from, &trail, now).await?;
-        let (user, its) = (found.user, found.email.clone());
+        let (user, email) = (found.user, found.email.clone());
         let hash = self.new_hash(&tenant, user, new_password, Error::SecretInvalid).await?;
 
         let (mails, notice): (_, JobId) = (own.two_ids(), own.random.id(&own.clock));
@@ -160,7 +160,7 @@ impl FlowsApi {
             .await?;
 
         own.gate.forget_user(user);
-        throttle::forgive_second_factor(&own.kv, &tenant, &its, now);
+        throttle::forgive_second_factor(&own.kv, &tenant, &email, now);
         Ok(Done::Done)
     }
 

@@ -17,7 +17,7 @@ use crate::base::{Id, SessionId, TenantId, Timestamp, UserId};
 use crate::features::server_keys::ServerKey;
 use crate::features::signing_keys::SigningKeys;
 use crate::http::caller::Trust;
-use crate::http::cookie::PREFIX as COOKIE_PREFIX;
+use crate::http::cookie::{PREFIX as COOKIE_PREFIX, VALUE_BYTES as COOKIE_BYTES};
 
 /// Names the kind of token, so that no other signed thing passes for one (RFC 8725 section 3.11).
 const ACCESS_TOKEN: &str = "at+jwt";
@@ -25,8 +25,6 @@ const AUDIENCE: &str = "steading";
 const REFRESH_PREFIX: &str = "rt_";
 /// A session's id, a counter and an HMAC-SHA-256.
 const REFRESH_BYTES: usize = 16 + 8 + 32;
-/// A session's id and an HMAC-SHA-256.
-const COOKIE_BYTES: usize = 16 + 32;
 
 /// What an access token says.
 #[derive(Debug, Serialize, Deserialize)]

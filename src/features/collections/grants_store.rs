@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::history::Happened;
 use crate::base::Timestamp;
 use crate::db::{self, Tx};
+use crate::http::Grant;
 
 /// Where permissions are kept: a table, what its rows are known by, and the column with the list.
 const HOLDERS: [(&str, &str, &str); 2] = [("roles", "name", "permissions"), ("api_keys", "id", "scopes")];
@@ -34,13 +35,11 @@ fn renamed(granted: &str, names: &HashMap<String, &str>) -> Option<String> {
     let mut granted: Vec<String> = serde_json::from_str(granted).ok()?;
     let mut is_other = false;
     for permission in &mut granted {
-        let parts = permission.strip_prefix("records/").and_then(|it| it.split_once(':'));
-        let new = parts.and_then(|(name, level)| Some((*names.get(&name.to_lowercase())?, level)));
-        if let Some((name, level)) = new {
-            let new = format!("records/{name}:{level}");
-            is_other |= *permission != new;
-            *permission = new;
-        }
+        let Ok(grant) = permission.parse::<Grant>() else { continue };
+        let Some(name) = grant.collection().and_then(|it| names.get(&it.to_lowercase())) else { continue };
+        let new = grant.moved_to(name).to_string();
+        is_other |= *permission != new;
+        *permission = new;
     }
     is_other.then(|| serde_json::Value::from(granted).to_string())
 }
