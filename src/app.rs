@@ -24,7 +24,7 @@ use crate::features::accounts::{
     ImpersonationApi, InvitationsApi, JudgeFields, OneTimeSecrets, Passwords, PeopleApi, PreferencesApi, ProfilesApi,
     Requests, SecondFactorApi, SecondFactors, SessionsApi, Stuffing, Tokens, UsersApi, UsersImportApi,
 };
-use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage};
+use crate::features::api_keys::{self, Keeping, KeyGate, KeysApi, OwnKeysApi, Usage, VerifyApi};
 use crate::features::audit::{self, AuditApi, Refusals, Seal, Trail};
 use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, SchemaApi};
 use crate::features::events::{self, EventLog};
@@ -194,13 +194,14 @@ impl App {
         let gate = accounts.gate.clone();
         let felt = Felt(Arc::new(move |role| gate.forget_role(role)));
         let roles = RolesApi { db: db.clone(), clock: clock.clone(), felt };
+        let usage = Usage::default();
         let keys = KeysApi {
             keeping: Keeping {
                 db: db.clone(),
                 clock: clock.clone(),
                 random: random.clone(),
-                gate: KeyGate::new(db.clone(), kv.clone(), clock.clone(), accounts.gate.clone()),
-                usage: Usage::default(),
+                gate: KeyGate::new(db.clone(), kv.clone(), clock.clone(), accounts.gate.clone(), &usage),
+                usage,
             },
             cursors: Cursors::new(cursor.reveal()),
         };
@@ -421,7 +422,7 @@ impl App {
                 if let Some(caller) = who.as_ref().and_then(Who::caller) {
                     refusals.look_at(&trail, caller, &answer).await;
                 }
-                if let Some(key) = who.and_then(|it| it.key()) {
+                if let Some(key) = who.as_ref().and_then(Who::key) {
                     api_keys::account_for(&usage, key, &mut answer, clock.now());
                 }
                 Ok(etag::finish(answer?, known.as_deref()).await)
@@ -438,12 +439,12 @@ impl App {
         let authenticate: Arc<Authenticate> = Arc::new(move |presented| {
             let (gate, keys) = (gate.clone(), keys.clone());
             Box::pin(async move {
-                let Presented { tenant, credential, address } = presented;
+                let Presented { tenant, credential, address, is_read } = presented;
                 match credential {
-                    Credential::Nothing => Ok((gate.stranger(&tenant).await?, None)),
-                    Credential::Token(token) => Ok((gate.caller(&tenant, &token).await?, None)),
-                    Credential::Cookie(cookie) => Ok((gate.caller_of_cookie(&tenant, &cookie).await?, None)),
-                    Credential::Key(key) => Ok(keys.caller(&tenant, &key, address).await?),
+                    Credential::Nothing => Ok((gate.stranger(&tenant).await?, Vec::new())),
+                    Credential::Token(token) => Ok((gate.caller(&tenant, &token).await?, Vec::new())),
+                    Credential::Cookie(cookie) => Ok((gate.caller_of_cookie(&tenant, &cookie).await?, Vec::new())),
+                    Credential::Key(key) => Ok(keys.caller(&tenant, &key, address, is_read).await?),
                 }
             })
         });
@@ -470,8 +471,9 @@ fn shown(request: &Request) -> (Option<&HeaderValue>, Option<&HeaderValue>, Opti
 }
 
 /// The endpoints of keys, which share their parts.
-fn of_keys(keys: &KeysApi, accounts: &AccountsApi) -> (KeysApi, OwnKeysApi) {
-    (keys.clone(), OwnKeysApi { keeping: keys.keeping.clone(), accounts: accounts.clone() })
+fn of_keys(keys: &KeysApi, accounts: &AccountsApi) -> (KeysApi, OwnKeysApi, VerifyApi) {
+    let keeping = keys.keeping.clone();
+    (keys.clone(), OwnKeysApi { keeping: keeping.clone(), accounts: accounts.clone() }, VerifyApi { keeping })
 }
 
 /// Keeps the OpenAPI document as the collections are: now, and after each of their changes.
@@ -494,7 +496,7 @@ type Apis = (
         (AuditApi, OfAccounts),
         (UsersApi, ProfilesApi, PeopleApi, PreferencesApi, ActivityApi),
         (RolesApi, ExplainApi),
-        ((KeysApi, OwnKeysApi), SecretsApi),
+        ((KeysApi, OwnKeysApi, VerifyApi), SecretsApi),
         (SigningKeysApi, WellKnownApi),
     ),
     (CollectionsApi, SchemaApi, ProfileFieldsApi),

@@ -61,6 +61,7 @@ const PROBLEMS_OF_CALLERS: &[&Kind] = &[
     &accounts::TOKEN_INVALID,
     &api_keys::INVALID,
     &api_keys::ELSEWHERE,
+    &api_keys::EXHAUSTED,
     &problem::TOO_MANY_REQUESTS,
 ];
 

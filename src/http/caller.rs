@@ -270,12 +270,14 @@ pub struct Presented {
     pub tenant: TenantId,
     pub credential: Credential,
     pub address: ClientAddress,
+    /// Whether the request reads alone, as its method says (RFC 9110 section 9.2.1).
+    pub is_read: bool,
 }
 
 /// Turns what a request shows into a caller, or says why not; nothing at all into a stranger. With what it shows of an
-/// API key comes what is left of its limit.
+/// API key comes what is left of its limits.
 pub type Authenticate =
-    dyn Fn(Presented) -> BoxFuture<'static, Result<(Caller, Option<Allowance>), Problem>> + Send + Sync;
+    dyn Fn(Presented) -> BoxFuture<'static, Result<(Caller, Vec<Allowance>), Problem>> + Send + Sync;
 
 /// Someone who may be a stranger. A token that does not work is refused all the same.
 #[derive(Debug)]
@@ -371,22 +373,23 @@ fn shows_header(request: &Request) -> bool {
     request.headers().contains_key(AUTHORIZATION) || request.headers().contains_key(X_API_KEY)
 }
 
-async fn identify(request: &Request, credential: Credential) -> Result<(Caller, Option<Allowance>), Problem> {
+async fn identify(request: &Request, credential: Credential) -> Result<(Caller, Vec<Allowance>), Problem> {
     let tenant = request.data::<TenantId>().cloned().unwrap_or_else(TenantId::main);
     let authenticate = request.data::<Arc<Authenticate>>().ok_or_else(Problem::not_signed_in)?;
     let address = request.extensions().get::<ClientAddress>().copied().unwrap_or(ClientAddress(None));
-    authenticate(Presented { tenant, credential, address }).await
+    let is_read = request.method().is_safe();
+    authenticate(Presented { tenant, credential, address, is_read }).await
 }
 
 async fn authenticate(request: &Request, credential: Credential) -> Result<Caller, Problem> {
-    let (caller, allowance) = identify(request, credential).await?;
+    let (caller, allowances) = identify(request, credential).await?;
     if let Some(who) = request.data::<Who>() {
         who.calls(&caller);
         if let Some(id) = caller.user_id() {
             who.is(id); // for the log
         }
         if let Subject::Key { id: key, .. } = *caller.subject() {
-            who.came_with(KeyUse { key, allowance });
+            who.came_with(KeyUse { key, allowances });
         }
     }
     Ok(caller)

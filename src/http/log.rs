@@ -32,16 +32,18 @@ struct Told {
 }
 
 /// The API key that a request came with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KeyUse {
     pub key: ApiKeyId,
-    /// What is left of its own limit, if it has one.
-    pub allowance: Option<Allowance>,
+    /// What is left of its own limits.
+    pub allowances: Vec<Allowance>,
 }
 
 /// How much of a limit is left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Allowance {
+    /// Its name, of `a-z`, `0-9`, `-` and `_`.
+    pub name: Arc<str>,
     pub limit: u32,
     pub left: u32,
     pub window_secs: u64,
@@ -49,15 +51,16 @@ pub struct Allowance {
     pub resets_in_secs: u64,
 }
 
-impl Allowance {
-    /// The headers that tell of it: `RateLimit-Policy` and `RateLimit`.
-    pub fn headers(self) -> [(HeaderName, String); 2] {
-        let Self { limit, left, window_secs, resets_in_secs } = self;
-        [
-            (HeaderName::from_static("ratelimit-policy"), format!("\"key\";q={limit};w={window_secs}")),
-            (HeaderName::from_static("ratelimit"), format!("\"key\";r={left};t={resets_in_secs}")),
-        ]
+/// The headers that tell of limits, `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers); none for
+/// none.
+pub fn headers(allowances: &[Allowance]) -> Vec<(HeaderName, String)> {
+    if allowances.is_empty() {
+        return Vec::new();
     }
+    let listed = |written: fn(&Allowance) -> String| allowances.iter().map(written).collect::<Vec<_>>().join(", ");
+    let policy = listed(|it| format!("\"{}\";q={};w={}", it.name, it.limit, it.window_secs));
+    let left = listed(|it| format!("\"{}\";r={};t={}", it.name, it.left, it.resets_in_secs));
+    vec![(HeaderName::from_static("ratelimit-policy"), policy), (HeaderName::from_static("ratelimit"), left)]
 }
 
 impl Who {
@@ -85,8 +88,8 @@ impl Who {
         let _ = self.0.key.set(key);
     }
 
-    pub fn key(&self) -> Option<KeyUse> {
-        self.0.key.get().copied()
+    pub fn key(&self) -> Option<&KeyUse> {
+        self.0.key.get()
     }
 }
 

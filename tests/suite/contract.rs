@@ -107,6 +107,7 @@ const ADMINS_ONLY: &[&str] = &[
     "create_api_key",
     "list_api_keys",
     "show_api_key",
+    "verify_api_key",
     "update_api_key",
     "set_api_key_scopes",
     "rotate_api_key",

@@ -22,6 +22,7 @@ mod heartbeats;
 mod impersonation;
 mod imports;
 mod invitations;
+mod key_bounds;
 mod leaving;
 mod mail;
 mod pages;

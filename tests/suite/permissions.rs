@@ -526,3 +526,121 @@ async fn live_updates_of_a_collection_need_its_permission() {
     let refused = socket.hear().await;
     assert_eq!(refused["problem"]["code"], "not-allowed", "{refused}");
 }
+
+async fn role(app: &TestApp, name: &str, permissions: &[&str], inherits: &[&str]) -> Reply {
+    let body = json!({ "name": name, "permissions": permissions, "inherits": inherits });
+    app.operator(Method::POST, ROLES).json(&body).send().await
+}
+
+#[tokio::test]
+async fn a_role_has_what_it_inherits_and_what_comes_to_that_later() {
+    let app = TestApp::with_people().await;
+    assert_eq!(role(&app, "clerk", &["users:read"], &[]).await.status, 201);
+    let made = role(&app, "head", &["roles:read"], &["clerk", "readonly", "clerk"]).await;
+    assert_eq!(
+        role(&app, "chief", &[], &["head"]).await.body["effectivePermissions"],
+        json!(["records:read", "roles:read", "users:read"])
+    );
+    assert_eq!(
+        (made.status, &made.body["inherits"], &made.body["permissions"]),
+        (201, &json!(["clerk", "readonly"]), &json!(["roles:read"]))
+    );
+    let (_, chief) = app.person("chief", "chief").await;
+    let get = |path: &'static str| app.ask(Method::GET, path).bearer(&chief).send();
+    assert_eq!((get("/api/v1/admin/users").await.status, get(ROLES).await.status), (200, 200));
+    let before = get("/api/v1/admin/roles/chief").await.version();
+
+    // Two steps away, felt with the next request.
+    assert_eq!(change_role(&app, "clerk", json!({ "permissions": ["jobs:read"] })).await.status, 200);
+    assert_eq!(get("/api/v1/admin/users").await.status, 403);
+    assert_eq!(get("/api/v1/admin/jobs").await.status, 200);
+    let shown = get("/api/v1/admin/roles/chief").await;
+    assert_eq!(shown.body["effectivePermissions"], json!(["jobs:read", "records:read", "roles:read"]));
+    assert_ne!(shown.version(), before, "the tag is of what is shown");
+
+    let own = change_role(&app, "head", json!({ "inherits": [] })).await;
+    assert_eq!((&own.body["effectivePermissions"], own.status), (&json!(["roles:read"]), 200));
+    assert_eq!((get("/api/v1/admin/jobs").await.status, get(ROLES).await.status), (403, 200));
+    assert_eq!(change_role(&app, "head", json!({ "permissions": [] })).await.status, 200);
+    assert_eq!(get(ROLES).await.status, 403);
+}
+
+#[tokio::test]
+async fn inheritance_gives_nobody_more_than_its_maker_has_and_admin_inherits_nothing() {
+    let app = TestApp::with_people().await;
+    app.role("staff", &["roles:write", "users:read"]).await;
+    let (_, staff) = app.person("staff", "staff").await;
+    let refused = (403, "permission-not-held");
+    let make = |name: &'static str, inherits: Value| {
+        let body = json!({ "name": name, "permissions": ["users:read"], "inherits": inherits });
+        app.ask(Method::POST, ROLES).bearer(&staff).json(&body).send()
+    };
+
+    assert_eq!(make("boss", json!(["admin"])).await.refusal(), refused);
+    assert_eq!(make("reader", json!(["readonly"])).await.refusal(), refused);
+    assert_eq!(make("more", json!(["staff"])).await.status, 201);
+    let patch = app.ask(Method::PATCH, &format!("{ROLES}/more")).bearer(&staff);
+    assert_eq!(patch.json(&json!({ "inherits": ["staff", "admin"] })).send().await.refusal(), refused);
+    assert_eq!(change_role(&app, "admin", json!({ "inherits": ["user"] })).await.refusal(), (409, "role-built-in"));
+    // A role that inherits from `admin` may everything, and is changed by those alone who may that.
+    assert_eq!(role(&app, "boss", &[], &["admin"]).await.body["effectivePermissions"], json!(["*"]));
+    let patch = app.ask(Method::PATCH, &format!("{ROLES}/boss")).bearer(&staff);
+    assert_eq!(patch.json(&json!({ "inherits": [] })).send().await.refusal(), refused);
+}
+
+#[tokio::test]
+async fn circles_of_roles_are_refused_also_by_two_at_once_and_a_parent_is_not_dropped() {
+    let app = TestApp::new().await;
+    for (name, inherits) in [("one", &[][..]), ("two", &["one"]), ("three", &["two"])] {
+        assert_eq!(role(&app, name, &[], inherits).await.status, 201);
+    }
+    let fault = |reply: &Reply| {
+        (reply.status, reply.body["errors"][0]["pointer"].clone(), reply.body["errors"][0]["code"].clone())
+    };
+
+    let circle = change_role(&app, "one", json!({ "inherits": ["readonly", "three"] })).await;
+    assert_eq!(fault(&circle), (422, json!("/inherits/1"), json!("cycle")));
+    assert_eq!(
+        fault(&change_role(&app, "one", json!({ "inherits": ["one"] })).await),
+        (422, json!("/inherits/0"), json!("cycle"))
+    );
+    assert_eq!(fault(&role(&app, "four", &[], &["nobody"]).await), (422, json!("/inherits/0"), json!("unknown")));
+    assert_eq!(role(&app, "four", &[], &["one"; 11]).await.status, 422);
+    let drop = app.operator(Method::DELETE, &format!("{ROLES}/one")).send().await;
+    assert_eq!((drop.refusal(), drop.str("detail").contains("`two`")), ((409, "role-in-use"), true));
+
+    for name in ["left", "right"] {
+        assert_eq!(role(&app, name, &[], &[]).await.status, 201);
+    }
+    let both =
+        [("left", "right"), ("right", "left")].map(|(of, from)| change_role(&app, of, json!({ "inherits": [from] })));
+    let mut answers: Vec<_> = join_all(both).await.into_iter().map(|it| it.status).collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 422]);
+}
+
+#[tokio::test]
+async fn what_a_role_inherits_for_a_collection_follows_it_to_a_new_name() {
+    let app = TestApp::with_people().await;
+    collection(&app, "posts", "auth.id == 'nobody'").await;
+    assert_eq!(role(&app, "keeper", &["records/posts:admin"], &[]).await.status, 201);
+    assert_eq!(role(&app, "chief", &[], &["keeper"]).await.status, 201);
+    let (_, chief) = app.person("chief", "chief").await;
+
+    let renamed =
+        app.operator(Method::PATCH, "/api/v1/collections/posts").json(&json!({ "name": "articles" })).send().await;
+    assert_eq!(renamed.status, 200, "{renamed:?}");
+
+    for name in ["keeper", "chief"] {
+        let shown = app.operator(Method::GET, &format!("{ROLES}/{name}")).send().await;
+        assert_eq!(shown.body["effectivePermissions"], json!(["records/articles:admin"]), "{name}");
+    }
+    let body = json!({ "title": "x" });
+    let made = app.ask(Method::POST, "/api/v1/collections/articles/records").bearer(&chief).json(&body).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    // Worked out anew, it is still the new name.
+    assert_eq!(
+        change_role(&app, "keeper", json!({ "description": "Keeps." })).await.body["permissions"],
+        json!(["records/articles:admin"])
+    );
+}

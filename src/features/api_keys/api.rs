@@ -10,7 +10,7 @@ use super::keeping::{self, Asked, Keeping, checked_metadata, checked_networks, m
 use super::model::{
     ApiKey, ApiKeyList, ApiKeyPatch, KEYS_READ, KEYS_WRITE, NewApiKey, Rotation, ScopeChange, ShownApiKey, UsageReport,
 };
-use super::store;
+use super::{credits, limits, store};
 use crate::base::text::normal;
 use crate::base::{ApiKeyId, Timestamp, UserId};
 use crate::features::audit::Trail;
@@ -144,7 +144,7 @@ impl KeysApi {
         let link = paging::links("/api/v1/admin/keys", &query, &page, next_cursor.as_deref(), total);
         let meta = ListMeta { limit, next_cursor, page: page.number, total };
         let now = self.keeping.clock.now();
-        let data = keys.into_iter().map(|it| it.at(now)).collect();
+        let data = keys.into_iter().map(|it| self.keeping.shown(it, now)).collect();
         Ok(Keys::Page(Json(ApiKeyList { data, meta }), link))
     }
 
@@ -206,7 +206,20 @@ impl KeysApi {
             set(&mut key.expires_at, &patch.expires_at);
             set(&mut key.rate_limit, &patch.rate_limit);
             set(&mut key.tier, &patch.tier);
-            Ok(())
+            let mut faults = Vec::new();
+            if let Some(named) = &patch.rate_limits {
+                limits::check(named, key.owner.is_some(), &mut faults);
+                key.rate_limits.clone_from(named);
+            }
+            match &patch.credits {
+                MaybeUndefined::Undefined => {}
+                MaybeUndefined::Null => credits::take(key),
+                MaybeUndefined::Value(given) => {
+                    given.check(key.credits.is_none(), &mut faults);
+                    given.give(key, now);
+                }
+            }
+            if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
         };
 
         let key = self.keeping.change(&caller, trail.of(&caller), &id.0, if_match.0.as_deref(), change).await?;

@@ -3,21 +3,23 @@ use std::time::Duration;
 
 use poem::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
+use crate::base::Timestamp;
 use crate::db;
 use crate::features::{accounts, roles};
-use crate::http::log::Allowance;
+use crate::http::log::{self, Allowance};
 use crate::http::problem::{self, Fault, Kind, Problem};
 
 /// Whatever is the matter with a key itself.
 pub const INVALID: Kind = Kind { status: 401, code: "api-key-invalid", title: "The API key does not work" };
 pub const ELSEWHERE: Kind =
     Kind { status: 403, code: "api-key-address-refused", title: "The API key is not for this address" };
+pub const EXHAUSTED: Kind = Kind { status: 403, code: "api-key-exhausted", title: "The API key has no credits left" };
 pub(super) const OVER: Kind = Kind { status: 409, code: "api-key-over", title: "The API key is over" };
 pub(super) const TOO_MANY: Kind =
     Kind { status: 409, code: "api-key-limit-reached", title: "No room for another API key" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&INVALID, &ELSEWHERE, &OVER, &TOO_MANY];
+pub const PROBLEMS: &[&Kind] = &[&INVALID, &ELSEWHERE, &EXHAUSTED, &OVER, &TOO_MANY];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,8 +33,13 @@ pub enum Error {
     Expired,
     #[error("it works from certain addresses only, and this is none of them")]
     Elsewhere,
-    #[error("it may call {} times in {} seconds, and did", allowance.limit, allowance.window_secs)]
-    LimitSpent { allowance: Allowance },
+    #[error("{}", told(allowances))]
+    LimitSpent {
+        /// Of all limits that were asked; the last of them is spent.
+        allowances: Vec<Allowance>,
+    },
+    #[error("it has used all calls that it was given{}", refilled(*refills_at))]
+    Exhausted { refills_at: Option<Timestamp> },
     #[error("it has expired or was revoked; make another one")]
     Over,
     #[error("a key that has an end, networks or a limit makes no keys and changes none")]
@@ -63,16 +70,20 @@ impl From<Error> for Problem {
                 return Self::new(&INVALID, error.to_string()).with_header(WWW_AUTHENTICATE, challenge);
             }
             Error::Elsewhere => &ELSEWHERE,
-            Error::LimitSpent { allowance } => {
-                let wait = Duration::from_secs(allowance.resets_in_secs);
+            Error::Exhausted { refills_at } => {
+                let refused = Self::new(&EXHAUSTED, error.to_string());
+                let Some(at) = refills_at else { return refused };
+                return refused.with_member("refillsAt", serde_json::Value::from(at.to_string()).to_string());
+            }
+            Error::LimitSpent { ref allowances } => {
+                let wait = Duration::from_secs(allowances.last().map(|it| it.resets_in_secs).unwrap_or_default());
                 let spent = Self::new(&problem::TOO_MANY_REQUESTS, error.to_string()).retry_after(wait);
-                return allowance.headers().into_iter().fold(
-                    spent,
-                    |spent, (name, value)| match HeaderValue::try_from(value) {
+                return log::headers(allowances).into_iter().fold(spent, |spent, (name, value)| {
+                    match HeaderValue::try_from(value) {
                         Ok(value) => spent.with_header(name, value),
                         Err(_) => spent,
-                    },
-                );
+                    }
+                });
             }
             Error::Bounded | Error::TierNotGiven => &roles::PERMISSION_NOT_HELD,
             Error::Over => &OVER,
@@ -86,4 +97,13 @@ impl From<Error> for Problem {
         };
         Self::new(kind, error.to_string())
     }
+}
+
+fn refilled(at: Option<Timestamp>) -> String {
+    at.map(|it| format!("; it is given more at {it}")).unwrap_or_default()
+}
+
+fn told(allowances: &[Allowance]) -> String {
+    let Some(Allowance { name, limit, window_secs, .. }) = allowances.last() else { return String::new() };
+    format!("it may call {limit} times in {window_secs} seconds, and did (its limit `{name}`)")
 }

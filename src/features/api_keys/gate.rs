@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::credits::{Balances, Credits, Given};
 use super::error::Error;
-use super::model::{RateLimit, State};
+use super::limits::{Called, Limits};
+use super::model::State;
 use super::store::{self, Found};
+use super::usage::Usage;
 use super::{networks, secret};
 use crate::base::{ApiKeyId, Clock, TenantId, Timestamp};
 use crate::db::{self, Db, Tx};
@@ -36,7 +39,30 @@ pub struct KeyGate {
     pub clock: Clock,
     /// Counts what was forgotten.
     pub gate: Gate,
+    balances: Balances,
     known: Arc<RwLock<HashMap<(TenantId, String), Known>>>,
+}
+
+/// One that was let in.
+#[derive(Debug)]
+pub(super) struct LetIn {
+    pub caller: Caller,
+    pub key: ApiKeyId,
+    /// What is left of the limits of its key, and of its credits.
+    pub allowances: Vec<Allowance>,
+    pub credits: Option<Credits>,
+}
+
+/// What somebody comes with who wants to be let in.
+#[derive(Debug)]
+pub(super) struct Shows<'a> {
+    pub secret: &'a str,
+    /// From where; not asked, if absent.
+    pub address: Option<ClientAddress>,
+    /// Whether it reads alone; if that is not known, all limits count.
+    pub is_read: Option<bool>,
+    /// How many credits it costs.
+    pub cost: u64,
 }
 
 /// A key that works, as it was when it was last asked for.
@@ -45,36 +71,63 @@ struct Known {
     caller: Caller,
     id: ApiKeyId,
     networks: Arc<[IpNet]>,
-    limit: Option<RateLimit>,
+    limits: Limits,
+    credits: Option<Given>,
     seen_at: Timestamp,
     forgotten: u64,
 }
 
 impl KeyGate {
-    pub fn new(db: Db, kv: Kv, clock: Clock, gate: Gate) -> Self {
-        Self { db, kv, clock, gate, known: Arc::default() }
+    pub fn new(db: Db, kv: Kv, clock: Clock, gate: Gate, usage: &Usage) -> Self {
+        Self { db, kv, clock, gate, balances: usage.balances.clone(), known: Arc::default() }
     }
 
-    /// Whom a key lets in, and what is left of its own limit. The checks come in the order in which they tell least.
+    /// Whom a key lets in, and what is left of its own limits. It costs one credit.
     pub async fn caller(
         &self,
         tenant: &TenantId,
         presented: &str,
         address: ClientAddress,
-    ) -> Result<(Caller, Option<Allowance>), Error> {
-        if !secret::is_sound(presented) {
+        is_read: bool,
+    ) -> Result<(Caller, Vec<Allowance>), Error> {
+        let shows = Shows { secret: presented, address: Some(address), is_read: Some(is_read), cost: 1 };
+        let LetIn { caller, allowances, .. } = self.let_in(tenant, shows, |_| Ok(())).await?;
+        Ok((caller, allowances))
+    }
+
+    /// Lets somebody in who may what `must` asks. The checks come in the order in which they tell least, and nothing is
+    /// counted for who fails one.
+    pub(super) async fn let_in(
+        &self,
+        tenant: &TenantId,
+        shows: Shows<'_>,
+        must: impl FnOnce(&Caller) -> Result<(), Error>,
+    ) -> Result<LetIn, Error> {
+        if !secret::is_sound(shows.secret) {
             return Err(Error::Mistyped);
         }
         let now = self.clock.now();
-        let known = self.known(tenant, secret::kept(presented), now).await?;
+        let known = self.known(tenant, secret::kept(shows.secret), now).await?;
         if known.caller.principal().until.is_some_and(|it| it <= now) {
             return Err(Error::Expired);
         }
-        if !networks::contain(&known.networks, address.0) {
+        if shows.address.is_some_and(|it| !networks::contain(&known.networks, it.0)) {
             return Err(Error::Elsewhere);
         }
-        let allowance = known.limit.map(|limit| self.count(tenant, known.id, limit, now)).transpose()?;
-        Ok((known.caller, allowance))
+        must(&known.caller)?;
+        let spend = |given: &Given| {
+            let spent = self.balances.spend(known.id, given, shows.cost, now);
+            spent.map_err(|refills_at| Error::Exhausted { refills_at })
+        };
+        let credits = known.credits.as_ref().map(spend).transpose()?;
+        let owner = known.caller.user_id();
+        let called = Called { tenant, key: known.id, owner, is_read: shows.is_read };
+        let allowances = known.limits.count(&self.kv, called, now).inspect_err(|_| {
+            if let Some(given) = &known.credits {
+                self.balances.give_back(known.id, given, shows.cost);
+            }
+        })?;
+        Ok(LetIn { caller: known.caller, key: known.id, allowances, credits })
     }
 
     /// Keys are asked for anew: one of them ended, or lets a program do something else.
@@ -89,7 +142,13 @@ impl KeyGate {
         let found = self.db.get(tenant, move |tx| store::find_with_owner(tx, id)).await?;
         Ok(found.map(|found| {
             let digest = found.digests[0].clone().unwrap_or_default();
-            must_work(&found, &digest, now).map(|()| caller(tenant, &found, &digest))
+            must_work(&found, &digest, now)?;
+            match self.balances.shown(found.key.clone(), now) {
+                it if it.state == State::Exhausted => {
+                    Err(Error::Exhausted { refills_at: it.credits.and_then(|it| it.refills_at) })
+                }
+                _ => Ok(caller(tenant, &found, &digest)),
+            }
         }))
     }
 
@@ -112,7 +171,8 @@ impl KeyGate {
             caller: caller(tenant, &found, &place.1),
             id: found.key.id,
             networks: found.key.networks().into(),
-            limit: found.key.rate_limit,
+            limits: Limits::of(found.key.rate_limit, &found.key.rate_limits),
+            credits: Given::of(&found.key),
             seen_at: now,
             forgotten,
         };
@@ -123,22 +183,6 @@ impl KeyGate {
         all.insert(place, known.clone());
         Ok(known)
     }
-
-    /// Counts a call, and refuses it beyond the limit. It is counted first, so that fifty at once do not all see a free
-    /// place.
-    fn count(&self, tenant: &TenantId, id: ApiKeyId, limit: RateLimit, now: Timestamp) -> Result<Allowance, Error> {
-        let RateLimit { limit, window_secs } = limit;
-        let window = Duration::from_secs(window_secs.into());
-        let counted = self.kv.count_up(&format!("key/{tenant}/{id}"), window, now);
-        let wait = now.until(counted.resets_at);
-        let allowance = Allowance {
-            limit,
-            left: limit.saturating_sub(counted.count),
-            window_secs: window_secs.into(),
-            resets_in_secs: wait.as_secs() + u64::from(0 < wait.subsec_nanos()),
-        };
-        if counted.count <= limit { Ok(allowance) } else { Err(Error::LimitSpent { allowance }) }
-    }
 }
 
 fn must_work(found: &Found, digest: &str, now: Timestamp) -> Result<(), Error> {
@@ -146,7 +190,8 @@ fn must_work(found: &Found, digest: &str, now: Timestamp) -> Result<(), Error> {
         State::Revoked => return Err(Error::Unknown),
         State::Disabled => return Err(Error::Disabled),
         State::Expired => return Err(Error::Expired),
-        State::Active => {}
+        // What is left is asked where it is spent, and may be more than the file says by now.
+        State::Active | State::Exhausted => {}
     }
     if found.owner.as_ref().is_some_and(|it| it.is_disabled) {
         return Err(Error::Disabled);
@@ -209,7 +254,7 @@ mod tests {
         let keys = SigningKeys::open(&db, &Random::system(), &clock).await.expect("keys");
         let tokens = Tokens::new(keys, &Secret::new([1; 32]), &Secret::new([2; 32]));
         let gate = Gate::new(db.clone(), clock.clone(), View::fixed(AccountsConfig::default()), Arc::new(tokens));
-        let keys = KeyGate::new(db, Kv::in_memory(), clock, gate);
+        let keys = KeyGate::new(db, Kv::in_memory(), clock, gate, &Usage::default());
         let (main, nowhere) = (TenantId::main(), ClientAddress(None));
         let sound = secret::make(&Random::system());
         let mistyped = sound.reveal().replace("sk_live_", "sk_live_x");
@@ -217,8 +262,8 @@ mod tests {
         // Without the table every query fails.
         keys.db.create_tenant(&main)?;
         keys.db.write_alone(&main, |tx| tx.batch("DROP TABLE api_key_usage; DROP TABLE api_keys")).await?;
-        let asked = keys.caller(&main, sound.reveal(), nowhere).await;
-        let refused = keys.caller(&main, &mistyped, nowhere).await;
+        let asked = keys.caller(&main, sound.reveal(), nowhere, true).await;
+        let refused = keys.caller(&main, &mistyped, nowhere, true).await;
 
         assert!(matches!(asked, Err(Error::Db(_))), "{asked:?}");
         assert!(matches!(refused, Err(Error::Mistyped)), "{refused:?}");

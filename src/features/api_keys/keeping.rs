@@ -1,13 +1,13 @@
 //! Making, changing, rotating and revoking keys: the same for those who keep them for everyone, and for their owners.
 use poem_openapi::types::Any;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::Error;
 use super::gate::KeyGate;
 use super::model::{ApiKey, NewApiKey, ShownApiKey, State, UsageReport, Used};
 use super::store::{self, Found};
 use super::usage::{Usage, day_of, day_text};
-use super::{networks, secret};
+use super::{limits, networks, secret};
 use crate::base::text::normal;
 use crate::base::{ApiKeyId, Clock, JobId, Random, Timestamp, UserId};
 use crate::db::{Db, Tx};
@@ -61,12 +61,11 @@ impl Asked {
     }
 }
 
-/// Refuses a key with an end, networks or a limit, where it would make a key without, or free itself.
+/// Refuses a key with an end, networks, a limit or credits, where it would make a key without, or free itself.
 fn must_be_unbounded(tx: &mut Tx<'_>, caller: &Caller) -> Result<(), Error> {
     let Subject::Key { id, .. } = *caller.subject() else { return Ok(()) };
     let own = store::find(tx, id)?.ok_or(Error::NotFound)?;
-    let is_bounded = own.expires_at.is_some() || !own.allowed_ips.is_empty() || own.rate_limit.is_some();
-    if is_bounded { Err(Error::Bounded) } else { Ok(()) }
+    if own.is_bounded() { Err(Error::Bounded) } else { Ok(()) }
 }
 
 /// Rules go by tiers: a key's own is given by whoever gives them to people.
@@ -87,6 +86,11 @@ impl Keeping {
         if let Some(at) = new.expires_at {
             must_be_later(at, now, &mut faults);
         }
+        let rate_limits = new.rate_limits.unwrap_or_default();
+        limits::check(&rate_limits, new.owner.is_some(), &mut faults);
+        if let Some(credits) = &new.credits {
+            credits.check(true, &mut faults);
+        }
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
@@ -95,7 +99,7 @@ impl Keeping {
             must_give_tiers(caller)?;
         }
         let made = secret::make(&self.random);
-        let key = ApiKey {
+        let mut key = ApiKey {
             id: self.random.id(&self.clock),
             name: normal(&new.name),
             description: normal(&new.description.unwrap_or_default()),
@@ -107,6 +111,8 @@ impl Keeping {
             allowed_ips,
             tier: new.tier,
             rate_limit: new.rate_limit,
+            rate_limits,
+            credits: None,
             metadata,
             created_at: now,
             updated_at: now,
@@ -117,7 +123,12 @@ impl Keeping {
             revoked_at: None,
             version: 1,
             disabled_at: None,
+            refilled_at: None,
+            credits_grant: 0,
         };
+        if let Some(credits) = &new.credits {
+            credits.give(&mut key, now);
+        }
         let (kept, maker) = (secret::kept(made.reveal()), caller.clone());
         let job: JobId = self.random.id(&self.clock);
 
@@ -144,7 +155,12 @@ impl Keeping {
             })
             .await?;
 
-        Ok(ShownApiKey { key, secret: made.reveal().clone() })
+        Ok(ShownApiKey { key: self.shown(key, now), secret: made.reveal().clone() })
+    }
+
+    /// A key as it is at this moment.
+    pub(super) fn shown(&self, key: ApiKey, now: Timestamp) -> ApiKey {
+        self.usage.balances.shown(key, now)
     }
 
     /// A key; only one of `owner`'s, if that is said.
@@ -152,7 +168,7 @@ impl Keeping {
         let id = read_id(id)?;
         let found = self.db.get(caller.tenant(), move |tx| store::find(tx, id)).await?;
         let found = found.filter(|it| owner.is_none() || it.owner == owner).ok_or(Error::NotFound)?;
-        Ok(found.at(self.clock.now()))
+        Ok(self.shown(found, self.clock.now()))
     }
 
     /// All keys of someone.
@@ -160,7 +176,7 @@ impl Keeping {
         let most = (OF_ONE_MAX + REVOKED_MAX + 1).unsigned_abs();
         let keys = self.db.read(caller.tenant(), move |tx| store::page(tx, Some(owner), None, 0, most)).await?;
         let now = self.clock.now();
-        Ok(keys.into_iter().map(|it| it.at(now)).collect())
+        Ok(keys.into_iter().map(|it| self.shown(it, now)).collect())
     }
 
     /// Changes a key that is not over, in one transaction, and has it felt.
@@ -173,14 +189,15 @@ impl Keeping {
         change: impl Fn(&mut ApiKey) -> Result<(), Error> + Send + 'static,
     ) -> Result<ApiKey, crate::http::Problem> {
         let (id, expected, now) = (read_id(id)?, IfMatch::parse(if_match)?, self.clock.now());
-        let keeper = caller.clone();
+        let (keeper, balances) = (caller.clone(), self.usage.balances.clone());
         let key = self
             .db
             .write(caller.tenant(), move |tx| {
                 let found = to_keep(tx, &keeper, id, None, &expected)?;
                 must_be_unbounded(tx, &keeper)?;
-                let (before, tier) = (told(&found.key), found.key.tier.clone());
-                let mut key = ApiKey { version: found.key.version + 1, updated_at: now, ..found.key };
+                let (before, tier, grant) = (told(&found.key), found.key.tier.clone(), found.key.credits_grant);
+                let mut key = balances.shown(found.key, now);
+                (key.version, key.updated_at) = (key.version + 1, now);
                 // One that has expired may get another end; one that was revoked stays so.
                 if key.state_at(now) == State::Revoked {
                     return Err(Error::Over);
@@ -190,6 +207,9 @@ impl Keeping {
                     must_give_tiers(&keeper)?;
                 }
                 store::update(tx, &key)?;
+                if key.credits_grant != grant {
+                    store::give_credits(tx, &key)?;
+                }
                 actor.append(tx, now, &about(Action::ApiKeyChange, &key).before(before).after(told(&key)))?;
                 events::append_about_accounts(tx, now)?;
                 Ok(key)
@@ -197,7 +217,7 @@ impl Keeping {
             .await
             .map_err(|it: Error| it)?;
         self.gate.forget();
-        Ok(key.at(now))
+        Ok(self.shown(key, now))
     }
 
     /// Gives a key another secret. The one before works for `grace_secs` more, never beyond the key's own end.
@@ -243,7 +263,7 @@ impl Keeping {
             .await
             .map_err(|it: Error| it)?;
         self.gate.forget();
-        Ok(ShownApiKey { key: key.at(now), secret: made.reveal().clone() })
+        Ok(ShownApiKey { key: self.shown(key, now), secret: made.reveal().clone() })
     }
 
     /// Ends a key for good: one's own, or one that may no more than whoever ends it.
@@ -309,6 +329,9 @@ fn told(key: &ApiKey) -> Value {
     json!({
         "name": key.name, "scopes": key.scopes, "owner": key.owner.map(|it| it.to_string()),
         "allowedIps": key.allowed_ips, "tier": key.tier, "rateLimit": key.rate_limit.map(|it| it.limit),
+        "rateLimits": key.rate_limits.iter().map(|it| (it.name.clone(), it.limit.into())).collect::<Map<_, _>>(),
+        "credits": key.credits.map(|it| it.remaining),
+        "refill": key.credits.and_then(|it| it.refill).map(|it| json!({ "amount": it.amount, "interval": it.interval.name() })),
         "expiresAt": key.expires_at.map(|it| it.to_string()), "disabled": key.disabled_at.is_some(),
     })
 }

@@ -5,13 +5,15 @@
 //!
 //! What a key may try is what its scopes and its owner's role have in common, asked anew every few seconds; a key without
 //! an owner has its scopes. Whoever makes or changes one may at least as much. A request with a key travels
-//! [`KeyGate`] (form, existence, state, address, limit) → the endpoint, which asks for the scope as it asks anyone's
-//! permission. What was used when is counted in memory and written every few seconds (`usage.rs`): a request costs no
-//! write, and a crash may lose the last of it.
+//! [`KeyGate`] (form, existence, state, address, credits, limits) → the endpoint, which asks for the scope as it asks anyone's
+//! permission. What was used when is counted in memory and written every few seconds (`usage.rs`), and so is
+//! what is left of its credits (`credits.rs`): a request costs no write, and a crash may lose the last of it.
 mod api;
+mod credits;
 mod error;
 mod gate;
 mod keeping;
+mod limits;
 mod model;
 mod networks;
 mod own_api;
@@ -19,12 +21,14 @@ mod secret;
 mod store;
 mod terms;
 mod usage;
+mod verify_api;
 
 pub use api::KeysApi;
-pub use error::{ELSEWHERE, Error, INVALID, PROBLEMS};
+pub use error::{ELSEWHERE, EXHAUSTED, Error, INVALID, PROBLEMS};
 pub use gate::{KeyGate, still_stands};
 pub use keeping::Keeping;
 pub use model::KEYS_READ;
 pub use own_api::OwnKeysApi;
 pub use terms::TERMS;
 pub use usage::{Usage, account_for, worker};
+pub use verify_api::VerifyApi;

@@ -4,6 +4,8 @@ use poem_openapi::types::{Any, Example, MaybeUndefined};
 use poem_openapi::{Enum, Object};
 use serde_json::{Value, json};
 
+use super::credits::{Credits, NewCredits};
+use super::limits::NamedLimit;
 use crate::base::{ApiKeyId, Timestamp, UserId};
 use crate::features::accounts::Confirmation;
 use crate::http::paging::ListMeta;
@@ -19,6 +21,8 @@ pub enum State {
     Active,
     Disabled,
     Expired,
+    /// It has no credits left.
+    Exhausted,
     Revoked,
 }
 
@@ -62,6 +66,10 @@ pub struct ApiKey {
     pub tier: Option<String>,
     /// Absent: none of its own.
     pub rate_limit: Option<RateLimit>,
+    /// Limits with a name, which count beside `rateLimit`.
+    pub rate_limits: Vec<NamedLimit>,
+    /// How many calls it has left. Absent: they are not counted.
+    pub credits: Option<Credits>,
     /// What its makers keep with it; nothing is done with it.
     pub metadata: Any<Value>,
     pub created_at: Timestamp,
@@ -80,6 +88,12 @@ pub struct ApiKey {
     pub version: i64,
     #[oai(skip)]
     pub disabled_at: Option<Timestamp>,
+    // When its credits were filled up, or given.
+    #[oai(skip)]
+    pub refilled_at: Option<Timestamp>,
+    // Counts how often it was given credits.
+    #[oai(skip)]
+    pub credits_grant: i64,
 }
 
 impl ApiKey {
@@ -97,20 +111,34 @@ impl ApiKey {
             Self { revoked_at: Some(_), .. } => State::Revoked,
             Self { expires_at: Some(at), .. } if *at <= now => State::Expired,
             Self { disabled_at: Some(_), .. } => State::Disabled,
+            Self { credits: Some(Credits { remaining: 0, .. }), .. } => State::Exhausted,
             _ => State::Active,
         }
     }
 
     /// The same with what depends on the time.
-    pub fn at(self, now: Timestamp) -> Self {
-        let old_secret_until = self.old_secret_until.filter(|it| now < *it);
-        Self { state: self.state_at(now), old_secret_until, ..self }
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.old_secret_until = self.old_secret_until.filter(|it| now < *it);
+        let refilled_at = self.refilled_at.unwrap_or(self.created_at);
+        self.credits = self.credits.map(|it| it.at(refilled_at, now));
+        self.state = self.state_at(now);
+        self
+    }
+
+    /// Whether anything but its scopes bounds it.
+    pub fn is_bounded(&self) -> bool {
+        self.expires_at.is_some()
+            || !self.allowed_ips.is_empty()
+            || self.rate_limit.is_some()
+            || !self.rate_limits.is_empty()
+            || self.credits.is_some()
     }
 }
 
 impl Example for ApiKey {
     fn example() -> Self {
-        let NewApiKey { name, description, scopes, allowed_ips, rate_limit, metadata, .. } = NewApiKey::example();
+        let NewApiKey { name, description, scopes, allowed_ips, rate_limit, rate_limits, metadata, .. } =
+            NewApiKey::example();
         let at = Timestamp::example();
         Self {
             id: ApiKeyId::example(),
@@ -124,6 +152,8 @@ impl Example for ApiKey {
             allowed_ips: allowed_ips.unwrap_or_default(),
             tier: None,
             rate_limit,
+            rate_limits: rate_limits.unwrap_or_default(),
+            credits: Some(Credits::example()),
             metadata: metadata.unwrap_or_else(|| Any(json!({}))),
             created_at: at,
             updated_at: at,
@@ -134,6 +164,8 @@ impl Example for ApiKey {
             revoked_at: None,
             version: 1,
             disabled_at: None,
+            refilled_at: None,
+            credits_grant: 1,
         }
     }
 }
@@ -153,6 +185,11 @@ pub struct NewApiKey {
     pub expires_at: Option<Timestamp>,
     /// How often it may call. Absent: as often as anyone.
     pub rate_limit: Option<RateLimit>,
+    /// More limits, each with a name.
+    #[oai(validator(max_items = 8))]
+    pub rate_limits: Option<Vec<NamedLimit>>,
+    /// How many calls it has. Absent: they are not counted.
+    pub credits: Option<NewCredits>,
     /// Addresses and networks that it works from. Absent: from anywhere.
     #[oai(validator(max_items = 50))]
     pub allowed_ips: Option<Vec<String>>,
@@ -173,6 +210,8 @@ impl Example for NewApiKey {
             scopes: vec!["records/posts:write".to_owned()],
             expires_at: None,
             rate_limit: Some(RateLimit::example()),
+            rate_limits: Some(vec![NamedLimit::example()]),
+            credits: Some(NewCredits::example()),
             allowed_ips: Some(vec!["203.0.113.0/24".to_owned()]),
             metadata: Some(Any(json!({ "team": "content" }))),
             owner: None,
@@ -196,6 +235,11 @@ pub struct NewOwnKey {
     pub expires_at: Option<Timestamp>,
     /// How often it may call. Absent: as often as anyone.
     pub rate_limit: Option<RateLimit>,
+    /// More limits, each with a name.
+    #[oai(validator(max_items = 8))]
+    pub rate_limits: Option<Vec<NamedLimit>>,
+    /// How many calls it has. Absent: they are not counted.
+    pub credits: Option<NewCredits>,
     /// Addresses and networks that it works from. Absent: from anywhere.
     #[oai(validator(max_items = 50))]
     pub allowed_ips: Option<Vec<String>>,
@@ -211,11 +255,20 @@ pub struct NewOwnKey {
 impl NewOwnKey {
     /// The key, and what its maker shows to have it.
     pub fn of(self, owner: UserId) -> (NewApiKey, Confirmation) {
-        let Self { name, description, scopes, expires_at, rate_limit, allowed_ips, metadata, password, code } = self;
-        let owner = Some(owner);
-        let key =
-            NewApiKey { name, description, scopes, expires_at, rate_limit, allowed_ips, metadata, owner, tier: None };
-        (key, Confirmation { password, code })
+        let key = NewApiKey {
+            name: self.name,
+            description: self.description,
+            scopes: self.scopes,
+            expires_at: self.expires_at,
+            rate_limit: self.rate_limit,
+            rate_limits: self.rate_limits,
+            credits: self.credits,
+            allowed_ips: self.allowed_ips,
+            metadata: self.metadata,
+            owner: Some(owner),
+            tier: None,
+        };
+        (key, Confirmation { password: self.password, code: self.code })
     }
 }
 
@@ -229,6 +282,8 @@ impl Example for NewOwnKey {
             scopes,
             expires_at: None,
             rate_limit: None,
+            rate_limits: None,
+            credits: None,
             allowed_ips: None,
             metadata: None,
             password: Some("correct horse battery staple".to_owned()),
@@ -251,6 +306,11 @@ pub struct ApiKeyPatch {
     pub expires_at: MaybeUndefined<Timestamp>,
     /// `null`: none of its own.
     pub rate_limit: MaybeUndefined<RateLimit>,
+    /// All of them.
+    #[oai(validator(max_items = 8))]
+    pub rate_limits: Option<Vec<NamedLimit>>,
+    /// `null`: its calls are not counted any more.
+    pub credits: MaybeUndefined<NewCredits>,
     #[oai(validator(max_items = 50))]
     pub allowed_ips: Option<Vec<String>>,
     /// All of it, up to 4 KiB.
@@ -268,6 +328,8 @@ impl Example for ApiKeyPatch {
             disabled: Some(false),
             expires_at: MaybeUndefined::Undefined,
             rate_limit: MaybeUndefined::Value(RateLimit::example()),
+            rate_limits: None,
+            credits: MaybeUndefined::Undefined,
             allowed_ips: None,
             metadata: None,
             tier: MaybeUndefined::Undefined,

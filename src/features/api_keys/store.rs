@@ -1,6 +1,8 @@
 //! The SQL of keys.
 use poem_openapi::types::Any;
 
+use super::credits::{Credits, Interval, Refill};
+use super::limits;
 use super::model::{ApiKey, RateLimit, State, Used};
 use crate::base::{ApiKeyId, Timestamp, UserId};
 use crate::db::{self, Row, Tx, Value};
@@ -9,7 +11,11 @@ use crate::http::Permissions;
 
 const KEY: &str = "k.id, k.name, k.description, k.hint, k.owner_id, k.created_by, k.scopes, k.allowed_ips, k.tier,
                    k.limit_count, k.limit_window_secs, k.metadata, k.disabled_at, k.revoked_at, k.expires_at,
-                   k.rotated_at, k.last_used_at, k.version, k.created_at, k.updated_at, k.old_expires_at";
+                   k.rotated_at, k.last_used_at, k.version, k.created_at, k.updated_at, k.old_expires_at,
+                   k.rate_limits, k.credits_left, k.refill_amount, k.refill_interval, k.refill_day, k.refilled_at,
+                   k.credits_grant";
+/// How many columns these are: what is asked for besides comes after them.
+const COLUMNS: usize = 28;
 
 fn read_key(row: &Row<'_>) -> Result<ApiKey, db::Error> {
     let number = |column| Ok::<_, db::Error>(row.optional(column, Row::integer)?.and_then(|it| u32::try_from(it).ok()));
@@ -37,7 +43,20 @@ fn read_key(row: &Row<'_>) -> Result<ApiKey, db::Error> {
         created_at: row.timestamp(18)?,
         updated_at: row.timestamp(19)?,
         old_secret_until: row.optional(20, Row::timestamp)?,
+        rate_limits: limits::read(row.text(21)?),
+        credits: read_credits(row)?,
+        refilled_at: row.optional(26, Row::timestamp)?,
+        credits_grant: row.integer(27)?,
     })
+}
+
+fn read_credits(row: &Row<'_>) -> Result<Option<Credits>, db::Error> {
+    let Some(remaining) = row.optional(22, Row::integer)? else { return Ok(None) };
+    let amount = row.optional(23, Row::integer)?.map(i64::unsigned_abs);
+    let interval = row.optional(24, Row::text)?.and_then(Interval::of);
+    let day = row.optional(25, Row::integer)?.and_then(|it| u8::try_from(it).ok());
+    let refill = amount.zip(interval).map(|(amount, interval)| Refill { amount, interval, day });
+    Ok(Some(Credits { remaining: remaining.unsigned_abs(), refill, refills_at: None }))
 }
 
 fn list(row: &Row<'_>, column: usize) -> Result<Vec<String>, db::Error> {
@@ -104,19 +123,19 @@ fn found_where(condition: &str) -> String {
 }
 
 fn read_found(row: &Row<'_>) -> Result<Found, db::Error> {
-    let owner = match row.optional(21, Row::id)? {
+    let owner = match row.optional(COLUMNS, Row::id)? {
         None => None,
         Some(id) => Some(Owner {
             id,
-            role: row.text(22)?.to_owned(),
-            permissions: roles::read_granted(row, 23)?,
-            email: row.text(24)?.to_owned(),
-            email_verified: row.bool(25)?,
-            tier: owned(row, 26)?,
-            is_disabled: !row.is_null(27)?,
+            role: row.text(COLUMNS + 1)?.to_owned(),
+            permissions: roles::read_granted(row, COLUMNS + 2)?,
+            email: row.text(COLUMNS + 3)?.to_owned(),
+            email_verified: row.bool(COLUMNS + 4)?,
+            tier: owned(row, COLUMNS + 5)?,
+            is_disabled: !row.is_null(COLUMNS + 6)?,
         }),
     };
-    Ok(Found { key: read_key(row)?, owner, digests: [owned(row, 28)?, owned(row, 29)?] })
+    Ok(Found { key: read_key(row)?, owner, digests: [owned(row, COLUMNS + 7)?, owned(row, COLUMNS + 8)?] })
 }
 
 /// The key that a secret belongs to, or belonged to before the last rotation.
@@ -216,11 +235,58 @@ pub(super) fn insert(tx: &mut Tx<'_>, key: &ApiKey, secret_digest: &str) -> Resu
             key.created_at.into(),
             key.updated_at.into(),
         ],
+    )?;
+    set_bounds(tx, key)?;
+    give_credits(tx, key)
+}
+
+/// Writes the limits with names, and when credits are filled up.
+fn set_bounds(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), db::Error> {
+    let refill = key.credits.and_then(|it| it.refill);
+    tx.execute(
+        "UPDATE api_keys SET rate_limits = $2, refill_amount = $3, refill_interval = $4, refill_day = $5 WHERE id = $1",
+        &[
+            key.id.into(),
+            limits::written(&key.rate_limits).into(),
+            refill.map(|it| it.amount.cast_signed()).into(),
+            refill.map(|it| it.interval.name().to_owned()).into(),
+            refill.and_then(|it| it.day).map(i64::from).into(),
+        ],
     )
     .map(drop)
 }
 
-/// Writes what may change of a key, but for its secret.
+/// Writes how many calls a key has from now on.
+pub(super) fn give_credits(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE api_keys SET credits_left = $2, refilled_at = $3, credits_grant = $4 WHERE id = $1",
+        &[
+            key.id.into(),
+            key.credits.map(|it| it.remaining.cast_signed()).into(),
+            key.refilled_at.into(),
+            key.credits_grant.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// Writes what is left of what a key was given, unless it was given something else since.
+pub(super) fn set_balance(
+    tx: &mut Tx<'_>,
+    key: ApiKeyId,
+    grant: i64,
+    remaining: u64,
+    refilled_at: Timestamp,
+) -> Result<(), db::Error> {
+    tx.execute(
+        "UPDATE api_keys SET credits_left = $3, refilled_at = $4
+         WHERE id = $1 AND credits_grant = $2 AND credits_left IS NOT NULL",
+        &[key.into(), grant.into(), remaining.cast_signed().into(), refilled_at.into()],
+    )
+    .map(drop)
+}
+
+/// Writes what may change of a key, but for its secret and how many calls it has left.
 pub(super) fn update(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), db::Error> {
     tx.execute(
         "UPDATE api_keys SET name = $2, description = $3, scopes = $4, allowed_ips = $5, tier = $6, limit_count = $7,
@@ -243,8 +309,8 @@ pub(super) fn update(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), db::Error> {
             key.version.into(),
             key.updated_at.into(),
         ],
-    )
-    .map(drop)
+    )?;
+    set_bounds(tx, key)
 }
 
 /// Gives a key another secret. The one before works until `old_until`; one from before that not any more.

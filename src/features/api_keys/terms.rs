@@ -12,6 +12,7 @@ const WRITERS: Who = Who::Holders(KEYS_WRITE);
 pub const TERMS: &[Terms] = &[
     Terms { operation: "create_api_key", who: WRITERS, problems: &[&TOO_MANY, &PERMISSION_NOT_HELD] },
     Terms { operation: "list_api_keys", who: READERS, problems: &[] },
+    Terms { operation: "verify_api_key", who: READERS, problems: &[] },
     Terms { operation: "show_api_key", who: READERS, problems: &[] },
     Terms { operation: "update_api_key", who: WRITERS, problems: &[&PERMISSION_NOT_HELD, &OVER] },
     Terms { operation: "set_api_key_scopes", who: WRITERS, problems: &[&PERMISSION_NOT_HELD, &OVER] },

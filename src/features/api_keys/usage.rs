@@ -10,10 +10,11 @@ use poem::Response;
 use poem::http::HeaderValue;
 use poem_openapi::OperationId;
 
+use super::credits::Balances;
 use super::store;
 use crate::base::{ApiKeyId, Clock, TenantId, Timestamp};
 use crate::db::{self, Class, Db};
-use crate::http::log::KeyUse;
+use crate::http::log::{self, KeyUse};
 use crate::work::Worker;
 
 /// How often it is written.
@@ -30,9 +31,12 @@ const DAYS_KEPT: i64 = 400;
 /// What is called that is no operation.
 const UNKNOWN: &str = "unknown";
 
-/// The book of what was used. Cheap to clone; clones share it.
+/// The book of what was used, and what is left. Cheap to clone; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Usage(Arc<Mutex<Book>>);
+pub struct Usage {
+    book: Arc<Mutex<Book>>,
+    pub(super) balances: Balances,
+}
 
 #[derive(Debug, Default)]
 struct Book {
@@ -80,6 +84,7 @@ impl Usage {
 
     /// Writes what was counted. What cannot be written waits for the next time.
     pub async fn flush(&self, db: &Db, tenant: &TenantId, now: Timestamp) -> Result<(), db::Error> {
+        self.balances.flush(db, tenant, now).await?;
         let Book { lines, last } = std::mem::take(&mut *self.lock());
         let mut lines: Vec<_> = lines.into_iter().collect();
         while !lines.is_empty() {
@@ -111,7 +116,7 @@ impl Usage {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,7 +131,7 @@ async fn write(db: &Db, tenant: &TenantId, batch: Vec<(Line, Calls)>, now: Times
 }
 
 /// Counts what a key called, and tells its holder what is left of its limit.
-pub fn account_for(usage: &Usage, used: KeyUse, answer: &mut poem::Result<Response>, now: Timestamp) {
+pub fn account_for(usage: &Usage, used: &KeyUse, answer: &mut poem::Result<Response>, now: Timestamp) {
     let operation = match answer {
         Ok(response) => response.data::<OperationId>(),
         Err(error) => error.data::<OperationId>(),
@@ -137,8 +142,8 @@ pub fn account_for(usage: &Usage, used: KeyUse, answer: &mut poem::Result<Respon
         Err(error) => error.status().is_client_error(),
     };
     usage.note(used.key, operation, is_refused, now);
-    let (Some(allowance), Ok(response)) = (used.allowance, answer) else { return };
-    for (name, value) in allowance.headers() {
+    let Ok(response) = answer else { return };
+    for (name, value) in log::headers(&used.allowances) {
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }

@@ -8,7 +8,8 @@ use crate::db::{self, Tx};
 use crate::http::Grant;
 
 /// Where permissions are kept: a table, what its rows are known by, and the column with the list.
-const HOLDERS: [(&str, &str, &str); 2] = [("roles", "name", "permissions"), ("api_keys", "id", "scopes")];
+const HOLDERS: [(&str, &str, &str); 3] =
+    [("roles", "name", "permissions"), ("roles", "name", "own_permissions"), ("api_keys", "id", "scopes")];
 
 /// Gives what was given for the old names to the new ones, all at once: names may be swapped.
 pub(super) fn follow(tx: &mut Tx<'_>, happened: &[Happened<'_>], now: Timestamp) -> Result<(), db::Error> {

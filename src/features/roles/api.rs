@@ -8,6 +8,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
 
 use super::error::{Error, must_hold};
+use super::inheritance;
 use super::model::{NewRole, PermissionList, Role, RoleList, RoleName, RolePatch};
 use super::store;
 use super::vocabulary::{self, ROLES_READ, ROLES_WRITE};
@@ -89,7 +90,7 @@ impl RolesApi {
 
     /// Make a role
     ///
-    /// It lets someone try no more than its maker may. Its name stays.
+    /// It lets someone try no more than its maker may, with what it inherits. Its name stays.
     #[oai(path = "/admin/roles", method = "post", operation_id = "create_role")]
     async fn create(
         &self,
@@ -100,7 +101,7 @@ impl RolesApi {
     ) -> Result<Made, Problem> {
         caller.must(ROLES_WRITE)?;
 
-        let NewRole { name, description, permissions } = body.read()?;
+        let NewRole { name, description, permissions, inherits } = body.read()?;
         let reserved =
             name.is_reserved().then(|| Fault::new("/name", "reserved", "is what someone without a role is called"));
         let given = match (vocabulary::read(&permissions, "/permissions"), reserved) {
@@ -110,12 +111,13 @@ impl RolesApi {
                 return Err(Error::Invalid(faults.collect()).into());
             }
         };
-        must_hold(&caller, &given)?;
         let now = self.clock.now();
         let role = Role {
             name,
             description: normal(&description.unwrap_or_default()),
             permissions: given.names(),
+            inherits: inherits.unwrap_or_default(),
+            effective_permissions: Vec::new(),
             built_in: false,
             users: 0,
             created_at: now,
@@ -123,16 +125,21 @@ impl RolesApi {
             version: 1,
         };
 
-        let actor = trail.of(&caller);
+        let (actor, maker) = (trail.of(&caller), caller.clone());
         let role = self
             .db
             .write(caller.tenant(), move |tx| {
+                if store::find(tx, &role.name)?.is_some() {
+                    return Err(Error::NameTaken { name: role.name.clone() });
+                }
                 if ROLES_MAX <= store::count(tx)? {
                     return Err(Error::TooMany { max: ROLES_MAX });
                 }
+                let (role, _) = inheritance::settle(tx, role.clone(), now)?;
+                must_hold(&maker, &role.granted())?;
                 store::insert(tx, &role)?;
                 actor.append(tx, now, &about(Action::RoleCreate, &role).after(told(&role)))?;
-                Ok(role.clone())
+                Ok(role)
             })
             .await?;
 
@@ -156,8 +163,8 @@ impl RolesApi {
 
     /// Change a role
     ///
-    /// What is absent stays. Everyone who has it feels the change with their next request, and live connections within
-    /// a moment. What it lets someone try before and after is no more than its changer may.
+    /// What is absent stays. Everyone who has it, or a role that inherits from it, feels the change with their next
+    /// request, and live connections within a moment. What it lets someone try before and after is no more than its changer may.
     #[oai(path = "/admin/roles/:name", method = "patch", operation_id = "update_role")]
     async fn update(
         &self,
@@ -172,16 +179,13 @@ impl RolesApi {
     ) -> Result<Shown, Problem> {
         caller.must(ROLES_WRITE)?;
 
-        let RolePatch { description, permissions } = body.read()?;
+        let RolePatch { description, permissions, inherits } = body.read()?;
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let name: RoleName = name.0.parse().map_err(|_| Error::NotFound)?;
         let given = permissions.map(|it| vocabulary::read(&it, "/permissions")).transpose().map_err(Error::Invalid)?;
-        if let Some(given) = &given {
-            must_hold(&caller, given)?;
-        }
         let (now, changer, actor) = (self.clock.now(), caller.clone(), trail.of(&caller));
 
-        let (role, is_felt) = self
+        let (role, felt) = self
             .db
             .write(caller.tenant(), move |tx| {
                 let mut role = find_to_change(tx, &name, &expected)?;
@@ -196,27 +200,37 @@ impl RolesApi {
                     }
                     role.permissions = given.names();
                 }
+                if let Some(inherits) = &inherits {
+                    if name.is_admin() && !inherits.is_empty() {
+                        return Err(Error::AdminStays);
+                    }
+                    role.inherits.clone_from(inherits);
+                }
                 (role.version, role.updated_at) = (role.version + 1, now);
+                let (role, heirs) = inheritance::settle(tx, role, now)?;
+                must_hold(&changer, &role.granted())?;
                 store::update(tx, &role)?;
+                inheritance::keep(tx, &heirs)?;
                 actor.append(tx, now, &about(Action::RoleChange, &role).before(was).after(told(&role)))?;
-                let is_felt = before != role.granted();
-                if is_felt {
+                let mut felt: Vec<_> = heirs.into_iter().map(|it| it.name).collect();
+                if before != role.granted() {
+                    felt.push(role.name.clone());
+                }
+                if !felt.is_empty() {
                     events::append_about_accounts(tx, now)?;
                 }
-                Ok((role, is_felt))
+                Ok((role, felt))
             })
             .await?;
 
-        if is_felt {
-            (self.felt.0)(&role.name);
-        }
+        felt.iter().for_each(|it| (self.felt.0)(it));
         let tag = etag::of_version(role.version);
         Ok(Shown::Role(Json(role), tag))
     }
 
     /// Drop a role
     ///
-    /// Refused as long as accounts have it.
+    /// Refused as long as accounts have it, or other roles inherit from it.
     #[oai(path = "/admin/roles/:name", method = "delete", operation_id = "delete_role")]
     async fn delete(
         &self,
@@ -243,6 +257,10 @@ impl RolesApi {
                 if 0 < role.users {
                     return Err(Error::InUse { name: role.name, users: role.users });
                 }
+                let heirs = store::heirs(tx, &name)?;
+                if !heirs.is_empty() {
+                    return Err(Error::Inherited { name: role.name, heirs });
+                }
                 store::delete(tx, &name)?;
                 Ok(actor.append(tx, now, &about(Action::RoleDelete, &role).before(told(&role)))?)
             })
@@ -258,7 +276,8 @@ fn about(action: Action, role: &Role) -> Entry {
 
 /// What the audit trail is told of a role.
 fn told(role: &Role) -> Value {
-    json!({ "description": role.description, "permissions": role.permissions })
+    let inherits: Vec<_> = role.inherits.iter().map(RoleName::as_str).collect();
+    json!({ "description": role.description, "permissions": role.permissions, "inherits": inherits })
 }
 
 fn find_to_change(tx: &mut Tx<'_>, name: &RoleName, expected: &IfMatch) -> Result<Role, Error> {

@@ -5,7 +5,7 @@ use crate::http::problem::{self, Fault, Kind, Problem};
 use crate::http::{Caller, Permissions};
 
 pub(super) const NAME_TAKEN: Kind = Kind { status: 409, code: "role-name-taken", title: "There is such a role" };
-pub(super) const IN_USE: Kind = Kind { status: 409, code: "role-in-use", title: "Accounts have the role" };
+pub(super) const IN_USE: Kind = Kind { status: 409, code: "role-in-use", title: "The role is in use" };
 pub(super) const BUILT_IN: Kind = Kind { status: 409, code: "role-built-in", title: "The role has to stay as it is" };
 pub(super) const TOO_MANY: Kind = Kind { status: 409, code: "role-limit-reached", title: "No room for another role" };
 /// Who gives something away must have it.
@@ -21,6 +21,8 @@ pub enum Error {
     NameTaken { name: RoleName },
     #[error("{users} accounts have the role `{name}`; give them another one first")]
     InUse { name: RoleName, users: u64 },
+    #[error("{} inherit from the role `{name}`; take that from them first", listed(heirs))]
+    Inherited { name: RoleName, heirs: Vec<RoleName> },
     #[error("`{name}` is always there: it cannot be dropped")]
     AlwaysThere { name: RoleName },
     #[error("`admin` may everything, so that someone always can; make another role instead")]
@@ -46,6 +48,7 @@ impl From<Error> for Problem {
             Error::InUse { users, .. } => {
                 return Self::new(&IN_USE, error.to_string()).with_member("users", users.to_string());
             }
+            Error::Inherited { .. } => &IN_USE,
             Error::AlwaysThere { .. } | Error::AdminStays => &BUILT_IN,
             Error::TooMany { .. } => &TOO_MANY,
             Error::NotHeld { .. } => &PERMISSION_NOT_HELD,
@@ -58,8 +61,14 @@ impl From<Error> for Problem {
     }
 }
 
-/// Permissions that a refusal names.
+/// Permissions, or roles, that a refusal names.
 const NAMED_MAX: usize = 5;
+
+fn listed(names: &[RoleName]) -> String {
+    let named: Vec<_> = names.iter().take(NAMED_MAX).map(|it| format!("`{it}`")).collect();
+    let others = names.len().saturating_sub(NAMED_MAX);
+    if others == 0 { named.join(", ") } else { format!("{} and {others} more", named.join(", ")) }
+}
 
 /// Refuses to let a caller give `given`, unless they have all of it themselves.
 pub fn must_hold(caller: &Caller, given: &Permissions) -> Result<(), Error> {

@@ -126,8 +126,13 @@ pub struct Role {
     pub name: RoleName,
     /// For people; may be empty.
     pub description: String,
-    /// `<resource>:<read|write|admin>`, or `records/<collection>:<read|write|admin>`; `*` is everything.
+    /// What it lets someone try by itself: `<resource>:<read|write|admin>`, or
+    /// `records/<collection>:<read|write|admin>`; `*` is everything.
     pub permissions: Vec<String>,
+    /// The roles whose permissions it has too, and those that these inherit from.
+    pub inherits: Vec<RoleName>,
+    /// All that it lets someone try: its own permissions, and those that it inherits.
+    pub effective_permissions: Vec<String>,
     /// Whether it was there from the beginning; such a role cannot be dropped.
     pub built_in: bool,
     /// How many accounts have it.
@@ -142,17 +147,19 @@ pub struct Role {
 impl Role {
     /// What it lets someone try. What cannot be read lets nobody do anything.
     pub fn granted(&self) -> Permissions {
-        Permissions::read(self.permissions.iter().map(String::as_str)).unwrap_or_else(|_| Permissions::none())
+        Permissions::read(self.effective_permissions.iter().map(String::as_str)).unwrap_or_else(|_| Permissions::none())
     }
 }
 
 impl Example for Role {
     fn example() -> Self {
-        let NewRole { name, description, permissions } = NewRole::example();
+        let NewRole { name, description, permissions, inherits } = NewRole::example();
         Self {
             name,
             description: description.unwrap_or_default(),
             permissions,
+            inherits: inherits.unwrap_or_default(),
+            effective_permissions: ["records:read", "records/posts:write"].map(ToOwned::to_owned).into(),
             built_in: false,
             users: 2,
             created_at: Timestamp::example(),
@@ -182,9 +189,12 @@ pub struct NewRole {
     pub name: RoleName,
     #[oai(validator(max_length = 500))]
     pub description: Option<String>,
-    /// What it lets someone try; no more than its maker may.
+    /// What it lets someone try by itself; no more than its maker may.
     #[oai(validator(max_items = 200))]
     pub permissions: Vec<String>,
+    /// Roles whose permissions it has too; no more than its maker may. Absent: none.
+    #[oai(validator(max_items = 10))]
+    pub inherits: Option<Vec<RoleName>>,
 }
 
 impl Example for NewRole {
@@ -192,7 +202,8 @@ impl Example for NewRole {
         Self {
             name: RoleName("editor".into()),
             description: Some("Writes posts, and reads everything.".to_owned()),
-            permissions: vec!["records:read".to_owned(), "records/posts:write".to_owned()],
+            permissions: vec!["records/posts:write".to_owned()],
+            inherits: Some(vec![RoleName("readonly".into())]),
         }
     }
 }
@@ -203,14 +214,17 @@ impl Example for NewRole {
 pub struct RolePatch {
     #[oai(validator(max_length = 500))]
     pub description: Option<String>,
-    /// All that it lets someone try from now on.
+    /// All that it lets someone try by itself from now on.
     #[oai(validator(max_items = 200))]
     pub permissions: Option<Vec<String>>,
+    /// All roles whose permissions it has too from now on.
+    #[oai(validator(max_items = 10))]
+    pub inherits: Option<Vec<RoleName>>,
 }
 
 impl Example for RolePatch {
     fn example() -> Self {
-        Self { description: None, permissions: Some(NewRole::example().permissions) }
+        Self { description: None, permissions: Some(NewRole::example().permissions), inherits: None }
     }
 }
 
