@@ -892,3 +892,85 @@ async fn a_filter_that_follows_relations_hears_the_same_and_delays_nobody() {
     let told: Vec<_> = told[1..].iter().map(|it| it.1["type"].as_str().unwrap_or_default()).collect();
     assert_eq!(told, ["created", "updated", "deleted"]);
 }
+
+#[tokio::test]
+async fn with_deltas_a_change_is_told_by_what_changed_and_what_comes_into_view_is_told_whole() {
+    let live = Live::start().await;
+    live.collection(&posts(&published())).await;
+    let (mut socket, mut whole) = (live.socket().await, live.socket().await);
+    socket.say(&json!({ "subscribe": "collections/posts", "delta": true })).await;
+    assert_eq!(socket.hear().await["subscribed"], 1);
+    whole.subscribe("collections/posts").await;
+    let body = json!({ "title": "a", "published": false, "views": 1, "tags": ["a"], "extra": { "x": 1 }, "note": "n" });
+    let id = live.make("posts", &body).await;
+    let mut known = Value::Null;
+
+    for (change, is_delta) in [
+        (json!({ "published": true }), false),
+        (json!({ "views": 2 }), true),
+        (json!({ "views": null, "tags": ["a", "b"], "extra": { "x": 1, "y": [2] } }), true),
+        // Nothing of it that strangers see, but for the time.
+        (json!({ "note": "other" }), true),
+        (json!({ "title": "b", "views": 3, "note": "more" }), true),
+    ] {
+        let path = format!("/api/v1/collections/posts/records/{id}");
+        let changed = live.app.operator(Method::PATCH, &path).json(&change).send().await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        let (told, all) = (socket.hear().await, whole.hear().await);
+        assert_eq!(
+            (&told["type"], told["delta"] == true, all.get("delta")),
+            (&json!("updated"), is_delta, None),
+            "{told}"
+        );
+        let record = told["record"].as_object().expect("a record").clone();
+        if is_delta {
+            let mut names: Vec<_> =
+                record.keys().map(String::as_str).filter(|it| !["id", "updatedAt"].contains(it)).collect();
+            names.sort_unstable();
+            let mut sent: Vec<_> = change.as_object().expect("an object").keys().map(String::as_str).collect();
+            sent.retain(|it| *it != "note");
+            sent.sort_unstable();
+            assert_eq!(names, sent, "{told}");
+            known.as_object_mut().expect("a record").extend(record);
+        } else {
+            known = record.into();
+        }
+        assert_eq!(known, all["record"]);
+    }
+
+    live.change("posts", &id, &json!({ "published": false })).await;
+    assert_eq!(socket.hear().await["type"], "deleted");
+    live.change("posts", &id, &json!({ "published": true })).await;
+    let back = socket.hear().await;
+    assert_eq!((back.get("delta"), &back["record"]["title"]), (None, &json!("b")));
+}
+
+#[tokio::test]
+async fn with_deltas_what_was_missed_is_told_whole_and_streams_have_them_too() {
+    let live = Live::start().await;
+    live.collection(&posts(&open())).await;
+    let mut socket = live.socket().await;
+    let begin = socket.subscribe("collections/posts").await["id"].clone();
+    let id = live.make("posts", &json!({ "title": "a", "views": 1 })).await;
+    live.change("posts", &id, &json!({ "views": 2 })).await;
+
+    let mut again = live.socket().await;
+    again.say(&json!({ "subscribe": "collections/posts", "delta": true })).await;
+    again.hear().await;
+    again.say(&json!({ "resume": begin })).await;
+    assert_eq!(again.hear().await["resumed"], begin);
+    let missed = again.hear().await;
+    assert_eq!((missed.get("delta"), &missed["record"]["title"]), (None, &json!("a")), "{missed}");
+
+    let mut events = live.events("subscribe=collections/posts&delta=true&subscribe=collections/posts", "").await;
+    events.hear(2).await;
+    live.change("posts", &id, &json!({ "views": 3 })).await;
+    let heard: Vec<_> = events.hear(4).await.into_iter().map(|it| it.1).collect();
+    let of = |number: u64| heard.iter().find(|it| it["subscription"] == number).expect("an event");
+    assert_eq!((&of(1)["delta"], of(1)["record"].get("title"), of(2).get("delta")), (&json!(true), None, None));
+    for wrong in ["delta=true", "subscribe=collections/posts&delta=yes"] {
+        let refused =
+            live.app.ask(Method::GET, &format!("/api/v1/realtime?{wrong}")).header("accept", "text/event-stream");
+        assert_eq!(refused.send().await.refusal(), (422, "validation-failed"), "{wrong}");
+    }
+}

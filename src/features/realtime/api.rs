@@ -14,6 +14,7 @@ use super::resume::Replay;
 use super::stream::Format;
 use super::{error, socket, stream};
 use crate::features::accounts::RECORDS_READ;
+use crate::features::records::Wanted;
 use crate::http::accept_header::wanted_stream;
 use crate::http::openapi::Tag;
 use crate::http::query::NoQuery;
@@ -53,6 +54,9 @@ impl RealtimeApi {
         /// An expression that is true for the records to hear of; it belongs to the `subscribe` before it.
         #[oai(name = "filter")]
         _filter: Query<Option<String>>,
+        /// Whether to hear only what changed of a record; it belongs to the `subscribe` before it. `false` if absent.
+        #[oai(name = "delta")]
+        _delta: Query<Option<String>>,
         /// The id of the last event that is known: what came after it follows first.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<String>>,
@@ -134,9 +138,9 @@ impl RealtimeApi {
 }
 
 /// Subscribes to all that is asked for, or to none of it.
-async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>, format: Format) -> Result<Body, Problem> {
-    for (number, Asked { topic, filter }) in (1..).zip(&asked) {
-        socket::subscribe(&seat, number, topic, filter.as_deref()).await?;
+async fn begin(seat: Seat, asked: Vec<Wanted>, last_event_id: Option<&str>, format: Format) -> Result<Body, Problem> {
+    for (number, wanted) in (1..).zip(asked) {
+        socket::subscribe(&seat, number, wanted).await?;
     }
     let replay = match last_event_id.filter(|it| !it.is_empty()) {
         Some(id) => Some(Replay::begin(&seat, id).await?.1),
@@ -145,14 +149,9 @@ async fn begin(seat: Seat, asked: Vec<Asked>, last_event_id: Option<&str>, forma
     Ok(stream::body(seat, replay, format))
 }
 
-/// A subscription in a query.
-struct Asked {
-    topic: String,
-    filter: Option<String>,
-}
-
-fn asked(query: &str) -> Result<Vec<Asked>, Problem> {
-    let mut asked: Vec<Asked> = Vec::new();
+/// The subscriptions in a query.
+fn asked(query: &str) -> Result<Vec<Wanted>, Problem> {
+    let mut asked: Vec<Wanted> = Vec::new();
     let fault = |name: &str, code, detail: &str| {
         Err(Problem::invalid(vec![Fault::new(
             format!("?{}", name.chars().take(100).collect::<String>()),
@@ -165,11 +164,18 @@ fn asked(query: &str) -> Result<Vec<Asked>, Problem> {
             "subscribe" if SUBSCRIPTIONS_MAX <= asked.len() => {
                 return Err(error::too_many_subscriptions(SUBSCRIPTIONS_MAX));
             }
-            "subscribe" => asked.push(Asked { topic: value.into_owned(), filter: None }),
+            "subscribe" => asked.push(Wanted { topic: value.into_owned(), filter: None, delta: false }),
             "filter" => match asked.last_mut() {
-                Some(Asked { filter: filter @ None, .. }) => *filter = Some(value.into_owned()),
+                Some(Wanted { filter: filter @ None, .. }) => *filter = Some(value.into_owned()),
                 Some(_) => return fault("filter", "duplicate", "is given more than once for one `subscribe`"),
                 None => return fault("filter", "unknown", "belongs to the `subscribe` before it, and there is none"),
+            },
+            "delta" => match (asked.last_mut(), &*value) {
+                (Some(last), "true" | "false") => last.delta = value == "true",
+                (Some(_), _) => return fault("delta", "format", "must be `true` or `false`"),
+                (None, _) => {
+                    return fault("delta", "unknown", "belongs to the `subscribe` before it, and there is none");
+                }
             },
             other => return fault(other, "unknown", "is no parameter; in a filter, encode & as %26"),
         }

@@ -281,9 +281,9 @@ impl Desk {
             }
             watch
         };
-        connection.set_topics(|it| it.push((number, watch.topic.clone())));
+        connection.set_topics(|it| it.push((number, watch.wanted.topic.clone())));
         let id = self.hub.0.log.epoch.id(position);
-        connection.push(Item::Text(message::subscribed(number, &watch.topic, &id).to_string()));
+        connection.push(Item::Text(message::subscribed(number, &watch.wanted.topic, &id).to_string()));
         self.add(connection, number, position, watch);
         Ok(())
     }
@@ -378,7 +378,7 @@ impl Desk {
                     self.presence.depart((connection.id, number));
                     let problem = outcome.err().unwrap_or_else(Problem::not_found);
                     connection.set_topics(|it| it.retain(|(it, _)| *it != number));
-                    let ended = message::ended(number, &watch.topic, problem, &connection.request_id);
+                    let ended = message::ended(number, &watch.wanted.topic, problem, &connection.request_id);
                     connection.push(Item::Text(ended.to_string()));
                 }
             }

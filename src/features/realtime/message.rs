@@ -5,15 +5,13 @@ use serde_json::{Value, json};
 
 use crate::base::Timestamp;
 use crate::features::events::{Epoch, EventId};
+use crate::features::records::Wanted;
 use crate::http::{Caller, Fault, Problem, problem};
 
 /// What a client says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    Subscribe {
-        topic: String,
-        filter: Option<String>,
-    },
+    Subscribe(Wanted),
     Unsubscribe(Which),
     /// Who it is from now on.
     Auth(String),
@@ -47,6 +45,8 @@ enum Last {
 struct Members {
     subscribe: Option<String>,
     filter: Option<String>,
+    #[serde(default)]
+    delta: bool,
     unsubscribe: Option<Which>,
     auth: Option<String>,
     resume: Option<Last>,
@@ -71,10 +71,10 @@ impl Said {
         if !text.trim_start().starts_with('{') {
             return Err(not_understood());
         }
-        let Members { subscribe, filter, unsubscribe, auth, resume, presence, subscription } = members;
+        let Members { subscribe, filter, delta, unsubscribe, auth, resume, presence, subscription } = members;
         if let Some(state) = presence {
             let says_more =
-                [subscribe.is_some(), filter.is_some(), unsubscribe.is_some(), auth.is_some(), resume.is_some()];
+                [subscribe.is_some(), filter.is_some(), delta, unsubscribe.is_some(), auth.is_some(), resume.is_some()];
             let subscription = subscription.filter(|_| !says_more.contains(&true)).ok_or_else(not_understood)?;
             return Ok(Self::Presence { subscription, state: state.map(|it| it.get().to_owned()) });
         }
@@ -82,18 +82,19 @@ impl Said {
             return Err(not_understood());
         }
         match (subscribe, unsubscribe, auth, resume) {
-            (Some(topic), None, None, None) => Ok(Self::Subscribe { topic, filter }),
-            (None, Some(which), None, None) if filter.is_none() => Ok(Self::Unsubscribe(which)),
-            (None, None, Some(token), None) if filter.is_none() => Ok(Self::Auth(token)),
-            (None, None, None, Some(Last::Id(id))) if filter.is_none() => Ok(Self::Resume(id)),
-            (None, None, None, Some(Last::Number(seq))) if filter.is_none() => Ok(Self::Resume(seq.to_string())),
+            (Some(topic), None, None, None) => Ok(Self::Subscribe(Wanted { topic, filter, delta })),
+            _ if filter.is_some() || delta => Err(not_understood()),
+            (None, Some(which), None, None) => Ok(Self::Unsubscribe(which)),
+            (None, None, Some(token), None) => Ok(Self::Auth(token)),
+            (None, None, None, Some(Last::Id(id))) => Ok(Self::Resume(id)),
+            (None, None, None, Some(Last::Number(seq))) => Ok(Self::Resume(seq.to_string())),
             _ => Err(not_understood()),
         }
     }
 }
 
 fn not_understood() -> Problem {
-    let detail = "must be an object with one of `subscribe` (with or without `filter`), `unsubscribe`, `auth`, \
+    let detail = "must be an object with one of `subscribe` (with or without `filter` and `delta`), `unsubscribe`, `auth`, \
                   `resume` and `presence` (with `subscription`), once: a topic, a number or a topic, a token, the id of \
                   an event, an object or null";
     Problem::invalid(vec![Fault::new("", "members", detail)])
@@ -157,12 +158,14 @@ mod tests {
     #[test]
     fn a_message_says_one_thing() {
         let said = |text: &str| Said::read(text).map_err(|it| it.kind.code);
-        let subscribe = |filter: Option<&str>| Said::Subscribe {
-            topic: "collections/a".to_owned(),
-            filter: filter.map(ToOwned::to_owned),
+        let wanted = |filter: Option<&str>, delta| {
+            let filter = filter.map(ToOwned::to_owned);
+            Said::Subscribe(Wanted { topic: "collections/a".to_owned(), filter, delta })
         };
+        let subscribe = |filter| wanted(filter, false);
         assert_eq!(said(r#"{"subscribe":"collections/a"}"#), Ok(subscribe(None)));
         assert_eq!(said(r#"{"subscribe":"collections/a","filter":"b"}"#), Ok(subscribe(Some("b"))));
+        assert_eq!(said(r#"{"subscribe":"collections/a","delta":true}"#), Ok(wanted(None, true)));
         assert_eq!(said(r#"{"unsubscribe":1}"#), Ok(Said::Unsubscribe(Which::Number(1))));
         assert_eq!(said(r#"{"unsubscribe":"a"}"#), Ok(Said::Unsubscribe(Which::Topic("a".to_owned()))));
         assert_eq!(said(r#"{"resume":"a.1"}"#), Ok(Said::Resume("a.1".to_owned())));
@@ -182,6 +185,8 @@ mod tests {
             (r#"{"subscribe":"a","subscribe":"b"}"#, "validation-failed"),
             (r#"{"subscribe":"a","auth":"b"}"#, "validation-failed"),
             (r#"{"auth":"b","filter":"c"}"#, "validation-failed"),
+            (r#"{"auth":"b","delta":true}"#, "validation-failed"),
+            (r#"{"subscribe":"a","delta":1}"#, "validation-failed"),
             (r#"{"unsubscribe":-1}"#, "validation-failed"),
             (r#"{"presence":{}}"#, "validation-failed"),
             (r#"{"subscription":1}"#, "validation-failed"),

@@ -17,7 +17,7 @@ use super::limits::{
 use super::message::{self, Said, Which};
 use super::resume::Replay;
 use crate::base::lanes::{self, Asker};
-use crate::features::records::Watch;
+use crate::features::records::{Wanted, Watch};
 use crate::http::websocket::{self, CloseFrame, Message, Utf8Bytes, WebSocket};
 use crate::http::{Fault, Problem};
 
@@ -179,7 +179,7 @@ impl Served {
     async fn obey(&mut self, text: &str) -> Result<(), Over> {
         let outcome = match Said::read(text) {
             Err(problem) => Err(problem),
-            Ok(Said::Subscribe { topic, filter }) => self.subscribe(&topic, filter.as_deref()).await,
+            Ok(Said::Subscribe(wanted)) => self.subscribe(wanted).await,
             Ok(Said::Unsubscribe(which)) => self.unsubscribe(&which).await,
             Ok(Said::Auth(token)) => self.sign_in(&token).await,
             Ok(Said::Presence { subscription, state }) => be_there(&self.seat, subscription, state).await,
@@ -197,8 +197,8 @@ impl Served {
         connection.push(Item::Text(message::refused(problem, &connection.request_id).to_string()));
     }
 
-    async fn subscribe(&mut self, topic: &str, filter: Option<&str>) -> Result<(), Problem> {
-        subscribe(&self.seat, self.subscribed + 1, topic, filter).await?;
+    async fn subscribe(&mut self, wanted: Wanted) -> Result<(), Problem> {
+        subscribe(&self.seat, self.subscribed + 1, wanted).await?;
         self.subscribed += 1;
         Ok(())
     }
@@ -310,13 +310,13 @@ impl Served {
 }
 
 /// Subscribes a connection, if it may. The answer is laid into its queue.
-pub(super) async fn subscribe(seat: &Seat, number: u32, topic: &str, filter: Option<&str>) -> Result<(), Problem> {
+pub(super) async fn subscribe(seat: &Seat, number: u32, wanted: Wanted) -> Result<(), Problem> {
     let (hub, connection) = (&seat.hub, seat.connection.clone());
     if SUBSCRIPTIONS_MAX <= connection.topics().len() {
         return Err(error::too_many_subscriptions(SUBSCRIPTIONS_MAX));
     }
     let catalogue = hub.0.catalogues.current(&hub.0.log.tenant).await?;
-    let watch = Box::new(Watch::new(&catalogue, &connection.caller(), connection.address, topic, filter)?);
+    let watch = Box::new(Watch::new(&catalogue, &connection.caller(), connection.address, wanted)?);
     hub.ask(|reply| Command::Subscribe { connection, number, watch, reply }).await
 }
 
