@@ -177,6 +177,7 @@ impl App {
             second_factors: Arc::new(SecondFactors::new(&second_factor)),
         };
         let seal = Seal::new(&server_keys::load(&db, Purpose::Audit, &random, &clock).await?)?;
+        let stopping = CancellationToken::new();
         let audit = AuditApi {
             db: db.clone(),
             clock: clock.clone(),
@@ -184,6 +185,7 @@ impl App {
             seal,
             still_stands: api_keys::still_stands,
             running: audit::Running::default(),
+            stopping: stopping.clone(),
         };
         let users = UsersApi {
             db: db.clone(),
@@ -238,7 +240,6 @@ impl App {
             documents: Arc::default(),
         };
         let aggregates = AggregatesApi { db: db.clone(), clock: clock.clone(), catalogues: catalogues.clone() };
-        let stopping = CancellationToken::new();
         let log = EventLog::open(&db, &TenantId::main(), &bus, &clock).await?;
         let hub = Hub::new(
             log,

@@ -10,7 +10,7 @@ use steading::features::audit::Action;
 
 use crate::ask::ask;
 use crate::server::{Server, command};
-use crate::support::live::serve_app;
+use crate::support::live::{Live, serve_app};
 use crate::support::{PASSWORD, Reply, TestApp};
 
 const AUDIT: &str = "/api/v1/admin/audit";
@@ -646,4 +646,83 @@ async fn what_somebody_may_not_and_wrong_codes_leave_entries_within_bounds() {
     let expected = [("stranger", "one-time-secret-invalid"), ("user", "validation-failed")];
     assert_eq!(reasons, expected.map(|(kind, reason)| (json!(kind), json!(reason))));
     assert!(told.iter().all(|it| !it.to_string().contains("not mine") && !it.to_string().contains("12345678")));
+}
+
+/// The lines of JSON that came so far.
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|it| serde_json::from_str(it).ok()).filter(Value::is_object).collect()
+}
+
+#[tokio::test]
+async fn whoever_follows_the_trail_hears_of_everything_as_it_happens_and_takes_up_where_they_were() {
+    let live = Live::start().await;
+    let scopes = json!({ "name": "SIEM", "scopes": ["audit:read"] });
+    let made = live.app.operator(Method::POST, "/api/v1/admin/keys").json(&scopes).send().await;
+    let (secret, id) = (made.str("secret"), made.body["key"]["id"].as_str().expect("an id").to_owned());
+    let head =
+        live.app.operator(Method::GET, &format!("{AUDIT}/head")).send().await.body["seq"].as_i64().expect("a number");
+    let follow = async |narrowed: &str| {
+        live.answer(&format!("{AUDIT}/export?follow=true&{narrowed}"), &format!("x-api-key: {secret}\r\n")).await
+    };
+    let mut follower = follow(&format!("after={head}")).await;
+    let mut refusals = follow("outcome=refused").await;
+
+    live.app
+        .operator(Method::PATCH, &format!("/api/v1/admin/keys/{id}"))
+        .json(&json!({ "name": "Watch" }))
+        .send()
+        .await;
+    live.app.sign_in("admin@example.com", "not the password").await;
+    while !refusals.text.contains("auth.sign-in") || !follower.text.contains("api-keys.change") {
+        assert!(refusals.more().await && follower.more().await, "{} {}", refusals.text, follower.text);
+    }
+    while !follower.text.contains("\"outcome\":\"refused\"") {
+        assert!(follower.more().await, "{}", follower.text);
+    }
+    let seqs: Vec<_> = lines(&follower.text).iter().map(|it| it["seq"].as_i64().expect("a number")).collect();
+    let last = *seqs.last().expect("entries");
+    assert_eq!(seqs, (head + 1..=last).collect::<Vec<_>>(), "nothing is missing, and nothing twice");
+    assert!(lines(&refusals.text).iter().all(|it| it["outcome"] == "refused"), "{}", refusals.text);
+
+    // What is followed never ends by itself, so there are few places.
+    let (_third, _fourth) = (follow("").await, follow("").await);
+    let fifth = follow("").await;
+    assert!(fifth.text.starts_with("HTTP/1.1 503 "), "{}", fifth.text);
+    let exports = live.app.operator(Method::GET, &format!("{AUDIT}/export")).send().await;
+    assert_eq!(exports.status, 200, "those that end have places of their own");
+
+    live.app.operator(Method::DELETE, &format!("/api/v1/admin/keys/{id}/revoke")).send().await;
+    while follower.more().await {}
+    let again = live.answer(
+        &format!("{AUDIT}/export?follow=true&after={last}"),
+        &format!("authorization: Bearer {}\r\n", live.app.token("admin")),
+    );
+    let mut again = again.await;
+    while !again.text.contains("api-keys.revoke") {
+        assert!(again.more().await, "{}", again.text);
+    }
+    assert_eq!(lines(&again.text)[0]["seq"], last + 1);
+    assert!(live.stop().await, "nobody who follows holds up the end");
+    while again.more().await {}
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_refused_with_its_place() {
+    let app = TestApp::with_people().await;
+    for (query, pointer) in [
+        ("follow=yes", "?follow"),
+        ("follow=true&format=csv", "?follow"),
+        ("after=-1", "?after"),
+        ("after=x", "?after"),
+        ("after=9223372036854775808", "?after"),
+    ] {
+        let refused = app.as_role("admin", Method::GET, &format!("{AUDIT}/export?{query}")).send().await;
+        assert_eq!((refused.status, &refused.body["errors"][0]["pointer"]), (422, &json!(pointer)), "{query}");
+    }
+    let rest = app.as_role("admin", Method::GET, &format!("{AUDIT}/export?after=2&follow=false")).send().await;
+    assert_eq!((rest.status, &lines(&rest.text)[0]["seq"]), (200, &json!(3)));
+    assert_eq!(
+        app.as_role("admin", Method::GET, &format!("{AUDIT}/export?after=9223372036854775807")).send().await.text,
+        ""
+    );
 }

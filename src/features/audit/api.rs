@@ -7,10 +7,11 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::action::Action;
 use super::entry::Entry;
-use super::export::{AuditFile, format_of};
+use super::export::{Asked, AuditFile, format_of, part_of};
 use super::filter::{Filter, NAMES};
 use super::model::{AUDIT_READ, AuditEntry, AuditHead, AuditPage, Kept, NewVerification, Verification};
 use super::seal::Seal;
@@ -28,6 +29,8 @@ const LIST: &str = "/api/v1/admin/audit";
 pub(super) const LOOKED_AT_MAX: i64 = 50_000;
 /// Exports and verifications that run at once. Each has a page in memory.
 const RUNNING_MAX: usize = 4;
+/// Exports that follow the trail at once, beside those.
+const FOLLOWING_MAX: usize = 4;
 const RETRY_WHEN_RUNNING: Duration = Duration::from_secs(10);
 
 /// Whether a caller is still who they were when their request began.
@@ -42,21 +45,31 @@ pub struct AuditApi {
     pub seal: Seal,
     pub still_stands: StillStands,
     pub running: Running,
+    /// Ends those that follow, which would go on for ever.
+    pub stopping: CancellationToken,
 }
 
 /// The exports and verifications that run. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
-pub struct Running(Arc<Semaphore>);
+pub struct Running {
+    to_an_end: Arc<Semaphore>,
+    following: Arc<Semaphore>,
+}
 
 impl Default for Running {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(RUNNING_MAX)))
+        let of = |most| Arc::new(Semaphore::new(most));
+        Self { to_an_end: of(RUNNING_MAX), following: of(FOLLOWING_MAX) }
     }
 }
 
 impl Running {
     fn begin(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+        Self::one_of(&self.to_an_end)
+    }
+
+    fn one_of(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(places).try_acquire_owned().map_err(|_| {
             let detail = "as many exports and verifications of the trail are running as may; try again";
             Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_RUNNING)
         })
@@ -184,6 +197,7 @@ impl AuditApi {
     /// Export the audit trail
     ///
     /// As NDJSON or CSV, oldest first, made while it is sent. `before` and `after` are texts there, as they are hashed.
+    /// With `follow` it goes on with what happens then, for as long as somebody reads.
     #[oai(path = "/audit/export", method = "get", operation_id = "export_audit")]
     #[expect(clippy::too_many_arguments, reason = "each stands in the document; the query is read as a whole")]
     async fn export(
@@ -192,6 +206,10 @@ impl AuditApi {
         trail: Trail,
         /// `ndjson` or `csv`. Absent: `ndjson`.
         format: Query<Option<String>>,
+        /// Only what comes after the entry of this number. Absent: everything.
+        after: Query<Option<String>>,
+        /// `true` to go on with what happens then, as NDJSON: an empty line every 25 seconds says that nothing did.
+        follow: Query<Option<String>>,
         /// As in the list.
         #[oai(name = "actor")]
         _actor: Query<Option<String>>,
@@ -220,23 +238,26 @@ impl AuditApi {
     ) -> Result<AuditFile, Problem> {
         caller.must(AUDIT_READ)?;
 
-        must_be_among(request, &[NAMES.as_slice(), &["format"]].concat())?;
+        must_be_among(request, &[NAMES.as_slice(), &["format", "after", "follow"]].concat())?;
         let format = format_of(format.0.as_deref())?;
+        let (after, follows) = part_of(after.0.as_deref(), follow.0.as_deref(), format)?;
         let filter = Filter::read(request.uri().query().unwrap_or_default()).map_err(Problem::invalid)?;
-        let place = self.running.begin()?;
+        let place = if follows { Running::one_of(&self.running.following) } else { self.running.begin() }?;
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let told = narrowing(request.uri().query().unwrap_or_default());
         let newest = self
             .db
             .free(caller.tenant(), move |tx| {
                 let newest = store::head(tx)?.map_or(0, |(seq, _)| seq);
-                let entry = Entry::new(Action::AuditExport).after(serde_json::json!({ "filter": told }));
+                let entry =
+                    Entry::new(Action::AuditExport).after(serde_json::json!({ "filter": told, "follows": follows }));
                 actor.append(tx, now, &entry)?;
                 Ok::<_, db::Error>(newest)
             })
             .await?;
 
-        Ok(self.export_file(caller, filter, format, newest, place))
+        let asked = Asked { filter, format, after, newest, follows };
+        Ok(self.export_file(caller, asked, place))
     }
 
     /// Verify the audit trail

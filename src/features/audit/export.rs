@@ -1,5 +1,6 @@
 //! Exporting the trail: read page by page while it is sent, oldest first, in one piece of memory.
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -7,6 +8,7 @@ use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaMediaType, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::api::{AuditApi, LOOKED_AT_MAX};
 use super::chain::hex;
@@ -21,6 +23,10 @@ use crate::http::{Caller, Problem, download};
 /// Entries of one page, and the bytes beyond which it takes no further one.
 const PAGE: i64 = 500;
 const PAGE_BYTES_MAX: usize = 512 << 10;
+/// How often whoever follows is told what is new.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long they hear nothing at most: what stands in between does not take the connection for dead.
+const QUIET_MAX: Duration = Duration::from_secs(25);
 
 /// The members of an entry, in the order in which they are hashed, and the hash last.
 const MEMBERS: [&str; 18] = [
@@ -58,16 +64,25 @@ pub struct AuditFile {
     format: Format,
 }
 
+/// What is to be exported.
+pub(super) struct Asked {
+    pub filter: Filter,
+    pub format: Format,
+    /// The last entry that was looked at, and the last one that will be.
+    pub after: i64,
+    pub newest: i64,
+    /// Whether what comes after that is told too, when it happens.
+    pub follows: bool,
+}
+
 /// An export on its way out.
 struct Export {
     api: AuditApi,
     caller: Caller,
-    filter: Filter,
-    format: Format,
-    /// The last entry that was looked at, and the last one that will be.
-    after: i64,
-    newest: i64,
+    asked: Asked,
     began: bool,
+    /// When something was said last.
+    said_at: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -137,17 +152,10 @@ impl Format {
 }
 
 impl AuditApi {
-    /// Begins to read what a filter lets through, up to the entry `newest`.
-    pub(super) fn export_file(
-        &self,
-        caller: Caller,
-        filter: Filter,
-        format: Format,
-        newest: i64,
-        place: OwnedSemaphorePermit,
-    ) -> AuditFile {
-        let export =
-            Export { api: self.clone(), caller, filter, format, after: 0, newest, began: false, _place: place };
+    /// Begins to read what a filter lets through.
+    pub(super) fn export_file(&self, caller: Caller, asked: Asked, place: OwnedSemaphorePermit) -> AuditFile {
+        let (format, said_at) = (asked.format, Instant::now());
+        let export = Export { api: self.clone(), caller, asked, began: false, said_at, _place: place };
         let parts = stream::unfold(Some(export), |export| async move {
             let mut export = export?;
             match export.next().await {
@@ -167,12 +175,46 @@ impl Export {
     /// The next part of the file; nothing after its end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let mut out = Vec::new();
-        if !std::mem::replace(&mut self.began, true) && self.format == Format::Csv {
+        if !std::mem::replace(&mut self.began, true) && self.asked.format == Format::Csv {
             row(MEMBERS.into_iter().map(Some), &mut out);
         }
-        while out.is_empty() && self.after < self.newest {
-            let (caller, filter, format) = (self.caller.clone(), self.filter.clone(), self.format);
-            let (after, newest, now) = (self.after, self.newest, self.api.clock.now());
+        loop {
+            self.read(&mut out).await?;
+            if out.is_empty() && self.asked.follows && QUIET_MAX <= self.said_at.elapsed() {
+                out.push(b'\n');
+            }
+            if !out.is_empty() {
+                self.said_at = Instant::now();
+                return Ok(Some(out.into()));
+            }
+            if !self.asked.follows {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = self.api.stopping.cancelled() => return Ok(None),
+                () = tokio::time::sleep(LOOK_EVERY) => self.look().await?,
+            }
+        }
+    }
+
+    /// Finds out what has happened by now.
+    async fn look(&mut self) -> Result<(), Error> {
+        let (caller, now, still_stands) = (self.caller.clone(), self.api.clock.now(), self.api.still_stands);
+        let look = move |tx: &mut Tx<'_>| {
+            if !still_stands(tx, &caller, now)? {
+                return Err(Error::NotSignedIn);
+            }
+            Ok(store::head(tx)?.map_or(0, |(seq, _)| seq))
+        };
+        self.asked.newest = self.api.db.read(self.caller.tenant(), look).await?.max(self.asked.newest);
+        Ok(())
+    }
+
+    /// Reads on until there is something to say, or nothing more.
+    async fn read(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        while out.is_empty() && self.asked.after < self.asked.newest {
+            let (caller, filter, format) = (self.caller.clone(), self.asked.filter.clone(), self.asked.format);
+            let (after, newest, now) = (self.asked.after, self.asked.newest, self.api.clock.now());
             let still_stands = self.api.still_stands;
             let read = move |tx: &mut Tx<'_>| {
                 // Signing out is felt by what began before.
@@ -193,9 +235,9 @@ impl Export {
                 let is_all = count < PAGE && part.len() < PAGE_BYTES_MAX;
                 Ok((part, if is_all { furthest } else { last }))
             };
-            (out, self.after) = self.api.db.read(self.caller.tenant(), read).await?;
+            (*out, self.asked.after) = self.api.db.read(self.caller.tenant(), read).await?;
         }
-        Ok((!out.is_empty()).then(|| out.into()))
+        Ok(())
     }
 }
 
@@ -233,4 +275,28 @@ pub(super) fn format_of(name: Option<&str>) -> Result<Format, Problem> {
         let fault = crate::http::Fault::new("?format", "not-one-of", "must be `ndjson` or `csv`");
         Problem::invalid(vec![fault])
     })
+}
+
+/// After which entry an export begins, and whether it follows what happens then.
+pub(super) fn part_of(after: Option<&str>, follow: Option<&str>, format: Format) -> Result<(i64, bool), Problem> {
+    let mut faults = Vec::new();
+    let mut fault =
+        |name: &str, code, detail: &str| faults.push(crate::http::Fault::new(name.to_owned(), code, detail));
+    let begin = after.map_or(Some(0), |it| it.parse().ok().filter(|it| 0 <= *it));
+    if begin.is_none() {
+        fault("?after", "format", "must be the number of an entry");
+    }
+    let follows = match follow {
+        None | Some("false") => false,
+        Some("true") if format == Format::Csv => {
+            fault("?follow", "not-allowed", "is for `ndjson` alone");
+            true
+        }
+        Some("true") => true,
+        Some(_) => {
+            fault("?follow", "not-one-of", "must be `true` or `false`");
+            false
+        }
+    };
+    begin.filter(|_| faults.is_empty()).map(|it| (it, follows)).ok_or_else(|| Problem::invalid(faults))
 }

@@ -106,10 +106,15 @@ impl Live {
         self.stream(query, &format!("accept: text/event-stream\r\n{headers}")).await
     }
 
-    /// An answer that goes on. `headers` each end with a line break.
+    /// Live updates that go on. `headers` each end with a line break.
     pub async fn stream(&self, query: &str, headers: &str) -> Events {
+        self.answer(&format!("/api/v1/realtime?{query}"), headers).await
+    }
+
+    /// An answer that goes on. `headers` each end with a line break.
+    pub async fn answer(&self, path: &str, headers: &str) -> Events {
         let mut stream = TcpStream::connect(&self.address).await.expect("connected");
-        let head = format!("GET /api/v1/realtime?{query} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await.expect("sent");
         let mut events = Events { stream, text: String::new() };
         while !events.text.contains("\r\n\r\n") {
