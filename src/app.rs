@@ -343,6 +343,12 @@ impl App {
         };
         lifecycle.start(events::worker(self.db.clone(), self.clock.clone(), TenantId::main(), keep));
         lifecycle.task("realtime.deliver", self.realtime.hub.clone().run(lifecycle.stop_token()));
+        // Whoever is told to stop at once is stopping too.
+        let (stop, stopping) = (lifecycle.stop_token(), self.stopping.clone());
+        lifecycle.task("stopping", async move {
+            stop.cancelled().await;
+            stopping.cancel();
+        });
         lifecycle.start(self.flush_worker());
         lifecycle.start(self.policy_worker());
     }

@@ -672,7 +672,8 @@ async fn whoever_follows_the_trail_hears_of_everything_as_it_happens_and_takes_u
         .json(&json!({ "name": "Watch" }))
         .send()
         .await;
-    live.app.sign_in("admin@example.com", "not the password").await;
+    let wrong = json!({ "email": "admin@example.com", "password": "not the password" });
+    live.app.ask(Method::POST, "/api/v1/auth/login").json(&wrong).send().await;
     while !refusals.text.contains("auth.sign-in") || !follower.text.contains("api-keys.change") {
         assert!(refusals.more().await && follower.more().await, "{} {}", refusals.text, follower.text);
     }
