@@ -40,7 +40,14 @@ pub struct Page {
     /// What a cursor remembers of the last thing on the page before.
     pub after: Option<String>,
     pub with_total: bool,
+    /// Whether about how many there are will do.
+    pub is_planned: bool,
 }
+
+/// That all are to be counted.
+pub const EXACT: &str = "exact";
+/// That an estimate will do, where there is one.
+pub const PLANNED: &str = "planned";
 
 impl Paging {
     /// Reads `limit` or `page` as it stands in a query. Whether it is in range is told by [`Paging::check`].
@@ -68,8 +75,9 @@ impl Paging {
         if self.page.is_some() && self.cursor.is_some() {
             fault("page", "conflict", "cannot be combined with `cursor`");
         }
-        if self.count.as_deref().is_some_and(|it| it != "exact") {
-            fault("count", "not-one-of", "must be `exact`");
+        let is_planned = self.count.as_deref() == Some(PLANNED);
+        if !is_planned && self.count.as_deref().is_some_and(|it| it != EXACT) {
+            fault("count", "not-one-of", "must be `exact` or `planned`");
         }
         let after = self.cursor.as_deref().map(|it| cursors.open(it, scope));
         if after == Some(None) {
@@ -78,7 +86,8 @@ impl Paging {
         if !faults.is_empty() {
             return Err(Problem::invalid(faults));
         }
-        Ok(Page { limit, skip, number: self.page, after: after.flatten(), with_total: self.count.is_some() })
+        let with_total = self.count.is_some();
+        Ok(Page { limit, skip, number: self.page, after: after.flatten(), with_total, is_planned })
     }
 }
 
@@ -133,7 +142,7 @@ pub struct ListMeta {
     pub next_cursor: Option<String>,
     /// The number of this page, if it was asked for by number.
     pub page: Option<u64>,
-    /// How many there are in all, if `count=exact` was asked for.
+    /// How many there are in all, if `count` was asked for.
     pub total: Option<u64>,
 }
 
@@ -189,7 +198,11 @@ const LINK_BYTES_MAX: usize = 4_096;
 /// `query` is what else the list was asked for, encoded (`role=admin`), or empty: a link
 /// that dropped it would lead into another list.
 pub fn links(path: &str, query: &str, page: &Page, next_cursor: Option<&str>, total: Option<u64>) -> Option<String> {
-    let count = if page.with_total { "&count=exact" } else { "" };
+    let count = match page {
+        Page { is_planned: true, .. } => "&count=planned",
+        Page { with_total: true, .. } => "&count=exact",
+        _ => "",
+    };
     let rest = if query.is_empty() { String::new() } else { format!("&{query}") };
     let mut links = Vec::new();
     let mut link = |name: &str, value: &dyn Display, relation: &str| {
@@ -280,7 +293,14 @@ mod tests {
 
     #[test]
     fn a_numbered_page_knows_its_neighbours() {
-        let page = |number| Page { limit: 10, skip: 0, number: Some(number), after: None, with_total: true };
+        let page = |number| Page {
+            limit: 10,
+            skip: 0,
+            number: Some(number),
+            after: None,
+            with_total: true,
+            is_planned: false,
+        };
 
         let middle = links("/u", "role=admin", &page(2), Some("c"), Some(31)).expect("links");
         let last = links("/u", "", &page(4), None, Some(31)).expect("links");
@@ -299,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_page_after_a_cursor_knows_only_the_next() {
-        let page = Page { limit: 30, skip: 0, number: None, after: None, with_total: false };
+        let page = Page { limit: 30, skip: 0, number: None, after: None, with_total: false, is_planned: false };
 
         assert_eq!(links("/u", "", &page, Some("c"), None).as_deref(), Some("</u?limit=30&cursor=c>; rel=\"next\""));
         assert_eq!(links("/u", "", &page, None, None), None);

@@ -789,9 +789,57 @@ async fn a_total_is_preferred_by_a_header_too() {
     app.ask(Method::POST, PATH).json(&json!({ "title": "a" })).send().await;
     let prefer = |wish: &'static str| app.ask(Method::GET, PATH).header("prefer", wish).send();
 
-    let (counted, other) = (prefer("return=representation, count=exact").await, prefer("count=planned").await);
+    let (counted, other) = (prefer("return=representation, count=exact").await, prefer("count=guessed").await);
 
     assert_eq!((counted.status, &counted.body["meta"]["total"]), (200, &json!(1)));
     assert_eq!(counted.header("preference-applied"), Some("count=exact"));
     assert_eq!((other.status, other.body["meta"].get("total"), other.header("preference-applied")), (200, None, None));
+    // Few records are counted, also for whom an estimate would do.
+    let planned = prefer("count=planned").await;
+    assert_eq!((&planned.body["meta"]["total"], planned.body["meta"].get("isEstimate")), (&json!(1), None));
+    assert_eq!(planned.header("preference-applied"), Some("count=planned"));
+    assert_eq!(list(&app, "count=some").await.refusal(), (422, "validation-failed"));
+}
+
+/// Counting a million records takes a while, and a page number bar needs no exact number.
+#[tokio::test]
+async fn an_estimated_total_is_about_right_wherever_in_the_table_the_records_stand_and_says_that_it_is_one() {
+    let app = TestApp::with_people().await;
+    let numbers = json!({
+        "name": "numbers",
+        "fields": [{ "name": "n", "type": "integer" }, { "name": "kind", "type": "text" }],
+        "rules": { "list": "kind != 'secret' || auth.role == 'admin'" },
+    });
+    assert_eq!(app.operator(Method::POST, "/api/v1/collections").json(&numbers).send().await.status, 201);
+    let path = "/api/v1/collections/numbers/records";
+    let lines: String = (0..30_000)
+        .map(|n| format!("{{\"n\":{n},\"kind\":\"{}\"}}\n", if n < 6_000 { "secret" } else { "open" }))
+        .collect();
+    let import = app.operator(Method::POST, &format!("{path}/import")).header("content-type", "application/x-ndjson");
+    assert_eq!(import.body(lines).send().await.body["imported"], 30_000);
+    let deleted = app.operator(Method::DELETE, &format!("{path}?filter=n%20%3E%3D%2020000%20%26%26%20n%20%3C%2024000"));
+    assert_eq!(deleted.send().await.status, 200);
+    let total = async |query: &str, role: &str| {
+        let page = app.as_role(role, Method::GET, &format!("{path}?count=planned&{query}")).send().await;
+        assert_eq!((page.status, &page.body["meta"]["isEstimate"]), (200, &json!(true)), "{page:?}");
+        page.body["meta"]["total"].as_i64().expect("a number")
+    };
+
+    for (query, role, exact) in [
+        ("limit=1", "user", 20_000),
+        ("filter=n%20%3C%2010000", "admin", 10_000),
+        ("filter=n%20%3C%2010000", "user", 4_000),
+        ("filter=n%20%3E%3D%2015000&sort=-n", "user", 11_000),
+        ("filter=kind%20%3D%3D%20'secret'", "admin", 6_000),
+    ] {
+        let estimate = total(query, role).await;
+        assert!((exact * 9 / 10..=exact * 11 / 10).contains(&estimate), "{query} as {role}: {estimate} of {exact}");
+    }
+    // No fewer than are shown, however few there are.
+    let rare = total("filter=n%20%3D%3D%2017%20%7C%7C%20n%20%3D%3D%2018&limit=1", "admin").await;
+    assert!((2..200).contains(&rare), "{rare}");
+    assert_eq!(total("filter=kind%20%3D%3D%20'secret'", "user").await, 0);
+    let numbered = app.as_role("user", Method::GET, &format!("{path}?count=planned&page=1")).send().await;
+    let links = numbered.header("link").expect("links");
+    assert!(links.contains("count=planned") && !links.contains("rel=\"last\""), "{links}");
 }

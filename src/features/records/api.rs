@@ -125,7 +125,7 @@ impl RecordsApi {
         /// The number of a page, from 1; not beside `cursor`.
         #[oai(name = "page")]
         _page: Query<Option<String>>,
-        /// `exact` adds `meta.total`, as `Prefer: count=exact` does.
+        /// `exact` adds `meta.total`, as `Prefer: count=exact` does; `planned` estimates it where it would take long to count.
         #[oai(name = "count")]
         _count: Query<Option<String>>,
         /// Fields to sort by, `-` before one to turn it round: `-views,title`. The id breaks ties.

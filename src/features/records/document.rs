@@ -83,7 +83,14 @@ fn shared() -> Map<String, Value> {
         ("Limit", limit),
         ("Cursor", parameter("cursor", "`meta.nextCursor` of the page before.", &text)),
         ("Page", parameter("page", "The number of a page, from 1; not beside `cursor`.", &number(PAGE_MAX))),
-        ("Count", parameter("count", "`exact` adds `meta.total`.", &json!({ "type": "string", "enum": ["exact"] }))),
+        (
+            "Count",
+            parameter(
+                "count",
+                "`exact` adds `meta.total`; `planned` may estimate it.",
+                &json!({ "type": "string", "enum": ["exact", "planned"] }),
+            ),
+        ),
         ("Filter", filter("")),
         ("FilterOfMany", filter("; `true` for all of them")),
         ("Fields", parameter("fields", "The members to show, with commas between. Absent: all.", &text)),

@@ -93,7 +93,7 @@ impl RecordsApi {
 }
 
 fn plan(known: &Catalogue, entry: &Entry, asker: &Asker<'_>, asked: &Asked) -> Result<Plan, Error> {
-    let page = Page { limit: PAGE, skip: 0, number: None, after: None, with_total: false };
+    let page = Page { limit: PAGE, skip: 0, number: None, after: None, with_total: false, is_planned: false };
     Ok(list::plan(known, entry, asker, asked, &page)?.of_bytes(PAGE_BYTES_MAX))
 }
 

@@ -3,6 +3,7 @@ use std::io::Write as _;
 
 use super::error::Error;
 use super::lists::{Gap, Lists};
+use super::planned::Planned;
 use super::projection::Projection;
 use super::query::Asked;
 use super::search::{self, Hits, Search};
@@ -44,6 +45,8 @@ pub(super) struct Plan {
     pub after_text: Option<String>,
     pub skip: usize,
     pub with_total: bool,
+    /// What an estimate will do for.
+    planned: Option<Planned>,
 }
 
 /// A page as it was read.
@@ -58,6 +61,8 @@ pub(super) struct Listed {
     /// The position of the last one, if there are more.
     pub next: Option<String>,
     pub total: Option<i64>,
+    /// Whether it was not counted.
+    pub is_estimate: bool,
     ids: ViewIds,
     /// What is wrong with the ids of a view.
     wrong: Option<String>,
@@ -118,6 +123,9 @@ pub(super) fn plan(
     if 0 < page.skip {
         tail.push(" OFFSET ").bind(i64::try_from(page.skip).unwrap_or(i64::MAX));
     }
+    let can_be_planned = page.is_planned && search.is_none() && entry.view.is_none();
+    let planned = matching.clone().filter(|_| can_be_planned);
+    let planned = planned.map(|matching| Planned { from: asked.from(entry).into_owned(), matching });
     let total = page.with_total.then(|| {
         let mut total = Statement::default();
         if entry.view.is_some() {
@@ -162,6 +170,7 @@ pub(super) fn plan(
         after_text: page.after.clone(),
         skip,
         with_total: page.with_total,
+        planned,
     };
     match &page.after {
         None => Ok(plan),
@@ -279,7 +288,8 @@ impl Listed {
     pub fn new() -> Self {
         let json = Vec::with_capacity(16 << 10);
         let ids = ViewIds::default();
-        Self { json, gaps: Vec::new(), ends: Vec::new(), next: None, total: None, ids, wrong: None }
+        let (gaps, ends) = (Vec::new(), Vec::new());
+        Self { json, gaps, ends, next: None, total: None, is_estimate: false, ids, wrong: None }
     }
 }
 
@@ -298,7 +308,13 @@ impl Plan {
                 break;
             }
         }
-        if let Some(statement) = &self.total {
+        let estimate = self.planned.as_ref().map(|it| it.total(tx)).transpose()?.flatten();
+        if let Some(estimate) = estimate {
+            // What is seen is there.
+            let seen = self.skip + listed.ends.len() + usize::from(listed.next.is_some());
+            listed.total = Some(estimate.max(i64::try_from(seen).unwrap_or(i64::MAX)));
+            listed.is_estimate = true;
+        } else if let Some(statement) = &self.total {
             let total = if self.view.is_some() {
                 let (total, doubled) = tx.find(&statement.sql, &statement.values, counted)?.unwrap_or_default();
                 listed.wrong = listed.wrong.or_else(|| doubled.map(|it| doubled_id(&it)));
@@ -349,6 +365,9 @@ pub(super) fn answer(listed: &Listed, page: &Page, next_cursor: Option<&str>) ->
     }
     if let Some(total) = listed.total {
         let _ = write!(out, ",\"total\":{total}");
+    }
+    if listed.is_estimate {
+        out.extend_from_slice(b",\"isEstimate\":true");
     }
     out.extend_from_slice(b"}}");
     out

@@ -32,6 +32,7 @@ mod log;
 mod operations;
 mod payload;
 mod people;
+mod planned;
 mod projection;
 mod query;
 mod quotes;

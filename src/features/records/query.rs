@@ -7,7 +7,7 @@ use crate::base::text::nearest;
 use crate::db::record_tables::quoted;
 use crate::expr::Condition;
 use crate::features::collections::Entry;
-use crate::http::paging::Paging;
+use crate::http::paging::{EXACT, PLANNED, Paging};
 use crate::http::prefer::prefers;
 use crate::http::{Fault, Problem};
 
@@ -168,11 +168,10 @@ impl Asked {
 
     /// Does as the client would like, and tells what that was.
     pub fn prefer(&mut self, headers: &HeaderMap) -> Option<String> {
-        if self.paging.count.is_some() || !prefers(headers, "count", "exact") {
-            return None;
-        }
-        self.paging.count = Some("exact".to_owned());
-        Some("count=exact".to_owned())
+        let preferred = [EXACT, PLANNED].into_iter().find(|it| prefers(headers, "count", it));
+        let preferred = preferred.filter(|_| self.paging.count.is_none())?;
+        self.paging.count = Some(preferred.to_owned());
+        Some(format!("count={preferred}"))
     }
 
     /// Refuses what only makes sense for a list.

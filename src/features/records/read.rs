@@ -39,7 +39,8 @@ impl RecordsApi {
 
         list::must_be_whole(&listed, &page)?;
         let next = listed.next.as_deref().map(|it| self.cursors.seal(it, &scope));
-        let total = listed.total.and_then(|it| u64::try_from(it).ok());
+        // An estimate does not tell which page is the last.
+        let total = listed.total.filter(|_| !listed.is_estimate).and_then(|it| u64::try_from(it).ok());
         let path = format!("/api/v1/collections/{collection}/records");
         let link = paging::links(&path, &asked.repeated(), &page, next.as_deref(), total);
         Ok((list::answer(&listed, &page, next.as_deref()), link))
