@@ -396,5 +396,5 @@ async fn explain_says_of_an_exhausted_key_that_it_is() {
     let told = app.operator(Method::POST, "/api/v1/admin/explain").json(&body).send().await;
 
     assert_eq!((told.status, told.str("decidedBy")), (200, "key".to_owned()), "{told:?}");
-    assert!(told.str("detail").contains("calls that it was given"), "{told:?}");
+    assert!(told.str("detail").contains("too few credits left"), "{told:?}");
 }

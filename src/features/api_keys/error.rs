@@ -38,7 +38,7 @@ pub enum Error {
         /// Of all limits that were asked; the last of them is spent.
         allowances: Vec<Allowance>,
     },
-    #[error("it has used all calls that it was given{}", refilled(*refills_at))]
+    #[error("it has too few credits left{}", refilled(*refills_at))]
     Exhausted { refills_at: Option<Timestamp> },
     #[error("it has expired or was revoked; make another one")]
     Over,
