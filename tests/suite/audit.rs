@@ -694,11 +694,8 @@ async fn whoever_follows_the_trail_hears_of_everything_as_it_happens_and_takes_u
 
     live.app.operator(Method::DELETE, &format!("/api/v1/admin/keys/{id}/revoke")).send().await;
     while follower.more().await {}
-    let again = live.answer(
-        &format!("{AUDIT}/export?follow=true&after={last}"),
-        &format!("authorization: Bearer {}\r\n", live.app.token("admin")),
-    );
-    let mut again = again.await;
+    let bearer = format!("authorization: Bearer {}\r\n", live.app.token("admin"));
+    let mut again = live.answer(&format!("{AUDIT}/export?follow=true&after={last}"), &bearer).await;
     while !again.text.contains("api-keys.revoke") {
         assert!(again.more().await, "{}", again.text);
     }

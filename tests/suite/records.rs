@@ -816,7 +816,7 @@ async fn an_estimated_total_is_about_right_wherever_in_the_table_the_records_sta
         .map(|n| format!("{{\"n\":{n},\"kind\":\"{}\"}}\n", if n < 6_000 { "secret" } else { "open" }))
         .collect();
     let import = app.operator(Method::POST, &format!("{path}/import")).header("content-type", "application/x-ndjson");
-    assert_eq!(import.body(lines).send().await.body["imported"], 30_000);
+    assert_eq!(import.raw(lines).send().await.body["imported"], 30_000);
     let deleted = app.operator(Method::DELETE, &format!("{path}?filter=n%20%3E%3D%2020000%20%26%26%20n%20%3C%2024000"));
     assert_eq!(deleted.send().await.status, 200);
     let total = async |query: &str, role: &str| {

@@ -56,8 +56,8 @@ pub struct Watch {
     pub wanted: Wanted,
     /// Watches with the same key are told the same.
     pub key: String,
-    entry: Arc<Entry>,
-    record: Option<String>,
+    pub(super) entry: Arc<Entry>,
+    pub(super) record: Option<String>,
     pub(super) sight: Sight,
     /// Which fields of the collection are seen.
     pub(super) seen: Vec<bool>,
