@@ -40,7 +40,8 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
         anyhow::ensure!(hash_config.is_none(), "`--hash-config` goes with `--from firebase`");
         let (body, bar) = open(&file).await?;
         let operator = Operator::find_existing(context).await?;
-        let reply = operator.exchange(Request::new(Method::POST, path, "application/x-ndjson", body), Reply::read).await;
+        let reply =
+            operator.exchange(Request::new(Method::POST, path, "application/x-ndjson", body), Reply::read).await;
         bar.finish_and_clear();
         return tell(&reply?.json()?, dry_run);
     };

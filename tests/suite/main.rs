@@ -12,6 +12,7 @@ mod collections;
 mod contract;
 mod cookies;
 mod described;
+mod dumps;
 mod elsewhere;
 mod expand;
 mod explain;

@@ -29,12 +29,35 @@ const PART_BYTES_MAX: usize = 64;
 /// What checking a password costs, and everything else about a kept one that others may know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
-    Argon2 { kind: Kind, version: u32, memory_kib: u32, iterations: u32, lanes: u32, bytes: usize },
-    Bcrypt { rounds: u32 },
-    Scrypt { log_n: u8, block: u32, lanes: u32, bytes: usize },
+    Argon2 {
+        kind: Kind,
+        version: u32,
+        memory_kib: u32,
+        iterations: u32,
+        lanes: u32,
+        bytes: usize,
+    },
+    Bcrypt {
+        rounds: u32,
+    },
+    Scrypt {
+        log_n: u8,
+        block: u32,
+        lanes: u32,
+        bytes: usize,
+    },
     /// scrypt makes a key, and AES-256 in counter mode with that key encrypts the key of a Firebase project.
-    Firebase { log_n: u8, block: u32, lanes: u32, bytes: usize },
-    Pbkdf2 { digest: Digest, rounds: u32, bytes: usize },
+    Firebase {
+        log_n: u8,
+        block: u32,
+        lanes: u32,
+        bytes: usize,
+    },
+    Pbkdf2 {
+        digest: Digest,
+        rounds: u32,
+        bytes: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ const CELLS_MAX: usize = 1_024;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What is done with a record, or why no more is taken.
-pub(super) type Take<'a> = dyn FnMut(Record) -> Result<(), String> + 'a;
+pub(super) type Take<'a> = dyn FnMut(&Record) -> Result<(), String> + 'a;
 
 /// Hands out every record of a file, in order; an error says where the rest cannot be read.
 pub(super) fn each(source: impl Read, is_csv: bool, origin: Origin, take: &mut Take<'_>) -> Result<(), String> {
@@ -67,7 +67,7 @@ fn whole<R: Read>(
 
 fn values(file: impl Read, take: &mut Take<'_>) -> serde_json::Result<()> {
     for value in Deserializer::from_reader(file).into_iter() {
-        take(Record::new(value?)).map_err(serde_json::Error::custom)?;
+        take(&Record::new(value?)).map_err(serde_json::Error::custom)?;
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for Records<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(value) = items.next_element()? {
-            (self.0)(Record::new(value)).map_err(A::Error::custom)?;
+            (self.0)(&Record::new(value)).map_err(A::Error::custom)?;
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ fn rows(mut file: impl BufRead, take: &mut Take<'_>) -> Result<(), String> {
             Some(names) => {
                 let pairs = names.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
                 let members: Map<_, _> = pairs.map(|(name, cell)| (name.clone(), Value::from(cell))).collect();
-                take(Record::new(members.into())).map_err(|it| at(&it))?;
+                take(&Record::new(members.into())).map_err(|it| at(&it))?;
             }
         }
         (used, ended) = (0, 0);

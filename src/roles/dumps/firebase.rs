@@ -88,7 +88,8 @@ mod tests {
             let kept = Project::read(text).expect("read").kept("s-_t", "h-_h");
             assert_eq!(kept, "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=a+/b==$s+/t$h+/h");
         }
-        for broken in ["", "rounds: 8, mem_cost: 14", &shown.replace("14", "much"), &shown.replace("SCRYPT", "BCRYPT")] {
+        for broken in ["", "rounds: 8, mem_cost: 14", &shown.replace("14", "much"), &shown.replace("SCRYPT", "BCRYPT")]
+        {
             assert!(Project::read(broken).is_err(), "{broken}");
         }
     }

@@ -112,7 +112,8 @@ impl Conversion {
             return None;
         }
         let about = record.object("raw_user_meta_data");
-        let name = about.and_then(|it| ["full_name", "name", "display_name"].into_iter().find_map(|name| it.text(name)));
+        let name =
+            about.and_then(|it| ["full_name", "name", "display_name"].into_iter().find_map(|name| it.text(name)));
         let banned_until = record.moment("banned_until");
         // What cannot be read, such as `infinity`, has not passed.
         let is_banned = banned_until.is_some_and(|it| it.parse().map_or(true, |until: Timestamp| self.now < until));
@@ -168,8 +169,8 @@ struct Lines {
 }
 
 impl Lines {
-    fn push(&mut self, record: Record) -> Result<(), String> {
-        match self.conversion.account(&record)? {
+    fn push(&mut self, record: &Record) -> Result<(), String> {
+        match self.conversion.account(record)? {
             Some(account) => self.chunk.extend_from_slice(Value::from(account).to_string().as_bytes()),
             None => self.left_out += 1,
         }

@@ -97,9 +97,11 @@ mod tests {
 
     #[test]
     fn what_is_true_is_told_from_what_is_not() {
-        let record = Record::new(json!({ "a": true, "b": 1, "c": "t", "d": "true", "e": false, "f": 0, "g": "f", "h": null }));
+        let record =
+            Record::new(json!({ "a": true, "b": 1, "c": "t", "d": "true", "e": false, "f": 0, "g": "f", "h": null }));
 
-        let is_true: String = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].into_iter().filter(|it| record.flag(it)).collect();
+        let is_true: String =
+            ["a", "b", "c", "d", "e", "f", "g", "h", "i"].into_iter().filter(|it| record.flag(it)).collect();
         assert_eq!(is_true, "abcd");
     }
 }
