@@ -272,7 +272,7 @@ impl App {
                 (of_keys(&keys, &accounts), secrets.clone()),
                 (SigningKeysApi { rotating: rotating.clone() }, well_known(&config, &rotating)),
             ),
-            (collections.clone(), schema.clone(), profile_fields(&users)),
+            (collections.clone(), schema.clone(), profile_fields(&users, &collections)),
             records.clone(),
             aggregates.clone(),
             writing,
@@ -549,8 +549,9 @@ fn of_people(
     )
 }
 
-fn profile_fields(users: &UsersApi) -> ProfileFieldsApi {
-    ProfileFieldsApi { db: users.db.clone(), clock: users.clock.clone() }
+fn profile_fields(users: &UsersApi, collections: &CollectionsApi) -> ProfileFieldsApi {
+    let catalogues = collections.catalogues.clone();
+    ProfileFieldsApi { db: users.db.clone(), clock: users.clock.clone(), catalogues }
 }
 
 /// The endpoints of records that stand beside those of reading and writing one.

@@ -74,7 +74,7 @@ fn who_comes_from_firebase_signs_in_with_their_password() {
     let user = &signed_in["user"];
     assert_eq!(
         (&user["name"], &user["emailVerified"], &user["createdAt"], &user["role"]),
-        (&json!("User One"), &json!(true), &json!("2017-02-05T19:36:10.000Z"), &json!("user"))
+        (&json!("User One"), &json!(true), &json!("2017-02-05T19:49:30.000Z"), &json!("user"))
     );
     assert_eq!(login(&server, "user1@example.com", "user1passwork").0, 401);
     assert_eq!(login(&server, "user2@example.com", "user1password").0, 401, "disabled");

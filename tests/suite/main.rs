@@ -7,6 +7,7 @@ mod api_keys;
 #[path = "../ask.rs"]
 mod ask;
 mod audit;
+mod auth_fields;
 mod bin;
 mod collections;
 mod contract;
@@ -44,6 +45,7 @@ mod secrets;
 mod seed;
 #[path = "../server.rs"]
 mod server;
+mod sessions;
 mod signing_keys;
 mod support;
 mod tidy;

@@ -15,7 +15,7 @@ use crate::base::Clock;
 use crate::db::Db;
 use crate::features::accounts::USERS_ADMIN;
 use crate::features::audit::{Action, Entry, Trail};
-use crate::features::collections;
+use crate::features::collections::{self, Catalogues};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -26,6 +26,7 @@ use crate::http::{Caller, Fault, Input, Problem};
 pub struct ProfileFieldsApi {
     pub db: Db,
     pub clock: Clock,
+    pub catalogues: Catalogues,
 }
 
 #[derive(ApiResponse)]
@@ -83,6 +84,7 @@ impl ProfileFieldsApi {
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let (is_rehearsal, may_lose) = (dry_run.0 == Some(true), allow_loss.0 == Some(true));
 
+        let before = self.catalogues.current(caller.tenant()).await?;
         let (report, version) = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -126,6 +128,10 @@ impl ProfileFieldsApi {
                 Ok((report(lost), version))
             })
             .await?;
+        if !is_rehearsal {
+            // Rules that are saved from now on are judged by these fields.
+            self.catalogues.newer_than(caller.tenant(), &before).await?;
+        }
 
         Ok(Replaced::Report(Json(report), etag::of_version(version)))
     }

@@ -89,7 +89,8 @@ impl Conversion {
         std::thread::Builder::new().name("convert".to_owned()).spawn(move || {
             let mut lines = Lines { conversion: self, chunk: Vec::new(), left_out: 0, sender };
             let read = file::each(source, is_csv, lines.conversion.origin, &mut |record| lines.push(record));
-            let read = read.and_then(|()| lines.send());
+            // What came before a break is there all the same.
+            let read = lines.send().and(read);
             // Before the sender goes: whoever sees the end of the lines finds this.
             let _ = slot.set(Outcome { left_out: lines.left_out, broken: read.err() });
         })?;
