@@ -72,6 +72,28 @@ async fn beyond_the_limit_those_go_that_were_not_used_for_longest() {
     assert_eq!(works, [true, false, true, true]);
 }
 
+/// A browser has one cookie, so it never needs a second session.
+#[tokio::test]
+async fn a_browser_that_signs_in_anew_takes_no_room_from_another_device() {
+    let app = app("2").await;
+    let body = json!({ "email": USER, "password": PASSWORD, "session": "cookie" });
+    let enter = async |cookie: &str| {
+        let ask = app.ask(Method::POST, "/api/v1/auth/login").header("origin", "http://localhost");
+        let entered = ask.header("cookie", cookie).json(&body).send().await;
+        assert_eq!(entered.status, 200, "{entered:?}");
+        entered.header("set-cookie").and_then(|it| it.split(';').next()).expect("a cookie").to_owned()
+    };
+    let elsewhere = login(&app).await;
+    app.advance(60);
+    let first = enter("x=y").await;
+    app.advance(60);
+
+    enter(&first).await;
+
+    assert!(works(&app, &elsewhere).await);
+    assert_eq!(sessions(&app).await, 2);
+}
+
 /// A wrong password, or a second factor that is missing, signs nobody out.
 #[tokio::test]
 async fn who_does_not_get_in_ends_no_session() {

@@ -183,13 +183,14 @@ impl AccountsApi {
                 first(tx)?;
                 store::set_last_sign_in(tx, user, now)?;
                 store::insert_session(tx, &opened)?;
+                if let Some(former) = way.former() {
+                    // The browser has one cookie: what it had before is lost to it, and good for nobody else. It takes no
+                    // room from another device either.
+                    store::delete_session(tx, former, now)?;
+                }
                 let mut ended = store::end_surplus_sessions(tx, user, opened.id, most, now)?;
                 let of_limit = ended.len();
-                if let Some(former) = way.former() {
-                    // The browser has one cookie: what it had before is lost to it, and good for nobody else.
-                    store::delete_session(tx, former, now)?;
-                    ended.push(former);
-                }
+                ended.extend(way.former());
                 if store::is_new_client(tx, user, &opened.client.name, now)? {
                     let Client { name: client, address } = opened.client.clone();
                     let notice = AccountMail::NewSignIn { user: user.to_string(), at: now.millis(), client, address };
