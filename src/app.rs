@@ -216,7 +216,7 @@ impl App {
         let secrets = SecretsApi { vault: vault.clone(), accounts: accounts.clone() };
         let policy = Policy::from(settings.as_ref()).live();
         let background = Pool::start("background", 1, BACKGROUND_QUEUE_MAX, BACKGROUND_WAIT_MAX)?;
-        let catalogues = Catalogues::new(db.clone());
+        let catalogues = Catalogues::new(db.clone(), profiles::of_callers);
         let collections = CollectionsApi {
             db: db.clone(),
             clock: clock.clone(),
@@ -272,7 +272,7 @@ impl App {
                 (of_keys(&keys, &accounts), secrets.clone()),
                 (SigningKeysApi { rotating: rotating.clone() }, well_known(&config, &rotating)),
             ),
-            (collections.clone(), schema.clone(), profile_fields(&users)),
+            (collections.clone(), schema.clone(), profile_fields(&users, &collections)),
             records.clone(),
             aggregates.clone(),
             writing,
@@ -423,7 +423,9 @@ impl App {
                 let known = etag::known(request.method(), request.headers());
                 let who = request.extensions().get::<Who>().cloned();
                 let mut answer = endpoint.call(request).await.map(IntoResponse::into_response);
-                if let Some(user) = who.as_ref().and_then(Who::user) {
+                // Who acts as somebody else uses the server themselves.
+                let is_own = who.as_ref().and_then(Who::caller).is_none_or(|it| it.impersonator().is_none());
+                if let Some(user) = who.as_ref().and_then(Who::user).filter(|_| is_own) {
                     requests.note(user);
                 }
                 if let Some(caller) = who.as_ref().and_then(Who::caller) {
@@ -547,8 +549,9 @@ fn of_people(
     )
 }
 
-fn profile_fields(users: &UsersApi) -> ProfileFieldsApi {
-    ProfileFieldsApi { db: users.db.clone(), clock: users.clock.clone() }
+fn profile_fields(users: &UsersApi, collections: &CollectionsApi) -> ProfileFieldsApi {
+    let catalogues = collections.catalogues.clone();
+    ProfileFieldsApi { db: users.db.clone(), clock: users.clock.clone(), catalogues }
 }
 
 /// The endpoints of records that stand beside those of reading and writing one.

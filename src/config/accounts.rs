@@ -9,6 +9,9 @@ use crate::base::web::Site;
 /// Most wrong guesses that a setting may allow within the window.
 pub(super) const SIGN_IN_FAILURES_MAX: u32 = 1_000_000;
 
+/// Most sessions of one account that a setting allows.
+pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 1_000;
+
 /// The longest that a setting lets an access token work.
 pub const ACCESS_TOKEN_SECS_MAX: u64 = 86_400;
 
@@ -42,6 +45,7 @@ pub struct AccountsConfig {
     pub signing_key_days: u64,
     pub session_idle_days: u64,
     pub session_days_max: u64,
+    pub sessions_per_account_max: u32,
     pub refresh_grace_secs: u64,
     pub hash_memory_kib: u32,
     pub hash_iterations: u32,
@@ -79,6 +83,7 @@ impl Default for AccountsConfig {
             signing_key_days: 90,
             session_idle_days: 30,
             session_days_max: 365,
+            sessions_per_account_max: SESSIONS_PER_ACCOUNT_MAX,
             refresh_grace_secs: 30,
             hash_memory_kib: 0,
             hash_iterations: 0,
@@ -116,6 +121,12 @@ impl AccountsConfig {
         within(&mut faults, "signing_key_days", self.signing_key_days, 0..=3_650);
         within(&mut faults, "session_idle_days", self.session_idle_days, 1..=3_650);
         within(&mut faults, "session_days_max", self.session_days_max, 1..=3_650);
+        within(
+            &mut faults,
+            "sessions_per_account_max",
+            self.sessions_per_account_max.into(),
+            1..=SESSIONS_PER_ACCOUNT_MAX.into(),
+        );
         within(&mut faults, "refresh_grace_secs", self.refresh_grace_secs, 0..=300);
         // 0: measured.
         if self.hash_memory_kib != 0 {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::accounts::{ACCESS_TOKEN_SECS_MAX, AccountsConfig, Registration, Verification};
+pub use self::accounts::{ACCESS_TOKEN_SECS_MAX, AccountsConfig, Registration, SESSIONS_PER_ACCOUNT_MAX, Verification};
 pub use self::audit::AuditConfig;
 pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;

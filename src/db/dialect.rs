@@ -10,6 +10,11 @@ pub fn json_value(column: &str, path: &[&str]) -> String {
     format!("json_extract({column}, {})", json_path(path))
 }
 
+/// The milliseconds since 1970 of a moment that is written as [`crate::base::Timestamp`] writes it; null if there is none.
+pub fn millis_of(moment: &str) -> String {
+    format!("(CAST(strftime('%s', {moment}) AS INTEGER) * 1000 + CAST(substr({moment}, 21, 3) AS INTEGER))")
+}
+
 /// The sort of value at a path: `text`, `integer`, `real`, `true`, `false`, `null`, `object`, `array`; null if
 /// there is none.
 pub fn json_type(column: &str, path: &[&str]) -> String {

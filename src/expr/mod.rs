@@ -42,4 +42,4 @@ pub use compile::{Compiled, Purpose, compile, compile_conditions, compile_valida
 pub use condition::{Condition, OPERATORS};
 pub use error::Error;
 pub use parse::{Expression, parse};
-pub use schema::{Field, Kind, Schema, Table, View};
+pub use schema::{CallerFields, Field, Kind, Schema, Table, View};

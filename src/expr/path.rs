@@ -6,7 +6,7 @@ use super::bind::Bind;
 use super::compile::{Compiler, Purpose, ROOT};
 use super::error::Error;
 use super::operand::{Operand, Type};
-use super::schema::{Field, Kind, Table};
+use super::schema::{CallerFields, Field, Kind, Table};
 use crate::base::text::nearest;
 use crate::db::record_tables::quoted;
 use crate::db::{dialect, join_tables};
@@ -148,9 +148,11 @@ impl<'a> Compiler<'a> {
             ["tier"] => (Type::Text, Bind::AuthTier),
             ["verified"] => (Type::Bool, Bind::AuthVerified),
             ["signedIn"] => (Type::Bool, Bind::AuthSignedIn),
+            ["fields", name] => return self.of_profile(name),
+            ["fields", ..] => return Err(Error::not_supported("a field of a profile is named `auth.fields.<name>`")),
             _ => {
                 return Err(Error::unknown(
-                    "of `auth` there are `id`, `email`, `role`, `tier`, `verified` and `signedIn`",
+                    "of `auth` there are `id`, `email`, `role`, `tier`, `verified`, `signedIn` and `fields`",
                 ));
             }
         };
@@ -158,6 +160,32 @@ impl<'a> Compiler<'a> {
         self.asked_of_caller += usize::from(may_be_null);
         let sql = self.bind(bind);
         Ok(Operand { nullable: may_be_null, is_callers: may_be_null, ..Operand::of(kind, sql) })
+    }
+
+    /// A field of the caller's profile. It is asked of the database, so that it is what it is at this moment, whoever
+    /// remembers the caller for how long.
+    fn of_profile(&mut self, name: &str) -> Result<Operand, Error> {
+        let CallerFields { sql_name, owner, content, fields } = &self.schema.caller;
+        let field = fields.iter().find(|it| it.name == name).ok_or_else(|| {
+            Error::unknown(match nearest(name, fields.iter().map(|it| it.name.as_str())) {
+                Some(meant) => format!("profiles have no field `{name}`; did you mean `{meant}`?"),
+                None => format!("profiles have no field `{name}`"),
+            })
+        })?;
+        let kind = type_of(&field.kind);
+        let content = format!("caller.{}", quoted(content));
+        let value = match kind {
+            Type::Json => {
+                return Err(Error::not_supported(format!("`auth.fields.{name}` is JSON, which is not asked for")));
+            }
+            Type::Moment => dialect::millis_of(&dialect::json_value(&content, &[name])),
+            _ => dialect::json_value(&content, &[name]),
+        };
+        self.spent.step()?;
+        self.asked_of_caller += 1;
+        let id = self.bind(Bind::AuthId);
+        let sql = format!("(SELECT {value} FROM {} AS caller WHERE caller.{} = {id})", quoted(sql_name), quoted(owner));
+        Ok(Operand { nullable: true, is_callers: true, ..Operand::of(kind, sql) })
     }
 
     fn of_request(&mut self, names: &[&str]) -> Result<Operand, Error> {

@@ -67,13 +67,34 @@ pub struct Table {
     pub is_computed: bool,
 }
 
-/// All tables.
+/// What is known of callers beside their accounts: for each of them one JSON object, whose members are fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallerFields {
+    /// The table that the objects are in, not quoted.
+    pub sql_name: String,
+    /// The column with the id of the account.
+    pub owner: String,
+    /// The column with the object.
+    pub content: String,
+    pub fields: Vec<Field>,
+}
+
+/// All tables, and what is known of callers.
 #[derive(Clone, Debug, Default)]
-pub struct Schema(HashMap<String, Table>);
+pub struct Schema {
+    tables: HashMap<String, Table>,
+    pub(super) caller: CallerFields,
+}
 
 impl Schema {
     pub fn new(tables: impl IntoIterator<Item = Table>) -> Self {
-        Self(tables.into_iter().map(|it| (it.name.clone(), it)).collect())
+        let tables = tables.into_iter().map(|it| (it.name.clone(), it)).collect();
+        Self { tables, caller: CallerFields::default() }
+    }
+
+    /// The same with callers of whom this is known.
+    pub fn with_caller(self, caller: CallerFields) -> Self {
+        Self { caller, ..self }
     }
 
     /// The same with only those fields in sight of which `sees` is true.
@@ -82,23 +103,29 @@ impl Schema {
             let fields = table.fields.iter().map(|it| Field { hidden: !sees(table, it), ..it.clone() }).collect();
             Table { fields, ..table.clone() }
         };
-        Self(self.0.iter().map(|(name, table)| (name.clone(), seen(table))).collect())
+        self.with(seen)
     }
 
     /// The same with records in sight as `view` says of some tables.
     pub fn viewed_by(&self, view: &dyn Fn(&Table) -> Option<View>) -> Self {
         let viewed = |table: &Table| Table { view: view(table).unwrap_or_else(|| table.view.clone()), ..table.clone() };
-        Self(self.0.iter().map(|(name, table)| (name.clone(), viewed(table))).collect())
+        self.with(viewed)
     }
 
     /// The same with every record in sight.
     pub fn opened(&self) -> Self {
         let open = |table: &Table| Table { view: View::Anyone, ..table.clone() };
-        Self(self.0.iter().map(|(name, table)| (name.clone(), open(table))).collect())
+        self.with(open)
+    }
+
+    /// The same with other tables in the places of these.
+    fn with(&self, other: impl Fn(&Table) -> Table) -> Self {
+        let tables = self.tables.iter().map(|(name, table)| (name.clone(), other(table))).collect();
+        Self { tables, caller: self.caller.clone() }
     }
 
     pub fn table(&self, name: &str) -> Option<&Table> {
-        self.0.get(name)
+        self.tables.get(name)
     }
 
     /// The table and field behind `comments_via_post`: those who refer to a table by one of their fields.

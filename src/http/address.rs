@@ -88,7 +88,8 @@ impl Reached {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Origin {
     pub client: Option<IpAddr>,
-    pub https: bool,
+    /// Absent: a trusted proxy does not say.
+    pub https: Option<bool>,
     /// The host that the client asked for, if a proxy says so.
     pub host: Option<HeaderValue>,
 }
@@ -96,9 +97,9 @@ pub struct Origin {
 /// Finds the client of a request that came from `peer`, or from the operator's socket.
 pub fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     let Some(peer) = peer.map(|it| it.to_canonical()) else {
-        return Origin { client: None, https: false, host: None };
+        return Origin { client: None, https: Some(false), host: None };
     };
-    let direct = Origin { client: Some(peer), https: false, host: None };
+    let direct = Origin { client: Some(peer), https: Some(false), host: None };
     if !is_trusted(peer, trusted) {
         return direct;
     }
@@ -107,7 +108,7 @@ pub fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Origi
     } else if headers.contains_key(FORWARDED) {
         from_forwarded(peer, headers, trusted)
     } else {
-        Origin { https: is_https(last(headers, &X_FORWARDED_PROTO)), ..direct }
+        Origin { https: last(headers, &X_FORWARDED_PROTO).map(is_https), ..direct }
     }
 }
 
@@ -131,11 +132,11 @@ fn from_x_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ori
         .next_back()
         .filter(|it| host_and_port(it.as_bytes()).is_some())
         .cloned();
-    Origin { client: Some(client), https: is_https(last(headers, &X_FORWARDED_PROTO)), host }
+    Origin { client: Some(client), https: last(headers, &X_FORWARDED_PROTO).map(is_https), host }
 }
 
 fn from_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
-    let mut origin = Origin { client: Some(peer), https: false, host: None };
+    let mut origin = Origin { client: Some(peer), https: Some(false), host: None };
     for line in headers.get_all(FORWARDED).iter().rev() {
         for element in split_unquoted(line.to_str().unwrap_or("?"), ',').into_iter().rev() {
             let Some(hop) = Hop::read(element) else { return origin };
@@ -151,20 +152,20 @@ fn from_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origi
 /// One element of `Forwarded`: what one proxy says about the one before it.
 struct Hop {
     client: IpAddr,
-    https: bool,
+    https: Option<bool>,
     host: Option<HeaderValue>,
 }
 
 impl Hop {
     fn read(element: &str) -> Option<Self> {
-        let (mut client, mut https, mut host) = (None, false, None);
+        let (mut client, mut https, mut host) = (None, None, None);
         for pair in split_unquoted(element, ';') {
             let (name, value) = pair.split_once('=')?;
             let value = value.trim();
             let value = value.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(value);
             match name.trim() {
                 name if name.eq_ignore_ascii_case("for") => client = address_in(value),
-                name if name.eq_ignore_ascii_case("proto") => https = value.eq_ignore_ascii_case("https"),
+                name if name.eq_ignore_ascii_case("proto") => https = Some(is_https(value)),
                 name if name.eq_ignore_ascii_case("host") && host_and_port(value.as_bytes()).is_some() => {
                     host = HeaderValue::from_str(value).ok();
                 }
@@ -195,13 +196,13 @@ fn address_in(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The last value of a list: what the nearest proxy wrote.
+/// The last value of a list: what the nearest proxy wrote. What is no text is nothing that anybody means.
 fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next()
+    headers.get_all(name).iter().next_back()?.to_str().unwrap_or_default().rsplit(',').next()
 }
 
-fn is_https(proto: Option<&str>) -> bool {
-    proto.is_some_and(|it| it.trim().eq_ignore_ascii_case("https"))
+fn is_https(proto: &str) -> bool {
+    proto.trim().eq_ignore_ascii_case("https")
 }
 
 #[cfg(test)]
@@ -237,7 +238,7 @@ mod tests {
         let origin = of_peer("198.51.100.1", &forged);
 
         let itself = "198.51.100.1".parse().expect("an address");
-        assert_eq!(origin, Origin { client: Some(itself), https: false, host: None });
+        assert_eq!(origin, Origin { client: Some(itself), https: Some(false), host: None });
     }
 
     #[test]
@@ -277,7 +278,7 @@ mod tests {
         let origin = of_peer(PROXY, &[("forwarded", sent)]);
 
         assert_eq!(origin.client, "2001:db8::1".parse().ok());
-        assert!(origin.https);
+        assert_eq!(origin.https, Some(true));
         assert_eq!(origin.host, Some(HeaderValue::from_static("a.example:8443")));
         assert_eq!(client(PROXY, &[("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.7")]), "192.0.2.7");
     }
@@ -293,13 +294,32 @@ mod tests {
             ],
         );
 
-        assert!(origin.https);
+        assert_eq!(origin.https, Some(true));
         assert_eq!(origin.host, Some(HeaderValue::from_static("a.example")));
         assert_eq!(
             of_peer(PROXY, &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-host", "a b")]).host,
             None,
             "a malformed host was believed"
         );
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_does_not_say_how_it_was_reached_is_told_from_one_that_says_so() {
+        let https = |sent: &[(&'static str, &str)]| of_peer(PROXY, sent).https;
+
+        for silent in [&[][..], &[("x-forwarded-for", "192.0.2.7")], &[("forwarded", "for=192.0.2.7;host=a.example")]] {
+            assert_eq!(https(silent), None, "{silent:?}");
+        }
+        for plain in [
+            &[("x-forwarded-proto", "http")][..],
+            &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https, http")],
+            &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "")],
+            &[("forwarded", "for=192.0.2.7;proto=http")],
+            &[("forwarded", "nonsense")],
+        ] {
+            assert_eq!(https(plain), Some(false), "{plain:?}");
+        }
+        assert_eq!(of_peer("198.51.100.1", &[]).https, Some(false), "who is no proxy came as they came");
     }
 
     #[test]

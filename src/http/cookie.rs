@@ -4,6 +4,7 @@
 //! somebody on the way can put one of theirs in its place. Over plain HTTP, which a home network has, that name cannot be
 //! had, and it is `steading-session`. On each connection one of the names alone is looked at.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use poem::http::header::{COOKIE, FORWARDED, HeaderMap, HeaderName, SET_COOKIE};
 use poem::http::{HeaderValue, Method};
@@ -11,6 +12,7 @@ use poem::{FromRequest, Request, RequestBody};
 
 use super::address::{ClientAddress, Reached};
 use super::own_origin;
+use super::policy::Policy;
 use super::problem::{self, Kind, Problem};
 
 const SECURE_NAME: &str = "__Host-steading-session";
@@ -26,8 +28,12 @@ pub struct Jar {
 }
 
 impl Jar {
+    /// Where the public address is reached by HTTPS, so is a browser that asked for it, also if a proxy that is not known
+    /// here does not say so. What came by plain HTTP all the same gets a cookie that the browser does not take.
     fn of(request: &Request) -> Self {
-        Self { https: request.extensions().get::<Reached>().is_some_and(|it| it.https) }
+        let (reached, policy) = (request.extensions().get::<Reached>(), request.extensions().get::<Arc<Policy>>());
+        let is_public = |reached: &Reached| policy.is_some_and(|it| it.is_public_by_https(reached.host()));
+        Self { https: reached.is_some_and(|it| it.https || is_public(it)) }
     }
 
     /// The `Set-Cookie` that has the browser keep `value`, for that long at most.
@@ -129,16 +135,16 @@ impl Browser {
 impl<'a> FromRequest<'a> for Browser {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
         let jar = Jar::of(request);
-        let refused = must_be_near(jar, request).and_then(|()| own_origin::must_be_ours(request)).err();
+        let refused = must_be_near(request).and_then(|()| own_origin::must_be_ours(request)).err();
         let shown = mark(request).map(ToOwned::to_owned);
         Ok(Self { jar, refused, shown })
     }
 }
 
 /// Refuses plain HTTP that comes from far, or came encrypted to somebody who is not known here.
-fn must_be_near(jar: Jar, request: &Request) -> Result<(), Problem> {
+fn must_be_near(request: &Request) -> Result<(), Problem> {
     let address = request.extensions().get::<ClientAddress>().and_then(|it| it.0);
-    if jar.https {
+    if request.extensions().get::<Reached>().is_some_and(|it| it.https) {
         return Ok(());
     }
     if address.is_some_and(|it| !is_near(it)) {

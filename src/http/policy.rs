@@ -27,6 +27,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether a host is that of the public address, and that is reached by HTTPS.
+    pub(super) fn is_public_by_https(&self, host: &str) -> bool {
+        let reached = || Site::parse(&format!("https://{host}")).map(|it| it.origin());
+        self.own_origin.as_ref().is_some_and(|own| own.starts_with("https:") && reached().as_ref() == Some(own))
+    }
+
     /// The policy as something that can be swapped while the server runs.
     pub fn live(self) -> LivePolicy {
         Arc::new(ArcSwap::from_pointee(self))

@@ -90,7 +90,9 @@ impl Shell {
         let unread = Unread::lend(&mut request);
         let id = RequestId::of(request.headers(), &self.random, &self.clock);
         let mut origin = address::of(peer(&request), request.headers(), &policy.trusted_proxies);
-        origin.https |= *request.scheme() == Scheme::HTTPS;
+        if *request.scheme() == Scheme::HTTPS {
+            origin.https = Some(true);
+        }
         let (method, version) = (request.method().clone(), request.version());
         let path = request.uri().clone();
         let wants_page = pages::is_wanted(&request);
@@ -98,7 +100,7 @@ impl Shell {
         let who = Who::default();
 
         let admitted = self.outgoing.admit(origin.client, &method);
-        let mut response = match admitted.and_then(|()| self.admit(&mut request, &policy, &origin, &id, &who)) {
+        let mut response = match admitted.and_then(|()| self.admit(&mut request, &policy, &mut origin, &id, &who)) {
             Err(problem) => problem.respond(),
             Ok(()) => match policy.cors.preflight(&method, request.headers()) {
                 Some(preflight) => preflight,
@@ -138,7 +140,7 @@ impl Shell {
             user: who.user(),
             bytes,
         };
-        see_off(&mut response, &policy, origin.https, &line);
+        see_off(&mut response, &policy, origin.https == Some(true), &line);
         response
     }
 
@@ -162,7 +164,7 @@ impl Shell {
             user: None,
             bytes,
         };
-        see_off(&mut response, &policy, origin.https, &line);
+        see_off(&mut response, &policy, origin.https == Some(true), &line);
         response
     }
 
@@ -178,7 +180,7 @@ impl Shell {
         &self,
         request: &mut Request,
         policy: &Arc<Policy>,
-        origin: &Origin,
+        origin: &mut Origin,
         id: &RequestId,
         who: &Who,
     ) -> Result<(), Problem> {
@@ -195,9 +197,13 @@ impl Shell {
         let method = request.method().clone();
         alias::rewrite(&method, request.uri_mut());
 
+        let host = origin.host.clone().unwrap_or(host);
+        // A trusted proxy that does not say how it was reached was reached as the public address is.
+        let is_public = || host.to_str().is_ok_and(|it| policy.is_public_by_https(it));
+        let https = *origin.https.get_or_insert_with(is_public);
         let extensions = request.extensions_mut();
         extensions.insert(ClientAddress(origin.client));
-        extensions.insert(Reached::new(origin.https, origin.host.clone().unwrap_or(host)));
+        extensions.insert(Reached::new(https, host));
         extensions.insert(id.clone());
         extensions.insert(self.tenant.clone());
         extensions.insert(who.clone());

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod completions;
 mod doctor;
+mod dumps;
 mod health;
 mod logs;
 mod migrate;

@@ -147,7 +147,7 @@ pub(super) async fn open(file: &Path) -> anyhow::Result<(Body, ProgressBar)> {
 }
 
 /// A bar for so many bytes, or for nobody knows how many. Shown at a terminal only.
-fn bar(bytes: Option<u64>) -> ProgressBar {
+pub(super) fn bar(bytes: Option<u64>) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
     let template = match bytes {
         Some(_) => "{bar:30} {percent:>3}% {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
@@ -168,10 +168,10 @@ pub(super) fn tell(report: &Value, dry_run: bool) -> anyhow::Result<ExitCode> {
         for fault in record["errors"].as_array().into_iter().flatten() {
             let field = fault["pointer"].as_str().unwrap_or_default().trim_start_matches('/');
             let gap = if field.is_empty() { "" } else { " " };
+            let line = record.get("line").map_or_else(String::new, |it| format!(", line {it}"));
             say(format!(
-                "record {}, line {}: {field}{gap}{}",
+                "record {}{line}: {field}{gap}{}",
                 record["record"],
-                record["line"],
                 fault["detail"].as_str().unwrap_or_default()
             ))?;
         }

@@ -54,6 +54,11 @@ async fn through_proxy(live: &Live, headers: &str, body: &str) -> String {
         "POST {LOGIN} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n{headers}\r\n{body}"
     );
+    exchange(live, &request).await
+}
+
+/// What a server answers on a connection of its own.
+async fn exchange(live: &Live, request: &str) -> String {
     let mut stream = TcpStream::connect(&live.address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
@@ -370,6 +375,55 @@ async fn the_cookie_is_as_safe_as_the_connection_and_none_is_given_in_the_open()
         assert!(token.starts_with("HTTP/1.1 200"), "tokens are for programs: {token}");
     }
     assert!(live.stop().await);
+}
+
+/// A proxy that was set up in a hurry, as `proxy_pass` alone. The public address says how people reach it.
+#[tokio::test]
+async fn behind_a_proxy_that_does_not_say_so_the_cookie_is_as_safe_as_the_public_address() {
+    let trusted = ("SERVER__TRUSTED_PROXIES", "['127.0.0.1/32']");
+    let (public, plain) =
+        (("SERVER__PUBLIC_URL", "https://api.example.com"), ("SERVER__PUBLIC_URL", "http://api.example.com"));
+    let (of_https, of_http) = ("origin: https://api.example.com\r\n", "origin: http://api.example.com\r\n");
+    let far = "x-forwarded-for: 203.0.113.7\r\n";
+    let said = [far, "x-forwarded-proto: http\r\n", of_https].concat();
+    let elsewhere = [far, "x-forwarded-host: 192.168.1.5:8088\r\n", of_https].concat();
+    let silent = [far, of_https].concat();
+    let body = credentials("user@example.com").to_string();
+    let safe = "__Host-steading-session=sc_";
+    for (settings, headers, expected) in [
+        (&[trusted, public][..], silent.as_str(), Ok(safe)),
+        (&[trusted, public], of_https, Ok(safe)),
+        (&[public], of_https, Ok(safe)),
+        (&[trusted, public], of_http, Err("origin-refused")),
+        (&[trusted, public], &said, Err("cookie-needs-https")),
+        (&[trusted, public], &elsewhere, Err("cookie-needs-https")),
+        (&[trusted, plain], of_http, Ok("steading-session=sc_")),
+        (&[trusted], of_http, Ok("steading-session=sc_")),
+    ] {
+        let live = Live::around(TestApp::with_people_and(settings).await).await;
+
+        let answer = through_proxy(&live, headers, &body).await;
+
+        let set = answer.lines().find_map(|it| it.strip_prefix("set-cookie: "));
+        match expected {
+            Ok(begins) => {
+                let set = set.unwrap_or_else(|| panic!("{settings:?} {headers}: {answer}"));
+                assert!(set.starts_with(begins), "{settings:?} {headers}: {set}");
+                assert_eq!(set.contains("; Secure;"), begins == safe, "{set}");
+                // What it got is what it is known by.
+                let cookie = set.split(';').next().expect("a cookie");
+                let asked = format!(
+                    "GET {PROFILE} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\ncookie: {cookie}\r\n\
+                     {}\r\n",
+                    headers.split_inclusive("\r\n").filter(|it| !it.starts_with("origin")).collect::<String>()
+                );
+                let known = exchange(&live, &asked).await;
+                assert!(known.starts_with("HTTP/1.1 200"), "{settings:?} {headers}: {known}");
+            }
+            Err(code) => assert!(set.is_none() && answer.contains(code), "{settings:?} {headers}: {answer}"),
+        }
+        assert!(live.stop().await);
+    }
 }
 
 /// Whoever forgot to name the proxy is told so, instead of getting a cookie that is less safe than it could be.

@@ -169,6 +169,68 @@ async fn both_see_the_session_and_either_ends_it() {
     assert_eq!(app.profile(app.token("admin")).await.status, 200, "the admin's own goes on");
 }
 
+/// Who begins them again and again does not fill the disk.
+#[tokio::test]
+async fn one_account_acts_as_others_in_twenty_sessions_at_most_and_the_oldest_makes_room() {
+    let app = TestApp::with_people().await;
+    let (id, first) = begun(&app).await;
+    let (_, other_admin) = app.person("other", "admin").await;
+    let others = begin(&app, &other_admin, &id).await.str("accessToken");
+    let mut tokens = Vec::new();
+    for _ in 0..19 {
+        app.advance(1);
+        tokens.push(begun(&app).await.1);
+    }
+    assert_eq!(app.profile(&first).await.status, 200, "twenty");
+
+    app.advance(1);
+    tokens.push(begun(&app).await.1);
+
+    assert_eq!(app.profile(&first).await.refusal(), (401, "token-invalid"));
+    for token in tokens.iter().chain([&others]) {
+        assert_eq!(app.profile(token).await.status, 200);
+    }
+    let sessions = app.as_role("admin", Method::GET, "/api/v1/auth/sessions").send().await;
+    let acting = sessions.body["data"].as_array().expect("sessions").iter().filter(|it| it.get("actingAs").is_some());
+    assert_eq!(acting.count(), 20);
+}
+
+/// An owner who looks at it would take it for their own.
+#[tokio::test]
+async fn what_is_done_as_somebody_else_is_no_use_that_they_made_of_the_server() {
+    let app = TestApp::with_people().await;
+    let (id, token) = begun(&app).await;
+    app.app.requests.flush(&app.app.db, &steading::base::TenantId::main()).await.expect("written");
+    let count = async || {
+        app.app.requests.flush(&app.app.db, &steading::base::TenantId::main()).await.expect("written");
+        let user = app.operator(Method::GET, &format!("/api/v1/users/{id}")).send().await;
+        user.body["usageCount"].as_u64().expect("a number")
+    };
+    let before = count().await;
+
+    for _ in 0..5 {
+        assert_eq!(app.profile(&token).await.status, 200);
+    }
+    assert_eq!(count().await, before);
+
+    assert_eq!(app.profile(app.token("user")).await.status, 200);
+    assert_eq!(count().await, before + 1);
+}
+
+/// Otherwise whoever looks at an account signs its owner out, or the other way round.
+#[tokio::test]
+async fn acting_as_somebody_is_none_of_the_sessions_that_they_may_have() {
+    let app = TestApp::with_people_and(&[("ACCOUNTS__SESSIONS_PER_ACCOUNT_MAX", "1")]).await;
+    let (_, token) = begun(&app).await;
+    assert_eq!(app.profile(app.token("user")).await.status, 200);
+
+    assert_eq!(app.login("user@example.com", PASSWORD).await.status, 200);
+
+    assert_eq!(app.profile(&token).await.status, 200, "who acts goes on");
+    assert_eq!(app.profile(app.token("user")).await.status, 401);
+    assert_eq!(app.profile(app.token("admin")).await.status, 200);
+}
+
 #[tokio::test]
 async fn the_trail_names_both_and_the_owner_is_told() {
     let post = crate::mail::Post::new().await;

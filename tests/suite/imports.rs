@@ -57,6 +57,29 @@ async fn who_comes_from_elsewhere_signs_in_with_their_password_and_is_kept_as_ou
     }
 }
 
+/// As Supabase keeps who came to it from Firebase.
+#[tokio::test]
+async fn a_password_of_firebase_counts_and_is_kept_as_ours_then() {
+    const KEPT: &str = "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzx\
+                        UECKbm0QsEmYUSDzZvpjeJ9WmXA==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZv\
+                        qmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==";
+    let app = TestApp::new().await;
+    let with = |email: &str, hash: String| json!({ "email": email, "passwordHash": hash });
+    let dear = with("dear@example.com", KEPT.replace("n=14", "n=18"));
+    let other_project = with("other@example.com", KEPT.replace("sk=jx", "sk=jy"));
+
+    let report = import(&app, &[with("ada@example.com", KEPT.to_owned()), dear, other_project]).await;
+
+    assert_eq!((&report.body["imported"], &report.body["refused"]), (&json!(2), &json!(1)), "{report:?}");
+    assert_eq!(report.body["errors"][0]["errors"][0]["pointer"], "/passwordHash");
+    assert_eq!(app.login("ada@example.com", "user1passwore").await.refusal(), (401, "wrong-credentials"));
+    assert_eq!(hash(&app, "ada@example.com").await, KEPT, "a wrong guess changes nothing");
+    assert_eq!(app.login("ada@example.com", "user1password").await.status, 200);
+    assert!(hash(&app, "ada@example.com").await.starts_with("$argon2id$v=19$m=8192,t=1,p=1$"));
+    assert_eq!(app.login("ada@example.com", "user1password").await.status, 200);
+    assert_eq!(app.login("other@example.com", "user1password").await.status, 401, "the key of another project");
+}
+
 #[tokio::test]
 async fn an_account_is_imported_with_all_that_it_says() {
     let app = TestApp::with_people().await;

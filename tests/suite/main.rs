@@ -7,11 +7,13 @@ mod api_keys;
 #[path = "../ask.rs"]
 mod ask;
 mod audit;
+mod auth_fields;
 mod bin;
 mod collections;
 mod contract;
 mod cookies;
 mod described;
+mod dumps;
 mod elsewhere;
 mod expand;
 mod explain;
@@ -43,6 +45,7 @@ mod secrets;
 mod seed;
 #[path = "../server.rs"]
 mod server;
+mod sessions;
 mod signing_keys;
 mod support;
 mod tidy;

@@ -69,6 +69,26 @@ async fn values_are_kept_with_the_profile_in_the_order_of_their_fields() {
     assert_eq!(trail.body["data"][0]["before"]["fields"]["age"], 36, "{trail:?}");
 }
 
+/// Whatever program wrote it, another reads a whole number.
+#[tokio::test]
+async fn a_whole_number_is_kept_as_one_however_it_is_written() {
+    let app = TestApp::with_people().await;
+    defined(&app, json!([{ "name": "count", "type": "integer" }, { "name": "weight", "type": "number" }])).await;
+
+    for (written, shown) in [("1e3", "1000"), ("1.0", "1"), ("-2E2", "-200"), ("9007199254740993", "9007199254740993")]
+    {
+        let body = format!(r#"{{"fields":{{"count":{written}}}}}"#);
+        let patched = app.as_role("user", Method::PATCH, "/api/v1/auth/profile").text(body).send().await;
+        assert_eq!(patched.status, 200, "{written}: {patched:?}");
+        assert!(patched.text.contains(&format!(r#""fields":{{"count":{shown}}}"#)), "{written}: {}", patched.text);
+    }
+    for wrong in ["1.5", "1e300", "1e17"] {
+        let body = format!(r#"{{"fields":{{"count":{wrong}}}}}"#);
+        let refused = app.as_role("user", Method::PATCH, "/api/v1/auth/profile").text(body).send().await;
+        assert_eq!(faults(&refused), [("/fields/count", "type")], "{wrong}");
+    }
+}
+
 #[tokio::test]
 async fn everything_that_is_wrong_with_values_is_told_at_once_and_nothing_is_kept() {
     let app = TestApp::with_people().await;

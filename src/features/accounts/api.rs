@@ -40,9 +40,8 @@ use crate::http::query::NoQuery;
 use crate::http::{Browser, Caller, Client, Input, Permissions, SentFrom};
 use crate::kv::Kv;
 
-/// Most sessions of one account, so that signing in again and again does not fill the disk.
-/// The one that was not used for longest makes room for the next.
-pub(super) const SESSIONS_MAX: i64 = 1_000;
+/// Most sessions of one account whatever is set, so that signing in again and again does not fill the disk.
+pub(super) const SESSIONS_MAX: i64 = config::SESSIONS_PER_ACCOUNT_MAX as i64;
 
 /// The endpoints of accounts, with what they need.
 #[derive(Clone, Debug)]

@@ -27,6 +27,9 @@ use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
 use crate::http::{Caller, Client, Input};
 
+/// Most sessions in which one account acts as others. The oldest makes room for the next, so that beginning them again and
+/// again does not fill the disk.
+const IMPERSONATIONS_MAX: u32 = 20;
 /// How long somebody acts as somebody else. Who needs longer says once more why.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -124,7 +127,7 @@ impl ImpersonationApi {
         let (opened, teller, as_caller): (_, _, _) = (session.clone(), trail.of(&caller), caller.clone());
         let job: Option<JobId> = own.config.get().tell_of_impersonation.then(|| own.random.id(&own.clock));
 
-        let user = own
+        let (user, ended) = own
             .db
             .write(tenant, move |tx| {
                 let user = store::find_user(tx, id)?.ok_or(Error::NotFound)?;
@@ -136,15 +139,19 @@ impl ImpersonationApi {
                     return Err(Error::NotImpersonated { why: "the account does not work" });
                 }
                 store::insert_session(tx, &opened)?;
+                let ended = store::end_surplus_impersonations(tx, actor, opened.id, IMPERSONATIONS_MAX, now)?;
                 let told = json!({ "reason": reason, "session": opened.id.to_string() });
                 teller.append(tx, now, &Entry::new(Action::Impersonate).about("user", &id).after(told))?;
                 if let Some(job) = job {
                     let notice = AccountMail::Impersonated { user: id.to_string(), at: now.millis() };
                     mail_job::promise(tx, job, &notice, now)?;
                 }
-                Ok(user)
+                Ok((user, ended))
             })
             .await?;
+        for session in ended {
+            own.gate.forget_session(session);
+        }
 
         Ok(Begun::Session(Json(self.shown(&caller, &session, actor, user, now)?)))
     }

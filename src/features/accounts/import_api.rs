@@ -53,9 +53,9 @@ impl UsersImportApi {
     /// Import accounts
     ///
     /// One JSON object a line (NDJSON), of any length: `email`, and if wanted `name`, `role`, `tier`, `emailVerified`,
-    /// `passwordHash`, `createdAt`, `disabled`. Hashes of argon2, bcrypt, scrypt and PBKDF2 are taken, and become ours when
-    /// their owners sign in; without one, the account has no password until its owner asks for one. Each account is judged
-    /// alone: those that do not fit are refused with their line and their faults, and all others are imported.
+    /// `passwordHash`, `createdAt`, `disabled`. Hashes of argon2, bcrypt, scrypt, Firebase's scrypt and PBKDF2 are taken, and
+    /// become ours when their owners sign in; without one, the account has no password until its owner asks for one. Each
+    /// account is judged alone: those that do not fit are refused with their line and their faults, and all others are imported.
     #[oai(path = "/admin/users/import", method = "post", operation_id = "import_users")]
     async fn import(
         &self,

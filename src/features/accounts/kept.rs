@@ -1,9 +1,11 @@
 //! The forms in which passwords are kept: ours, and those that accounts bring along from elsewhere.
 //!
-//! argon2 in all its kinds, bcrypt, scrypt and PBKDF2 are checked, and at the next right sign-in they become ours. What
-//! one of them costs is bounded where it comes in ([`acceptable`]): a hash that takes ten seconds or a gigabyte would make
-//! an account a way to stop the server.
+//! argon2 in all its kinds, bcrypt, scrypt as it is and as Firebase changed it, and PBKDF2 are checked, and at the next
+//! right sign-in they become ours. What one of them costs is bounded where it comes in ([`acceptable`]): a hash that takes
+//! ten seconds or a gigabyte would make an account a way to stop the server.
 use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::cipher::{AES_256, AES_256_KEY_LEN, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::pbkdf2;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use subtle::ConstantTimeEq as _;
@@ -27,10 +29,35 @@ const PART_BYTES_MAX: usize = 64;
 /// What checking a password costs, and everything else about a kept one that others may know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
-    Argon2 { kind: Kind, version: u32, memory_kib: u32, iterations: u32, lanes: u32, bytes: usize },
-    Bcrypt { rounds: u32 },
-    Scrypt { log_n: u8, block: u32, lanes: u32, bytes: usize },
-    Pbkdf2 { digest: Digest, rounds: u32, bytes: usize },
+    Argon2 {
+        kind: Kind,
+        version: u32,
+        memory_kib: u32,
+        iterations: u32,
+        lanes: u32,
+        bytes: usize,
+    },
+    Bcrypt {
+        rounds: u32,
+    },
+    Scrypt {
+        log_n: u8,
+        block: u32,
+        lanes: u32,
+        bytes: usize,
+    },
+    /// scrypt makes a key, and AES-256 in counter mode with that key encrypts the key of a Firebase project.
+    Firebase {
+        log_n: u8,
+        block: u32,
+        lanes: u32,
+        bytes: usize,
+    },
+    Pbkdf2 {
+        digest: Digest,
+        rounds: u32,
+        bytes: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +97,7 @@ pub(super) fn is_right(kept: &str, password: &Secret<String>) -> bool {
 /// Why a password that is kept elsewhere is not taken over, if it is not.
 pub(super) fn acceptable(kept: &str) -> Result<(), &'static str> {
     let unknown = "is no hash of argon2, bcrypt, scrypt or PBKDF2, such as `$2b$12$…`, `$argon2id$v=19$…`, `$scrypt$ln=…`, \
-                   `$pbkdf2-sha256$i=…` or `pbkdf2_sha256$…`";
+                   `$fbscrypt$v=1,n=…`, `$pbkdf2-sha256$i=…` or `pbkdf2_sha256$…`";
     let form = form(kept).ok_or(unknown)?;
     let is_too_much = match form {
         Form::Argon2 { memory_kib, iterations, lanes, .. } => {
@@ -78,7 +105,7 @@ pub(super) fn acceptable(kept: &str) -> Result<(), &'static str> {
             MEMORY_KIB_MAX < memory || WORK_KIB_MAX < memory.saturating_mul(iterations.into()) || LANES_MAX < lanes
         }
         Form::Bcrypt { rounds } => BCRYPT_ROUNDS_MAX < rounds,
-        Form::Scrypt { log_n, block, lanes, .. } => {
+        Form::Scrypt { log_n, block, lanes, .. } | Form::Firebase { log_n, block, lanes, .. } => {
             let memory = 1_u64.checked_shl(log_n.into()).and_then(|n| n.checked_mul(u64::from(block)));
             let memory_kib = memory.map_or(u64::MAX, |it| it / 8);
             LANES_MAX < lanes
@@ -108,7 +135,9 @@ impl Form {
                 Version::try_from(version).is_ok() && Params::new(memory_kib, iterations, lanes, Some(bytes)).is_ok()
             }
             Self::Bcrypt { rounds } => 4 <= rounds,
-            Self::Scrypt { log_n, block, lanes, .. } => scrypt::Params::new(log_n, block, lanes).is_ok(),
+            Self::Scrypt { log_n, block, lanes, .. } | Self::Firebase { log_n, block, lanes, .. } => {
+                scrypt::Params::new(log_n, block, lanes).is_ok()
+            }
             Self::Pbkdf2 { rounds, .. } => 0 < rounds,
         }
     }
@@ -125,6 +154,10 @@ impl Form {
             Self::Bcrypt { rounds } => format!("$2b${rounds:02}${}{}", ".".repeat(22), ".".repeat(31)),
             Self::Scrypt { log_n, block, lanes, bytes } => {
                 format!("$scrypt$ln={log_n},r={block},p={lanes}${salt}${}", hash(*bytes))
+            }
+            Self::Firebase { log_n, block, lanes, bytes } => {
+                let (signer, hash) = (hash(*bytes), hash(*bytes));
+                format!("$fbscrypt$v=1,n={log_n},r={block},p={lanes},sk={signer}${salt}${hash}")
             }
             Self::Pbkdf2 { digest, rounds, bytes } => {
                 format!("$pbkdf2-{}$i={rounds}${salt}${}", digest.name(), hash(*bytes))
@@ -190,12 +223,27 @@ fn compute(form: &Form, salt: &[u8], password: &[u8]) -> Option<Vec<u8>> {
             scrypt::scrypt(password, salt, &params, &mut made).ok()?;
             Some(made)
         }
+        Form::Firebase { log_n, block, lanes, bytes } => {
+            let params = scrypt::Params::new(log_n, block, lanes).ok()?;
+            let mut key = vec![0; AES_256_KEY_LEN];
+            scrypt::scrypt(password, salt, &params, &mut key).ok()?;
+            key_stream(Secret::new(key).reveal(), bytes)
+        }
         Form::Pbkdf2 { digest, rounds, bytes } => {
             let mut made = vec![0; bytes];
             pbkdf2::derive(digest.algorithm(), std::num::NonZero::new(rounds)?, salt, password, &mut made);
             Some(made)
         }
     }
+}
+
+/// What AES-256 in counter mode, which begins at 0, adds to so many bytes.
+fn key_stream(key: &[u8], bytes: usize) -> Option<Vec<u8>> {
+    let key = EncryptingKey::ctr(UnboundCipherKey::new(&AES_256, key).ok()?).ok()?;
+    let mut made = vec![0; bytes];
+    // Firebase begins at 0 for everyone: the salt makes each key another.
+    key.less_safe_encrypt(&mut made, EncryptionContext::Iv128(FixedLength::from([0; 16]))).ok()?;
+    Some(made)
 }
 
 fn read(kept: &str) -> Option<Kept> {
@@ -216,6 +264,7 @@ fn read(kept: &str) -> Option<Kept> {
             let form = Form::Scrypt { log_n: log_n.try_into().ok()?, block, lanes, bytes: hash.len() };
             Kept { form, salt, hash }
         }
+        ["", "fbscrypt", costs, salt, hash] => firebase(costs, salt, hash)?,
         ["", digest @ ("pbkdf2-sha256" | "pbkdf2-sha512"), costs, salt, hash] => {
             let rounds = costs.split(',').next()?;
             let rounds = rounds.strip_prefix("i=").unwrap_or(rounds).parse().ok()?;
@@ -239,6 +288,28 @@ fn argon2(kind: &str, version: u32, costs: &str, salt: &str, hash: &str) -> Opti
     let (salt, hash) = (decoded(salt)?, decoded(hash)?);
     let bytes = hash.len();
     Some(Kept { form: Form::Argon2 { kind, version, memory_kib, iterations, lanes, bytes }, salt, hash })
+}
+
+/// As Supabase Auth writes it down: `v=1,n=14,r=8,p=1,ss=Bw==,sk=…`, where `n` is the power of two, `ss` the separator that
+/// follows each salt, and `sk` the key of the project that is encrypted.
+fn firebase(costs: &str, salt: &str, hash: &str) -> Option<Kept> {
+    let mut parts = costs.splitn(5, ',');
+    let mut number = |name| parts.next()?.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok();
+    let (1, log_n, block, lanes) = (number("v")?, number("n")?, number("r")?, number("p")?) else { return None };
+    let keys = parts.next()?;
+    let (separator, signer) = match keys.strip_prefix("ss=") {
+        Some(keys) => keys.split_once(',')?,
+        None => ("", keys),
+    };
+    let (separator, signer) = (decoded(separator)?, decoded(signer.strip_prefix("sk=")?)?);
+    let (salt, mut hash) = ([decoded(salt)?, separator].concat(), decoded(hash)?);
+    if signer.len() != hash.len() {
+        return None;
+    }
+    // What is left of the hash without the project's key is of the password alone, and is what is compared.
+    hash.iter_mut().zip(&signer).for_each(|(byte, of_key)| *byte ^= of_key);
+    let form = Form::Firebase { log_n: log_n.try_into().ok()?, block, lanes, bytes: hash.len() };
+    Some(Kept { form, salt, hash })
 }
 
 fn pbkdf2_of(digest: &str, rounds: u32, salt: Vec<u8>, hash: Vec<u8>) -> Option<Kept> {
@@ -294,7 +365,7 @@ mod tests {
 
     const LONG: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
-    /// Made by others: Python's `bcrypt`, `hashlib`, `argon2-cffi`, `passlib` and Django.
+    /// Made by others: Python's `bcrypt`, `hashlib`, `argon2-cffi`, `passlib` and Django, and Firebase's documentation.
     const ELSEWHERE: &[(&str, &str)] = &[
         ("correct horse", "$2b$04$vJtWvDJccXkyeWdJPcKn6.y8VHhfZbb5w1E2G.xR5eoqL2MB5CBNi"),
         ("correct horse", "$2a$04$9xE9HN6iLrc/ZqKx5HuSWeTznV5k5FD3DvcZHQh8xtfgcADJjIRue"),
@@ -332,6 +403,10 @@ mod tests {
             "argon2$argon2id$v=19$m=64,t=1,p=1$WjNWRWR6ZTV5WjExUTFiZGFOZ2s1Yw$t5VOcK4ss9WqfFXczdkbGHwUNixhrKizgE/0C9G1/Jc",
         ),
         ("correct horse", "bcrypt$$2b$04$LXjEGooDLUnNhFm6MR3uuOUcro9YAc8p/02.D1SG2b8mEo5u6PDuW"),
+        (
+            "user1password",
+            "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==",
+        ),
     ];
 
     #[test]
@@ -366,6 +441,16 @@ mod tests {
             format!("$scrypt$ln=0,r=7,p=4294967295${salt}${hash}"),
             format!("$scrypt$ln=0,r=4294967295,p=16${salt}${hash}"),
             format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdA${hash}"),
+            format!("$fbscrypt$v=1,n=20,r=8,p=1,ss=Bw==,sk={hash}${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=63,r=8,p=1,ss=Bw==,sk={hash}${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=300,r=8,p=1,ss=Bw==,sk={hash}${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=14,r=8,p=17,ss=Bw==,sk={hash}${salt}${hash}"),
+            format!("$fbscrypt$v=2,n=14,r=8,p=1,ss=Bw==,sk={hash}${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk={salt}${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${salt}$"),
+            format!("$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk={hash},x=1${salt}${hash}"),
+            format!("$fbscrypt$v=1,n=14,r=8,p=1,ss={},sk={hash}${salt}${hash}", "Bw".repeat(50)),
             format!("$pbkdf2-sha256$i=100000000${salt}${hash}"),
             format!("$pbkdf2-sha256$i=0${salt}${hash}"),
             format!("pbkdf2_sha1$1000$salt${hash}="),

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use std::time::Duration;
 
-use super::api::{AccountsApi, SESSIONS_MAX, checked_email, checked_name};
+use super::api::{AccountsApi, checked_email, checked_name};
 use super::devices::Arrival;
 use super::error::{EMAIL_TAKEN, Error};
 use super::mail_job::{self, AccountMail};
@@ -174,6 +174,7 @@ impl AccountsApi {
         let way = arrival.way;
         let session = self.session(&config, user, arrival, now);
         let (opened, job): (_, JobId) = (session.clone(), self.random.id(&self.clock));
+        let most = config.sessions_per_account_max;
         let trail = trail.clone();
         let (user, generation, ended) = self
             .db
@@ -182,12 +183,14 @@ impl AccountsApi {
                 first(tx)?;
                 store::set_last_sign_in(tx, user, now)?;
                 store::insert_session(tx, &opened)?;
-                let mut ended = store::end_surplus_sessions(tx, user, SESSIONS_MAX, now)?;
                 if let Some(former) = way.former() {
-                    // The browser has one cookie: what it had before is lost to it, and good for nobody else.
+                    // The browser has one cookie: what it had before is lost to it, and good for nobody else. It takes no
+                    // room from another device either.
                     store::delete_session(tx, former, now)?;
-                    ended.push(former);
                 }
+                let mut ended = store::end_surplus_sessions(tx, user, opened.id, most, now)?;
+                let of_limit = ended.len();
+                ended.extend(way.former());
                 if store::is_new_client(tx, user, &opened.client.name, now)? {
                     let Client { name: client, address } = opened.client.clone();
                     let notice = AccountMail::NewSignIn { user: user.to_string(), at: now.millis(), client, address };
@@ -196,6 +199,7 @@ impl AccountsApi {
                 let user = store::find_user(tx, user)?.filter(|it| it.disabled_at.is_none());
                 let user = user.ok_or(Error::WrongCredentials)?;
                 let entry = Entry::new(Action::SignIn).about("session", &opened.id);
+                let entry = if of_limit == 0 { entry } else { entry.after(json!({ "sessionsEnded": of_limit })) };
                 trail.of_user(user.id, &user.email).append(tx, now, &entry)?;
                 Ok::<_, Error>((user, device_store::generation(tx, opened.user_id)?, ended))
             })

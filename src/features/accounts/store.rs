@@ -1,4 +1,5 @@
 //! The SQL of accounts.
+use super::api::SESSIONS_MAX;
 use super::error::Error;
 use super::fields;
 use super::model::{RECORDS_READ, Session, USERS_ADMIN, User};
@@ -402,23 +403,54 @@ pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId, now: Timestamp) 
     events::append_about_accounts(tx, now)
 }
 
-/// Most sessions that one call of [`end_surplus_sessions`] ends.
-const SURPLUS_MAX: i64 = 100;
+/// Most sessions that one call ends: all that there may be, where the setting came down to one.
+const SURPLUS_MAX: i64 = SESSIONS_MAX;
 
-/// Ends what someone has beyond `most` sessions, those first that were not used for longest, and tells which.
+/// Ends what someone has beyond `most` sessions, those first that were not used for longest and never `kept`, and tells
+/// which. Those in which somebody acts as them are not theirs.
 pub(super) fn end_surplus_sessions(
     tx: &mut Tx<'_>,
     user: UserId,
-    most: i64,
+    kept: SessionId,
+    most: u32,
     now: Timestamp,
 ) -> Result<Vec<SessionId>, db::Error> {
+    let others = i64::from(most.saturating_sub(1));
     let surplus = tx.query(
-        "SELECT id FROM sessions WHERE user_id = $1 ORDER BY refreshed_at DESC, id DESC LIMIT $2 OFFSET $3",
-        &[user.into(), SURPLUS_MAX.into(), most.into()],
+        "DELETE FROM sessions WHERE id IN
+            (SELECT id FROM sessions WHERE user_id = $1 AND id <> $2 AND actor_session_id IS NULL
+             ORDER BY refreshed_at DESC, id DESC LIMIT $3 OFFSET $4)
+         RETURNING id",
+        &[user.into(), kept.into(), SURPLUS_MAX.into(), others.into()],
         |row| row.id(0),
     )?;
-    for session in &surplus {
-        delete_session(tx, *session, now)?;
+    if !surplus.is_empty() {
+        events::append_about_accounts(tx, now)?;
+    }
+    Ok(surplus)
+}
+
+/// Ends what someone has beyond `most` sessions in which they act as somebody else, the oldest first and never `kept`, and
+/// tells which.
+pub(super) fn end_surplus_impersonations(
+    tx: &mut Tx<'_>,
+    actor: UserId,
+    kept: SessionId,
+    most: u32,
+    now: Timestamp,
+) -> Result<Vec<SessionId>, db::Error> {
+    let others = i64::from(most.saturating_sub(1));
+    let surplus = tx.query(
+        "DELETE FROM sessions WHERE id IN
+            (SELECT id FROM sessions
+             WHERE actor_session_id IN (SELECT id FROM sessions WHERE user_id = $1) AND id <> $2
+             ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4)
+         RETURNING id",
+        &[actor.into(), kept.into(), SURPLUS_MAX.into(), others.into()],
+        |row| row.id(0),
+    )?;
+    if !surplus.is_empty() {
+        events::append_about_accounts(tx, now)?;
     }
     Ok(surplus)
 }
@@ -499,25 +531,30 @@ mod tests {
             actor_session: None,
         };
         let [used_lately, old, oldest] = [session(30), session(20), session(10)];
+        let acted_in = Session { actor_session: Some(oldest.id), ..session(1) };
         db.create_tenant(&main)?;
 
         let ended = {
-            let sessions = [used_lately.clone(), oldest.clone(), old.clone()];
+            let sessions = [used_lately.clone(), oldest.clone(), old.clone(), acted_in.clone()];
+            let kept = oldest.id;
             db.write(&main, move |tx| {
                 insert_user(tx, &user, "hash")?;
                 for session in &sessions {
                     insert_session(tx, session)?;
                 }
-                let within = end_surplus_sessions(tx, user.id, 3, at(0))?;
-                let beyond = end_surplus_sessions(tx, user.id, 1, at(0))?;
-                Ok::<_, Error>((within, beyond))
+                let within = end_surplus_sessions(tx, user.id, kept, 3, at(0))?;
+                let one = end_surplus_sessions(tx, user.id, kept, 2, at(0))?;
+                let other = end_surplus_sessions(tx, user.id, kept, 1, at(0))?;
+                Ok::<_, Error>((within, one, other))
             })
             .await?
         };
 
-        assert_eq!(ended, (vec![], vec![old.id, oldest.id]));
-        let left = db.read(&main, move |tx| find_live_session(tx, used_lately.id, at(0))).await?;
-        assert!(left.is_some());
+        assert_eq!(ended, (vec![], vec![old.id], vec![used_lately.id]));
+        for id in [oldest.id, acted_in.id] {
+            let left = db.read(&main, move |tx| find_live_session(tx, id, at(0))).await?;
+            assert!(left.is_some(), "the one that was signed in now, and that of whoever acts as them");
+        }
         Ok(())
     }
 

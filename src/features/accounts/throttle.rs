@@ -329,10 +329,9 @@ fn count(kv: &Kv, key: &str, window: Duration, most: u32, now: Timestamp) -> Res
         let is_first = kv.count_up(&over(key), wait, now).count == 1;
         return Err(Error::TooManyAttempts { until, wait, is_first });
     }
-    // A crash loses what was counted in the last moment: no more than half of a limit, so that it is no way around one.
-    if most.div_ceil(2) <= count {
-        kv.hurry();
-    }
+    // A crash loses what was counted in the last moment alone: it is no way around a limit. Those who guess at once are
+    // written at once.
+    kv.hurry();
     Ok(count)
 }
 

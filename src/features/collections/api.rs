@@ -573,7 +573,7 @@ fn judged(
 
 /// Refuses a set of collections that does not hold together; faults of `name` are the caller's own.
 fn whole(known: &Catalogue, all: Vec<Collection>, name: &str) -> Result<(), Error> {
-    match Catalogue::build(0, all) {
+    match Catalogue::build(0, all, &known.of_callers) {
         Ok(would_be) => would_be.must_keep_views(known, &|it| it == name),
         Err((of, faults)) if of == name => Err(Error::Invalid(faults)),
         Err((of, faults)) => Err(Error::in_use_by_rule(of, &faults)),

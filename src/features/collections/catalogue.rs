@@ -1,5 +1,5 @@
 //! What the server knows of its collections: read once, and again when they change.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use poem_openapi::Object;
@@ -18,7 +18,7 @@ use super::{check, rule};
 use crate::base::TenantId;
 use crate::db::record_tables::quoted;
 use crate::db::{self, Db, Tx};
-use crate::expr::{self, Compiled, Schema};
+use crate::expr::{self, CallerFields, Compiled, Schema};
 use crate::http::Fault;
 use crate::http::asset::short_digest;
 
@@ -59,6 +59,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Catalogue {
     pub generation: i64,
+    /// What rules may ask of the caller's profile.
+    pub(super) of_callers: CallerFields,
     schema: Schema,
     /// For admins, to whom nothing is hidden and whose relations lead everywhere.
     open_schema: Arc<Schema>,
@@ -85,11 +87,15 @@ pub struct Follower {
 #[derive(Clone)]
 pub struct Catalogues {
     db: Db,
+    of_callers: OfCallers,
     known: Arc<RwLock<HashMap<TenantId, Arc<Catalogue>>>>,
     listeners: Arc<RwLock<Vec<Box<Listener>>>>,
     /// Held while a catalogue is read: all who need it wait for one reading.
     reading: Arc<Turn<()>>,
 }
+
+/// Tells which fields the profiles of callers have.
+pub type OfCallers = fn(&mut Tx<'_>) -> Result<CallerFields, db::Error>;
 
 /// Hears of every catalogue that was read anew.
 type Listener = dyn Fn(&TenantId, &Arc<Catalogue>) + Send + Sync;
@@ -168,10 +174,14 @@ impl Entry {
 
 impl Catalogue {
     /// Makes sense of a set of collections, or says which one cannot be, and why.
-    pub(super) fn build(generation: i64, collections: Vec<Collection>) -> Result<Self, (String, Vec<Fault>)> {
+    pub(super) fn build(
+        generation: i64,
+        collections: Vec<Collection>,
+        of_callers: &CallerFields,
+    ) -> Result<Self, (String, Vec<Fault>)> {
         let names: Vec<String> = collections.iter().map(|it| it.name.clone()).collect();
         let mut views = view::look(&collections);
-        let schema = rule::schema(&collections, &views);
+        let schema = rule::schema(&collections, &views, of_callers);
         let mut entries = Vec::new();
         for collection in collections {
             let name = collection.name.clone();
@@ -188,6 +198,7 @@ impl Catalogue {
         }
         let mut catalogue = Self {
             generation,
+            of_callers: of_callers.clone(),
             schema,
             open_schema: Arc::default(),
             schemas: Mutex::default(),
@@ -201,9 +212,12 @@ impl Catalogue {
     }
 
     /// What is wrong with the expressions of each of some collections, whatever else is wrong with them.
-    pub(super) fn faults_of_rules(collections: &[Collection]) -> HashMap<String, Vec<Fault>> {
+    pub(super) fn faults_of_rules(
+        collections: &[Collection],
+        of_callers: &CallerFields,
+    ) -> HashMap<String, Vec<Fault>> {
         let views = view::look(collections);
-        let schema = rule::schema(collections, &views);
+        let schema = rule::schema(collections, &views, of_callers);
         let faults = |it: &Collection| {
             let mut faults = CompiledRules::compile(it, &schema).err().unwrap_or_default();
             faults.extend(rule::validators(it, &schema).err().unwrap_or_default());
@@ -329,8 +343,8 @@ impl Entry {
 }
 
 impl Catalogues {
-    pub fn new(db: Db) -> Self {
-        Self { db, known: Arc::default(), listeners: Arc::default(), reading: Arc::default() }
+    pub fn new(db: Db, of_callers: OfCallers) -> Self {
+        Self { db, of_callers, known: Arc::default(), listeners: Arc::default(), reading: Arc::default() }
     }
 
     /// Has every catalogue that is read anew told to `listener` too.
@@ -361,7 +375,8 @@ impl Catalogues {
         if let Some(known) = self.known(tenant).filter(|it| will_do(it)) {
             return Ok(known);
         }
-        let catalogue = Arc::new(self.db.read(tenant, read).await?);
+        let of_callers = self.of_callers;
+        let catalogue = Arc::new(self.db.read(tenant, move |tx| read(tx, of_callers)).await?);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(tenant.clone(), Arc::clone(&catalogue));
         drop(known);
@@ -389,10 +404,10 @@ impl Catalogues {
 }
 
 /// Reads all collections and makes sense of them. Of hundreds that takes a while, so it is done where it is read.
-fn read(tx: &mut Tx<'_>) -> Result<Catalogue, Error> {
+fn read(tx: &mut Tx<'_>, of_callers: OfCallers) -> Result<Catalogue, Error> {
     let generation = store::generation(tx)?;
-    let collections = store::list(tx)?.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
-    let catalogue = Catalogue::build(generation, collections).map_err(|(name, faults)| {
+    let collections = list(tx)?;
+    let catalogue = Catalogue::build(generation, collections, &of_callers(tx)?).map_err(|(name, faults)| {
         let reasons: Vec<_> = faults.iter().map(|it| format!("{}: {}", it.pointer, it.detail)).collect();
         Error::Unreadable { reason: format!("`{name}`: {}", reasons.join("; ")) }
     })?;
@@ -402,6 +417,20 @@ fn read(tx: &mut Tx<'_>) -> Result<Catalogue, Error> {
         }
     }
     Ok(catalogue)
+}
+
+fn list(tx: &mut Tx<'_>) -> Result<Vec<Collection>, Error> {
+    store::list(tx)?.into_iter().map(unpack).collect()
+}
+
+/// Which rules would not be understood any more if this were known of callers, by collection.
+pub fn faults_with(tx: &mut Tx<'_>, of_callers: &CallerFields) -> Result<BTreeMap<String, Vec<Fault>>, Error> {
+    Ok(Catalogue::faults_of_rules(&list(tx)?, of_callers).into_iter().collect())
+}
+
+/// Has everyone who knows the collections read them anew, once this transaction is done: what rules may ask is another.
+pub fn outdate(tx: &mut Tx<'_>) -> Result<(), db::Error> {
+    store::count_change(tx)
 }
 
 /// Tells whether an error means that the catalogue was no longer true.
@@ -503,7 +532,9 @@ mod tests {
         let collection = unpack(kept).expect("readable");
 
         assert!(check::fields(&collection.fields, &[]).is_err(), "it would be refused today");
-        assert!(Catalogue::build(1, vec![collection]).is_ok_and(|it| it.find("Select").is_some()));
+        assert!(
+            Catalogue::build(1, vec![collection], &CallerFields::default()).is_ok_and(|it| it.find("Select").is_some())
+        );
     }
 
     #[test]
@@ -529,7 +560,7 @@ mod tests {
         ];
         let all: Vec<_> = all.into_iter().map(|it| unpack(it).expect("readable")).collect();
 
-        let catalogue = Catalogue::build(1, all.clone()).expect("a catalogue");
+        let catalogue = Catalogue::build(1, all.clone(), &CallerFields::default()).expect("a catalogue");
 
         let is_broken = |name: &str| {
             let entry = catalogue.to_read(name).expect("a collection");
@@ -543,7 +574,7 @@ mod tests {
             "what was broken before is in nobody's way"
         );
         let without: Vec<_> = all.into_iter().filter(|it| it.name != "posts").collect();
-        let without = Catalogue::build(1, without).expect("a catalogue");
+        let without = Catalogue::build(1, without, &CallerFields::default()).expect("a catalogue");
         let refused = without.must_keep_views(&catalogue, &|it| it == "posts");
         assert!(matches!(refused, Err(Error::InUse { collection, .. }) if collection == "sound"));
     }

@@ -13,6 +13,7 @@ use super::value::{Judge, Stored};
 use crate::base::{TenantId, Timestamp};
 use crate::db::record_tables::{DELETED_AT, IS_DELETED, quoted};
 use crate::db::{self, Db, Tx, dialect, join_tables};
+use crate::expr::CallerFields;
 use crate::expr::{self, Facts};
 
 /// How long all questions of a dry run may take together.
@@ -182,7 +183,8 @@ fn question(old: &Collection, new: &Collection, step: &Step, prospect: &Prospect
 /// What a field asks of all records, put to them as they are under the names that they shall have.
 fn expectation(old: &Collection, new: &Collection, field: &Field, prospect: &Prospect) -> Option<Question> {
     let views = super::view::look(&prospect.collections);
-    let schema = super::rule::schema(&prospect.collections, &views);
+    // It does not depend on who writes.
+    let schema = super::rule::schema(&prospect.collections, &views, &CallerFields::default());
     let parsed = expr::parse(field.validate.as_deref()?).ok()?;
     let compiled = expr::compile_validator(&schema, &new.name, &field.name, &parsed).ok()?;
     let mut columns: Vec<String> = ["_row", "id", "\"createdAt\"", "\"updatedAt\""].map(ToOwned::to_owned).into();

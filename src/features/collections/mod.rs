@@ -47,7 +47,10 @@ mod view_plan;
 pub use api::CollectionsApi;
 pub use bound::Bound;
 pub use canonical::{canonical, of_text as canonical_of, text as canonical_text};
-pub use catalogue::{Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, Rule, target_table};
+pub use catalogue::{
+    Catalogue, Catalogues, CompiledRules, Entry, Follower, IsOutdated, OfCallers, Rule, faults_with, outdate,
+    target_table,
+};
 pub use check::{LIVE_USERS, USERS, fields as judges_of};
 pub use error::{Error, PROBLEMS, READ_ONLY, VIEW_BROKEN};
 pub use history::{Author, in_words};

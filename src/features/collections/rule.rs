@@ -2,7 +2,7 @@
 use super::check::{LIVE_USERS, TIMES, USERS};
 use super::model::{Collection, FieldType};
 use super::view::{Viewed, Views};
-use crate::expr::{self, Compiled, Expression, Field, Kind, Purpose, Schema, Table, View};
+use crate::expr::{self, CallerFields, Compiled, Expression, Field, Kind, Purpose, Schema, Table, View};
 use crate::http::Fault;
 
 /// What one rule says.
@@ -30,11 +30,11 @@ pub struct CompiledRules {
     pub view_of_event: Rule,
 }
 
-/// What expressions may talk about: all collections, and of accounts what others may know.
+/// What expressions may talk about: all collections, of accounts what others may know, and fields of the caller.
 ///
 /// Rules that cannot be understood let nobody through here; what is wrong with them is told when their own
 /// collection is compiled.
-pub(super) fn schema(collections: &[Collection], views: &Views) -> Schema {
+pub(super) fn schema(collections: &[Collection], views: &Views, of_callers: &CallerFields) -> Schema {
     let text = |name: &str| Field { name: name.to_owned(), kind: Kind::Text, hidden: false };
     let users = Table {
         name: USERS.to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn schema(collections: &[Collection], views: &Views) -> Schema {
         is_computed: false,
     };
     let table = |it| table(it, views.get(&it.id));
-    Schema::new(collections.iter().map(table).chain([users]))
+    Schema::new(collections.iter().map(table).chain([users])).with_caller(of_callers.clone())
 }
 
 fn table(collection: &Collection, view: Option<&Viewed>) -> Table {

@@ -122,7 +122,7 @@ pub(super) fn plan(
     }
     if !faults.is_empty() {
         // Whoever mends the one shall not meet the other only then.
-        let mut of_rules = Catalogue::faults_of_rules(&all_of(&wanted, &kept));
+        let mut of_rules = Catalogue::faults_of_rules(&all_of(&wanted, &kept), &known.of_callers);
         for (index, it) in wanted.iter().enumerate().filter(|(_, it)| check::fields(&it.fields, &names).is_ok()) {
             faults.extend(pointed(index, of_rules.remove(&it.name).unwrap_or_default()));
         }
@@ -326,7 +326,7 @@ fn judged(new: &Collection, names: &[String]) -> Result<Vec<Judge>, Vec<Fault>> 
 
 /// Refuses a set that does not hold together, with the collections that it does not name.
 fn whole(known: &Catalogue, all: &[Collection], named: &[String]) -> Result<(), Error> {
-    match Catalogue::build(0, all.to_vec()) {
+    match Catalogue::build(0, all.to_vec(), &known.of_callers) {
         Ok(would_be) => {
             for (index, name) in named.iter().enumerate() {
                 let viewed = would_be.find(name).and_then(|it| it.view.as_ref());
@@ -339,7 +339,7 @@ fn whole(known: &Catalogue, all: &[Collection], named: &[String]) -> Result<(), 
         }
         Err((of, faults)) => Err(match named.iter().position(|it| *it == of) {
             Some(first) => {
-                let mut of_rules = Catalogue::faults_of_rules(all);
+                let mut of_rules = Catalogue::faults_of_rules(all, &known.of_callers);
                 let all = named.iter().enumerate().filter_map(|(index, it)| Some((index, of_rules.remove(it)?)));
                 let told: Vec<Fault> = all.flat_map(|(index, it)| pointed(index, it)).collect();
                 Error::Invalid(if told.is_empty() { pointed(first, faults) } else { told })

@@ -1,4 +1,6 @@
 //! The endpoints of the fields of profiles.
+use std::collections::BTreeMap;
+
 use poem::Request;
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
@@ -13,6 +15,7 @@ use crate::base::Clock;
 use crate::db::Db;
 use crate::features::accounts::USERS_ADMIN;
 use crate::features::audit::{Action, Entry, Trail};
+use crate::features::collections::{self, Catalogues};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::query::{NoQuery, must_be_among};
@@ -23,6 +26,7 @@ use crate::http::{Caller, Fault, Input, Problem};
 pub struct ProfileFieldsApi {
     pub db: Db,
     pub clock: Clock,
+    pub catalogues: Catalogues,
 }
 
 #[derive(ApiResponse)]
@@ -52,8 +56,8 @@ impl ProfileFieldsApi {
 
     /// Replace the fields of profiles
     ///
-    /// Values of a field that is there no more go with it, which is refused without `allowLoss` if there are any. Values
-    /// that are there are judged anew when somebody sets them.
+    /// Values of a field that is there no more go with it, which is refused without `allowLoss` if there are any, and in any
+    /// case while the rule of a collection asks for it. Values that are there are judged anew when somebody sets them.
     #[oai(path = "/admin/profile-fields", method = "put", operation_id = "replace_profile_fields")]
     #[expect(clippy::too_many_arguments, reason = "each stands in the document, or guards it")]
     async fn replace(
@@ -80,6 +84,7 @@ impl ProfileFieldsApi {
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let (is_rehearsal, may_lose) = (dry_run.0 == Some(true), allow_loss.0 == Some(true));
 
+        let before = self.catalogues.current(caller.tenant()).await?;
         let (report, version) = self
             .db
             .write(caller.tenant(), move |tx| {
@@ -99,6 +104,12 @@ impl ProfileFieldsApi {
                         lost.push(LostField { name: field.name.clone(), accounts });
                     }
                 }
+                if old.fields.iter().any(|it| !is_kept(&it.name)) {
+                    let faults = asked_by_rules(collections::faults_with(tx, &store::known_of_callers(&new))?);
+                    if !faults.is_empty() {
+                        return Err(Error::Invalid(faults));
+                    }
+                }
                 let report = |lost| ProfileFieldsReport { fields: new.fields.clone(), lost };
                 if is_rehearsal || new == old {
                     return Ok((report(lost), version));
@@ -110,15 +121,30 @@ impl ProfileFieldsApi {
                     store::delete_values(tx, &gone.name)?;
                 }
                 let version = store::set(tx, &new, now)?;
+                collections::outdate(tx)?;
                 let told = |it: &ProfileFields| it.to_json().unwrap_or_default();
                 let entry = Entry::new(Action::ProfileFieldsChange).before(told(&old)).after(told(&new));
                 actor.append(tx, now, &entry)?;
                 Ok((report(lost), version))
             })
             .await?;
+        if !is_rehearsal {
+            // Rules that are saved from now on are judged by these fields.
+            self.catalogues.newer_than(caller.tenant(), &before).await?;
+        }
 
         Ok(Replaced::Report(Json(report), etag::of_version(version)))
     }
+}
+
+/// Rules that ask for a field which would be gone.
+fn asked_by_rules(faults: BTreeMap<String, Vec<Fault>>) -> Vec<Fault> {
+    let told = |collection: String, it: Fault| {
+        let rule = it.pointer.trim_start_matches("/rules/").to_owned();
+        let detail = format!("the rule `{rule}` of `{collection}` asks for a field that would be gone: {}", it.detail);
+        Fault::new("/fields", "in-use", detail)
+    };
+    faults.into_iter().flat_map(|(name, faults)| faults.into_iter().map(move |it| told(name.clone(), it))).collect()
 }
 
 /// Fields that would get another type: what values they have would not fit.

@@ -1,6 +1,7 @@
 //! What can go wrong with the fields of profiles, in words fit for the client.
 use super::model::LostField;
 use crate::db;
+use crate::features::collections;
 use crate::http::problem::{self, Fault, Kind, Problem};
 
 pub(super) const DATA_LOSS: Kind =
@@ -17,6 +18,8 @@ pub enum Error {
     Stale,
     #[error("{}; with `allowLoss=true` they go", in_words(lost))]
     WouldLose { lost: Vec<LostField> },
+    #[error("the collections cannot be read")]
+    Collections(#[from] collections::Error),
     #[error("cannot reach the fields of profiles")]
     Db(#[from] db::Error),
 }
@@ -32,6 +35,7 @@ impl From<Error> for Problem {
             Error::Invalid(faults) => Self::invalid(faults),
             Error::Stale => Self::new(&problem::STALE, error.to_string()),
             Error::WouldLose { .. } => Self::new(&DATA_LOSS, error.to_string()),
+            Error::Collections(cause) => cause.into(),
             Error::Db(cause) => cause.into(),
         }
     }

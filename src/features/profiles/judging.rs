@@ -7,7 +7,7 @@ use crate::base::Timestamp;
 use crate::base::text::nearest;
 use crate::db::Tx;
 use crate::features::accounts::{self, Fields, FieldsChange};
-use crate::features::collections::{Judge, judges_of};
+use crate::features::collections::{Judge, Stored, judges_of};
 use crate::http::Fault;
 
 /// Most of all values of one account, as JSON. They are read with every account.
@@ -39,7 +39,7 @@ pub fn judge(tx: &mut Tx<'_>, old: &Fields, change: &FieldsChange) -> Result<Fie
         match judge.accept(value) {
             Err(unfit) => fault(unfit.code, unfit.detail),
             Ok(_) if value.is_null() => drop(new.remove(name)),
-            Ok(_) => drop(new.insert(name.clone(), shown(field, value))),
+            Ok(stored) => drop(new.insert(name.clone(), shown(field, value, &stored))),
         }
     }
     if change.is_whole {
@@ -58,10 +58,11 @@ pub fn judge(tx: &mut Tx<'_>, old: &Fields, change: &FieldsChange) -> Result<Fie
 }
 
 /// A value that fits, in the one form in which it is shown.
-fn shown(field: &ProfileField, value: &Value) -> Value {
-    let moment = |it: &Value| it.as_str()?.parse::<Timestamp>().ok();
-    match field.field_type {
-        ProfileFieldType::Datetime => moment(value).map_or(Value::Null, |it| it.to_string().into()),
+fn shown(field: &ProfileField, value: &Value, stored: &Stored) -> Value {
+    match (field.field_type, stored) {
+        (ProfileFieldType::Datetime, Stored::Integer(millis)) => Timestamp::from_millis(*millis).to_string().into(),
+        // Written `1e3`, it is the same number.
+        (ProfileFieldType::Integer, Stored::Integer(number)) => (*number).into(),
         _ => value.clone(),
     }
 }

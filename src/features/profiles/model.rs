@@ -2,6 +2,7 @@
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object};
 
+use crate::expr::Kind;
 use crate::features::collections::{Bound, Field, FieldType};
 
 /// What the values of a field are.
@@ -46,7 +47,7 @@ pub struct ProfileField {
     /// Whether a value cannot be removed, and must be there when a profile is replaced.
     #[oai(default)]
     pub required: bool,
-    /// Absent: `owner`.
+    /// Absent: `owner`. A rule that asks for `auth.fields.<name>` of such a field trusts its owner.
     pub writable: Option<Writer>,
     /// Smallest number, or fewest characters.
     pub min: Option<Bound>,
@@ -81,6 +82,20 @@ pub struct LostField {
 pub struct ProfileFieldsReport {
     pub fields: Vec<ProfileField>,
     pub lost: Vec<LostField>,
+}
+
+impl ProfileFieldType {
+    /// What expressions take the values for.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::Text | Self::Select | Self::Url => Kind::Text,
+            Self::Integer => Kind::Integer,
+            Self::Number => Kind::Number,
+            Self::Bool => Kind::Bool,
+            Self::Datetime => Kind::Moment,
+            Self::Json => Kind::Json,
+        }
+    }
 }
 
 impl ProfileField {

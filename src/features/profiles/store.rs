@@ -1,9 +1,10 @@
 //! The SQL of the fields of profiles.
 use poem_openapi::types::{ParseFromJSON, ToJSON};
 
-use super::model::ProfileFields;
+use super::model::{ProfileField, ProfileFields};
 use crate::base::Timestamp;
 use crate::db::{self, Tx, dialect};
+use crate::expr::{CallerFields, Field};
 
 /// The fields that there are, and how often they were changed.
 pub(super) fn find(tx: &mut Tx<'_>) -> Result<(ProfileFields, i64), db::Error> {
@@ -12,6 +13,22 @@ pub(super) fn find(tx: &mut Tx<'_>) -> Result<(ProfileFields, i64), db::Error> {
         Ok((fields.map_err(|_| db::Error::Column { column: 0, expected: "fields" })?, row.integer(1)?))
     })?;
     Ok(found.unwrap_or_default())
+}
+
+/// What rules may ask of callers if these are the fields.
+pub(super) fn known_of_callers(fields: &ProfileFields) -> CallerFields {
+    let field = |it: &ProfileField| Field { name: it.name.clone(), kind: it.field_type.kind(), hidden: false };
+    CallerFields {
+        sql_name: "profile_values".to_owned(),
+        owner: "user_id".to_owned(),
+        content: "content".to_owned(),
+        fields: fields.fields.iter().map(field).collect(),
+    }
+}
+
+/// What rules may ask of callers.
+pub fn of_callers(tx: &mut Tx<'_>) -> Result<CallerFields, db::Error> {
+    Ok(known_of_callers(&find(tx)?.0))
 }
 
 pub(super) fn set(tx: &mut Tx<'_>, fields: &ProfileFields, now: Timestamp) -> Result<i64, db::Error> {
