@@ -24,6 +24,8 @@ mod imports;
 mod invitations;
 mod leaving;
 mod mail;
+mod mail_delivery;
+mod mail_words;
 mod pages;
 mod permissions;
 mod preferences;
