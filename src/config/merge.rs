@@ -86,8 +86,12 @@ impl Merge {
             // What is missing is told where the setting stands that needs it.
             let needed_by = || self.given.get(&(section.to_owned(), text.split('`').nth(1)?.to_owned()));
             let beside = || self.given.iter().find(|((it, _), _)| it == section).map(|(_, given)| given);
+            let listed = || {
+                let list = list_of(section)?;
+                self.given.iter().find(|((it, _), _)| list_of(it) == Some(list)).map(|(_, given)| given)
+            };
             let given = self.given.get(&name).or_else(needed_by);
-            let given = given.or_else(|| list_of(section).and_then(|_| beside()));
+            let given = given.or_else(|| list_of(section).and_then(|_| beside().or_else(listed)));
             let place = given.map_or("the default", |it| it.place.as_str());
             self.error.add(place, format!("`{section}.{key}` {text}"));
         }
@@ -186,7 +190,8 @@ impl Merge {
         };
         let items = value.as_array().map(|it| it.iter().map(|it| it.get_ref().as_table()).collect::<Option<Vec<_>>>());
         let Some(Some(items)) = items else {
-            let each = format!("`{section}` is a list of sections: write `[[{section}]]` on a line of its own for each");
+            let each =
+                format!("`{section}` is a list of sections: write `[[{section}]]` on a line of its own for each");
             return self.error.add(at, each);
         };
         self.given.retain(|(name, _), _| list_of(name) != Some(section));
@@ -297,16 +302,7 @@ impl Merge {
     /// Puts together what was given. A value that its setting does not take is left out with a complaint.
     pub fn build(&mut self) -> Config {
         let mut whole = Table::new();
-        let mut gaps = BTreeSet::new();
         for ((section, key), given) in &self.given {
-            if let Some((list, number)) = list_of(section).and_then(|it| Some((it, section.get(it.len() + 1..)?)))
-                && let Some(before) = number.parse().ok().and_then(|it: usize| it.checked_sub(1)).filter(|it| 0 < *it)
-            {
-                let before = format!("{list}.{before}");
-                if !self.given.keys().any(|(it, _)| *it == before) && gaps.insert(section.clone()) {
-                    self.error.add(&given.place, format!("`{section}` is there, and `{before}` before it is not"));
-                }
-            }
             let mut one = Table::new();
             put(&mut one, section, key, given.value.clone());
             if let Err(cause) = one.try_into::<Config>() {
@@ -346,11 +342,9 @@ fn put(whole: &mut Table, section: &str, key: &str, value: Value) {
         let empty = || if is_list { Value::Array(Vec::new()) } else { Value::Table(Table::new()) };
         let inner = match (table.entry(part).or_insert_with(empty), number) {
             (Value::Array(items), Some(number)) => {
-                // A gap is told by itself; here the next one stands after those that are there.
-                let at = number.saturating_sub(1).min(items.len());
-                if at == items.len() {
-                    items.push(Value::Table(Table::new()));
-                }
+                // What was not given between them is told to be missing.
+                let at = number.saturating_sub(1);
+                items.resize_with(items.len().max(at + 1), || Value::Table(Table::new()));
                 items.get_mut(at)
             }
             (inner, _) => Some(inner),

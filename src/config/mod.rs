@@ -98,7 +98,8 @@ impl Config {
             ("setup", self.setup.check(self.accounts.password_length_min_admin)),
             ("mail.dkim", self.mail.dkim.check()),
         ];
-        let listed = self.mail.fallback.iter().zip(1..).map(|(it, at)| (format!("mail.fallback.{at}"), it.check_listed()));
+        let listed =
+            self.mail.fallback.iter().zip(1..).map(|(it, at)| (format!("mail.fallback.{at}"), it.check_listed()));
         sections.map(|(section, faults)| (section.to_owned(), faults)).into_iter().chain(listed).collect()
     }
 }

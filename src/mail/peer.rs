@@ -76,7 +76,8 @@ impl Peer {
             Ok(Ok(_)) => false,
             Ok(Err(cause)) => match cause.status().map(u16::from) {
                 Some(code) => ABOUT_THE_SERVER.contains(&code) || ABOUT_SIGNING_IN.contains(&code),
-                None => true,
+                // What it cannot do, such as take an address of this kind, says nothing about the next mail.
+                None => !cause.is_client(),
             },
             Err(_) => true,
         };
@@ -158,7 +159,8 @@ fn enhanced(cause: &smtp::Error) -> Option<String> {
     let first = text.split_ascii_whitespace().next()?;
     let mut parts = first.split('.');
     let is_number = |it: Option<&str>| it.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()));
-    let is_one = is_number(parts.next()) && is_number(parts.next()) && is_number(parts.next()) && parts.next().is_none();
+    let is_one =
+        is_number(parts.next()) && is_number(parts.next()) && is_number(parts.next()) && parts.next().is_none();
     is_one.then(|| first.to_owned())
 }
 

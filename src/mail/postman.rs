@@ -1,9 +1,9 @@
 //! Who brings a mail to a server: to the first that takes it.
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Message;
 use super::dkim::{Record, Signer};
 use super::peer::{Peer, Refusal};
-use super::Message;
 use crate::config::{MailConfig, ServerConfig, View};
 
 /// Why a mail was not sent, in words for an admin.

@@ -35,7 +35,9 @@ pub(super) fn examine(config: &MailConfig) -> String {
         return "no server is set, so they land in the mailbox; see `[mail]`".to_owned();
     }
     let signed = match config.dkim.is_set() {
-        true => format!("signed as `{}`; `steading mail dkim` prints what is to be published", config.dkim.record_name()),
+        true => {
+            format!("signed as `{}`; `steading mail dkim` prints what is to be published", config.dkim.record_name())
+        }
         false => "not signed, and more likely taken for unwanted; see `[mail.dkim]`".to_owned(),
     };
     format!("sent with {}; {signed}", names.join(", then "))

@@ -463,7 +463,7 @@ async fn the_guide_to_accounts_is_true() {
 
 #[tokio::test]
 async fn the_guide_to_mail_is_true() {
-    work_through("mail", 8).await;
+    work_through("mail", 6).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@ use std::time::{Duration, Instant};
 
 use poem::http::Method;
 use serde_json::{Value, json};
+use steading::base::TenantId;
+use steading::db::Tx;
 
 use crate::mail::Post;
 use crate::support::smtp::Smtp;
@@ -107,7 +109,8 @@ async fn all_servers_that_took_no_mail_are_named() {
 /// It would say the same, and count against us.
 #[tokio::test]
 async fn what_one_server_refuses_for_good_no_other_is_asked_for() {
-    for (step, answer) in [("RCPT", "550 5.1.1 no such user"), ("RCPT", "550 5.7.1 not you"), ("DATA", "554 unwanted")] {
+    for (step, answer) in [("RCPT", "550 5.1.1 no such user"), ("RCPT", "550 5.7.1 not you"), ("DATA", "554 unwanted")]
+    {
         let (first, second) = (Smtp::start().await, Smtp::start().await);
         first.answer(step, "", answer);
         let post = sending_with(&[&first, &second], &[]).await;
@@ -135,8 +138,7 @@ async fn a_server_that_refuses_one_mail_for_now_is_asked_for_the_next() {
 #[tokio::test]
 async fn mails_are_signed_and_an_admin_sees_what_is_to_be_published() {
     let smtp = Smtp::start().await;
-    let dkim =
-        [("MAIL__DKIM__DOMAIN", "example.com"), ("MAIL__DKIM__SELECTOR", "s1"), ("MAIL__DKIM__KEY", KEY)];
+    let dkim = [("MAIL__DKIM__DOMAIN", "example.com"), ("MAIL__DKIM__SELECTOR", "s1"), ("MAIL__DKIM__KEY", KEY)];
     let post = sending_with(&[&smtp], &dkim).await;
 
     assert_eq!(send(&post, "you@example.com").await.status, 200);
@@ -181,7 +183,10 @@ async fn nothing_more_is_sent_to_an_address_that_does_not_exist_until_an_admin_s
     let asked = smtp.connections();
     let withheld = forget_password(&post, "user@example.com").await;
     assert_eq!(withheld["state"], "done", "{withheld}");
-    assert!(withheld["note"].as_str().is_some_and(|it| it.contains("nothing is sent to user@example.com")), "{withheld}");
+    assert!(
+        withheld["note"].as_str().is_some_and(|it| it.contains("nothing is sent to user@example.com")),
+        "{withheld}"
+    );
     assert_eq!(send(&post, "User@Example.com").await.refusal(), (409, "mail-suppressed"));
     assert_eq!(smtp.connections(), asked, "nobody was asked");
 
@@ -193,7 +198,8 @@ async fn nothing_more_is_sent_to_an_address_that_does_not_exist_until_an_admin_s
     assert_eq!(smtp.mails_to("user@example.com").len(), 1);
 
     let trail = post.app.operator(Method::GET, "/api/v1/admin/audit?resource=email/user@example.com").send().await;
-    let told: Vec<_> = trail.body["data"].as_array().expect("entries").iter().map(|it| (&it["action"], &it["actorKind"])).collect();
+    let told: Vec<_> =
+        trail.body["data"].as_array().expect("entries").iter().map(|it| (&it["action"], &it["actorKind"])).collect();
     let (suppress, again) = (json!("mail.suppress"), json!("mail.unsuppress"));
     assert!(told.contains(&(&suppress, &json!("server"))) && told.contains(&(&again, &json!("operator"))), "{told:?}");
 }
@@ -258,6 +264,41 @@ async fn an_admin_lists_adds_and_removes_addresses() {
     assert_eq!(found.body["data"].as_array().map(Vec::len), Some(1), "{found:?}");
     assert_eq!(list("address=nobody@example.com").await.body["data"], json!([]));
     assert_eq!(app.operator(Method::DELETE, &format!("{SUPPRESSIONS}/nonsense")).send().await.status, 404);
+}
+
+/// What is full must not keep the server from learning, nor push out what people asked for.
+#[tokio::test]
+async fn the_list_of_addresses_is_full_at_some_point_and_bounces_make_room_for_bounces() {
+    let smtp = Smtp::start().await;
+    let post = sending_with(&[&smtp], &[]).await;
+    let fill = |tx: &mut Tx<'_>| {
+        tx.execute(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+             INSERT INTO mail_suppressions (id, address, reason, detail, created_at)
+             SELECT '11111111-0000-7000-8000-' || substr('000000000000' || n, -12), n || '@example.com',
+                    CASE WHEN n = 500 THEN 'bounce' ELSE 'manual' END, '', 0 FROM numbers",
+            &[],
+        )
+    };
+    post.app.app.db.write(&TenantId::main(), fill).await.expect("filled");
+    let is_there = async |address: &str| {
+        let reply = post.app.operator(Method::GET, &format!("{SUPPRESSIONS}?address={address}")).send().await;
+        reply.body["data"].as_array().is_some_and(|it| it.len() == 1)
+    };
+
+    let add = post.app.operator(Method::POST, SUPPRESSIONS).json(&json!({ "address": "ada@example.com" }));
+    assert_eq!(add.send().await.refusal(), (409, "mail-suppression-limit-reached"));
+    let known = post.app.operator(Method::POST, SUPPRESSIONS).json(&json!({ "address": "7@example.com" }));
+    assert_eq!(known.send().await.status, 200, "it is there");
+
+    smtp.answer("RCPT", "", "550 5.1.1 no such user");
+    assert!(is_there("500@example.com").await);
+    assert_eq!(send(&post, "gone@example.com").await.status, 502);
+    assert!(is_there("gone@example.com").await && !is_there("500@example.com").await, "one made room");
+    assert_eq!(send(&post, "too@example.com").await.status, 502);
+    assert!(is_there("too@example.com").await && !is_there("gone@example.com").await);
+    let total = post.app.operator(Method::GET, &format!("{SUPPRESSIONS}?count=exact")).send().await;
+    assert_eq!(total.body["meta"]["total"], 100_000);
 }
 
 /// Their old address is what is wrong.
@@ -349,7 +390,8 @@ async fn a_report_that_somebody_made_up_ends_no_mails() {
         let refused = hand_in(&post.app, bounce(message_id, to)).await;
         assert_eq!(refused.status, 422, "{message_id} {refused:?}");
     }
-    let two = bounce(&own, "ada@example.com").replace("To: ada@example.com\r\nSubject", "To: ada@example.com, <b@example.com>\r\nSubject");
+    let two = bounce(&own, "ada@example.com")
+        .replace("To: ada@example.com\r\nSubject", "To: ada@example.com, <b@example.com>\r\nSubject");
     assert_eq!(hand_in(&post.app, two).await.refusal(), (422, "mail-report-foreign"));
 
     assert_eq!(suppressions(&post).await, Vec::<Value>::new());
@@ -386,7 +428,7 @@ async fn what_is_no_report_is_refused() {
 #[tokio::test]
 async fn nobody_gets_more_mails_within_a_day_than_are_set() {
     let smtp = Smtp::start().await;
-    let mut post = sending_with(&[&smtp], &[("MAIL__MAILS_PER_RECIPIENT_MAX", "2")]).await;
+    let post = sending_with(&[&smtp], &[("MAIL__MAILS_PER_RECIPIENT_MAX", "2")]).await;
     smtp.answer("RCPT", "user@example.com", "451 not now");
     assert_eq!(send(&post, "user@example.com").await.status, 502);
     smtp.take_all();
@@ -405,7 +447,6 @@ async fn nobody_gets_more_mails_within_a_day_than_are_set() {
     assert_eq!(send(&post, "other@example.com").await.status, 200, "others get theirs");
     assert_eq!(smtp.mails_to("user@example.com").len(), 2);
     post.app.advance(75_355);
-    let _ = &mut post;
     assert_eq!(send(&post, "user@example.com").await.status, 200, "another day");
 }
 

@@ -82,9 +82,7 @@ async fn words_for_a_language_are_changed_shown_and_taken_back_by_themselves() {
 async fn what_is_no_language_has_no_words() {
     let app = TestApp::new().await;
     for locale in ["", "d", "de/../fr", "%00", "de%20AT", "a-very-long-language-tag-that-nobody-writes"] {
-        for (method, path) in
-            [(Method::GET, ""), (Method::PUT, ""), (Method::DELETE, ""), (Method::POST, "/preview")]
-        {
+        for (method, path) in [(Method::GET, ""), (Method::PUT, ""), (Method::DELETE, ""), (Method::POST, "/preview")] {
             let ask = app.operator(method.clone(), &format!("{WELCOME}{path}?locale={locale}"));
             let refused = ask.json(&words("x")).send().await;
             assert_eq!(refused.refusal(), (422, "validation-failed"), "{method} {locale}");

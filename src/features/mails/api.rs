@@ -14,8 +14,8 @@ use super::model::{
     TestMailSent,
 };
 use super::render::render;
-use super::{locale, store};
 use super::templates::{self, Data, TEMPLATES, Template, Words};
+use super::{locale, store};
 use crate::base::Random;
 use crate::base::text::normalize_email;
 use crate::db::{self, Tx};
@@ -294,7 +294,8 @@ fn named(name: &Path<String>) -> Result<&'static Template, Error> {
 fn asked(request: &Request, locale: Query<Option<String>>) -> Result<String, Problem> {
     must_be_among(request, &["locale"])?;
     let Some(typed) = locale.0 else { return Ok(String::new()) };
-    let wrong = || Problem::invalid(vec![Fault::new("?locale", "invalid", "must be a language tag such as de or de-AT")]);
+    let wrong =
+        || Problem::invalid(vec![Fault::new("?locale", "invalid", "must be a language tag such as de or de-AT")]);
     locale::normal(&typed).ok_or_else(wrong)
 }
 

@@ -10,9 +10,8 @@ const PART_BYTES_MAX: usize = 8;
 pub(super) fn normal(tag: &str) -> Option<String> {
     let tag = tag.trim().replace('_', "-");
     let parts: Vec<_> = tag.split('-').collect();
-    let is_part = |it: &&str| {
-        (1..=PART_BYTES_MAX).contains(&it.len()) && it.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
+    let is_part =
+        |it: &&str| (1..=PART_BYTES_MAX).contains(&it.len()) && it.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_language = |it: &str| 2 <= it.len() && it.bytes().all(|byte| byte.is_ascii_alphabetic());
     if TAG_BYTES_MAX < tag.len() || PARTS_MAX < parts.len() || !parts.iter().all(is_part) || !is_language(parts[0]) {
         return None;

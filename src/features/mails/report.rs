@@ -58,14 +58,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Report>, &'static str> {
     };
     let Some((reason, mut addresses, detail)) = said else { return Ok(None) };
     let head;
-    let about = match mail.parts.iter().find_map(|it| if let PartType::Message(it) = &it.body { Some(it) } else { None }) {
-        Some(about) => about,
-        None => {
-            let part = of_type("text", &["rfc822-headers"]).or(of_type("message", &["rfc822-headers", "global-headers"]));
-            head = parser.parse_headers(part.map_or(&b""[..], |it| it.contents()));
-            head.as_ref().ok_or("does not have the mail that it is about, or its head")?
-        }
-    };
+    let about =
+        match mail.parts.iter().find_map(|it| if let PartType::Message(it) = &it.body { Some(it) } else { None }) {
+            Some(about) => about,
+            None => {
+                let part =
+                    of_type("text", &["rfc822-headers"]).or(of_type("message", &["rfc822-headers", "global-headers"]));
+                head = parser.parse_headers(part.map_or(&b""[..], |it| it.contents()));
+                head.as_ref().ok_or("does not have the mail that it is about, or its head")?
+            }
+        };
     let message_id = about.message_id().ok_or("does not have the Message-ID of the mail that it is about")?;
     addresses.truncate(RECIPIENTS_MAX);
     addresses.extend(receivers(about));
@@ -160,7 +162,8 @@ mod tests {
 
     const ORIGINAL: &str = "Content-Type: message/rfc822\r\n\r\nMessage-ID: <a.b@example.com>\r\nTo: Ada <ada@example.com>\r\n\
         Content-Type: text/plain\r\n\r\nHello\r\n";
-    const HEAD: &str = "Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <a.b@example.com>\r\nTo: ada@example.com\r\n";
+    const HEAD: &str =
+        "Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <a.b@example.com>\r\nTo: ada@example.com\r\n";
     const FAILED: &str = "Original-Recipient: rfc822;ada@example.com\r\nFinal-Recipient: rfc822; ada@inner.example.com\r\n\
         Action: failed\r\nStatus: 5.1.1 (no such user)\r\nDiagnostic-Code: smtp; 550 5.1.1\r\n  unknown\r\n";
 
@@ -181,9 +184,13 @@ mod tests {
 
     #[test]
     fn what_is_late_or_arrived_is_no_failure() {
-        for (from, to) in
-            [("failed", "delayed"), ("failed", "relayed"), ("failed", "delivered"), ("5.1.1", "4.4.1"), ("Status:", "S:")]
-        {
+        for (from, to) in [
+            ("failed", "delayed"),
+            ("failed", "relayed"),
+            ("failed", "delivered"),
+            ("5.1.1", "4.4.1"),
+            ("Status:", "S:"),
+        ] {
             assert_eq!(read(bounce(&FAILED.replace(from, to), ORIGINAL).as_bytes()), Ok(None), "{to}");
         }
         let two = format!("{}\r\n{FAILED}", FAILED.replace("failed", "delivered").replace("ada", "bob"));
@@ -194,7 +201,9 @@ mod tests {
     #[test]
     fn a_complaint_names_the_mail_and_praise_is_none() {
         let of_kind = |kind: &str| {
-            let said = format!("Feedback-Type: {kind}\r\nUser-Agent: Example/1\r\nVersion: 1\r\nOriginal-Rcpt-To: <ada@example.com>\r\n");
+            let said = format!(
+                "Feedback-Type: {kind}\r\nUser-Agent: Example/1\r\nVersion: 1\r\nOriginal-Rcpt-To: <ada@example.com>\r\n"
+            );
             let mail = bounce("", ORIGINAL).replace("report-type=delivery-status", "report-type=feedback-report");
             let (before, rest) = mail.split_once("message/delivery-status\r\n\r\n").expect("a part");
             let (_, after) = rest.split_once("\r\n--b/1").expect("its end");

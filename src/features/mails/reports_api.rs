@@ -33,7 +33,8 @@ impl<'a> ApiExtractor<'a> for Mail {
     type ParamRawType = ();
 
     fn request_meta() -> Option<MetaRequest> {
-        let text = MetaSchema { example: Some("Content-Type: multipart/report; …".into()), ..MetaSchema::new("string") };
+        let text =
+            MetaSchema { example: Some("Content-Type: multipart/report; …".into()), ..MetaSchema::new("string") };
         let schema = MetaSchemaRef::Inline(Box::new(text));
         let content = vec![MetaMediaType { content_type: MEDIA_TYPE, schema }];
         Some(MetaRequest { description: Some("A mail, as it came, of at most 1 MiB."), content, required: true })

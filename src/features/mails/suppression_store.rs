@@ -26,13 +26,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, it: &MailSuppression) -> Result<bool, db::
     let added = tx.execute(
         "INSERT INTO mail_suppressions (id, address, reason, detail, created_at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (address) DO NOTHING",
-        &[
-            it.id.into(),
-            (&it.address).into(),
-            it.reason.name().into(),
-            (&it.detail).into(),
-            it.created_at.into(),
-        ],
+        &[it.id.into(), (&it.address).into(), it.reason.name().into(), (&it.detail).into(), it.created_at.into()],
     )?;
     Ok(added == 1)
 }

@@ -8,9 +8,7 @@ use serde_json::json;
 use super::deliver::{self, Mails};
 use super::error::Error;
 use super::model::{MAIL_READ, MAIL_WRITE};
-use super::suppression::{
-    MailSuppression, MailSuppressionList, NewMailSuppression, SuppressionId, SuppressionReason,
-};
+use super::suppression::{MailSuppression, MailSuppressionList, NewMailSuppression, SuppressionId, SuppressionReason};
 use super::suppression_store::{self as store, SUPPRESSIONS_MAX};
 use crate::base::text::normalize_email;
 use crate::db::{self, Tx};
@@ -96,7 +94,8 @@ impl MailSuppressionsApi {
             })
             .await?;
 
-        let query = address.map(|it| form_urlencoded::Serializer::new(String::new()).append_pair("address", &it).finish());
+        let query =
+            address.map(|it| form_urlencoded::Serializer::new(String::new()).append_pair("address", &it).finish());
         let place = ListPlace { path: SUPPRESSIONS, query: &query.unwrap_or_default(), scope: &scope };
         let Listed { data, meta, link } = page.listed(&place, &self.cursors, read, |it| it.id.to_string());
         Ok(Suppressions::Page(Json(MailSuppressionList { data, meta }), link))

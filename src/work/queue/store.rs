@@ -3,7 +3,8 @@ use super::model::{Counted, Entry, NewJob, State};
 use crate::base::{JobId, Timestamp};
 use crate::db::{self, News, Row, Tx, Value};
 
-const ENTRY: &str = "id, kind, payload, state, attempts, due_at, progress, error, created_at, started_at, finished_at, note";
+const ENTRY: &str =
+    "id, kind, payload, state, attempts, due_at, progress, error, created_at, started_at, finished_at, note";
 
 fn read(row: &Row<'_>) -> Result<Entry, db::Error> {
     let number = |it: i64| u32::try_from(it).unwrap_or(u32::MAX);
