@@ -30,7 +30,9 @@ use crate::features::collections::{self, Catalogue, Catalogues, CollectionsApi, 
 use crate::features::events::{self, EventLog};
 use crate::features::explain::ExplainApi;
 use crate::features::jobs::JobsApi;
-use crate::features::mails::{self, MailboxApi, Mails, MailsApi};
+use crate::features::mails::{
+    self, MailReportsApi, MailSuppressionsApi, MailboxApi, Mails, MailsApi, References as MailReferences,
+};
 use crate::features::profiles::{self, ProfileFieldsApi};
 use crate::features::realtime::{Hub, RealtimeApi};
 use crate::features::records::{self, AggregatesApi, JsonSchemasApi, PurgesApi, RecordsApi, WritingApi};
@@ -148,7 +150,17 @@ impl App {
         };
         let pool = Pool::start("passwords", threads, settings.accounts.hash_queue_max, PASSWORD_WAIT_MAX)?;
         let postman = Postman::new(config.view(|it| &it.mail), config.view(|it| &it.server));
-        let mails = MailsApi { mails: Mails { db: db.clone(), clock: clock.clone(), postman }, random: random.clone() };
+        let reference = server_keys::load(&db, Purpose::MailReference, &random, &clock).await?;
+        let mails = MailsApi {
+            mails: Mails {
+                db: db.clone(),
+                clock: clock.clone(),
+                random: random.clone(),
+                postman,
+                references: Arc::new(MailReferences::new(&reference)),
+            },
+            random: random.clone(),
+        };
         let mailbox = MailboxApi { db: db.clone(), clock: clock.clone(), cursors: Cursors::new(cursor.reveal()) };
         let passwords = Passwords::new(pool, config.view(|it| &it.accounts), random.clone());
         let hashing = Hashing {
@@ -276,7 +288,7 @@ impl App {
             records.clone(),
             aggregates.clone(),
             writing,
-            (realtime.clone(), jobs.clone(), mails.clone(), mailbox.clone()),
+            (realtime.clone(), jobs.clone(), of_mails(&mails, &mailbox)),
         );
         let described = apis.clone();
         let documents = Documents::new(move || service(described).spec(), crate::features::told());
@@ -512,8 +524,10 @@ type Apis = (
     RecordsApi,
     AggregatesApi,
     (WritingApi, JsonSchemasApi, PurgesApi),
-    (RealtimeApi, JobsApi, MailsApi, MailboxApi),
+    (RealtimeApi, JobsApi, OfMails),
 );
+
+type OfMails = (MailsApi, MailboxApi, MailSuppressionsApi, MailReportsApi);
 
 type OfAccounts = (
     (AccountsApi, FlowsApi, SecondFactorApi, SessionsApi),
@@ -547,6 +561,12 @@ fn of_people(
         PreferencesApi { accounts: accounts.clone() },
         ActivityApi { accounts: accounts.clone() },
     )
+}
+
+/// The endpoints of mails: of what they say, where they land, and to whom they do not go.
+fn of_mails(mails: &MailsApi, mailbox: &MailboxApi) -> OfMails {
+    let suppressions = MailSuppressionsApi { mails: mails.mails.clone(), cursors: mailbox.cursors.clone() };
+    (mails.clone(), mailbox.clone(), suppressions, MailReportsApi { mails: mails.mails.clone() })
 }
 
 fn profile_fields(users: &UsersApi, collections: &CollectionsApi) -> ProfileFieldsApi {

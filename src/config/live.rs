@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::{Config, Error, Sources, Watch};
 
@@ -134,15 +134,12 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     let (before, after) = (Table::try_from(old).unwrap_or_default(), Table::try_from(new).unwrap_or_default());
     let mut changed = Vec::new();
     for (section, keys) in &after {
-        for (key, value) in keys.as_table().into_iter().flatten() {
-            if before.get(section).and_then(|it| it.get(key)) != Some(value) {
-                changed.push(format!("{section}.{key}"));
-            }
-        }
+        compare(section, before.get(section), keys, &mut changed);
     }
     // In the tables all secrets look the same.
     for (key, old, new) in [
         ("mail.password", &old.mail.password, &new.mail.password),
+        ("mail.dkim.key", &old.mail.dkim.key, &new.mail.dkim.key),
         ("secrets.master_key", &old.secrets.master_key, &new.secrets.master_key),
         ("setup.admin_password", &old.setup.admin_password, &new.setup.admin_password),
     ] {
@@ -150,5 +147,22 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
             changed.push(key.to_owned());
         }
     }
+    let fallback = "mail.fallback".to_owned();
+    if old.mail.fallback != new.mail.fallback && !changed.contains(&fallback) {
+        changed.push(fallback);
+    }
     changed
+}
+
+/// Adds the names of the values below `name` that differ. A list is one value.
+fn compare(name: &str, before: Option<&Value>, after: &Value, changed: &mut Vec<String>) {
+    match after {
+        Value::Table(keys) => {
+            for (key, value) in keys {
+                compare(&format!("{name}.{key}"), before.and_then(|it| it.get(key)), value, changed);
+            }
+        }
+        _ if before == Some(after) => {}
+        _ => changed.push(name.to_owned()),
+    }
 }

@@ -41,11 +41,13 @@ pub fn token() -> Option<Secret<String>> {
     (!token.is_empty()).then(|| Secret::new(token))
 }
 
-/// Sections with their keys and defaults, read from the commented file.
+/// Sections with their keys and defaults, read from the commented file. Of a list of sections, such as
+/// `[[mail.fallback]]`, there is the one that shows what they have.
 pub(super) fn known(commented: &str) -> Known {
     let is_setting = |line: &str| {
         let name = line.split(" = ").next().unwrap_or_default();
-        line.contains(" = ") && !name.is_empty() && name.bytes().all(|it| it.is_ascii_lowercase() || it == b'_')
+        let is_named = !name.is_empty() && name.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+        (line.contains(" = ") && is_named) || line.starts_with("[[")
     };
     let text: String = commented
         .lines()
@@ -53,11 +55,25 @@ pub(super) fn known(commented: &str) -> Known {
         .flat_map(|line| [line, "\n"])
         .collect();
     let table: Table = text.parse().unwrap_or_default();
-    let sections = table.into_iter().filter_map(|(section, keys)| match keys {
-        Value::Table(keys) => Some((section, keys.into_iter().collect::<BTreeMap<_, _>>())),
-        _ => None,
-    });
-    sections.collect()
+    let mut known = Known::new();
+    table.into_iter().for_each(|(section, keys)| add_known(&mut known, section, keys));
+    known
+}
+
+/// Adds a section, and those within it under names such as `mail.dkim`.
+pub(super) fn add_known(known: &mut Known, section: String, keys: Value) {
+    let Value::Table(keys) = keys else { return };
+    let mut plain = BTreeMap::new();
+    for (key, value) in keys {
+        match value {
+            Value::Table(_) => add_known(known, format!("{section}.{key}"), value),
+            Value::Array(mut items) if items.first().is_some_and(Value::is_table) => {
+                add_known(known, format!("{section}.{key}"), items.swap_remove(0));
+            }
+            value => drop(plain.insert(key, value)),
+        }
+    }
+    known.insert(section, plain);
 }
 
 impl Sources {
@@ -67,7 +83,7 @@ impl Sources {
         let mut config = merge.build();
         self.flags.apply(&mut config, &mut merge.error);
         for (section, faults) in config.check() {
-            faults.into_iter().for_each(|(key, text)| merge.add_fault(section, key, &text));
+            faults.into_iter().for_each(|(key, text)| merge.add_fault(&section, key, &text));
         }
         if merge.error.complaints.is_empty() { Ok(config) } else { Err(merge.error.sorted()) }
     }

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::complaint::{cut, place, shown};
+use super::mail::FALLBACKS_MAX;
 use super::{Config, Error, read};
 use crate::base::text::nearest;
 
@@ -17,6 +18,9 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("STEADING_ADMIN_PASSWORD", "STEADING__SETUP__ADMIN_PASSWORD"),
     ("STEADING_ADMIN_PASSWORD_FILE", "STEADING__SETUP__ADMIN_PASSWORD_FILE"),
 ];
+
+/// Sections that there may be several of, and how many. One is called such as `mail.fallback.1`.
+const LISTS: &[(&str, usize)] = &[("mail.fallback", FALLBACKS_MAX)];
 
 /// Sections with their keys and defaults.
 pub(super) type Known = BTreeMap<String, BTreeMap<String, Value>>;
@@ -81,7 +85,13 @@ impl Merge {
         if !self.refused.contains(&name) {
             // What is missing is told where the setting stands that needs it.
             let needed_by = || self.given.get(&(section.to_owned(), text.split('`').nth(1)?.to_owned()));
+            let beside = || self.given.iter().find(|((it, _), _)| it == section).map(|(_, given)| given);
+            let listed = || {
+                let list = list_of(section)?;
+                self.given.iter().find(|((it, _), _)| list_of(it) == Some(list)).map(|(_, given)| given)
+            };
             let given = self.given.get(&name).or_else(needed_by);
+            let given = given.or_else(|| list_of(section).and_then(|_| beside().or_else(listed)));
             let place = given.map_or("the default", |it| it.place.as_str());
             self.error.add(place, format!("`{section}.{key}` {text}"));
         }
@@ -115,7 +125,7 @@ impl Merge {
             }
             let at = place(&name, &text, section.span().start);
             let section = section.get_ref().as_ref();
-            if !self.known.contains_key(section) {
+            if section.contains('.') || !self.known.contains_key(section) {
                 let home = self.known.iter().find(|(_, keys)| keys.contains_key(section)).map(|(home, _)| home);
                 let hint = home.map_or_else(
                     || meant(section, self.known.keys()),
@@ -148,11 +158,51 @@ impl Merge {
                 continue;
             }
             let (place, key) = (place(&name, text, key.span().start), key.get_ref().as_ref());
+            if self.known.contains_key(&format!("{section}.{key}")) {
+                self.add_inner(&format!("{section}.{key}"), value.get_ref(), &place, file, text, is_broken);
+                continue;
+            }
             let value = read::plain(value.get_ref());
             self.add(Typed { section, key, value, place, is_variable: false, folder });
             if self.error.is_full() {
                 return;
             }
+        }
+    }
+
+    /// Adds a section within a section, or a list of them. A list stands for all that came before.
+    fn add_inner(
+        &mut self,
+        section: &str,
+        value: &DeValue<'_>,
+        at: &str,
+        file: &Path,
+        text: &str,
+        is_broken: &dyn Fn(usize) -> bool,
+    ) {
+        let Some((_, most)) = LISTS.iter().find(|(name, _)| *name == section) else {
+            return match value.as_table() {
+                Some(keys) => self.add_section(section, keys, file, text, is_broken),
+                None => {
+                    self.error.add(at, format!("`{section}` is a section: write `[{section}]` on a line of its own"));
+                }
+            };
+        };
+        let items = value.as_array().map(|it| it.iter().map(|it| it.get_ref().as_table()).collect::<Option<Vec<_>>>());
+        let Some(Some(items)) = items else {
+            let each =
+                format!("`{section}` is a list of sections: write `[[{section}]]` on a line of its own for each");
+            return self.error.add(at, each);
+        };
+        self.given.retain(|(name, _), _| list_of(name) != Some(section));
+        if *most < items.len() {
+            self.error.add(at, format!("`{section}` must be at most {most} sections, got {}", items.len()));
+        }
+        for (number, keys) in (1..=*most).zip(items) {
+            if keys.is_empty() {
+                self.error.add(at, format!("`{section}.{number}` is empty"));
+            }
+            self.add_section(&format!("{section}.{number}"), keys, file, text, is_broken);
         }
     }
 
@@ -169,10 +219,16 @@ impl Merge {
         let Some((section, key)) = path.split_once("__") else {
             return self.error.add(name, "must be such as STEADING__SERVER__LISTEN");
         };
-        let Some(known) = self.known.get(section) else {
+        if section.contains('.') || !self.known.contains_key(section) {
             let meant = meant(section, self.known.keys());
             return self.error.add(name, format!("`{}` is not a section{meant}", shown(section)));
-        };
+        }
+        let (section, key) = self.inner(section, key);
+        if let Some((list, most)) = LISTS.iter().find(|(list, _)| *list == section) {
+            let first = format!("{PREFIX}{}__1__…", list.to_uppercase().replace('.', "__"));
+            return self.error.add(name, format!("must have a number from 1 to {most}, such as {first}"));
+        }
+        let (section, Some(known)) = (section.as_str(), self.keys_of(&section)) else { return };
         let value = match (text.to_str(), known.get(key)) {
             (None, _) => Err("is not UTF-8".to_owned()),
             (Some(text), Some(default)) => written(text, default),
@@ -182,9 +238,27 @@ impl Merge {
         self.add(Typed { section, key, value, place, is_variable: true, folder: Path::new(".") });
     }
 
+    /// The section within a section that a variable means, and the key there.
+    fn inner<'a>(&self, section: &str, key: &'a str) -> (String, &'a str) {
+        let (mut section, mut key) = (section.to_owned(), key);
+        while let Some((next, rest)) = key.split_once("__") {
+            let inner = format!("{section}.{next}");
+            if !self.known.contains_key(&inner) && list_of(&inner).is_none() {
+                break;
+            }
+            (section, key) = (inner, rest);
+        }
+        (section, key)
+    }
+
+    /// What a section may hold.
+    fn keys_of(&self, section: &str) -> Option<&BTreeMap<String, Value>> {
+        self.known.get(list_of(section).unwrap_or(section))
+    }
+
     fn add(&mut self, typed: Typed<'_>) {
         let Typed { section, key, value, place, is_variable, folder } = typed;
-        let Some(known) = self.known.get(section) else { return };
+        let Some(known) = self.keys_of(section) else { return };
         let by_file = key.strip_suffix("_file").and_then(|it| Some((it, known.get(it)?)));
         let (key, is_by_file, value) = match (known.get(key), by_file) {
             (Some(default), _) => {
@@ -229,10 +303,8 @@ impl Merge {
     pub fn build(&mut self) -> Config {
         let mut whole = Table::new();
         for ((section, key), given) in &self.given {
-            let one = Table::from_iter([(
-                section.clone(),
-                Value::Table(Table::from_iter([(key.clone(), given.value.clone())])),
-            )]);
+            let mut one = Table::new();
+            put(&mut one, section, key, given.value.clone());
             if let Err(cause) = one.try_into::<Config>() {
                 let why = match given.value {
                     Value::Integer(it) if it < 0 => format!(" must not be negative, got {it}"),
@@ -243,13 +315,44 @@ impl Merge {
                 self.refused.insert((section.clone(), key.clone()));
                 continue;
             }
-            let keys = whole.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(keys) = keys {
-                keys.insert(key.clone(), given.value.clone());
-            }
+            put(&mut whole, section, key, given.value.clone());
         }
         whole.try_into().unwrap_or_default()
     }
+}
+
+/// The list that a section such as `mail.fallback.1` is one of.
+fn list_of(section: &str) -> Option<&'static str> {
+    let (list, number) = section.rsplit_once('.')?;
+    let (list, most) = LISTS.iter().find(|(name, _)| *name == list)?;
+    let is_number = |it: &usize| (1..=*most).contains(it) && it.to_string() == number;
+    number.parse().ok().filter(is_number).map(|_| *list)
+}
+
+/// Puts a value where its section is. Those of a list stand in the order of their numbers.
+fn put(whole: &mut Table, section: &str, key: &str, value: Value) {
+    let (path, number) = match list_of(section) {
+        Some(list) => (list, section.get(list.len() + 1..).and_then(|it| it.parse::<usize>().ok())),
+        None => (section, None),
+    };
+    let mut table = whole;
+    let mut parts = path.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let is_list = number.is_some() && parts.peek().is_none();
+        let empty = || if is_list { Value::Array(Vec::new()) } else { Value::Table(Table::new()) };
+        let inner = match (table.entry(part).or_insert_with(empty), number) {
+            (Value::Array(items), Some(number)) => {
+                // What was not given between them is told to be missing.
+                let at = number.saturating_sub(1);
+                items.resize_with(items.len().max(at + 1), || Value::Table(Table::new()));
+                items.get_mut(at)
+            }
+            (inner, _) => Some(inner),
+        };
+        let Some(Value::Table(keys)) = inner else { return };
+        table = keys;
+    }
+    table.insert(key.to_owned(), value);
 }
 
 /// What a variable was most likely meant to be that is named almost as ours are: otherwise it would be ignored.
@@ -292,6 +395,7 @@ impl<'a> Lines<'a> {
         let end = offset.min(text.len()) + after.find('\n').unwrap_or(after.len());
         let sections = before.lines().rev().map(str::trim);
         let section = sections.filter_map(|it| it.strip_prefix('[')?.split_once(']')).map(|(it, _)| it).next();
+        let section = section.map(|it| it.trim_start_matches('['));
         Self { start, text: text[start..end].trim(), section }
     }
 

@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod complaint;
 mod cors;
+mod dkim;
 mod flags;
 mod http;
 mod live;
@@ -33,12 +34,13 @@ pub use self::accounts::{ACCESS_TOKEN_SECS_MAX, AccountsConfig, Registration, SE
 pub use self::audit::AuditConfig;
 pub use self::complaint::{Complaint, Error};
 pub use self::cors::CorsConfig;
+pub use self::dkim::DkimConfig;
 pub use self::flags::Flags;
 pub use self::http::HttpConfig;
 pub use self::live::{Live, View};
 pub use self::load::{Sources, environment, token};
 pub use self::log::{LogConfig, LogFormat};
-pub use self::mail::{MailConfig, MailSecurity};
+pub use self::mail::{MailConfig, MailSecurity, MailServer};
 pub use self::realtime::RealtimeConfig;
 pub use self::schema::SchemaConfig;
 pub use self::secrets::SecretsConfig;
@@ -79,8 +81,9 @@ fn within(faults: &mut Faults, key: &'static str, value: u64, range: std::ops::R
 }
 
 impl Config {
-    fn check(&self) -> Vec<(&'static str, Faults)> {
-        vec![
+    /// What is wrong, by section.
+    fn check(&self) -> Vec<(String, Faults)> {
+        let sections = [
             ("server", self.server.check()),
             ("http", self.http.check()),
             ("cors", self.cors.check()),
@@ -93,6 +96,10 @@ impl Config {
             ("secrets", self.secrets.check()),
             ("log", self.log.check()),
             ("setup", self.setup.check(self.accounts.password_length_min_admin)),
-        ]
+            ("mail.dkim", self.mail.dkim.check()),
+        ];
+        let listed =
+            self.mail.fallback.iter().zip(1..).map(|(it, at)| (format!("mail.fallback.{at}"), it.check_listed()));
+        sections.map(|(section, faults)| (section.to_owned(), faults)).into_iter().chain(listed).collect()
     }
 }

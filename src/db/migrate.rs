@@ -58,6 +58,7 @@ pub const TENANT: &[Migration] = &[
     migration!("tenant", 14, "0014_invitations_and_impersonation"),
     migration!("tenant", 15, "0015_registered"),
     migration!("tenant", 16, "0016_inheritance_and_credits"),
+    migration!("tenant", 17, "0017_mail_delivery"),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -75,6 +75,7 @@ const READING_ORDER: &[&str] = &[
     "search",
     "realtime",
     "accounts",
+    "mail",
     "roles",
     "api-keys",
     "secrets",

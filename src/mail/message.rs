@@ -1,8 +1,10 @@
 //! A mail, before it is put on the wire.
+use lettre::address::Envelope;
 use lettre::message::header::{self, HeaderName, HeaderValue, MessageId};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message as Letter};
 
+use super::dkim::Signer;
 use super::postman::Error;
 use crate::config::MailConfig;
 
@@ -18,9 +20,26 @@ pub struct Message {
     pub html: String,
 }
 
+/// A mail as it goes over the wire.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    pub envelope: Envelope,
+    pub bytes: Vec<u8>,
+}
+
 impl Message {
-    /// As it goes over the wire (RFC 5322, RFC 2045).
-    pub(super) fn letter(&self, config: &MailConfig) -> Result<Letter, Error> {
+    /// As it goes over the wire (RFC 5322, RFC 2045), signed if there is a signer.
+    pub(super) fn wire(&self, config: &MailConfig, signer: Option<&Signer>) -> Result<Wire, Error> {
+        let letter = self.letter(config)?;
+        let mut bytes = letter.formatted();
+        if let Some(signer) = signer {
+            let signature = signer.header(&bytes).ok_or_else(|| Error::NotNow("it cannot be signed".to_owned()))?;
+            bytes.splice(..0, signature.into_bytes());
+        }
+        Ok(Wire { envelope: letter.envelope().clone(), bytes })
+    }
+
+    fn letter(&self, config: &MailConfig) -> Result<Letter, Error> {
         let address =
             |it: &str| it.parse::<Address>().map_err(|_| Error::Refused(format!("{it} is no address for mail")));
         let from = address(&config.from)?;

@@ -1,10 +1,14 @@
-//! Sending mail: one message at a time to the server that the operator set, over connections that are kept.
+//! Sending mail: one message at a time to the servers that the operator set, over connections that are kept.
 //!
-//! Who sends waits, so it is done in jobs. Without a server there is nothing to send with, and the caller keeps the mail
-//! where an admin can read it. What went wrong is told in words for an admin ([`Error`]), and whether it may go better
-//! later.
+//! Who sends waits, so it is done in jobs. The servers are tried in their order until one takes the mail, or refuses it for
+//! good; one that was not there is passed over for a while. Without a server there is nothing to send with, and the caller
+//! keeps the mail where an admin can read it. What went wrong is told in words for an admin ([`Error`]), and whether it may
+//! go better later. Mails are signed ([`dkim`]) if the operator set a key.
+mod dkim;
 mod message;
+mod peer;
 mod postman;
 
+pub use dkim::Record;
 pub use message::Message;
 pub use postman::{Error, Postman};

@@ -1,27 +1,10 @@
-//! The connection to the mail server (RFC 5321), made anew when the settings change.
+//! Who brings a mail to a server: to the first that takes it.
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{PoolConfig, SMTP_PORT};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-
 use super::Message;
-use crate::base::text::chain;
-use crate::base::web::Site;
-use crate::config::{MailConfig, MailSecurity, ServerConfig, View};
-
-type Transport = AsyncSmtpTransport<Tokio1Executor>;
-/// The connections, with the settings that they were made with.
-type Open = (Arc<MailConfig>, Transport);
-
-/// How much longer than one of its steps sending a mail may take. A server that drips its answers ends here.
-const STEPS: u32 = 4;
-
-/// Answers that are about us and not about the mail: an operator mends them, and the mail is sent then.
-/// 421 and 4xx are temporary by themselves.
-const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
+use super::dkim::{Record, Signer};
+use super::peer::{Peer, Refusal};
+use crate::config::{MailConfig, ServerConfig, View};
 
 /// Why a mail was not sent, in words for an admin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +12,20 @@ pub enum Error {
     /// It will be refused again.
     #[error("{0}")]
     Refused(String),
-    /// The server is not there, is busy, or its settings are wrong.
+    /// It will be refused again, since there is nobody at this address.
+    #[error("{0}")]
+    NoSuchReceiver(String),
+    /// No server is there, all are busy, or their settings are wrong.
     #[error("{0}")]
     NotNow(String),
+}
+
+/// What there is to send with, made anew when the settings change.
+#[derive(Debug)]
+struct Open {
+    of: Arc<MailConfig>,
+    peers: Vec<Peer>,
+    signer: Option<Signer>,
 }
 
 /// Sends mails. Cheap to clone; clones share their connections.
@@ -39,7 +33,7 @@ pub enum Error {
 pub struct Postman {
     config: View<MailConfig>,
     server: View<ServerConfig>,
-    open: Arc<Mutex<Option<Open>>>,
+    open: Arc<Mutex<Option<Arc<Open>>>>,
 }
 
 impl Postman {
@@ -52,99 +46,46 @@ impl Postman {
         self.config.get().is_set()
     }
 
-    /// The server as an operator knows it: `host:port`.
-    pub fn server_name(&self) -> String {
-        let config = self.config.get();
-        format!("{}:{}", config.host, config.port())
+    /// Most mails to one address within a day. Nothing: any number.
+    pub fn mails_per_recipient_max(&self) -> Option<u32> {
+        Some(self.config.get().mails_per_recipient_max).filter(|it| 0 < *it)
     }
 
-    /// Sends a mail, and answers when the server has taken it.
-    pub async fn send(&self, message: &Message) -> Result<(), Error> {
-        let config = self.config.get();
-        let letter = message.letter(&config)?;
-        let transport = self.transport(&config)?;
-        let sending = tokio::time::timeout(config.timeout() * STEPS, transport.send(letter)).await;
-        match sending {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(cause)) => Err(self.told(&cause)),
-            Err(_) => Err(Error::NotNow(format!("{} takes too long to answer", self.server_name()))),
-        }
+    /// What is to be published for the signatures of mails; nothing if they have none.
+    pub fn dkim_record(&self) -> Option<Record> {
+        self.open().signer.as_ref().map(|it| it.record().clone())
     }
 
-    fn told(&self, cause: &lettre::transport::smtp::Error) -> Error {
-        let (server, text) = (self.server_name(), chain(cause));
-        let code = cause.status().map(u16::from);
-        if cause.is_permanent() && !code.is_some_and(|it| ABOUT_SIGNING_IN.contains(&it)) {
-            return Error::Refused(format!("{server} refuses it: {text}"));
-        }
-        if code.is_some_and(|it| ABOUT_SIGNING_IN.contains(&it)) {
-            return Error::NotNow(format!(
-                "{server} does not let us in: {text}; look at `mail.username` and `mail.password`"
-            ));
-        }
-        if cause.is_timeout() {
-            return Error::NotNow(format!("{server} takes too long to answer"));
-        }
-        Error::NotNow(format!("{server} does not take it now: {text}"))
-    }
-
-    /// The connections to the server that is set now.
-    fn transport(&self, config: &Arc<MailConfig>) -> Result<Transport, Error> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, transport)) = open.as_ref()
-            && Arc::ptr_eq(of, config)
-        {
-            return Ok(transport.clone());
-        }
-        let transport = build(config, &self.server.get())?;
-        *open = Some((Arc::clone(config), transport.clone()));
-        Ok(transport)
-    }
-}
-
-fn build(config: &MailConfig, server: &ServerConfig) -> Result<Transport, Error> {
-    let unusable =
-        |cause: lettre::transport::smtp::Error| Error::NotNow(format!("`mail` cannot be used: {}", chain(&cause)));
-    let tls = || -> Result<TlsParameters, Error> {
-        let mut tls = TlsParameters::builder(config.host.clone());
-        if !config.ca.is_empty() {
-            for one in certificates(&config.ca) {
-                tls = tls.add_root_certificate(Certificate::from_pem(one.as_bytes()).map_err(unusable)?);
+    /// Sends a mail, and answers with the name of the server that took it (`host:port`).
+    ///
+    /// The servers are tried in their order. Those that were not there a short while ago come last: they are tried only if
+    /// no other takes the mail.
+    pub async fn send(&self, message: &Message) -> Result<String, Error> {
+        let open = self.open();
+        let wire = message.wire(&open.of, open.signer.as_ref())?;
+        let (later, first): (Vec<_>, Vec<_>) = open.peers.iter().partition(|it| it.is_passed_over());
+        let mut reasons = Vec::new();
+        for peer in first.into_iter().chain(later) {
+            match peer.send(&wire).await {
+                Ok(()) => return Ok(peer.name.clone()),
+                Err(Refusal::ForGood(why)) => return Err(why),
+                Err(Refusal::ForNow(why)) => reasons.push(why),
             }
         }
-        tls.build().map_err(unusable)
-    };
-    let tls = match config.security {
-        MailSecurity::Starttls => Tls::Required(tls()?),
-        MailSecurity::Tls => Tls::Wrapper(tls()?),
-        MailSecurity::None => Tls::None,
-    };
-    debug_assert_eq!(SMTP_PORT, 25, "the usual ports are those of `MailConfig::port`");
-    let mut builder = Transport::builder_dangerous(config.host.as_str())
-        .port(config.port())
-        .tls(tls)
-        .timeout(Some(config.timeout()))
-        .hello_name(hello(server))
-        .pool_config(PoolConfig::new().max_size(config.connections_max));
-    if !config.username.is_empty() {
-        builder = builder.credentials(Credentials::new(config.username.clone(), config.password.reveal().clone()));
+        Err(Error::NotNow(reasons.join("; ")))
     }
-    Ok(builder.build())
-}
 
-/// What we call ourselves (RFC 5321 section 4.1.3): the name in our links, or an address.
-fn hello(server: &ServerConfig) -> ClientId {
-    let url = server.url();
-    let host = Site::parse(&url).map_or("localhost", |it| it.host);
-    match host.trim_start_matches('[').trim_end_matches(']').parse() {
-        Ok(std::net::IpAddr::V4(address)) => ClientId::Ipv4(address),
-        Ok(std::net::IpAddr::V6(address)) => ClientId::Ipv6(address),
-        Err(_) => ClientId::Domain(host.to_owned()),
+    /// The connections to the servers that are set now.
+    fn open(&self) -> Arc<Open> {
+        let config = self.config.get();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = open.as_ref().filter(|it| Arc::ptr_eq(&it.of, &config)) {
+            return Arc::clone(open);
+        }
+        let server = self.server.get();
+        let peers = config.servers().into_iter().map(|it| Peer::new(it, &server)).collect();
+        let fresh = Arc::new(Open { signer: Signer::new(&config.dkim), of: config, peers });
+        *open = Some(Arc::clone(&fresh));
+        fresh
     }
-}
-
-/// Each certificate of a file with several.
-fn certificates(pem: &str) -> Vec<String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    pem.split_inclusive(END).filter(|it| it.contains(END)).map(ToOwned::to_owned).collect()
 }

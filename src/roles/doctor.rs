@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use poem::http::Method;
 
 use super::operator::Operator;
-use super::{Context, advice, say, schema, secrets};
+use super::{Context, advice, mail, say, schema, secrets};
 use crate::base::TenantId;
 use crate::base::text::chain;
 use crate::db;
@@ -20,6 +20,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let mut findings = vec![settings(context), folder(&context.data)];
     if findings[1].outcome.is_ok() && context.data.is_dir() {
         findings.push(rights(&context.data));
+    }
+    if let Ok(settings) = context.settings() {
+        findings.push(Finding { part: "mails", outcome: Ok(mail::examine(&settings.get().mail)) });
     }
     // Others' rights keep nothing from working.
     if context.data.is_dir() && findings[..2].iter().all(|it| it.outcome.is_ok()) {

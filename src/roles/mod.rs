@@ -11,6 +11,7 @@ mod doctor;
 mod dumps;
 mod health;
 mod logs;
+mod mail;
 mod migrate;
 mod openapi;
 mod operator;
@@ -70,6 +71,9 @@ enum Role {
     /// Look at the master keys of people's secrets, and change them.
     #[command(subcommand)]
     Secrets(secrets::Args),
+    /// Look after how mails are sent.
+    #[command(subcommand)]
+    Mail(mail::Args),
     /// Make collections, people (of `demo` one is an admin) and records to begin with.
     Seed(seed::Args),
     /// Bring the data to this version, without serving it.
@@ -121,6 +125,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Role::Audit(args) => audit::run(&context, args).await,
         Role::Schema(args) => schema::run(&context, args).await,
         Role::Secrets(args) => secrets::run(&context, args).await,
+        Role::Mail(args) => mail::run(&context, args).await,
         Role::Seed(args) => seed::run(&context, args).await,
         Role::Migrate => migrate::run(&context).await,
         Role::Doctor => doctor::run(&context).await,

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 
+import dkim
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
@@ -35,7 +36,13 @@ class Post:
     """Keeps what it is sent, and refuses what it is told to."""
 
     def __init__(self):
-        self.mails, self.refusals, self.arrived = [], {}, threading.Condition()
+        self.mails, self.refusals, self.unknown, self.arrived = [], {}, {}, threading.Condition()
+
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if address in self.unknown:
+            return self.unknown[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
         refusals = self.refusals.get(envelope.rcpt_tos[0])
@@ -244,6 +251,78 @@ def a_server_without_encryption_is_told_nothing(_):
     plain.stop()
 
 
+def a_second_server_takes_what_the_first_does_not(_):
+    """Both with encryption and a password; the first one's password is wrong."""
+    first, second = Post(), Post()
+    servers = [smtp_server(first), smtp_server(second)]
+    fallback = dict(host="localhost", port=servers[1].port, username="steading", password="secret", ca_file=authority_file)
+    further = {f"fallback__1__{key}": value for key, value in fallback.items()}
+    with Server("further", servers[0].port, **(dict(password="guessed") | further)) as server:
+        status, answer = server.call("POST", "/admin/mail/test", {"to": "you@example.com"}, server.token)
+        assert (status, answer["server"]) == (200, f"localhost:{servers[1].port}"), answer
+        assert len(second.mails) == 1 and not first.mails
+        servers[1].stop()
+        status, problem = server.call("POST", "/admin/mail/test", {"to": "you@example.com"}, server.token)
+        assert status == 502 and "mail.password" in problem["detail"], problem
+        assert f"localhost:{servers[1].port}" in problem["detail"], problem
+    servers[0].stop()
+
+
+def whoever_receives_a_mail_can_verify_its_signature(algorithm):
+    key = os.path.join(FOLDER, f"{algorithm}.pem")
+    options = ["-pkeyopt", "rsa_keygen_bits:2048"] if algorithm == "RSA" else []
+    subprocess.run(["openssl", "genpkey", "-algorithm", algorithm, *options, "-out", key], check=True, stderr=subprocess.DEVNULL)
+    post = Post()
+    smtp = smtp_server(post)
+    signing = dict(dkim__domain="example.com", dkim__selector="s1", dkim__key_file=key)
+    with Server(f"signed-{algorithm}", smtp.port, **signing) as server:
+        record = server.call("GET", "/admin/mail/dkim", token=server.token)[1]
+        command = [BINARY, "--data", server.data, "mail", "dkim"]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, env=server.environment).stdout
+        assert record["name"] in printed and record["value"] in printed, printed
+        server.call("POST", "/auth/register", {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Łovelace"})
+        content = post.wait("ada@example.com")[0].content
+        asked = []
+
+        def resolve(name, timeout=5):
+            asked.append(name)
+            return record["value"].encode()
+
+        assert dkim.verify(content, dnsfunc=resolve), content
+        assert asked[0].decode().rstrip(".") == record["name"] == "s1._domainkey.example.com", asked
+        for before, after in [
+            (b"Subject: ", b"Subject: Re: "),
+            (b"From: Notes", b"From: Evil"),
+            (b"verify-email?token=", b"verify-email?token=x"),
+        ]:
+            assert before in content, content
+            assert not dkim.verify(content.replace(before, after, 1), dnsfunc=resolve), before
+        assert not dkim.verify(b"From: evil@example.com\r\n" + content, dnsfunc=resolve), "one more sender"
+        assert dkim.verify(content.replace(b"To: ada", b"To:  ada", 1), dnsfunc=resolve), "spaces do not count"
+    smtp.stop()
+
+
+def an_address_that_a_server_does_not_know_gets_nothing_more(_):
+    post = Post()
+    smtp = smtp_server(post)
+    with Server("unknown-address", smtp.port) as server:
+        post.unknown["admin@example.com"] = "550 5.1.1 no such mailbox"
+        server.call("POST", "/auth/forgot-password", {"email": "admin@example.com"})
+        server.job(lambda it: it["state"] == "failed")
+        found = server.call("GET", "/admin/mail/suppressions", token=server.token)[1]["data"]
+        assert [(it["address"], it["reason"]) for it in found] == [("admin@example.com", "bounce")], found
+        # Without an enhanced code the server is asked once more, on a connection with encryption and a password.
+        post.unknown["you@example.com"] = "550 no"
+        server.call("POST", "/admin/mail/test", {"to": "you@example.com"}, server.token)
+        found = server.call("GET", "/admin/mail/suppressions?address=you@example.com", token=server.token)[1]["data"]
+        assert len(found) == 1, found
+        post.unknown.clear()
+        server.call("POST", "/auth/forgot-password", {"email": "admin@example.com"})
+        job = server.job(lambda it: it["state"] == "done")
+        assert "nothing is sent to admin@example.com" in job["note"], job
+    smtp.stop()
+
+
 for promise, way in [
     (someone_registers_verifies_forgets_and_comes_back, False),
     (someone_registers_verifies_forgets_and_comes_back, True),
@@ -252,6 +331,10 @@ for promise, way in [
     (what_is_refused_for_now_is_tried_again_and_what_is_refused_for_good_is_not, None),
     (a_wrong_password_and_an_unknown_certificate_are_named, None),
     (a_server_without_encryption_is_told_nothing, None),
+    (a_second_server_takes_what_the_first_does_not, None),
+    (whoever_receives_a_mail_can_verify_its_signature, "RSA"),
+    (whoever_receives_a_mail_can_verify_its_signature, "ED25519"),
+    (an_address_that_a_server_does_not_know_gets_nothing_more, None),
 ]:
     begun = time.monotonic()
     promise(way)

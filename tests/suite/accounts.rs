@@ -30,7 +30,7 @@ async fn who_registers_is_signed_in() {
     assert_eq!(reply.status, 201);
     assert_json_snapshot!(reply.body["user"], @r#"
     {
-      "id": "00000000-0000-7000-8000-00000000000d",
+      "id": "00000000-0000-7000-8000-00000000000e",
       "email": "ada@example.com",
       "emailVerified": false,
       "name": "",
@@ -63,7 +63,7 @@ async fn an_address_has_one_account_however_it_is_written() {
       "title": "That address has an account",
       "status": 409,
       "detail": "there is an account with this address; sign in, or use another address",
-      "instance": "00000000-0000-7000-8000-000000000012",
+      "instance": "00000000-0000-7000-8000-000000000013",
       "code": "email-taken"
     }
     "#);

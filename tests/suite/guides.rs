@@ -462,6 +462,11 @@ async fn the_guide_to_accounts_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_mail_is_true() {
+    work_through("mail", 6).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_roles_is_true() {
     work_through("roles", 7).await;
 }

@@ -27,6 +27,8 @@ mod invitations;
 mod key_bounds;
 mod leaving;
 mod mail;
+mod mail_delivery;
+mod mail_words;
 mod pages;
 mod permissions;
 mod preferences;

@@ -18,6 +18,7 @@ const PAGES: &[&str] = &[
     "/docs/search",
     "/docs/realtime",
     "/docs/accounts",
+    "/docs/mail",
     "/docs/roles",
     "/docs/api-keys",
     "/docs/secrets",

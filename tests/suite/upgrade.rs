@@ -23,6 +23,7 @@ const RELEASED: &[(&str, &str)] = &[
     ("0014_invitations_and_impersonation", "e90a26e148f86811b2aa52ef58e8b9247e1122e33ac3254696b9bee734f2bffa"),
     ("0015_registered", "fadb517706fad2ba609188288214ad4cca951493d6f1f9301225566f97bc8fb6"),
     ("0016_inheritance_and_credits", "cbe2ade81f45f1715c008691b5db19e06a02a169aed8bad09b3588fe00817c05"),
+    ("0017_mail_delivery", "0e3bf17522aa22c783062e8373aaea1d018776560c025c8ce3a593081745a49a"),
 ];
 
 /// An edited migration would leave old and new servers with different tables under one number.

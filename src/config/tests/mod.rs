@@ -2,6 +2,7 @@
 mod addresses;
 mod commented;
 mod limits;
+mod lists;
 mod merging;
 mod mistakes;
 mod reload;
@@ -47,6 +48,11 @@ impl Fixture {
     }
 }
 
+/// Whether there may be several of a section.
+fn is_list(section: &str) -> bool {
+    section == "mail.fallback"
+}
+
 /// Every setting by name, with settings that differ from the defaults in it alone.
 pub(crate) fn each_changed() -> Vec<(String, Config)> {
     let known = load::known(DEFAULT);
@@ -64,8 +70,12 @@ pub(crate) fn each_changed() -> Vec<(String, Config)> {
             (_, toml::Value::Boolean(it)) => (!it).to_string(),
             _ => "\"another\"".to_owned(),
         };
-        let new = toml::from_str(&format!("[{section}]\n{key} = {other}\n")).expect("settings");
-        (format!("{section}.{key}"), new)
+        // A list is one value.
+        let (head, name) = match is_list(section) {
+            true => (format!("[[{section}]]"), section.clone()),
+            false => (format!("[{section}]"), format!("{section}.{key}")),
+        };
+        (name, toml::from_str(&format!("{head}\n{key} = {other}\n")).expect("settings"))
     });
     changed.collect()
 }

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::invitations_model::{InvitationId, InvitationState};
 use super::model::User;
 use super::one_time::{OneTimeSecrets, Purpose, Row};
-use super::{device_store, invitations_store, one_time_store, store};
+use super::{device_store, invitations_store, one_time_store, preferences_store, store};
 use crate::base::text::chain;
 use crate::base::{Clock, JobId, Random, TenantId, Timestamp, UserId};
 use crate::config::{AccountsConfig, ServerConfig, View};
 use crate::db::{self, Db, Tx};
-use crate::features::mails::{Data, Letter, Mails};
+use crate::features::mails::{Data, Delivered, Letter, Mails};
 use crate::http::Client;
 use crate::work::queue::{self, Failure, Kind, NewJob, Ticket};
 
@@ -35,6 +35,18 @@ const PAUSES: &[Duration] = &[
     Duration::from_secs(4 * 3_600),
     Duration::from_secs(12 * 3_600),
 ];
+
+/// The preference that names the language someone reads mails in (RFC 5646).
+const LOCALE: &str = "locale";
+
+/// A mail that is to be sent.
+#[derive(Debug)]
+struct Written {
+    template: &'static str,
+    to: String,
+    locale: Option<String>,
+    data: Data,
+}
 
 /// What is to be told to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,20 +195,19 @@ impl AccountMails {
     }
 
     async fn run(&self, ticket: Ticket) -> Result<(), Failure> {
-        let mail: AccountMail = serde_json::from_value(ticket.payload)
+        let mail: AccountMail = serde_json::from_value(ticket.payload.clone())
             .map_err(|cause| Failure::Permanent(format!("it is of another version: {cause}")))?;
         let written = self.write(&ticket.tenant, mail).await.map_err(|it| Failure::Temporary(chain(&it)))?;
-        let Some((template, to, data)) = written else { return Ok(()) };
+        let Some(Written { template, to, locale, data }) = written else { return Ok(()) };
         let id = crate::base::Id::from_uuid(ticket.id.uuid());
-        self.mails.deliver(&ticket.tenant, Letter { id, template, to, data }).await
+        match self.mails.deliver(&ticket.tenant, Letter { id, template, to, locale, data }).await? {
+            Delivered::Done => Ok(()),
+            Delivered::Withheld(why) => ticket.note(&why).await.map_err(|it| Failure::Temporary(chain(&it))),
+        }
     }
 
-    /// The mail with its template and receiver; nothing if there is nobody to tell, or nothing to tell any more.
-    async fn write(
-        &self,
-        tenant: &TenantId,
-        mail: AccountMail,
-    ) -> Result<Option<(&'static str, String, Data)>, db::Error> {
+    /// The mail; nothing if there is nobody to tell, or nothing to tell any more.
+    async fn write(&self, tenant: &TenantId, mail: AccountMail) -> Result<Option<Written>, db::Error> {
         use AccountMail::{
             AlreadyRegistered, ApiKeyChanged, ChangeEmail, Code, EmailChanged, Emptied, Impersonated, Invitation,
             NewSignIn, PasswordChanged, ResetPassword, SecondFactorChanged, SecondFactorGuessed, Verification, Welcome,
@@ -288,11 +299,18 @@ impl AccountMails {
                 ("new-sign-in", user.email.clone())
             }
         };
-        Ok(Some((template, to, data)))
+        let locale = self.locale(tenant, user.id).await?;
+        Ok(Some(Written { template, to, locale, data }))
     }
 
-    /// The mail of an invitation that can still be accepted.
-    async fn invitation(&self, tenant: &TenantId, id: &str) -> Result<Option<(&'static str, String, Data)>, db::Error> {
+    /// The language that someone's preferences name, if there is one.
+    async fn locale(&self, tenant: &TenantId, user: UserId) -> Result<Option<String>, db::Error> {
+        let (preferences, _) = self.db.read(tenant, move |tx| preferences_store::find(tx, user)).await?;
+        Ok(preferences.0.get(LOCALE).and_then(|it| it.as_str()).map(ToOwned::to_owned))
+    }
+
+    /// The mail of an invitation that can still be accepted. Nobody knows the language of its receiver.
+    async fn invitation(&self, tenant: &TenantId, id: &str) -> Result<Option<Written>, db::Error> {
         let (Ok(id), now): (Result<InvitationId, _>, _) = (id.parse(), self.clock.now()) else { return Ok(None) };
         let found = self
             .db
@@ -317,7 +335,7 @@ impl AccountMails {
             ("days", days.to_string()),
             ("link", self.address(&self.config.get(), Purpose::Invitation, &secret)),
         ]);
-        Ok(Some(("invitation", found.email, data)))
+        Ok(Some(Written { template: "invitation", to: found.email, locale: None, data }))
     }
 
     async fn by_email(&self, tenant: &TenantId, email: String) -> Result<Option<User>, db::Error> {

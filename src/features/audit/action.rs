@@ -77,6 +77,8 @@ actions! {
     SetupLinkUse "setup-links.use" "Someone became an admin by a setup link.",
     MailWordsChange "mail.change-words" "The words of a mail were changed, or are the built-in ones again.",
     MailBrandChange "mail.change-brand" "The looks of mails were changed.",
+    MailSuppress "mail.suppress" "Nothing is sent to an address any more, for a reason that stands in the entry.",
+    MailUnsuppress "mail.unsuppress" "Mails are sent to an address again.",
     MailboxDelete "mailbox.delete" "Mails were removed from the mailbox.",
     JobRetry "jobs.retry" "A job was begun again.",
     JobCancel "jobs.cancel" "A job was cancelled.",

@@ -54,6 +54,8 @@ pub struct Job {
     pub progress: Option<f64>,
     /// Why the last attempt failed.
     pub error: Option<String>,
+    /// What became of it, if that it is done does not say it all: such as that a mail was not sent, and why.
+    pub note: Option<String>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
@@ -70,6 +72,7 @@ impl From<Entry> for Job {
             due_at: it.due_at,
             progress: it.progress.map(|it| f64::from(it) / 1_000.0),
             error: it.error,
+            note: it.note,
             created_at: it.created_at,
             started_at: it.started_at,
             finished_at: it.finished_at,
@@ -89,6 +92,7 @@ impl Example for Job {
             due_at: at,
             progress: None,
             error: Some("smtp.example.com:587 takes too long to answer".to_owned()),
+            note: None,
             created_at: at,
             started_at: Some(at),
             finished_at: None,

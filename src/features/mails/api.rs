@@ -1,5 +1,6 @@
 //! The endpoints of mails: their words, their looks, and a test.
-use poem_openapi::param::{Header, Path};
+use poem::Request;
+use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -9,11 +10,12 @@ use super::brand::{Brand, BrandPatch};
 use super::deliver::{Letter, Mails};
 use super::error::Error;
 use super::model::{
-    MAIL_ADMIN, MAIL_READ, MAIL_WRITE, MailTemplate, MailTemplateList, MailWords, TestMail, TestMailSent,
+    Kept, MAIL_ADMIN, MAIL_READ, MAIL_WRITE, MailDkimRecord, MailTemplate, MailTemplateList, MailWords, TestMail,
+    TestMailSent,
 };
 use super::render::render;
-use super::store;
 use super::templates::{self, Data, TEMPLATES, Template, Words};
+use super::{locale, store};
 use crate::base::Random;
 use crate::base::text::normalize_email;
 use crate::db::{self, Tx};
@@ -21,8 +23,12 @@ use crate::features::audit::{Action, Entry, Trail};
 use crate::http::etag::{self, IfMatch};
 use crate::http::openapi::Tag;
 use crate::http::problem::Fault;
-use crate::http::query::NoQuery;
+use crate::http::query::{NoQuery, must_be_among};
 use crate::http::{Caller, Input, Problem};
+use crate::mail::Record;
+
+/// Most languages that a template has words of its own for: more than any product speaks.
+const LOCALES_MAX: usize = 100;
 
 /// The endpoints of mails, with what they need.
 #[derive(Clone, Debug)]
@@ -53,7 +59,7 @@ impl MailsApi {
         caller.must(MAIL_READ)?;
 
         let read = |tx: &mut Tx<'_>| {
-            TEMPLATES.iter().map(|it| Ok(MailTemplate::new(it, store::find_words(tx, it.name)?))).collect()
+            TEMPLATES.iter().map(|it| Ok(MailTemplate::new(it, kept(tx, it, String::new())?))).collect()
         };
         let data = self.mails.db.read::<Vec<_>, db::Error>(caller.tenant(), read).await?;
 
@@ -61,72 +67,108 @@ impl MailsApi {
     }
 
     /// Read a kind of mail
+    ///
+    /// In the words for a language those are told that its readers get: if it has none of its own, those of the language
+    /// around it (`de` for `de-AT`), or those for all others.
     #[oai(path = "/admin/mail/templates/:name", method = "get", operation_id = "show_mail_template")]
-    async fn show(&self, caller: Caller, _query: NoQuery, name: Path<String>) -> Result<Shown, Problem> {
+    async fn show(
+        &self,
+        caller: Caller,
+        name: Path<String>,
+        /// A language tag, such as `de` or `de-AT`.
+        locale: Query<Option<String>>,
+        request: &Request,
+    ) -> Result<Shown, Problem> {
         caller.must(MAIL_READ)?;
 
-        let template = named(&name)?;
-        let found = self.mails.db.read(caller.tenant(), |tx| store::find_words(tx, template.name)).await?;
+        let (template, locale) = (named(&name)?, asked(request, locale)?);
+        let read = move |tx: &mut Tx<'_>| kept(tx, template, locale.clone());
+        let found = self.mails.db.read(caller.tenant(), read).await?;
 
         Ok(shown(MailTemplate::new(template, found)))
     }
 
     /// Change the words of a mail
     ///
-    /// They are tried with the examples of the variables first.
+    /// They are tried with the examples of the variables first. With a language they are for its readers, who are those
+    /// with that `locale` among their preferences, and otherwise for all others.
     #[oai(path = "/admin/mail/templates/:name", method = "put", operation_id = "replace_mail_template")]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document")]
     async fn replace(
         &self,
         caller: Caller,
-        _query: NoQuery,
         name: Path<String>,
+        /// A language tag, such as `de` or `de-AT`.
+        locale: Query<Option<String>>,
         /// The `ETag` of the words that the change is meant for.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         trail: Trail,
+        request: &Request,
         body: Input<MailWords>,
     ) -> Result<Shown, Problem> {
         caller.must(MAIL_ADMIN)?;
 
         let (template, expected) = (named(&name)?, IfMatch::parse(if_match.0.as_deref())?);
+        let locale = asked(request, locale)?;
         let words = Words::from(body.read()?);
         render(&words, &Brand::example(), &template.example()).map_err(Error::Broken)?;
         let now = self.mails.clock.now();
 
-        let (kept, actor) = (words.clone(), trail.of(&caller));
-        let version = self
+        let actor = trail.of(&caller);
+        let kept = self
             .mails
             .db
             .write(caller.tenant(), move |tx| {
-                let version = store::find_words(tx, template.name)?.map_or(0, |it| it.1);
-                if !expected.allows(version) {
+                let before = kept(tx, template, locale.clone())?;
+                if !expected.allows(before.own.as_ref().map_or(0, |it| it.1)) {
                     return Err(Error::Stale);
                 }
-                let after = json!({ "subject": kept.subject, "text": kept.text, "html": kept.html });
-                let entry = Entry::new(Action::MailWordsChange).about("mail", &template.name).after(after);
-                actor.append(tx, now, &entry)?;
-                Ok(store::set_words(tx, template.name, &kept, now)?)
+                if before.own.is_none() && !locale.is_empty() && LOCALES_MAX <= before.locales.len() {
+                    let detail = format!("would be more than {LOCALES_MAX} languages");
+                    return Err(Error::Invalid(vec![Fault::new("?locale", "too-many", detail)]));
+                }
+                let Words { subject, text, html } = &words;
+                let after = json!({ "subject": subject, "text": text, "html": html });
+                let about = about(template, &locale);
+                actor.append(tx, now, &Entry::new(Action::MailWordsChange).about("mail", &about).after(after))?;
+                store::set_words(tx, template.name, &locale, &words, now)?;
+                Ok(kept(tx, template, locale.clone())?)
             })
             .await?;
 
-        Ok(shown(MailTemplate::new(template, Some((words, version)))))
+        Ok(shown(MailTemplate::new(template, kept)))
     }
 
     /// Go back to the built-in words of a mail
+    ///
+    /// With a language, to the words that its readers get without any of their own.
     #[oai(path = "/admin/mail/templates/:name", method = "delete", operation_id = "reset_mail_template")]
-    async fn reset(&self, caller: Caller, _query: NoQuery, name: Path<String>, trail: Trail) -> Result<Shown, Problem> {
+    async fn reset(
+        &self,
+        caller: Caller,
+        name: Path<String>,
+        /// A language tag, such as `de` or `de-AT`.
+        locale: Query<Option<String>>,
+        trail: Trail,
+        request: &Request,
+    ) -> Result<Shown, Problem> {
         caller.must(MAIL_ADMIN)?;
 
         let (template, actor, now) = (named(&name)?, trail.of(&caller), self.mails.clock.now());
-        self.mails
+        let locale = asked(request, locale)?;
+        let kept = self
+            .mails
             .db
             .free(caller.tenant(), move |tx| {
-                store::delete_words(tx, template.name)?;
-                actor.append(tx, now, &Entry::new(Action::MailWordsChange).about("mail", &template.name))
+                store::delete_words(tx, template.name, &locale)?;
+                let entry = Entry::new(Action::MailWordsChange).about("mail", &about(template, &locale));
+                actor.append(tx, now, &entry)?;
+                kept(tx, template, locale.clone())
             })
             .await?;
 
-        Ok(shown(MailTemplate::new(template, None)))
+        Ok(shown(MailTemplate::new(template, kept)))
     }
 
     /// Look at a mail
@@ -136,21 +178,24 @@ impl MailsApi {
     async fn preview(
         &self,
         caller: Caller,
-        _query: NoQuery,
         name: Path<String>,
+        /// A language tag, such as `de` or `de-AT`.
+        locale: Query<Option<String>>,
+        request: &Request,
         body: Input<Option<MailWords>>,
     ) -> Result<Json<MailWords>, Problem> {
         caller.must(MAIL_READ)?;
 
-        let (template, sent) = (named(&name)?, body.read()?);
+        let (template, locale) = (named(&name)?, asked(request, locale)?);
+        let (sent, locales) = (body.read()?, locale::fallbacks(Some(&locale)));
         let (kept, brand) = self
             .mails
             .db
-            .read(caller.tenant(), |tx| {
-                Ok::<_, db::Error>((store::find_words(tx, template.name)?, store::find_brand(tx)?.0))
+            .read(caller.tenant(), move |tx| {
+                Ok::<_, db::Error>((store::find_best_words(tx, template.name, &locales)?, store::find_brand(tx)?.0))
             })
             .await?;
-        let words = sent.map(Words::from).or(kept.map(|it| it.0)).unwrap_or_else(|| template.built_in());
+        let words = sent.map(Words::from).or(kept).unwrap_or_else(|| template.built_in());
 
         let made = render(&words, &brand, &template.example()).map_err(Error::Broken)?;
         Ok(Json(MailWords::from(made)))
@@ -221,16 +266,49 @@ impl MailsApi {
         let to = normalize_email(&to).map_err(|why| Error::Invalid(vec![Fault::new("/to", "email", why)]))?;
         let time = self.mails.clock.now().to_string();
         let data = Data::from([("email", to.clone()), ("time", time)]);
-        let letter = Letter { id: self.random.id(&self.mails.clock), template: "test", to, data };
-        let server = self.mails.are_sent().then(|| self.mails.postman.server_name());
-        self.mails.send(caller.tenant(), letter).await?;
+        let letter = Letter { id: self.random.id(&self.mails.clock), template: "test", to, locale: None, data };
+        let server = self.mails.send(caller.tenant(), letter).await?;
 
         Ok(Json(TestMailSent { server }))
+    }
+
+    /// Read what mails are signed with
+    ///
+    /// As a record to be published in the domain name system (DKIM, RFC 6376), so that receivers can tell that they are
+    /// yours.
+    #[oai(path = "/admin/mail/dkim", method = "get", operation_id = "show_mail_dkim")]
+    async fn show_dkim(&self, caller: Caller, _query: NoQuery) -> Result<Json<MailDkimRecord>, Problem> {
+        caller.must(MAIL_READ)?;
+
+        let Record { name, value } = self.mails.postman.dkim_record().ok_or(Error::NotSigned)?;
+
+        Ok(Json(MailDkimRecord { name, kind: "TXT".to_owned(), value }))
     }
 }
 
 fn named(name: &Path<String>) -> Result<&'static Template, Error> {
     templates::named(&name.0).ok_or(Error::NotFound)
+}
+
+/// The language that a request asks for, in its usual form; empty: none.
+fn asked(request: &Request, locale: Query<Option<String>>) -> Result<String, Problem> {
+    must_be_among(request, &["locale"])?;
+    let Some(typed) = locale.0 else { return Ok(String::new()) };
+    let wrong =
+        || Problem::invalid(vec![Fault::new("?locale", "invalid", "must be a language tag such as de or de-AT")]);
+    locale::normal(&typed).ok_or_else(wrong)
+}
+
+/// What an admin changed of a template, for a language.
+fn kept(tx: &mut Tx<'_>, template: &Template, locale: String) -> Result<Kept, db::Error> {
+    let others = store::find_best_words(tx, template.name, &locale::fallbacks(Some(&locale)))?;
+    let locales = store::list_locales(tx, template.name)?;
+    Ok(Kept { own: store::find_words(tx, template.name, &locale)?, locale, locales, others })
+}
+
+/// What an entry of the trail is about: the name of a template, and the language if its words are for one.
+fn about(template: &Template, locale: &str) -> String {
+    if locale.is_empty() { template.name.to_owned() } else { format!("{}/{locale}", template.name) }
 }
 
 fn shown(template: MailTemplate) -> Shown {

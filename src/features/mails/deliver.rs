@@ -1,12 +1,22 @@
 //! Sending a mail, or keeping it where an admin reads it.
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::brand::Brand;
 use super::error::Error;
 use super::model::{MailId, MailInBox};
+use super::references::References;
 use super::render::{Broken, render};
-use super::store;
+use super::suppression::{DETAIL_CHARS_MAX, MailSuppression, SuppressionReason};
+use super::suppression_store::{self, SUPPRESSIONS_MAX};
 use super::templates::{self, Data, Template, Words};
-use crate::base::{Clock, TenantId};
-use crate::db::{Db, Tx};
+use super::{locale, store};
+use crate::base::text::{chain, normalize_email};
+use crate::base::{Clock, Random, TenantId, Timestamp};
+use crate::db::{self, Db, Tx};
+use crate::features::audit::{Action, Actor, Entry};
 use crate::mail::{self, Message, Postman};
 use crate::work::queue::Failure;
 
@@ -15,7 +25,9 @@ use crate::work::queue::Failure;
 pub struct Mails {
     pub db: Db,
     pub clock: Clock,
+    pub random: Random,
     pub postman: Postman,
+    pub references: Arc<References>,
 }
 
 /// Something to tell someone.
@@ -26,8 +38,19 @@ pub struct Letter {
     /// The name of its template.
     pub template: &'static str,
     pub to: String,
+    /// The language of the receiver, as they wrote it; its words are taken if there are some.
+    pub locale: Option<String>,
     /// What the template says: all its variables.
     pub data: Data,
+}
+
+/// What became of a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It was sent, or lies in the mailbox.
+    Done,
+    /// It was not sent and will not be, for this reason.
+    Withheld(String),
 }
 
 impl Mails {
@@ -37,39 +60,132 @@ impl Mails {
     }
 
     /// What the product is called, as people see it.
-    pub async fn product_name(&self, tenant: &TenantId) -> Result<String, crate::db::Error> {
+    pub async fn product_name(&self, tenant: &TenantId) -> Result<String, db::Error> {
         self.db.read(tenant, |tx| Ok(store::find_brand(tx)?.0.product_name)).await
     }
 
     /// Sends a letter, or puts it into the mailbox, as a step of a job.
-    pub async fn deliver(&self, tenant: &TenantId, letter: Letter) -> Result<(), Failure> {
-        self.send(tenant, letter).await.map_err(|cause| match cause {
-            Error::NotSent(mail::Error::Refused(why)) => Failure::Permanent(why),
-            Error::NotFound | Error::Broken(_) => Failure::Permanent(cause.to_string()),
-            Error::NotSent(mail::Error::NotNow(why)) => Failure::Temporary(why),
-            Error::Stale | Error::Invalid(_) | Error::Db(_) => Failure::Temporary(crate::base::text::chain(&cause)),
-        })
+    pub async fn deliver(&self, tenant: &TenantId, letter: Letter) -> Result<Delivered, Failure> {
+        match self.send(tenant, letter).await {
+            Ok(_) => Ok(Delivered::Done),
+            Err(cause @ (Error::Suppressed { .. } | Error::EnoughToday { .. })) => {
+                Ok(Delivered::Withheld(format!("not sent: {cause}")))
+            }
+            Err(Error::NotSent(mail::Error::Refused(why) | mail::Error::NoSuchReceiver(why))) => {
+                Err(Failure::Permanent(why))
+            }
+            Err(Error::NotSent(mail::Error::NotNow(why))) => Err(Failure::Temporary(why)),
+            Err(cause @ (Error::Stale | Error::Invalid(_) | Error::Db(_))) => Err(Failure::Temporary(chain(&cause))),
+            Err(cause) => Err(Failure::Permanent(cause.to_string())),
+        }
     }
 
-    pub(super) async fn send(&self, tenant: &TenantId, letter: Letter) -> Result<(), Error> {
+    /// Sends a letter, and answers with the name of the server that took it; nothing if it lies in the mailbox.
+    pub(super) async fn send(&self, tenant: &TenantId, letter: Letter) -> Result<Option<String>, Error> {
         let template = templates::named(letter.template).ok_or(Error::NotFound)?;
-        let name = template.name;
-        let (changed, brand) = self
+        let (name, locales) = (template.name, locale::fallbacks(letter.locale.as_deref()));
+        let to = normalize_email(&letter.to).unwrap_or_else(|_| letter.to.clone());
+        let address = to.clone();
+        let (changed, brand, suppressed) = self
             .db
-            .read(tenant, move |tx| Ok::<_, crate::db::Error>((store::find_words(tx, name)?, store::find_brand(tx)?.0)))
+            .read(tenant, move |tx| {
+                let suppressed = suppression_store::find(tx, &address)?;
+                Ok::<_, db::Error>((store::find_best_words(tx, name, &locales)?, store::find_brand(tx)?.0, suppressed))
+            })
             .await?;
-        let Words { subject, text, html } = written(template, changed.map(|it| it.0), &brand, &letter.data)?;
+        if let Some(MailSuppression { reason, .. }) = suppressed {
+            return Err(Error::Suppressed { address: to, reason });
+        }
+        let Words { subject, text, html } = written(template, changed, &brand, &letter.data)?;
         if self.postman.is_set() {
-            let message = Message { id: letter.id.to_string(), to: letter.to, subject, text, html };
-            return self.postman.send(&message).await.map_err(Error::NotSent);
+            let id = self.references.reference(tenant, letter.id, &to);
+            let message = Message { id, to: letter.to, subject, text, html };
+            return self.hand_over(tenant, &to, &message).await.map(Some);
         }
         let template = name.to_owned();
         let created_at = self.clock.now();
         let mail = MailInBox { id: letter.id, template, to: letter.to, subject, text, html, created_at };
         // Also when the disk is nearly full: whoever is to make room may need the code in it.
         self.db.free(tenant, move |tx: &mut Tx<'_>| store::insert_mail(tx, &mail)).await?;
-        Ok(())
+        Ok(None)
     }
+
+    /// Has a mail sent that its receiver has not had enough for today, and remembers if there is no such receiver.
+    async fn hand_over(&self, tenant: &TenantId, to: &str, message: &Message) -> Result<String, Error> {
+        let (now, most) = (self.clock.now(), self.postman.mails_per_recipient_max());
+        if let Some(most) = most {
+            let address = to.to_owned();
+            let count = move |tx: &mut Tx<'_>| suppression_store::count_mail(tx, &address, now, most);
+            if !self.db.free::<_, db::Error>(tenant, count).await? {
+                let millis = suppression_store::millis_left(now).unsigned_abs();
+                return Err(Error::EnoughToday { most, wait: Duration::from_millis(millis) });
+            }
+        }
+        let refusal = match self.postman.send(message).await {
+            Ok(server) => return Ok(server),
+            Err(refusal) => refusal,
+        };
+        if most.is_some() {
+            let address = to.to_owned();
+            let uncount = move |tx: &mut Tx<'_>| suppression_store::uncount_mail(tx, &address, now);
+            self.db.free::<_, db::Error>(tenant, uncount).await?;
+        }
+        if let mail::Error::NoSuchReceiver(why) = &refusal {
+            self.suppress(tenant, to, SuppressionReason::Bounce, why, Actor::server()).await?;
+        }
+        Err(Error::NotSent(refusal))
+    }
+
+    /// Sends nothing to an address from now on. Answers with what there is then: it may have been there before. Nothing if
+    /// there is no room for it.
+    pub(super) async fn suppress(
+        &self,
+        tenant: &TenantId,
+        address: &str,
+        reason: SuppressionReason,
+        detail: &str,
+        actor: Actor,
+    ) -> Result<Option<MailSuppression>, Error> {
+        let fresh = self.suppression(address, reason, detail);
+        let now = self.clock.now();
+        let kept = self.db.free(tenant, move |tx: &mut Tx<'_>| {
+            if SUPPRESSIONS_MAX <= suppression_store::count(tx, None)? && !suppression_store::make_room(tx)? {
+                return suppression_store::find(tx, &fresh.address);
+            }
+            add(tx, &fresh, &actor, now).map(|(kept, _)| Some(kept))
+        });
+        let kept = kept.await?;
+        if kept.is_none() {
+            tracing::warn!(most = SUPPRESSIONS_MAX, "no room to remember an address to which nothing is to be sent");
+        }
+        Ok(kept)
+    }
+
+    pub(super) fn suppression(&self, address: &str, reason: SuppressionReason, detail: &str) -> MailSuppression {
+        MailSuppression {
+            id: self.random.id(&self.clock),
+            address: address.to_owned(),
+            reason,
+            detail: detail.chars().take(DETAIL_CHARS_MAX).collect(),
+            created_at: self.clock.now(),
+        }
+    }
+}
+
+/// Adds an address and says so in the trail, unless it is there. Answers with what there is then, and whether it is new.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    fresh: &MailSuppression,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(MailSuppression, bool), db::Error> {
+    if let Some(kept) = suppression_store::find(tx, &fresh.address)? {
+        return Ok((kept, false));
+    }
+    suppression_store::insert(tx, fresh)?;
+    let after = json!({ "reason": fresh.reason.name(), "detail": fresh.detail });
+    actor.append(tx, now, &Entry::new(Action::MailSuppress).about("email", &fresh.address).after(after))?;
+    Ok((fresh.clone(), true))
 }
 
 /// The mail in the words of an admin, or in ours if those fail: nobody shall be locked out by a template.

@@ -19,12 +19,16 @@ pub type MailId = Id<Mail>;
 
 /// A kind of mail.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
-#[oai(example, rename_all = "camelCase")]
+#[oai(example, rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct MailTemplate {
     pub name: String,
     /// When it is sent.
     pub about: String,
-    /// Whether an admin changed its words.
+    /// The language that these words are for, if one was asked for.
+    pub locale: Option<String>,
+    /// The languages that have words of their own.
+    pub locales: Vec<String>,
+    /// Whether an admin changed its words, for this language if there is one.
     pub is_changed: bool,
     /// The subject, as a template: `{{ name }}` stands for a variable.
     pub subject: String,
@@ -57,13 +61,28 @@ impl From<&Variable> for MailVariable {
     }
 }
 
+/// What an admin changed of a template.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// The language that is asked for; empty: none.
+    pub locale: String,
+    pub locales: Vec<String>,
+    /// The words for it, and how often they were changed.
+    pub own: Option<(Words, i64)>,
+    /// The words that its readers get without those.
+    pub others: Option<Words>,
+}
+
 impl MailTemplate {
-    pub(super) fn new(template: &Template, changed: Option<(Words, i64)>) -> Self {
-        let is_changed = changed.is_some();
-        let (Words { subject, text, html }, version) = changed.unwrap_or_else(|| (template.built_in(), 0));
+    pub(super) fn new(template: &Template, kept: Kept) -> Self {
+        let Kept { locale, locales, own, others } = kept;
+        let is_changed = own.is_some();
+        let others = || (others.unwrap_or_else(|| template.built_in()), 0);
+        let (Words { subject, text, html }, version) = own.unwrap_or_else(others);
         let variables = template.variables.iter().map(MailVariable::from).collect();
         let (name, about) = (template.name.to_owned(), template.about.to_owned());
-        Self { name, about, is_changed, subject, text, html, variables, version }
+        let locale = Some(locale).filter(|it| !it.is_empty());
+        Self { name, about, locale, locales, is_changed, subject, text, html, variables, version }
     }
 }
 
@@ -83,6 +102,8 @@ impl Example for MailTemplate {
         Self {
             name: "welcome".to_owned(),
             about: "To someone whose address was verified for the first time.".to_owned(),
+            locale: None,
+            locales: vec!["de".to_owned()],
             is_changed: true,
             subject,
             text,
@@ -138,6 +159,28 @@ impl Example for MailWords {
             html:
                 "{% extends \"layout.html\" %}{% block body %}<p>Hello {{ name }}, good to have you.</p>{% endblock %}"
                     .to_owned(),
+        }
+    }
+}
+
+/// What is to be published in the domain name system, so that others can verify what mails are signed with.
+#[derive(Clone, Debug, Object)]
+#[oai(example, rename_all = "camelCase")]
+pub struct MailDkimRecord {
+    pub name: String,
+    /// The type of the record: `TXT`.
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// Whole; some programs want it in parts of at most 255 bytes.
+    pub value: String,
+}
+
+impl Example for MailDkimRecord {
+    fn example() -> Self {
+        Self {
+            name: "steading._domainkey.example.com".to_owned(),
+            kind: "TXT".to_owned(),
+            value: "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".to_owned(),
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The SQL of mails.
 use super::brand::Brand;
 use super::model::{MailId, MailInBox};
+use super::suppression_store;
 use super::templates::Words;
 use crate::base::Timestamp;
 use crate::db::{self, Row, Tx, Value};
 
-/// The words of a template that an admin changed, and how often.
-pub(super) fn find_words(tx: &mut Tx<'_>, name: &str) -> Result<Option<(Words, i64)>, db::Error> {
+/// The words of a template that an admin changed for those who read a language, and how often. `""`: for all others.
+pub(super) fn find_words(tx: &mut Tx<'_>, name: &str, locale: &str) -> Result<Option<(Words, i64)>, db::Error> {
     tx.find(
-        "SELECT subject, text_body, html_body, version FROM mail_templates WHERE name = $1",
-        &[name.into()],
+        "SELECT subject, text_body, html_body, version FROM mail_words WHERE name = $1 AND locale = $2",
+        &[name.into(), locale.into()],
         |row| {
             let text = |column| row.text(column).map(ToOwned::to_owned);
             Ok((Words { subject: text(0)?, text: text(1)?, html: text(2)? }, row.integer(3)?))
@@ -17,23 +18,46 @@ pub(super) fn find_words(tx: &mut Tx<'_>, name: &str) -> Result<Option<(Words, i
     )
 }
 
+/// The changed words for the first of these languages that has some.
+pub(super) fn find_best_words(tx: &mut Tx<'_>, name: &str, locales: &[String]) -> Result<Option<Words>, db::Error> {
+    for locale in locales {
+        if let Some((words, _)) = find_words(tx, name, locale)? {
+            return Ok(Some(words));
+        }
+    }
+    Ok(None)
+}
+
+/// The languages for which a template has words of its own.
+pub(super) fn list_locales(tx: &mut Tx<'_>, name: &str) -> Result<Vec<String>, db::Error> {
+    let sql = "SELECT locale FROM mail_words WHERE name = $1 AND locale <> '' ORDER BY locale";
+    tx.query(sql, &[name.into()], |row| row.text(0).map(ToOwned::to_owned))
+}
+
 /// Keeps changed words, and tells how often they were changed.
-pub(super) fn set_words(tx: &mut Tx<'_>, name: &str, words: &Words, now: Timestamp) -> Result<i64, db::Error> {
+pub(super) fn set_words(
+    tx: &mut Tx<'_>,
+    name: &str,
+    locale: &str,
+    words: &Words,
+    now: Timestamp,
+) -> Result<i64, db::Error> {
+    let Words { subject, text, html } = words;
     let version = tx.find(
-        "INSERT INTO mail_templates (name, subject, text_body, html_body, version, updated_at)
-         VALUES ($1, $2, $3, $4, 1, $5)
-         ON CONFLICT (name) DO UPDATE SET subject = $2, text_body = $3, html_body = $4, version = version + 1,
-                                          updated_at = $5
+        "INSERT INTO mail_words (name, locale, subject, text_body, html_body, version, updated_at)
+         VALUES ($1, $2, $3, $4, $5, 1, $6)
+         ON CONFLICT (name, locale) DO UPDATE SET subject = $3, text_body = $4, html_body = $5, version = version + 1,
+                                                  updated_at = $6
          RETURNING version",
-        &[name.into(), (&words.subject).into(), (&words.text).into(), (&words.html).into(), now.into()],
+        &[name.into(), locale.into(), subject.into(), text.into(), html.into(), now.into()],
         |row| row.integer(0),
     )?;
     Ok(version.unwrap_or(1))
 }
 
-/// Goes back to the words that are built in.
-pub(super) fn delete_words(tx: &mut Tx<'_>, name: &str) -> Result<(), db::Error> {
-    tx.execute("DELETE FROM mail_templates WHERE name = $1", &[name.into()]).map(drop)
+/// Goes back to the words for all others, and of those to the ones that are built in.
+pub(super) fn delete_words(tx: &mut Tx<'_>, name: &str, locale: &str) -> Result<(), db::Error> {
+    tx.execute("DELETE FROM mail_words WHERE name = $1 AND locale = $2", &[name.into(), locale.into()]).map(drop)
 }
 
 /// The looks, and how often they were changed.
@@ -126,8 +150,10 @@ pub(super) fn delete_all_mails(tx: &mut Tx<'_>) -> Result<(), db::Error> {
     tx.execute("DELETE FROM mailbox", &[]).map(drop)
 }
 
-/// Removes the mails to one address from the mailbox: it is nobody's any more.
+/// Removes the mails to one address from the mailbox, and how many it got: it is nobody's any more. That nothing is to be
+/// sent to it stays: whoever wished so has it still.
 pub fn delete_mails_to(tx: &mut Tx<'_>, address: &str) -> Result<(), db::Error> {
+    suppression_store::delete_counts_of(tx, address)?;
     tx.execute("DELETE FROM mailbox WHERE to_address = $1", &[address.into()]).map(drop)
 }
 

@@ -34,8 +34,14 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (Permission("keys:read"), "See API keys, and what they are used for."),
     (Permission("keys:write"), "Make, change, rotate and revoke API keys."),
     (Permission("secrets:admin"), "Change the master key that secrets of people are encrypted with."),
-    (Permission("mail:read"), "See the words and looks of mails."),
-    (Permission("mail:write"), "Change the looks of mails, and send a test."),
+    (
+        Permission("mail:read"),
+        "See the words and looks of mails, what they are signed with, and addresses to which nothing is sent.",
+    ),
+    (
+        Permission("mail:write"),
+        "Change the looks of mails, send a test, choose to which addresses nothing is sent, and hand in reports about mails.",
+    ),
     (
         Permission("mail:admin"),
         "Change the words of mails and read the mailbox, and with both have links that let people in.",

@@ -25,6 +25,8 @@ pub enum Purpose {
     SecondFactor,
     /// Tokens of devices that someone signed in on before.
     KnownDevice,
+    /// What marks mails as ours, so that reports about them can be told from made-up ones.
+    MailReference,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::OneTimeSecret => "one-time-secret",
             Self::SecondFactor => "second-factor",
             Self::KnownDevice => "known-device",
+            Self::MailReference => "mail-reference",
         }
     }
 }

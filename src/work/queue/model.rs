@@ -55,6 +55,8 @@ pub struct Entry {
     /// Per thousand; absent if it does not say.
     pub progress: Option<u32>,
     pub error: Option<String>,
+    /// What became of it, if "done" does not say it all.
+    pub note: Option<String>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,

@@ -22,7 +22,7 @@ use crate::db::{self, Db, Tx};
 const REST_MAX: Duration = Duration::from_secs(60);
 /// How long it rests if the database does not let it look.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// Longest text that is kept of why an attempt failed.
+/// Longest text that is kept of why an attempt failed, or of what became of a job.
 const ERROR_CHARS_MAX: usize = 1_000;
 
 type Handler = dyn Fn(Ticket) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
@@ -78,6 +78,14 @@ impl Ticket {
         let per_thousand = u32::try_from(done.min(of).saturating_mul(1_000) / of.max(1)).unwrap_or(1_000);
         let id = self.id;
         self.db.write(&self.tenant, move |tx| store::set_progress(tx, id, per_thousand)).await
+    }
+}
+
+impl Ticket {
+    /// Says what became of the job, where it is done and that does not say it all.
+    pub async fn note(&self, text: &str) -> Result<(), db::Error> {
+        let (id, text): (_, String) = (self.id, text.chars().take(ERROR_CHARS_MAX).collect());
+        self.db.free(&self.tenant, move |tx| store::set_note(tx, id, &text)).await
     }
 }
 

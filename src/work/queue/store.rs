@@ -3,7 +3,8 @@ use super::model::{Counted, Entry, NewJob, State};
 use crate::base::{JobId, Timestamp};
 use crate::db::{self, News, Row, Tx, Value};
 
-const ENTRY: &str = "id, kind, payload, state, attempts, due_at, progress, error, created_at, started_at, finished_at";
+const ENTRY: &str =
+    "id, kind, payload, state, attempts, due_at, progress, error, created_at, started_at, finished_at, note";
 
 fn read(row: &Row<'_>) -> Result<Entry, db::Error> {
     let number = |it: i64| u32::try_from(it).unwrap_or(u32::MAX);
@@ -19,6 +20,7 @@ fn read(row: &Row<'_>) -> Result<Entry, db::Error> {
         created_at: row.timestamp(8)?,
         started_at: row.optional(9, Row::timestamp)?,
         finished_at: row.optional(10, Row::timestamp)?,
+        note: row.optional(11, Row::text)?.map(ToOwned::to_owned),
     })
 }
 
@@ -52,7 +54,7 @@ pub(super) fn next_due(tx: &mut Tx<'_>, kind: &str) -> Result<Option<Timestamp>,
 pub(super) fn claim(tx: &mut Tx<'_>, kind: &str, limit: usize, now: Timestamp) -> Result<Vec<Entry>, db::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let sql = format!(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $2, progress = NULL
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $2, progress = NULL, note = NULL
          WHERE id IN (SELECT id FROM jobs WHERE state = 'waiting' AND kind = $1 AND due_at <= $2
                       ORDER BY due_at, id LIMIT $3)
          RETURNING {ENTRY}"
@@ -63,6 +65,10 @@ pub(super) fn claim(tx: &mut Tx<'_>, kind: &str, limit: usize, now: Timestamp) -
 pub(super) fn set_progress(tx: &mut Tx<'_>, id: JobId, per_thousand: u32) -> Result<(), db::Error> {
     let sql = "UPDATE jobs SET progress = $2 WHERE id = $1 AND state = 'running'";
     tx.execute(sql, &[id.into(), per_thousand.into()]).map(drop)
+}
+
+pub(super) fn set_note(tx: &mut Tx<'_>, id: JobId, note: &str) -> Result<(), db::Error> {
+    tx.execute("UPDATE jobs SET note = $2 WHERE id = $1 AND state = 'running'", &[id.into(), note.into()]).map(drop)
 }
 
 /// Ends a job that runs. One that was cancelled meanwhile stays so; of one that is done nothing is left to do, whatever

@@ -3,6 +3,7 @@ pub mod certificates;
 pub mod live;
 pub mod promise;
 pub mod schema;
+pub mod smtp;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
