@@ -1,6 +1,7 @@
 //! The SQL of records. The tables are people's own, so every name in it is quoted.
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::body::{self, Write};
 use super::error::{self, Error};
@@ -367,6 +368,10 @@ fn refused(entry: &Entry, error: db::Error) -> Error {
 
 /// Records of an import after which others have their turn, if they wait.
 const TURN: usize = 500;
+/// How long one of its transactions goes on: a slow machine is not to run out of what a write may take.
+const TURN_TIME_MAX: Duration = Duration::from_millis(500);
+/// Records after which it is looked whether that is over.
+const LOOK_EVERY: usize = 50;
 
 /// What became of a batch of an import.
 #[derive(Debug, Default)]
@@ -403,8 +408,12 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &Entry, rows: &[Row], now: Timestam
     // Many rows tend to refer to the same few, each of which is looked for once.
     let mut seen = HashSet::new();
     let mut done = Imported::default();
+    let began = Instant::now();
     for row in rows {
         if 0 < done.done && done.done % TURN == 0 && tx.others_wait() {
+            break;
+        }
+        if 0 < done.done && done.done % LOOK_EVERY == 0 && TURN_TIME_MAX < began.elapsed() {
             break;
         }
         done.done += 1;
