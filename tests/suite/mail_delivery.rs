@@ -416,7 +416,7 @@ async fn what_is_no_report_is_refused() {
     let app = TestApp::new().await;
     let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(30_000);
     for nonsense in ["", "hello", "Subject: hello\r\n\r\nhello", "\u{0}\u{1}", &deep] {
-        assert_eq!(hand_in(&app, nonsense).await.refusal(), (422, "mail-report-unreadable"), "{:.40}", nonsense);
+        assert_eq!(hand_in(&app, nonsense).await.refusal(), (422, "mail-report-unreadable"), "{nonsense:.40}");
     }
     let large = hand_in(&app, "a".repeat((1 << 20) + 1)).await;
     assert_eq!(large.refusal(), (413, "body-too-large"));
