@@ -28,7 +28,8 @@ impl DkimConfig {
         for (missing, _) in parts.iter().filter(|(_, it)| it.is_empty()) {
             faults.push((missing, format!("is needed beside `{set}`")));
         }
-        if !self.domain.is_empty() && !(is_name(&self.domain) && self.domain.contains('.')) {
+        let is_domain = is_name(&self.domain) && self.domain.contains('.');
+        if !self.domain.is_empty() && !is_domain {
             let text = "must be a domain such as \"example.com\"";
             faults.push(("domain", format!("{text}, got {}", quoted(&self.domain))));
         }

@@ -247,6 +247,23 @@ mod tests {
         assert!(connection.execute_batch("INSERT INTO a (n) VALUES ('text')").is_err());
     }
 
+    /// What an admin wrote must outlast an upgrade.
+    #[test]
+    fn words_of_mails_that_an_admin_changed_are_those_for_all_languages_afterwards() {
+        let (_folder, place) = file();
+        let connection = sqlite::open_writer(&place).expect("opened");
+        let before = TENANT.iter().position(|it| it.name.ends_with("_mail_delivery")).expect("a migration");
+        migrate(&connection, &place, &TENANT[..before], &clock()).expect("before");
+        let changed = "INSERT INTO mail_templates VALUES ('welcome', 'Hello', 'text', 'html', 3, 0)";
+        connection.execute_batch(changed).expect("a row");
+
+        migrate(&connection, &place, TENANT, &clock()).expect("after");
+
+        let sql = "SELECT name || locale || subject || text_body || html_body || version FROM mail_words";
+        let kept = connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        assert_eq!(kept, Ok("welcomeHellotexthtml3".to_owned()));
+    }
+
     /// The lists are what a release promises: in order, without gaps, named after their number.
     #[test]
     fn the_lists_are_numbered_without_gaps() {

@@ -100,7 +100,7 @@ impl Header<'_> {
     fn relaxed(&self) -> Vec<u8> {
         let mut out = self.name.trim_ascii().to_ascii_lowercase();
         out.push(b':');
-        let words = self.value.split(|it| it.is_ascii_whitespace()).filter(|it| !it.is_empty());
+        let words = self.value.split(u8::is_ascii_whitespace).filter(|it| !it.is_empty());
         out.extend(words.collect::<Vec<_>>().join(&b' '));
         out
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::operator::Operator;
 use super::{Context, say};
-use crate::config::MailConfig;
+use crate::config::{MailConfig, MailServer};
 
 const DKIM: &str = "/api/v1/admin/mail/dkim";
 
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
 
 /// What `doctor` finds out of the settings of mails.
 pub(super) fn examine(config: &MailConfig) -> String {
-    let names: Vec<_> = config.servers().iter().map(|it| it.name()).collect();
+    let names: Vec<_> = config.servers().iter().map(MailServer::name).collect();
     if names.is_empty() {
         return "no server is set, so they land in the mailbox; see `[mail]`".to_owned();
     }

@@ -7,6 +7,7 @@ use steading::base::TenantId;
 use steading::db::Tx;
 
 use crate::mail::Post;
+use crate::server::command;
 use crate::support::smtp::Smtp;
 use crate::support::{Reply, TestApp};
 
@@ -415,7 +416,7 @@ async fn what_is_no_report_is_refused() {
     let app = TestApp::new().await;
     let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(30_000);
     for nonsense in ["", "hello", "Subject: hello\r\n\r\nhello", "\u{0}\u{1}", &deep] {
-        assert_eq!(hand_in(&app, nonsense).await.refusal(), (422, "mail-report-unreadable"), "{:.40}", nonsense);
+        assert_eq!(hand_in(&app, nonsense).await.refusal(), (422, "mail-report-unreadable"), "{nonsense:.40}");
     }
     let large = hand_in(&app, "a".repeat((1 << 20) + 1)).await;
     assert_eq!(large.refusal(), (413, "body-too-large"));
@@ -448,6 +449,61 @@ async fn nobody_gets_more_mails_within_a_day_than_are_set() {
     assert_eq!(smtp.mails_to("user@example.com").len(), 2);
     post.app.advance(75_355);
     assert_eq!(send(&post, "user@example.com").await.status, 200, "another day");
+}
+
+/// Whoever has the address next is somebody else; that they want no mails stays.
+#[tokio::test]
+async fn an_account_that_is_purged_leaves_no_count_and_its_wish_to_get_nothing() {
+    let smtp = Smtp::start().await;
+    let post = sending_with(&[&smtp], &[("MAIL__MAILS_PER_RECIPIENT_MAX", "1")]).await;
+    for (name, is_unwilling) in [("ada", false), ("bob", true)] {
+        let email = format!("{name}@example.com");
+        let (id, _) = post.app.person(name, "user").await;
+        post.rest().await;
+        if smtp.mails_to(&email).is_empty() {
+            assert_eq!(send(&post, &email).await.status, 200);
+        }
+        assert_eq!(send(&post, &email).await.refusal(), (429, "mail-recipient-limit-reached"));
+        if is_unwilling {
+            let body = json!({ "address": email });
+            assert_eq!(post.app.operator(Method::POST, SUPPRESSIONS).json(&body).send().await.status, 201);
+        }
+
+        assert_eq!(post.app.operator(Method::DELETE, &format!("/api/v1/users/{id}")).send().await.status, 204);
+        assert_eq!(post.app.operator(Method::POST, &format!("/api/v1/users/{id}/purge")).send().await.status, 204);
+
+        assert_eq!(send(&post, &email).await.status, if is_unwilling { 409 } else { 200 });
+    }
+}
+
+/// From outside: what the doctor says of mails, and what is printed to be published.
+#[test]
+fn the_command_line_names_the_servers_and_the_record_to_publish() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str], settings: &[(&str, &str)]| {
+        let ran = command(folder.path(), args).envs(settings.iter().copied()).output().expect("run");
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    };
+    let mut settings = vec![
+        ("STEADING__MAIL__HOST", "smtp.example.com"),
+        ("STEADING__MAIL__FROM", "post@example.com"),
+        ("STEADING__MAIL__FALLBACK__1__HOST", "b.example.com"),
+    ];
+    assert!(run(&["doctor"], &[]).contains("ok    mails: no server is set"));
+    let unsigned = run(&["doctor"], &settings);
+    assert!(unsigned.contains("sent with smtp.example.com:587, then b.example.com:587; not signed"), "{unsigned}");
+    assert!(run(&["mail", "dkim"], &settings).contains("no key is set to sign mails with"));
+
+    settings.extend([
+        ("STEADING__MAIL__DKIM__DOMAIN", "example.com"),
+        ("STEADING__MAIL__DKIM__SELECTOR", "s1"),
+        ("STEADING__MAIL__DKIM__KEY", KEY),
+    ]);
+    assert!(run(&["doctor"], &settings).contains("signed as `s1._domainkey.example.com`"));
+    let printed = run(&["mail", "dkim"], &settings);
+    let expected = "name   s1._domainkey.example.com\ntype   TXT\nvalue  v=DKIM1; k=ed25519; p=11qY";
+    assert!(printed.starts_with(expected), "{printed}");
+    assert!(!folder.path().join("data").exists(), "looking makes no data");
 }
 
 #[tokio::test]

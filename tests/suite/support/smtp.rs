@@ -43,6 +43,7 @@ pub struct Smtp {
 }
 
 impl Smtp {
+    #[expect(clippy::disallowed_methods, reason = "a peer of the app, which ends with the test's runtime")]
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
