@@ -42,6 +42,7 @@ impl RealtimeApi {
     /// The guide `/docs/realtime` has the protocols.
     /// Events are those that the rules `list` and `view` let the caller see.
     #[oai(path = "/realtime", method = "get", operation_id = "listen", tag = "Tag::Realtime")]
+    #[expect(clippy::too_many_arguments, reason = "each stands in the document; the query is read as a whole")]
     async fn listen(
         &self,
         visitor: Visitor,

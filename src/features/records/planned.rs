@@ -4,7 +4,7 @@
 //! how many were deleted. It costs the same for a table of any size.
 use super::statement::Statement;
 use super::store::ALIAS;
-use crate::db::{self, Tx};
+use crate::db::{self, Row, Tx};
 
 /// Windows that are looked at, and the places for rows in each. A table with no more places than these is counted.
 const WINDOWS: i64 = 40;
@@ -22,7 +22,7 @@ impl Planned {
     /// About how many fit. Nothing, if there are so few that they can be counted.
     pub fn total(&self, tx: &mut Tx<'_>) -> Result<Option<i64>, db::Error> {
         let ends = format!("SELECT min(_row), max(_row) FROM {}", self.from);
-        let ends = tx.find(&ends, &[], |row| Ok((row.optional(0, |row, it| row.integer(it))?, row.integer(1).ok())))?;
+        let ends = tx.find(&ends, &[], |row| Ok((row.optional(0, Row::integer)?, row.optional(1, Row::integer)?)))?;
         let Some((Some(first), Some(last))) = ends else { return Ok(None) };
         let places = last.saturating_sub(first).saturating_add(1);
         if places <= WINDOWS * WINDOW_ROWS {

@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn a_circle_is_refused_where_it_closes_and_a_diamond_is_none() {
         let told = |roles: &[Role], index: usize| -> Vec<_> {
-            Family::of(roles).faults(&roles[index]).into_iter().map(|it| (it.pointer.to_string(), it.code)).collect()
+            Family::of(roles).faults(&roles[index]).into_iter().map(|it| (it.pointer, it.code)).collect()
         };
-        let at = |place: &str, code| vec![(place.to_owned(), code)];
+        let at = |place: &str, code: &str| vec![(place.to_owned(), code.to_owned())];
 
         let circle = [role("a", &[], &["b"]), role("b", &[], &["c"]), role("c", &[], &["d", "a"]), role("d", &[], &[])];
         assert_eq!(told(&circle, 2), at("/inherits/1", "cycle"));
