@@ -28,6 +28,8 @@ pub struct Paging {
     pub cursor: Option<String>,
     pub page: Option<u64>,
     pub count: Option<String>,
+    /// Whether there are estimates of this list.
+    pub may_be_planned: bool,
 }
 
 /// What a list is asked for, checked.
@@ -75,9 +77,10 @@ impl Paging {
         if self.page.is_some() && self.cursor.is_some() {
             fault("page", "conflict", "cannot be combined with `cursor`");
         }
-        let is_planned = self.count.as_deref() == Some(PLANNED);
+        let is_planned = self.may_be_planned && self.count.as_deref() == Some(PLANNED);
         if !is_planned && self.count.as_deref().is_some_and(|it| it != EXACT) {
-            fault("count", "not-one-of", "must be `exact` or `planned`");
+            let all = if self.may_be_planned { "must be `exact` or `planned`" } else { "must be `exact`" };
+            fault("count", "not-one-of", all);
         }
         let after = self.cursor.as_deref().map(|it| cursors.open(it, scope));
         if after == Some(None) {
@@ -254,8 +257,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_told_all_at_once() {
-        let asked =
-            Paging { limit: Some(501), cursor: Some("x".to_owned()), page: Some(0), count: Some("all".to_owned()) };
+        let asked = Paging {
+            limit: Some(501),
+            cursor: Some("x".to_owned()),
+            page: Some(0),
+            count: Some("all".to_owned()),
+            ..Paging::default()
+        };
 
         let problem = asked.check(&cursors(), "users").expect_err("refused");
 

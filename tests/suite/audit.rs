@@ -724,3 +724,22 @@ async fn what_cannot_be_followed_is_refused_with_its_place() {
         ""
     );
 }
+
+/// What follows would outlast for ever what let it begin.
+#[tokio::test]
+async fn whoever_follows_is_cut_off_when_their_token_ends_or_their_key_is_for_other_addresses() {
+    let live = Live::start().await;
+    let scopes = json!({ "name": "SIEM", "scopes": ["audit:read"] });
+    let made = live.app.operator(Method::POST, "/api/v1/admin/keys").json(&scopes).send().await;
+    let follow = async |header: String| live.answer(&format!("{AUDIT}/export?follow=true"), &header).await;
+    let mut by_key = follow(format!("x-api-key: {}\r\n", made.str("secret"))).await;
+    let mut by_token = follow(format!("authorization: Bearer {}\r\n", live.app.token("admin"))).await;
+
+    let path = format!("/api/v1/admin/keys/{}", made.body["key"]["id"].as_str().expect("an id"));
+    let elsewhere = json!({ "allowedIps": ["203.0.113.1"] });
+    assert_eq!(live.app.operator(Method::PATCH, &path).json(&elsewhere).send().await.status, 200);
+    while by_key.more().await {}
+
+    live.app.advance(24 * 3_600);
+    while by_token.more().await {}
+}

@@ -81,6 +81,41 @@ async fn all_limits_of_a_key_count_and_a_burst_does_not_use_up_the_day() {
     assert_eq!(call(&app, &key).await.status, 200);
 }
 
+/// Otherwise nobody could help a key that used up its month.
+#[tokio::test]
+async fn another_window_counts_anew_and_is_not_shared_with_the_one_before() {
+    let app = TestApp::with_people().await;
+    let owner = app.profile(app.token("admin")).await.str("id");
+    let limits =
+        |limit: u32, secs: u32| json!([{ "name": "team", "limit": limit, "windowSecs": secs, "shared": true }]);
+    let day = key(&app, json!({ "owner": owner, "rateLimits": limits(1, 86_400) })).await;
+    let burst = key(&app, json!({ "owner": owner, "rateLimits": limits(100, 1) })).await;
+
+    assert_eq!(
+        [call(&app, &day).await.status, call(&app, &burst).await.status, call(&app, &day).await.status],
+        [200, 200, 429]
+    );
+    change(&app, &day, json!({ "rateLimits": limits(1, 60) })).await;
+    assert_eq!([call(&app, &day).await.status, call(&app, &day).await.status], [200, 429]);
+    app.advance(60);
+    assert_eq!(call(&app, &day).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_one_limit_refuses_the_others_do_not_count() {
+    let app = TestApp::with_people().await;
+    let limits =
+        json!([{ "name": "short", "limit": 5, "windowSecs": 20 }, { "name": "long", "limit": 2, "windowSecs": 60 }]);
+    let key = key(&app, json!({ "rateLimits": limits })).await;
+    for _ in 0..10 {
+        call(&app, &key).await;
+    }
+
+    let refused = call(&app, &key).await;
+
+    assert!(refused.header("ratelimit").is_some_and(|it| it.starts_with("\"short\";r=2;")), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_limit_may_be_for_reads_or_for_writes_alone() {
     let app = TestApp::with_people().await;
@@ -293,8 +328,12 @@ async fn a_key_with_credits_or_named_limits_frees_itself_by_no_way() {
 
         let freed = with_key(Method::PATCH, &bounded.path, json!({ "credits": null, "rateLimits": [] })).await;
         let twin = with_key(Method::POST, KEYS, json!({ "name": "twin", "scopes": ["keys:write"] })).await;
+        let other = key(&app, json!({ "scopes": ["keys:write"] })).await;
+        let taken = with_key(Method::PUT, &format!("{}/rotate", other.path), json!({ "graceSecs": 60 })).await;
 
-        assert_eq!([freed.refusal(), twin.refusal()], [(403, "permission-not-held"); 2], "{bound}");
+        assert_eq!([freed.refusal(), twin.refusal(), taken.refusal()], [(403, "permission-not-held"); 3], "{bound}");
+        let itself = with_key(Method::PUT, &format!("{}/rotate", bounded.path), json!({})).await;
+        assert_eq!(itself.status, 200, "{itself:?}");
     }
 }
 

@@ -644,3 +644,25 @@ async fn what_a_role_inherits_for_a_collection_follows_it_to_a_new_name() {
         json!(["records/articles:admin"])
     );
 }
+
+/// Rules may ask for a role by its name, which whoever drops it could have anew.
+#[tokio::test]
+async fn nobody_drops_a_role_that_may_more_than_they_do_or_changes_it_by_what_it_inherits() {
+    let app = TestApp::with_people().await;
+    app.role("keeper", &["roles:write", "records:read"]).await;
+    let (_, keeper) = app.person("keeper", "keeper").await;
+    assert_eq!(role(&app, "base", &["records:read"], &[]).await.status, 201);
+    assert_eq!(role(&app, "auditor", &["audit:read"], &["base"]).await.status, 201);
+    assert_eq!(role(&app, "clerk", &["records:read"], &[]).await.status, 201);
+    let as_keeper = |method, name: &str| app.ask(method, &format!("{ROLES}/{name}")).bearer(&keeper);
+
+    assert_eq!(as_keeper(Method::DELETE, "auditor").send().await.refusal(), (403, "permission-not-held"));
+    let lowered = as_keeper(Method::PATCH, "base").json(&json!({ "permissions": [] })).send().await;
+    assert_eq!(lowered.refusal(), (403, "permission-not-held"));
+    let told = as_keeper(Method::PATCH, "base").json(&json!({ "description": "Reads." })).send().await;
+    assert_eq!((told.status, as_keeper(Method::DELETE, "clerk").send().await.status), (200, 204));
+    let felt = change_role(&app, "base", json!({ "permissions": ["records:write"] })).await;
+    assert_eq!(felt.status, 200);
+    let trail = app.operator(Method::GET, "/api/v1/admin/audit?action=roles.change&limit=1").send().await;
+    assert_eq!(trail.body["data"][0]["after"]["feltBy"], json!(["auditor"]), "{trail:?}");
+}

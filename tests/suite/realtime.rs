@@ -974,3 +974,36 @@ async fn with_deltas_what_was_missed_is_told_whole_and_streams_have_them_too() {
         assert_eq!(refused.send().await.refusal(), (422, "validation-failed"), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn with_deltas_what_the_log_has_no_room_for_and_what_others_decide_is_told_whole() {
+    let live = Live::start().await;
+    let long = json!({ "name": "longs", "fields": [{ "name": "body", "type": "text" }], "rules": open() });
+    live.collection(&long).await;
+    let id = live.make("longs", &json!({ "body": "x".repeat(100_000) })).await;
+    let mut socket = live.socket().await;
+    socket.say(&json!({ "subscribe": "collections/longs", "delta": true })).await;
+    socket.hear().await;
+
+    live.change("longs", &id, &json!({ "body": "short" })).await;
+    let told = socket.hear().await;
+    assert_eq!((told.get("delta"), &told["record"]["body"]), (None, &json!("short")), "{told}");
+    live.change("longs", &id, &json!({ "body": "shorter" })).await;
+    assert_eq!(socket.hear().await["delta"], true);
+
+    live.collection(&json!({ "name": "parents", "fields": [{ "name": "open", "type": "bool" }], "rules": open() }))
+        .await;
+    let fields =
+        json!([{ "name": "parent", "type": "relation", "collection": "parents" }, { "name": "n", "type": "integer" }]);
+    live.collection(
+        &json!({ "name": "children", "fields": fields, "rules": { "list": "parent.open", "view": "true" } }),
+    )
+    .await;
+    let parent = live.make("parents", &json!({ "open": true })).await;
+    let child = live.make("children", &json!({ "parent": parent, "n": 1 })).await;
+    socket.say(&json!({ "subscribe": "collections/children", "delta": true })).await;
+    socket.hear().await;
+    live.change("children", &child, &json!({ "n": 2 })).await;
+    let told = socket.hear().await;
+    assert_eq!((told.get("delta"), &told["record"]["parent"]), (None, &json!(parent)), "{told}");
+}

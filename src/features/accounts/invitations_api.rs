@@ -165,7 +165,7 @@ impl InvitationsApi {
         must_be_among(request, &["limit", "cursor", "page", "count"])?;
         let (own, now) = (&self.accounts, self.accounts.clock.now());
         let scope = format!("invitations {}", caller.tenant());
-        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0, ..Paging::default() };
         let page = asked.check(&own.cursors, &scope)?;
         let before = page.after.as_deref().and_then(|it| it.parse().ok());
         let (skip, wanted, with_total) = (page.skip, page.wanted(), page.with_total);

@@ -143,7 +143,8 @@ impl NewCredits {
         }
     }
 
-    /// What a key with these has from `now` on. Each begins a grant of its own.
+    /// What a key with these has from `now` on. Credits that are given anew begin a grant of their own: what calls spend at
+    /// this moment is of the one before.
     pub(super) fn give(&self, key: &mut ApiKey, now: Timestamp) {
         let before = key.credits;
         let refill = match &self.refill {
@@ -151,9 +152,13 @@ impl NewCredits {
             MaybeUndefined::Null => None,
             MaybeUndefined::Value(refill) => Some(*refill),
         };
-        let remaining = self.remaining.or(before.map(|it| it.remaining)).or(refill.map(|it| it.amount));
-        let remaining = remaining.unwrap_or_default().min(CREDITS_MAX);
-        (key.refilled_at, key.credits_grant) = (Some(now), key.credits_grant + 1);
+        let remaining = match (self.remaining, before) {
+            (None, Some(before)) => before.remaining,
+            (given, _) => {
+                (key.refilled_at, key.credits_grant) = (Some(now), key.credits_grant + 1);
+                given.or(refill.map(|it| it.amount)).unwrap_or_default().min(CREDITS_MAX)
+            }
+        };
         key.credits = Some(Credits { remaining, refill, refills_at: None });
     }
 }

@@ -4,6 +4,7 @@
 //! a key, or changes what its owner may, has the gate of tokens count that something was forgotten: what was remembered
 //! before that is asked again at once.
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use ipnet::IpNet;
 use super::credits::{Balances, Credits, Given};
 use super::error::Error;
 use super::limits::{Called, Limits};
-use super::model::State;
+use super::model::{ApiKey, State};
 use super::store::{self, Found};
 use super::usage::Usage;
 use super::{networks, secret};
@@ -203,16 +204,20 @@ fn must_work(found: &Found, digest: &str, now: Timestamp) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a connection remembers of the secret that it was opened with: enough to tell two apart, and no more.
-fn mark(digest: &str) -> u64 {
-    digest.get(..16).and_then(|it| u64::from_str_radix(it, 16).ok()).unwrap_or_default()
+/// What a connection remembers of the secret that it was opened with, and of the networks that it could come from: enough
+/// to tell two apart, and no more.
+fn mark(digest: &str, key: &ApiKey) -> u64 {
+    let of_secret = digest.get(..16).and_then(|it| u64::from_str_radix(it, 16).ok()).unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    key.allowed_ips.hash(&mut hasher);
+    of_secret ^ hasher.finish()
 }
 
 fn caller(tenant: &TenantId, found: &Found, digest: &str) -> Caller {
     let Found { key, owner, .. } = found;
     Caller::new(Principal {
         tenant: tenant.clone(),
-        subject: Subject::Key { id: key.id, owner: owner.as_ref().map(|it| it.id), secret: mark(digest) },
+        subject: Subject::Key { id: key.id, owner: owner.as_ref().map(|it| it.id), secret: mark(digest, key) },
         role: owner.as_ref().map_or_else(|| NO_ROLE.to_owned(), |it| it.role.clone()),
         email: owner.as_ref().map(|it| it.email.clone()).unwrap_or_default(),
         email_verified: owner.as_ref().is_some_and(|it| it.email_verified),
@@ -230,7 +235,9 @@ pub fn still_stands(tx: &mut Tx<'_>, as_it_was: &Caller, now: Timestamp) -> Resu
         return accounts::still_stands(tx, as_it_was, now);
     };
     let Some(found) = store::find_with_owner(tx, id)? else { return Ok(false) };
-    let Some(digest) = found.digests.iter().flatten().find(|it| mark(it) == secret) else { return Ok(false) };
+    let Some(digest) = found.digests.iter().flatten().find(|it| mark(it, &found.key) == secret) else {
+        return Ok(false);
+    };
     if must_work(&found, digest, now).is_err() {
         return Ok(false);
     }

@@ -239,6 +239,10 @@ impl Keeping {
             .db
             .write(caller.tenant(), move |tx| {
                 let found = to_keep(tx, &keeper, id, owner, &expected)?;
+                // Itself it may: it has its bounds afterwards too. The secret of another one would be without.
+                if !matches!(keeper.subject(), Subject::Key { id: own, .. } if *own == id) {
+                    must_be_unbounded(tx, &keeper)?;
+                }
                 if [State::Revoked, State::Expired].contains(&found.key.state_at(now)) {
                     return Err(Error::Over);
                 }

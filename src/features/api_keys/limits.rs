@@ -114,11 +114,12 @@ impl Limits {
     }
 
     /// Counts a call, and refuses it beyond a limit. It is counted first, so that fifty at once do not all see a free
-    /// place; and for the day only if the second let it through, so that a burst does not use up the day.
+    /// place; what one limit refuses, the others do not count.
     pub(super) fn count(&self, kv: &Kv, called: Called<'_>, now: Timestamp) -> Result<Vec<Allowance>, Error> {
-        let mut allowances = Vec::new();
+        let (mut allowances, mut places) = (Vec::new(), Vec::new());
         for (name, limit) in self.0.iter().filter(|(_, it)| it.is_about(called.is_read)) {
-            let counted = kv.count_up(&limit.place(called), Duration::from_secs(limit.window_secs.into()), now);
+            let place = limit.place(called);
+            let counted = kv.count_up(&place, Duration::from_secs(limit.window_secs.into()), now);
             let wait = now.until(counted.resets_at);
             allowances.push(Allowance {
                 name: Arc::clone(name),
@@ -128,8 +129,11 @@ impl Limits {
                 resets_in_secs: wait.as_secs() + u64::from(0 < wait.subsec_nanos()),
             });
             if limit.limit < counted.count {
+                // The others did not let it through.
+                places.iter().for_each(|it: &String| kv.count_down(it));
                 return Err(Error::LimitSpent { allowances });
             }
+            places.push(place);
         }
         Ok(allowances)
     }
@@ -144,13 +148,12 @@ impl NamedLimit {
         }
     }
 
-    /// Where it is counted.
+    /// Where it is counted. Another window begins anew, and is not shared with this one.
     fn place(&self, called: Called<'_>) -> String {
-        let (tenant, name) = (called.tenant, self.name.as_str());
+        let (tenant, name, window) = (called.tenant, &self.name, self.window_secs);
         match called.owner.filter(|_| self.shared) {
-            Some(owner) => format!("key-owner/{tenant}/{owner}/{name}"),
-            None if name == UNNAMED => format!("key/{tenant}/{}", called.key),
-            None => format!("key/{tenant}/{}/{name}", called.key),
+            Some(owner) => format!("key-owner/{tenant}/{owner}/{name}/{window}"),
+            None => format!("key/{tenant}/{}/{name}/{window}", called.key),
         }
     }
 }

@@ -65,14 +65,18 @@ impl Default for Running {
 
 impl Running {
     fn begin(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Self::one_of(&self.to_an_end)
+        let detail = "as many exports and verifications of the trail are running as may; try again";
+        Self::one_of(&self.to_an_end, detail)
     }
 
-    fn one_of(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(places).try_acquire_owned().map_err(|_| {
-            let detail = "as many exports and verifications of the trail are running as may; try again";
-            Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_RUNNING)
-        })
+    fn begin_to_follow(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Self::one_of(&self.following, "four follow the trail, which is as many as may; end one of them")
+    }
+
+    fn one_of(places: &Arc<Semaphore>, detail: &'static str) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(places)
+            .try_acquire_owned()
+            .map_err(|_| Problem::new(&problem::BUSY, detail).retry_after(RETRY_WHEN_RUNNING))
     }
 }
 
@@ -242,7 +246,7 @@ impl AuditApi {
         let format = format_of(format.0.as_deref())?;
         let (after, follows) = part_of(after.0.as_deref(), follow.0.as_deref(), format)?;
         let filter = Filter::read(request.uri().query().unwrap_or_default()).map_err(Problem::invalid)?;
-        let place = if follows { Running::one_of(&self.running.following) } else { self.running.begin() }?;
+        let place = if follows { self.running.begin_to_follow() } else { self.running.begin() }?;
         let (actor, now) = (trail.of(&caller), self.clock.now());
         let told = narrowing(request.uri().query().unwrap_or_default());
         let newest = self

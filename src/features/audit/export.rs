@@ -200,6 +200,10 @@ impl Export {
     /// Finds out what has happened by now.
     async fn look(&mut self) -> Result<(), Error> {
         let (caller, now, still_stands) = (self.caller.clone(), self.api.clock.now(), self.api.still_stands);
+        // A token ends here too, as it does for live updates: what follows would outlast it for ever.
+        if caller.principal().until.is_some_and(|it| it <= now) {
+            return Err(Error::NotSignedIn);
+        }
         let look = move |tx: &mut Tx<'_>| {
             if !still_stands(tx, &caller, now)? {
                 return Err(Error::NotSignedIn);

@@ -1,6 +1,6 @@
 //! What roles and keys were given for one collection, `records/posts:write`, goes by its name, and follows it to a new
 //! one: nobody is to lose what they had, or to get into the next collection of the old name.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::history::Happened;
 use crate::base::Timestamp;
@@ -42,6 +42,8 @@ fn renamed(granted: &str, names: &HashMap<String, &str>) -> Option<String> {
         is_other |= *permission != new;
         *permission = new;
     }
+    let mut seen = HashSet::new();
+    granted.retain(|it| seen.insert(it.clone()));
     is_other.then(|| serde_json::Value::from(granted).to_string())
 }
 

@@ -163,7 +163,7 @@ impl SchemaApi {
         must_be_among(request, &["collection", "limit", "cursor", "page", "count"])?;
         let name = collection.0;
         let scope = format!("schema changes {} {:?} {name:?}", caller.tenant(), caller.subject());
-        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0, ..Paging::default() };
         let page = asked.check(&self.cursors, &scope)?;
         let before = page.after.as_deref().and_then(|it| it.parse().ok()).unwrap_or(i64::MAX);
         let (skip, limit, with_total, named) = (page.skip, page.limit, page.with_total, name.clone());

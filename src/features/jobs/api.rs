@@ -68,7 +68,7 @@ impl JobsApi {
         let state = state.0.as_deref().map(read_state).transpose()?;
         let sought = Sought { state, kind: kind.0 };
         let scope = format!("jobs {} {query}", caller.tenant());
-        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0, ..Paging::default() };
         let page = asked.check(&self.cursors, &scope)?;
         let before = page.after.as_deref().and_then(|it| it.parse().ok());
         let (skip, wanted, with_total) = (page.skip, page.wanted(), page.with_total);

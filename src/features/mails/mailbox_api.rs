@@ -67,7 +67,7 @@ impl MailboxApi {
         must_be_among(request, &["to", "limit", "cursor", "page", "count"])?;
         let to = to.0.map(|it| normalize_email(&it).unwrap_or(it));
         let scope = format!("mailbox {} {to:?}", caller.tenant());
-        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0, ..Paging::default() };
         let page = asked.check(&self.cursors, &scope)?;
         let before = page.after.as_deref().and_then(|it| it.parse().ok());
         let (skip, wanted, with_total, address) = (page.skip, page.wanted(), page.with_total, to.clone());

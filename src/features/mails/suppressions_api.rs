@@ -79,7 +79,7 @@ impl MailSuppressionsApi {
         must_be_among(request, &["address", "limit", "cursor", "page", "count"])?;
         let address = address.0.map(|it| normalize_email(&it).unwrap_or(it));
         let scope = format!("mail suppressions {} {address:?}", caller.tenant());
-        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0 };
+        let asked = Paging { limit: limit.0, cursor: cursor.0, page: page.0, count: count.0, ..Paging::default() };
         let page = asked.check(&self.cursors, &scope)?;
         let before = page.after.as_deref().and_then(|it| it.parse().ok());
         let (skip, wanted, with_total, sought) = (page.skip, page.wanted(), page.with_total, address.clone());

@@ -123,7 +123,9 @@ pub(super) fn plan(
     if 0 < page.skip {
         tail.push(" OFFSET ").bind(i64::try_from(page.skip).unwrap_or(i64::MAX));
     }
-    let can_be_planned = page.is_planned && search.is_none() && entry.view.is_none();
+    // What an estimate is made of are all rows: how many these are is for those alone whom no rule hides any.
+    let sees_all = caller.rule(entry, &entry.rules.list, ALIAS).is_none() && !entry.collection.keeps_deleted();
+    let can_be_planned = page.is_planned && search.is_none() && entry.view.is_none() && sees_all;
     let planned = matching.clone().filter(|_| can_be_planned);
     let planned = planned.map(|matching| Planned { from: asked.from(entry).into_owned(), matching });
     let total = page.with_total.then(|| {

@@ -22,6 +22,8 @@ use crate::features::events::{self, EventKind, NewEvent};
 const ROW_BYTES_MAX: usize = 64 << 10;
 /// Of a row that would be larger, texts up to this size are told; rules and filters seldom ask for longer ones.
 const TEXT_BYTES_MAX: usize = 1 << 10;
+/// What says that some were left out: a member that no column is called.
+const CUT: &[u8] = b",\"\":true";
 /// Bytes of the records that go or change with another one, of which each has its event. Of more, it is told that
 /// there were.
 const FOLLOWERS_BYTES_MAX: usize = 8 << 20;
@@ -110,6 +112,9 @@ fn columns<'a>(
                 Stored::Real(number) => drop(serde_json::to_writer(&mut out, number)),
                 Stored::Text(text) => write_json(text, &mut out),
             }
+        }
+        if values.clone().any(|(_, it)| text_bytes_max < it.bytes()) {
+            out.extend_from_slice(CUT);
         }
         out.push(b'}');
         String::from_utf8(out).ok().filter(|it| it.len() <= ROW_BYTES_MAX)

@@ -58,6 +58,7 @@ impl Asked {
     /// Reads a query. Unknown names and names given twice are refused: a typing error must not widen a list.
     pub fn read(query: &str) -> Result<Self, Problem> {
         let mut asked = Self::default();
+        asked.paging.may_be_planned = true;
         let mut faults = Vec::new();
         let mut seen: Vec<String> = Vec::new();
         // As two signs in a row of a filter that was not encoded leave it.
@@ -126,7 +127,7 @@ impl Asked {
                 return Err(problem);
             }
         };
-        let Paging { limit, cursor, page, count } = &asked.paging;
+        let Paging { limit, cursor, page, count, .. } = &asked.paging;
         let of_lists = [
             ("limit", limit.is_some()),
             ("cursor", cursor.is_some()),
@@ -151,7 +152,7 @@ impl Asked {
     /// As [`Asked::read`], for groups of records, of which there are no pages.
     pub fn read_of_groups(query: &str) -> Result<Self, Problem> {
         let asked = Self::read(query)?;
-        let Paging { limit: _, cursor, page, count } = &asked.paging;
+        let Paging { limit: _, cursor, page, count, .. } = &asked.paging;
         let of_lists = [
             ("cursor", cursor.is_some()),
             ("page", page.is_some()),
@@ -176,7 +177,7 @@ impl Asked {
 
     /// Refuses what only makes sense for a list.
     pub fn must_be_about_one(&self) -> Result<(), Problem> {
-        let Paging { limit, cursor, page, count } = &self.paging;
+        let Paging { limit, cursor, page, count, .. } = &self.paging;
         let asked = [
             ("limit", limit.is_some()),
             ("cursor", cursor.is_some()),

@@ -104,7 +104,9 @@ impl<'a> Telling<'a> {
 
     /// Whether what changed is enough to be told: whoever watches knows the rest.
     fn is_told_by_its_changes(&self, tx: &mut Tx<'_>, id: &str, watch: &Watch, now: Timestamp) -> Result<bool, Error> {
-        let may_be = watch.wanted.delta && self.event.kind == EventKind::Updated && !self.is_of_past;
+        let is_plain = self.event.kind == EventKind::Updated && !self.is_of_past && !self.before.is_cut;
+        // Where other records, or the time, decide who sees a record, it may have changed out of their sight.
+        let may_be = watch.wanted.delta && is_plain && watch.is_of_record_alone;
         Ok(may_be && self.event.before.is_some() && self.before.are_in_view(tx, id, watch, now)?)
     }
 
@@ -199,18 +201,20 @@ impl Rows {
 pub(super) struct Columns {
     times: [Option<i64>; 2],
     values: Vec<Option<Stored>>,
+    /// Whether there was too much for the log, and something is left out.
+    is_cut: bool,
 }
 
 const TIMES: [&str; 2] = ["createdAt", "updatedAt"];
 
 impl Columns {
     fn none(entry: &Entry) -> Self {
-        Self { times: [None, None], values: vec![None; entry.judges.len()] }
+        Self { times: [None, None], values: vec![None; entry.judges.len()], is_cut: false }
     }
 
     /// All of them, with nothing in them.
     pub fn whole(entry: &Entry) -> Self {
-        Self { times: [Some(0), Some(0)], values: vec![Some(Stored::Null); entry.judges.len()] }
+        Self { times: [Some(0), Some(0)], values: vec![Some(Stored::Null); entry.judges.len()], is_cut: false }
     }
 
     /// Takes what is in the log over what was there before.
@@ -219,7 +223,9 @@ impl Columns {
         let unreadable = |_| db::Error::Column { column: 0, expected: "the columns of a record" };
         let members: Map<String, Json> = serde_json::from_str(json).map_err(unreadable)?;
         for (name, value) in members {
-            if let Some(time) = TIMES.iter().position(|it| *it == name) {
+            if name.is_empty() {
+                self.is_cut = true;
+            } else if let Some(time) = TIMES.iter().position(|it| *it == name) {
                 self.times[time] = value.as_i64();
             } else if let Some((position, _)) = entry.field(&name) {
                 self.values[position] = Some(match value {

@@ -68,6 +68,8 @@ pub struct Watch {
     compiled: Option<[Compiled; 2]>,
     /// Whether an event is in view, asked with its columns and then with what the condition needs.
     pub(super) question: Option<String>,
+    /// Whether nothing but the record itself decides whether it is in view.
+    pub(super) is_of_record_alone: bool,
     /// Whether the filter asks for more than the event, or took long before: then whoever delivers to all does not
     /// wait for the answer.
     is_costly: AtomicBool,
@@ -155,6 +157,7 @@ impl Watch {
             judge: asker.detached(),
             compiled: None,
             question: None,
+            is_of_record_alone: true,
             is_costly: AtomicBool::new(false),
             record: read.record,
             wanted,
@@ -171,7 +174,9 @@ impl Watch {
             watch.compiled = Some(compiled);
         }
         let condition = watch.condition(circumstances.now, About::Event);
+        let later = watch.condition(circumstances.now.plus(Duration::from_secs(1)), About::Event);
         let Statement { sql, values } = condition.clone().unwrap_or_default();
+        watch.is_of_record_alone = !sql.contains("SELECT") && later.unwrap_or_default().values == values;
         let (id, record, seen, delta) = (entry.collection.id, &watch.record, &watch.seen, watch.wanted.delta);
         watch.key = format!("{id} {record:?} {seen:?} {delta} {sql} {values:?}");
         watch.question = condition.map(|it| question(entry, &Columns::whole(entry), it).sql);

@@ -164,7 +164,8 @@ impl RolesApi {
     /// Change a role
     ///
     /// What is absent stays. Everyone who has it, or a role that inherits from it, feels the change with their next
-    /// request, and live connections within a moment. What it lets someone try before and after is no more than its changer may.
+    /// request, and live connections within a moment. What it lets someone try before and after is no more than its changer
+    /// may, and so is what the roles do that inherit from it and feel it.
     #[oai(path = "/admin/roles/:name", method = "patch", operation_id = "update_role")]
     async fn update(
         &self,
@@ -209,10 +210,17 @@ impl RolesApi {
                 (role.version, role.updated_at) = (role.version + 1, now);
                 let (role, heirs) = inheritance::settle(tx, role, now)?;
                 must_hold(&changer, &role.granted())?;
+                for heir in &heirs {
+                    must_hold(&changer, &heir.before)?;
+                    store::update(tx, &heir.role)?;
+                }
                 store::update(tx, &role)?;
-                inheritance::keep(tx, &heirs)?;
-                actor.append(tx, now, &about(Action::RoleChange, &role).before(was).after(told(&role)))?;
-                let mut felt: Vec<_> = heirs.into_iter().map(|it| it.name).collect();
+                let mut felt: Vec<_> = heirs.into_iter().map(|it| it.role.name).collect();
+                let mut is = told(&role);
+                if !felt.is_empty() {
+                    is["feltBy"] = felt.iter().map(RoleName::as_str).collect();
+                }
+                actor.append(tx, now, &about(Action::RoleChange, &role).before(was).after(is))?;
                 if before != role.granted() {
                     felt.push(role.name.clone());
                 }
@@ -230,7 +238,7 @@ impl RolesApi {
 
     /// Drop a role
     ///
-    /// Refused as long as accounts have it, or other roles inherit from it.
+    /// Refused as long as accounts have it, or other roles inherit from it, and to whoever may not all that it lets try.
     #[oai(path = "/admin/roles/:name", method = "delete", operation_id = "delete_role")]
     async fn delete(
         &self,
@@ -246,10 +254,12 @@ impl RolesApi {
 
         let expected = IfMatch::parse(if_match.0.as_deref())?;
         let name: RoleName = name.0.parse().map_err(|_| Error::NotFound)?;
-        let (actor, now) = (trail.of(&caller), self.clock.now());
+        let (actor, now, dropper) = (trail.of(&caller), self.clock.now(), caller.clone());
         self.db
             .free(caller.tenant(), move |tx| {
                 let role = find_to_change(tx, &name, &expected)?;
+                // Rules may ask for its name, which could be had anew.
+                must_hold(&dropper, &role.granted())?;
                 if role.built_in {
                     return Err(Error::AlwaysThere { name: role.name });
                 }

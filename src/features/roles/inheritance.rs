@@ -7,7 +7,7 @@ use super::error::Error;
 use super::model::{Role, RoleName};
 use super::store;
 use crate::base::Timestamp;
-use crate::db::{self, Tx};
+use crate::db::Tx;
 use crate::http::{Fault, Permissions};
 
 /// All roles by their names.
@@ -51,9 +51,16 @@ impl<'a> Family<'a> {
     }
 }
 
+/// A role with which people may something else, since one changed from which it inherits.
+pub(super) struct Heir {
+    pub role: Role,
+    /// What it let them try before.
+    pub before: Permissions,
+}
+
 /// Puts a new or changed role among all others, in the same transaction, and works out what each lets someone try now.
 /// Returns it as it is now, and every role with which people may something else.
-pub(super) fn settle(tx: &mut Tx<'_>, role: Role, now: Timestamp) -> Result<(Role, Vec<Role>), Error> {
+pub(super) fn settle(tx: &mut Tx<'_>, role: Role, now: Timestamp) -> Result<(Role, Vec<Heir>), Error> {
     let name = role.name.clone();
     let mut roles = store::list(tx)?;
     match roles.iter_mut().find(|it| it.name == name) {
@@ -68,7 +75,8 @@ pub(super) fn settle(tx: &mut Tx<'_>, role: Role, now: Timestamp) -> Result<(Rol
     let effective: Vec<_> = roles.iter().map(|it| family.effective(it)).collect();
     let (mut settled, mut others) = (None, Vec::new());
     for (role, effective) in roles.into_iter().zip(effective) {
-        let is_other = role.granted() != effective;
+        let before = role.granted();
+        let is_other = before != effective;
         let role = Role { effective_permissions: effective.names(), ..role };
         if role.name == name {
             let mut inherits = role.inherits;
@@ -76,15 +84,10 @@ pub(super) fn settle(tx: &mut Tx<'_>, role: Role, now: Timestamp) -> Result<(Rol
             inherits.dedup();
             settled = Some(Role { inherits, ..role });
         } else if is_other {
-            others.push(Role { version: role.version + 1, updated_at: now, ..role });
+            others.push(Heir { role: Role { version: role.version + 1, updated_at: now, ..role }, before });
         }
     }
     Ok((settled.ok_or(Error::NotFound)?, others))
-}
-
-/// Writes what [`settle`] found.
-pub(super) fn keep(tx: &mut Tx<'_>, others: &[Role]) -> Result<(), db::Error> {
-    others.iter().try_for_each(|it| store::update(tx, it))
 }
 
 #[cfg(test)]

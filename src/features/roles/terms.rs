@@ -12,5 +12,5 @@ pub const TERMS: &[Terms] = &[
     Terms { operation: "create_role", who: WRITERS, problems: &[&NAME_TAKEN, &TOO_MANY, &PERMISSION_NOT_HELD] },
     Terms { operation: "show_role", who: READERS, problems: &[] },
     Terms { operation: "update_role", who: WRITERS, problems: &[&BUILT_IN, &PERMISSION_NOT_HELD] },
-    Terms { operation: "delete_role", who: WRITERS, problems: &[&BUILT_IN, &IN_USE] },
+    Terms { operation: "delete_role", who: WRITERS, problems: &[&BUILT_IN, &IN_USE, &PERMISSION_NOT_HELD] },
 ];
