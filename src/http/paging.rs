@@ -131,7 +131,11 @@ impl Page {
         data.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
         let next_cursor = data.last().filter(|_| has_more).map(|it| cursors.seal(&position(it), place.scope));
         let link = links(place.path, place.query, self, next_cursor.as_deref(), total);
-        Listed { data, meta: ListMeta { limit: self.limit, next_cursor, page: self.number, total }, link }
+        Listed {
+            data,
+            meta: ListMeta { limit: self.limit, next_cursor, page: self.number, total, is_estimate: None },
+            link,
+        }
     }
 }
 
@@ -147,12 +151,14 @@ pub struct ListMeta {
     pub page: Option<u64>,
     /// How many there are in all, if `count` was asked for.
     pub total: Option<u64>,
+    /// `true` if `total` was not counted; only lists of records estimate it, if `count=planned` was asked for.
+    pub is_estimate: Option<bool>,
 }
 
 impl Example for ListMeta {
     fn example() -> Self {
         let next_cursor = Some("sXnAdq3mPHzXhWnW4l1pGzAxOTBiNmE0".to_owned());
-        Self { limit: LIMIT, next_cursor, page: None, total: Some(1_234) }
+        Self { limit: LIMIT, next_cursor, page: None, total: Some(1_234), is_estimate: None }
     }
 }
 

@@ -142,7 +142,7 @@ impl KeysApi {
         let next_cursor = last.map(|it| self.cursors.seal(&position(it), &scope));
         let query = owner.map(|it| format!("owner={it}")).unwrap_or_default();
         let link = paging::links("/api/v1/admin/keys", &query, &page, next_cursor.as_deref(), total);
-        let meta = ListMeta { limit, next_cursor, page: page.number, total };
+        let meta = ListMeta { limit, next_cursor, page: page.number, total, is_estimate: None };
         let now = self.keeping.clock.now();
         let data = keys.into_iter().map(|it| self.keeping.shown(it, now)).collect();
         Ok(Keys::Page(Json(ApiKeyList { data, meta }), link))

@@ -175,7 +175,7 @@ impl AuditApi {
         };
         let next_cursor = last.map(|it| self.cursors.seal(&it.to_string(), &scope));
         let link = paging::links(LIST, &narrowing(query), &page, next_cursor.as_deref(), total);
-        let meta = ListMeta { limit, next_cursor, page: page.number, total };
+        let meta = ListMeta { limit, next_cursor, page: page.number, total, is_estimate: None };
         let data = found.into_iter().map(Kept::shown).collect();
         Ok(Listed::Page(Json(AuditPage { data, meta }), link))
     }

@@ -187,7 +187,7 @@ impl SchemaApi {
             name.map(|it| form_urlencoded::Serializer::new(String::new()).append_pair("collection", &it).finish());
         let query = query.unwrap_or_default();
         let link = paging::links(HISTORY, &query, &page, next_cursor.as_deref(), total);
-        let meta = ListMeta { limit, next_cursor, page: page.number, total };
+        let meta = ListMeta { limit, next_cursor, page: page.number, total, is_estimate: None };
         Ok(History::Page(Json(SchemaHistory { data, meta }), link))
     }
 

@@ -118,7 +118,9 @@ impl Conversion {
         let banned_until = record.moment("banned_until");
         // What cannot be read, such as `infinity`, has not passed.
         let is_banned = banned_until.is_some_and(|it| it.parse().map_or(true, |until: Timestamp| self.now < until));
-        let confirmed_at = record.text("email_confirmed_at").or_else(|| record.text("confirmed_at"));
+        // What is no moment, such as the `\N` of some exports, confirms nothing.
+        let moment = |name: &str| record.moment(name).filter(|it| it.parse::<Timestamp>().is_ok());
+        let confirmed_at = moment("email_confirmed_at").or_else(|| moment("confirmed_at"));
         Some(members([
             ("email", record.text("email").map(Value::from)),
             ("name", name.map(Value::from)),
