@@ -29,8 +29,6 @@ const PASSED_OVER_FOR: Duration = Duration::from_secs(60);
 const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
 /// Answers that are temporary and about the server, not about this mail alone (RFC 5321 section 4.2.3, RFC 4954).
 const ABOUT_THE_SERVER: [u16; 2] = [421, 454];
-/// Answers that may be about the receiver (RFC 5321 section 4.2.3).
-const ABOUT_THE_RECEIVER: [u16; 3] = [550, 551, 553];
 /// Enhanced codes that say that there is no such receiver (RFC 3463 section 3.2, RFC 7505). Others that begin with 5.1 are
 /// about the sender.
 const NO_SUCH_RECEIVER: [&str; 6] = ["5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10"];
@@ -98,10 +96,7 @@ impl Peer {
         }
         if cause.is_permanent() {
             let why = format!("{server} refuses it: {text}");
-            let is_unknown = match enhanced(cause) {
-                Some(enhanced) => NO_SUCH_RECEIVER.contains(&enhanced.as_str()),
-                None => code.is_some_and(|it| ABOUT_THE_RECEIVER.contains(&it)) && self.refuses(envelope).await,
-            };
+            let is_unknown = is_no_such_receiver(cause) && self.refuses(envelope).await;
             return Refusal::ForGood(if is_unknown { Error::NoSuchReceiver(why) } else { Error::Refused(why) });
         }
         if cause.is_timeout() {
@@ -110,8 +105,8 @@ impl Peer {
         Refusal::ForNow(format!("{server} does not take it now: {text}"))
     }
 
-    /// Whether the server refuses the receiver for good, before it has seen a mail. Asked on a connection of its own if an
-    /// answer does not say what it is about: 550 is what many say to a mail that they take for unwanted.
+    /// Whether the server knows no such receiver, before it has seen a mail. Asked on a connection of its own: some say so of a
+    /// mail that they take for unwanted, and nothing is sent there any more.
     async fn refuses(&self, envelope: &Envelope) -> bool {
         let asking = async {
             let mut connection = self.connect().await.ok()?;
@@ -141,16 +136,19 @@ impl Peer {
     }
 }
 
-/// Whether the receivers are refused for good; nothing if it does not come to that.
+/// Whether there is no such receiver; nothing if it does not come to that.
 async fn ask(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Option<bool> {
     connection.command(Mail::new(envelope.from().cloned(), vec![])).await.ok()?;
     for to in envelope.to() {
         if let Err(cause) = connection.command(Rcpt::new(to.clone(), vec![])).await {
-            let code = cause.status().map(u16::from);
-            return Some(code.is_some_and(|it| ABOUT_THE_RECEIVER.contains(&it)));
+            return Some(is_no_such_receiver(&cause));
         }
     }
     Some(false)
+}
+
+fn is_no_such_receiver(cause: &smtp::Error) -> bool {
+    cause.is_permanent() && enhanced(cause).is_some_and(|it| NO_SUCH_RECEIVER.contains(&it.as_str()))
 }
 
 /// The enhanced code that an answer begins with (RFC 2034), such as `5.1.1`.
