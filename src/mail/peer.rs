@@ -35,7 +35,7 @@ const NO_SUCH_RECEIVER: [&str; 6] = ["5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6"
 
 /// Why a server did not take a mail.
 pub(super) enum Refusal {
-    /// Another server would say the same.
+    /// It is about the receiver or the mail: the server would say the same again.
     ForGood(Error),
     /// Another one may take it.
     ForNow(String),
@@ -96,6 +96,9 @@ impl Peer {
         }
         if cause.is_permanent() {
             let why = format!("{server} refuses it: {text}");
+            if !is_for_good(code, enhanced(cause).as_deref()) {
+                return Refusal::ForNow(why);
+            }
             let is_unknown = is_no_such_receiver(cause) && self.refuses(envelope).await;
             return Refusal::ForGood(if is_unknown { Error::NoSuchReceiver(why) } else { Error::Refused(why) });
         }
@@ -145,6 +148,17 @@ async fn ask(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Optio
         }
     }
     Some(false)
+}
+
+/// Whether a permanent answer is about the receiver or the mail. All others are about us, such as a greeting with 554, a
+/// command that is not known, or a network that is not let in: another server may see that in another way, or this one later.
+fn is_for_good(code: Option<u16>, enhanced: Option<&str>) -> bool {
+    match enhanced {
+        // The receiver's address, their mailbox, the content, or its size (RFC 3463 section 3).
+        Some(it) if ["5.1.", "5.2.", "5.6."].iter().any(|about| it.starts_with(about)) || it == "5.3.4" => true,
+        Some(it) if ["5.3.", "5.7."].iter().any(|about| it.starts_with(about)) => false,
+        _ => code.is_some_and(|it| (550..=553).contains(&it)),
+    }
 }
 
 fn is_no_such_receiver(cause: &smtp::Error) -> bool {
@@ -208,4 +222,31 @@ fn hello(server: &ServerConfig) -> ClientId {
 fn certificates(pem: &str) -> Vec<String> {
     const END: &str = "-----END CERTIFICATE-----";
     pem.split_inclusive(END).filter(|it| it.contains(END)).map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_the_receiver_or_the_mail_is_for_good() {
+        for (code, enhanced, expected) in [
+            (550, None, true),
+            (552, None, true),
+            (553, Some("5.5.0"), true),
+            (550, Some("5.1.1"), true),
+            (554, Some("5.2.2"), true),
+            (554, Some("5.6.0"), true),
+            (552, Some("5.3.4"), true),
+            (550, Some("5.3.2"), false),
+            (550, Some("5.7.1"), false),
+            (554, Some("5.7.26"), false),
+            (554, None, false),
+            (500, None, false),
+            (503, Some("5.5.1"), false),
+            (535, Some("5.7.8"), false),
+        ] {
+            assert_eq!(is_for_good(Some(code), enhanced), expected, "{code} {enhanced:?}");
+        }
+    }
 }

@@ -107,19 +107,55 @@ async fn all_servers_that_took_no_mail_are_named() {
     assert!(detail.contains(&first.name()) && detail.contains(&second.name()), "{detail}");
 }
 
-/// It would say the same, and count against us.
+/// They would say the same, and it would count against us.
 #[tokio::test]
-async fn what_one_server_refuses_for_good_no_other_is_asked_for() {
-    for (step, answer) in [("RCPT", "550 5.1.1 no such user"), ("RCPT", "550 5.7.1 not you"), ("DATA", "554 unwanted")]
-    {
+async fn for_a_receiver_whom_one_server_does_not_know_no_other_is_asked() {
+    let (first, second) = (Smtp::start().await, Smtp::start().await);
+    first.answer("RCPT", "", "550 5.1.1 no such user");
+    let post = sending_with(&[&first, &second], &[]).await;
+
+    assert_eq!(send(&post, "you@example.com").await.refusal(), (502, "mail-not-sent"));
+    assert_eq!(second.connections(), 0);
+}
+
+#[tokio::test]
+async fn what_one_server_refuses_another_is_asked_for() {
+    for (step, answer) in [
+        ("greeting", "554 you are on a list"),
+        ("RCPT", "550 5.7.1 not you"),
+        ("RCPT", "550 no"),
+        ("RCPT", "502 what"),
+        ("DATA", "554 unwanted"),
+    ] {
         let (first, second) = (Smtp::start().await, Smtp::start().await);
         first.answer(step, "", answer);
         let post = sending_with(&[&first, &second], &[]).await;
 
-        let refused = send(&post, "you@example.com").await;
+        assert_eq!(send(&post, "you@example.com").await.str("server"), second.name(), "{answer}");
+    }
+}
 
-        assert_eq!(refused.refusal(), (502, "mail-not-sent"));
-        assert_eq!(second.connections(), 0, "{answer}");
+#[tokio::test]
+async fn a_mail_that_all_servers_refuse_is_not_sent_again_and_one_that_is_about_us_is() {
+    for (answer, state) in [("550 5.6.0 unreadable", "failed"), ("550 5.7.1 not you", "pending")] {
+        let (first, second) = (Smtp::start().await, Smtp::start().await);
+        first.answer("DATA", "", answer);
+        second.answer("DATA", "", "550 no");
+        let post = sending_with(&[&first, &second], &[]).await;
+        assert_eq!(post.post("forgot-password", json!({ "email": "user@example.com" })).await.status, 202);
+
+        let begun = Instant::now();
+        let job = loop {
+            let jobs = post.app.operator(Method::GET, "/api/v1/admin/jobs?kind=accounts.mail").send().await;
+            let newest = jobs.body["data"][0].clone();
+            if newest["error"].is_string() {
+                break newest;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{newest}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+
+        assert_eq!(job["state"] == "failed", state == "failed", "{job}");
     }
 }
 
