@@ -46,7 +46,7 @@ impl Postman {
         self.config.get().is_set()
     }
 
-    /// Most mails to one address within a day. Nothing: any number.
+    /// Most mails to one address within a day, but for notices. Nothing: any number.
     pub fn mails_per_recipient_max(&self) -> Option<u32> {
         Some(self.config.get().mails_per_recipient_max).filter(|it| 0 < *it)
     }
