@@ -70,7 +70,7 @@ impl Default for MailConfig {
             ca,
             timeout_secs,
             connections_max,
-            mails_per_recipient_max: 50,
+            mails_per_recipient_max: 500,
             fallback: Vec::new(),
             dkim: DkimConfig::default(),
         }

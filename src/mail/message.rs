@@ -59,7 +59,19 @@ impl Message {
     }
 }
 
-/// A line that ends within a header would begin another header.
+/// A line that ends within a header would begin another header, and no header may have other control characters.
 fn one_line(text: &str) -> String {
+    let text: String = text.chars().filter(|it| it.is_whitespace() || !it.is_control()).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_one_line_without_control_characters() {
+        let text = "Hello\u{0} \u{7}\u{1b}[31mAda\u{7f}\r\nBcc: \u{9b}all@example.com\t\u{1} \u{85}";
+        assert_eq!(one_line(text), "Hello [31mAda Bcc: all@example.com");
+    }
 }

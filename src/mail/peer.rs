@@ -29,15 +29,13 @@ const PASSED_OVER_FOR: Duration = Duration::from_secs(60);
 const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
 /// Answers that are temporary and about the server, not about this mail alone (RFC 5321 section 4.2.3, RFC 4954).
 const ABOUT_THE_SERVER: [u16; 2] = [421, 454];
-/// Answers that may be about the receiver (RFC 5321 section 4.2.3).
-const ABOUT_THE_RECEIVER: [u16; 3] = [550, 551, 553];
 /// Enhanced codes that say that there is no such receiver (RFC 3463 section 3.2, RFC 7505). Others that begin with 5.1 are
 /// about the sender.
 const NO_SUCH_RECEIVER: [&str; 6] = ["5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10"];
 
 /// Why a server did not take a mail.
 pub(super) enum Refusal {
-    /// Another server would say the same.
+    /// It is about the receiver or the mail: the server would say the same again.
     ForGood(Error),
     /// Another one may take it.
     ForNow(String),
@@ -98,10 +96,10 @@ impl Peer {
         }
         if cause.is_permanent() {
             let why = format!("{server} refuses it: {text}");
-            let is_unknown = match enhanced(cause) {
-                Some(enhanced) => NO_SUCH_RECEIVER.contains(&enhanced.as_str()),
-                None => code.is_some_and(|it| ABOUT_THE_RECEIVER.contains(&it)) && self.refuses(envelope).await,
-            };
+            if !is_for_good(code, enhanced(cause).as_deref()) {
+                return Refusal::ForNow(why);
+            }
+            let is_unknown = is_no_such_receiver(cause) && self.refuses(envelope).await;
             return Refusal::ForGood(if is_unknown { Error::NoSuchReceiver(why) } else { Error::Refused(why) });
         }
         if cause.is_timeout() {
@@ -110,8 +108,8 @@ impl Peer {
         Refusal::ForNow(format!("{server} does not take it now: {text}"))
     }
 
-    /// Whether the server refuses the receiver for good, before it has seen a mail. Asked on a connection of its own if an
-    /// answer does not say what it is about: 550 is what many say to a mail that they take for unwanted.
+    /// Whether the server knows no such receiver, before it has seen a mail. Asked on a connection of its own: some say so of a
+    /// mail that they take for unwanted, and nothing is sent there any more.
     async fn refuses(&self, envelope: &Envelope) -> bool {
         let asking = async {
             let mut connection = self.connect().await.ok()?;
@@ -141,16 +139,30 @@ impl Peer {
     }
 }
 
-/// Whether the receivers are refused for good; nothing if it does not come to that.
+/// Whether there is no such receiver; nothing if it does not come to that.
 async fn ask(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Option<bool> {
     connection.command(Mail::new(envelope.from().cloned(), vec![])).await.ok()?;
     for to in envelope.to() {
         if let Err(cause) = connection.command(Rcpt::new(to.clone(), vec![])).await {
-            let code = cause.status().map(u16::from);
-            return Some(code.is_some_and(|it| ABOUT_THE_RECEIVER.contains(&it)));
+            return Some(is_no_such_receiver(&cause));
         }
     }
     Some(false)
+}
+
+/// Whether a permanent answer is about the receiver or the mail. All others are about us, such as a greeting with 554, a
+/// command that is not known, or a network that is not let in: another server may see that in another way, or this one later.
+fn is_for_good(code: Option<u16>, enhanced: Option<&str>) -> bool {
+    match enhanced {
+        // The receiver's address, their mailbox, the content, or its size (RFC 3463 section 3).
+        Some(it) if ["5.1.", "5.2.", "5.6."].iter().any(|about| it.starts_with(about)) || it == "5.3.4" => true,
+        Some(it) if ["5.3.", "5.7."].iter().any(|about| it.starts_with(about)) => false,
+        _ => code.is_some_and(|it| (550..=553).contains(&it)),
+    }
+}
+
+fn is_no_such_receiver(cause: &smtp::Error) -> bool {
+    cause.is_permanent() && enhanced(cause).is_some_and(|it| NO_SUCH_RECEIVER.contains(&it.as_str()))
 }
 
 /// The enhanced code that an answer begins with (RFC 2034), such as `5.1.1`.
@@ -210,4 +222,31 @@ fn hello(server: &ServerConfig) -> ClientId {
 fn certificates(pem: &str) -> Vec<String> {
     const END: &str = "-----END CERTIFICATE-----";
     pem.split_inclusive(END).filter(|it| it.contains(END)).map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_the_receiver_or_the_mail_is_for_good() {
+        for (code, enhanced, expected) in [
+            (550, None, true),
+            (552, None, true),
+            (553, Some("5.5.0"), true),
+            (550, Some("5.1.1"), true),
+            (554, Some("5.2.2"), true),
+            (554, Some("5.6.0"), true),
+            (552, Some("5.3.4"), true),
+            (550, Some("5.3.2"), false),
+            (550, Some("5.7.1"), false),
+            (554, Some("5.7.26"), false),
+            (554, None, false),
+            (500, None, false),
+            (503, Some("5.5.1"), false),
+            (535, Some("5.7.8"), false),
+        ] {
+            assert_eq!(is_for_good(Some(code), enhanced), expected, "{code} {enhanced:?}");
+        }
+    }
 }

@@ -46,7 +46,7 @@ impl Postman {
         self.config.get().is_set()
     }
 
-    /// Most mails to one address within a day. Nothing: any number.
+    /// Most mails to one address within a day, but for notices. Nothing: any number.
     pub fn mails_per_recipient_max(&self) -> Option<u32> {
         Some(self.config.get().mails_per_recipient_max).filter(|it| 0 < *it)
     }
@@ -59,20 +59,26 @@ impl Postman {
     /// Sends a mail, and answers with the name of the server that took it (`host:port`).
     ///
     /// The servers are tried in their order. Those that were not there a short while ago come last: they are tried only if
-    /// no other takes the mail.
+    /// no other takes the mail. What one refuses another may take; only a receiver whom nobody knows ends it at once.
     pub async fn send(&self, message: &Message) -> Result<String, Error> {
         let open = self.open();
         let wire = message.wire(&open.of, open.signer.as_ref())?;
         let (later, first): (Vec<_>, Vec<_>) = open.peers.iter().partition(|it| it.is_passed_over());
-        let mut reasons = Vec::new();
+        let (mut reasons, mut is_for_good) = (Vec::new(), true);
         for peer in first.into_iter().chain(later) {
             match peer.send(&wire).await {
                 Ok(()) => return Ok(peer.name.clone()),
+                Err(Refusal::ForGood(Error::Refused(why))) => reasons.push(why),
                 Err(Refusal::ForGood(why)) => return Err(why),
-                Err(Refusal::ForNow(why)) => reasons.push(why),
+                Err(Refusal::ForNow(why)) => {
+                    is_for_good = false;
+                    reasons.push(why);
+                }
             }
         }
-        Err(Error::NotNow(reasons.join("; ")))
+        // Where no server is set, nobody refused it.
+        let (is_for_good, why) = (is_for_good && !reasons.is_empty(), reasons.join("; "));
+        Err(if is_for_good { Error::Refused(why) } else { Error::NotNow(why) })
     }
 
     /// The connections to the servers that are set now.

@@ -100,7 +100,8 @@ impl Mails {
         if self.postman.is_set() {
             let id = self.references.reference(tenant, letter.id, &to);
             let message = Message { id, to: letter.to, subject, text, html };
-            return self.hand_over(tenant, &to, &message).await.map(Some);
+            let most = if template.is_notice() { None } else { self.postman.mails_per_recipient_max() };
+            return self.hand_over(tenant, &to, &message, most).await.map(Some);
         }
         let template = name.to_owned();
         let created_at = self.clock.now();
@@ -110,9 +111,15 @@ impl Mails {
         Ok(None)
     }
 
-    /// Has a mail sent that its receiver has not had enough for today, and remembers if there is no such receiver.
-    async fn hand_over(&self, tenant: &TenantId, to: &str, message: &Message) -> Result<String, Error> {
-        let (now, most) = (self.clock.now(), self.postman.mails_per_recipient_max());
+    /// Has a mail sent, unless its receiver had the most for today, and remembers if there is no such receiver.
+    async fn hand_over(
+        &self,
+        tenant: &TenantId,
+        to: &str,
+        message: &Message,
+        most: Option<u32>,
+    ) -> Result<String, Error> {
+        let now = self.clock.now();
         if let Some(most) = most {
             let address = to.to_owned();
             let count = move |tx: &mut Tx<'_>| suppression_store::count_mail(tx, &address, now, most);

@@ -1,6 +1,6 @@
 //! From words and data to a mail.
 use askama::filters::{Html, escape};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter, filters, tests as judgements};
 
 use super::bounds;
 use super::brand::Brand;
@@ -76,7 +76,20 @@ impl std::io::Write for Bounded {
 }
 
 fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
+    // Nothing is there but what `bounds` lets through, so that what it overlooks calls nothing.
+    let mut environment = Environment::empty();
+    environment.add_filter("upper", filters::upper);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("title", filters::title);
+    environment.add_filter("capitalize", filters::capitalize);
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("default", filters::default);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("length", filters::length);
+    environment.add_test("defined", judgements::is_defined);
+    environment.add_test("undefined", judgements::is_undefined);
+    environment.add_test("none", judgements::is_none);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(STEPS_MAX));
     environment
@@ -151,6 +164,18 @@ mod tests {
         let parts: Vec<_> = broken.iter().map(|it| it.part).collect();
         assert_eq!(parts, ["subject", "text", "html"], "{broken:?}");
         assert!(broken[1].why.contains("line 2"), "{broken:?}");
+    }
+
+    #[test]
+    fn what_the_bounds_let_through_is_there_and_nothing_else_is() {
+        let environment = environment();
+        let made = |source: &str| environment.render_named_str("body.txt", source, Value::from_pairs([("name", "ada")]));
+        let all = "{{ name|upper|lower|title|capitalize|trim|default('x') }}{{ name|first }}{{ name|last }}{{ name|length }}";
+        assert_eq!(made(all).expect("made"), "Adaaa3");
+        assert_eq!(made("{% if name is defined and 'a' in name %}yes{% endif %}").expect("made"), "yes");
+        for missing in ["{{ name|indent(9) }}", "{{ range(9) }}", "{{ dict() }}", "{{ debug() }}", "{{ name|replace('a', 'b') }}"] {
+            assert!(made(missing).is_err(), "{missing}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) struct Report {
     pub detail: String,
 }
 
-/// Reads a report. Nothing if it tells of no failure for good and of no complaint, such as that a mail is late. An error is
+/// Reads a report. Nothing if it tells of no address that does not exist and of no complaint, such as that a mail is late. An error is
 /// why it is no report, as the end of a sentence.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Report>, &'static str> {
     // As it lies in a mailbox file, a line before the headers says who sent it.
@@ -86,7 +86,7 @@ fn receivers(mail: &Message<'_>) -> Vec<String> {
 
 type Said = (SuppressionReason, Vec<String>, String);
 
-/// What the part for programs says of receivers that a mail will never reach: fields of the mail, and after each empty line
+/// What the part for programs says of receivers that do not exist: fields of the mail, and after each empty line
 /// those of a receiver (RFC 3464 section 2.1).
 fn failure(text: &str) -> Option<Said> {
     let (mut addresses, mut detail, mut has_failed) = (Vec::new(), String::new(), false);
@@ -96,7 +96,7 @@ fn failure(text: &str) -> Option<Said> {
         let value = |name: &str| fields.iter().find(|(it, _)| it == name).map_or("", |(_, it)| it.as_str());
         // A comment may follow the word.
         let first = |name: &str| value(name).split([' ', '(', ';']).next().unwrap_or_default().to_ascii_lowercase();
-        if first("action") != "failed" || !first("status").starts_with("5.") {
+        if first("action") != "failed" || !is_no_such_address(&first("status")) {
             continue;
         }
         has_failed = true;
@@ -106,6 +106,12 @@ fn failure(text: &str) -> Option<Said> {
         }
     }
     has_failed.then_some((SuppressionReason::Bounce, addresses, detail))
+}
+
+/// Whether a status is about the receiver's address (RFC 3463 section 3.2; 5.1.7 and 5.1.8 are about the sender's). A mailbox
+/// that is full is emptied, and what is wrong with us or with the way is mended.
+fn is_no_such_address(status: &str) -> bool {
+    status.starts_with("5.1.") && !["5.1.7", "5.1.8"].contains(&status)
 }
 
 /// What the part for programs says of somebody who complains (RFC 5965 section 3). That a mail was wanted after all, or had a
@@ -183,12 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_late_or_arrived_is_no_failure() {
+    fn what_is_late_arrived_or_about_something_else_is_no_failure() {
         for (from, to) in [
             ("failed", "delayed"),
             ("failed", "relayed"),
             ("failed", "delivered"),
             ("5.1.1", "4.4.1"),
+            ("Status: 5.1.1", "Status: 5.2.2"),
+            ("Status: 5.1.1", "Status: 5.7.1"),
+            ("Status: 5.1.1", "Status: 5.4.4"),
+            ("Status: 5.1.1", "Status: 5.1.8"),
+            ("Status: 5.1.1", "Status: 5.0.0"),
             ("Status:", "S:"),
         ] {
             assert_eq!(read(bounce(&FAILED.replace(from, to), ORIGINAL).as_bytes()), Ok(None), "{to}");

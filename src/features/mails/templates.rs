@@ -175,12 +175,29 @@ pub const TEMPLATES: &[Template] = &[
     Template { name: "test", about: "To see whether mails arrive.", variables: &[EMAIL, TIME] },
 ];
 
+/// Notices of what happened to an account, which its owner must not be kept from by mails that strangers ask for.
+const NOTICES: &[&str] = &[
+    "password-changed",
+    "email-changed",
+    "account-emptied",
+    "new-sign-in",
+    "second-factor-changed",
+    "second-factor-guessed",
+    "api-key-changed",
+    "impersonated",
+];
+
 /// The template of that name.
 pub(super) fn named(name: &str) -> Option<&'static Template> {
     TEMPLATES.iter().find(|it| it.name == name)
 }
 
 impl Template {
+    /// Whether it is neither counted nor withheld where somebody gets many mails.
+    pub(super) fn is_notice(&self) -> bool {
+        NOTICES.contains(&self.name)
+    }
+
     /// The words that are built in.
     pub(super) fn built_in(&self) -> Words {
         let file = |part: &str| file(&format!("{}/{part}", self.name)).unwrap_or_default();
@@ -201,6 +218,13 @@ pub(super) fn file(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_notice_is_a_template() {
+        for name in NOTICES {
+            assert!(named(name).is_some_and(Template::is_notice), "{name}");
+        }
+    }
 
     #[test]
     fn each_template_has_its_words_and_each_folder_its_template() {
