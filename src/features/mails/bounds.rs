@@ -66,7 +66,9 @@ fn until<'s>(source: &'s str, closing: &str) -> Result<(String, &'s str), String
                     plain.push(character);
                 }
             }
-            None if source[at..].starts_with(closing) && depth == 0 => return Ok((plain, &source[at + closing.len()..])),
+            None if source[at..].starts_with(closing) && depth == 0 => {
+                return Ok((plain, &source[at + closing.len()..]));
+            }
             None if ['{', '}'].contains(&character) => {
                 return Err("has braces in its code, or an end within parentheses".to_owned());
             }

@@ -169,11 +169,15 @@ mod tests {
     #[test]
     fn what_the_bounds_let_through_is_there_and_nothing_else_is() {
         let environment = environment();
-        let made = |source: &str| environment.render_named_str("body.txt", source, Value::from_pairs([("name", "ada")]));
-        let all = "{{ name|upper|lower|title|capitalize|trim|default('x') }}{{ name|first }}{{ name|last }}{{ name|length }}";
+        let made =
+            |source: &str| environment.render_named_str("body.txt", source, Value::from_pairs([("name", "ada")]));
+        let all =
+            "{{ name|upper|lower|title|capitalize|trim|default('x') }}{{ name|first }}{{ name|last }}{{ name|length }}";
         assert_eq!(made(all).expect("made"), "Adaaa3");
         assert_eq!(made("{% if name is defined and 'a' in name %}yes{% endif %}").expect("made"), "yes");
-        for missing in ["{{ name|indent(9) }}", "{{ range(9) }}", "{{ dict() }}", "{{ debug() }}", "{{ name|replace('a', 'b') }}"] {
+        for missing in
+            ["{{ name|indent(9) }}", "{{ range(9) }}", "{{ dict() }}", "{{ debug() }}", "{{ name|replace('a', 'b') }}"]
+        {
             assert!(made(missing).is_err(), "{missing}");
         }
     }

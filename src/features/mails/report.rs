@@ -27,8 +27,8 @@ pub(super) struct Report {
     pub detail: String,
 }
 
-/// Reads a report. Nothing if it tells of no address that does not exist and of no complaint, such as that a mail is late. An error is
-/// why it is no report, as the end of a sentence.
+/// Reads a report. Nothing if it tells of no address that does not exist and of no complaint, such as that a mail is late.
+/// An error is why it is no report, as the end of a sentence.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Report>, &'static str> {
     // As it lies in a mailbox file, a line before the headers says who sent it.
     let bytes = match bytes.starts_with(b"From ") {
