@@ -181,9 +181,18 @@ impl TestApp {
     /// On a data folder, for what must outlast the process.
     pub async fn on_disk(data: &Path, settings: &[(&str, &str)]) -> Self {
         let clock = Clock::stopped_at(START);
-        // Counted dice would make the ids of the time before once more.
-        let app = App::open(data, config(settings), clock.clone(), Random::system()).await.expect("an app");
-        Self::around(app, clock)
+        // One that was dropped a moment ago may still be letting go of the folder.
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            // Counted dice would make the ids of the time before once more.
+            match App::open(data, config(settings), clock.clone(), Random::system()).await {
+                Ok(app) => return Self::around(app, clock),
+                Err(cause) if std::time::Instant::now() < until && cause.to_string().contains("another Steading") => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(cause) => panic!("an app: {cause:?}"),
+            }
+        }
     }
 
     fn around(app: App, clock: Clock) -> Self {
