@@ -231,7 +231,8 @@ impl Balances {
         }
         balance.used_at = now;
         let credits = Credits { remaining: balance.remaining, ..given.credits }.at(balance.refilled_at, now);
-        if credits.remaining != balance.remaining {
+        // Also if there was enough: it is not to be filled up later in the same time.
+        if given.credits.refill.is_some_and(|it| balance.refilled_at < it.around(now).0) {
             (balance.remaining, balance.refilled_at, balance.is_unwritten) = (credits.remaining, now, true);
         }
         let Some(remaining) = balance.remaining.checked_sub(cost) else { return Err(credits.refills_at) };
@@ -244,6 +245,7 @@ impl Balances {
     pub(super) fn give_back(&self, key: ApiKeyId, grant_of: &Given, cost: u64) {
         if let Some(balance) = self.lock().get_mut(&key).filter(|it| it.grant == grant_of.grant) {
             balance.remaining = balance.remaining.saturating_add(cost).min(CREDITS_MAX);
+            balance.is_unwritten = true;
         }
     }
 
@@ -350,6 +352,32 @@ mod tests {
         assert_eq!(spend(&given, 1, tomorrow), Ok(98));
         balances.give_back(key, &given, 50);
         assert_eq!(spend(&more, 0, tomorrow), Ok(98));
+    }
+
+    #[test]
+    fn whoever_had_more_at_the_time_of_a_refill_gets_none_later_in_the_same_day() {
+        let (balances, key) = (Balances::default(), ApiKeyId::example());
+        let refill = Some(Refill { amount: 3, interval: Interval::Daily, day: None });
+        let credits = Credits { remaining: 5, refill, refills_at: None };
+        let given = Given { credits, refilled_at: at("2026-03-01T10:00:00Z"), grant: 1 };
+        let tomorrow = at("2026-03-02T00:00:00Z");
+        let spend = |now| balances.spend(key, &given, 1, now).map(|it| it.remaining).ok();
+
+        assert_eq!([(); 6].map(|()| spend(tomorrow)), [Some(4), Some(3), Some(2), Some(1), Some(0), None]);
+        assert_eq!(spend(at("2026-03-03T00:00:00Z")), Some(2));
+    }
+
+    #[test]
+    fn what_is_given_back_is_written() {
+        let (balances, key, now) = (Balances::default(), ApiKeyId::example(), at("2026-03-01T10:00:00Z"));
+        let credits = Credits { remaining: 2, refill: None, refills_at: None };
+        let given = Given { credits, refilled_at: now, grant: 1 };
+        let written = || balances.take_unwritten(now).into_iter().map(|(_, it)| it.remaining).collect::<Vec<_>>();
+
+        assert!(balances.spend(key, &given, 1, now).is_ok());
+        assert_eq!((written(), written()), (vec![1], vec![]));
+        balances.give_back(key, &given, 1);
+        assert_eq!(written(), [2]);
     }
 
     #[test]
