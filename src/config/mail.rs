@@ -119,6 +119,16 @@ impl MailConfig {
         !self.host.is_empty()
     }
 
+    /// Whether signatures are by the domain that mails come from, or by one above or below it: those of others say nothing
+    /// about the sender (DMARC, RFC 7489 section 3.1.1).
+    pub fn is_signed_as_itself(&self) -> bool {
+        let within = |inner: &str, outer: &str| inner == outer || inner.ends_with(&format!(".{outer}"));
+        let from = self.from.rsplit_once('@').map(|(_, domain)| domain).unwrap_or_default();
+        let from = idna::domain_to_ascii(from).unwrap_or_default();
+        let domain = self.dkim.domain.to_lowercase();
+        within(&from, &domain) || within(&domain, &from)
+    }
+
     /// The servers in the order in which they are tried.
     pub fn servers(&self) -> Vec<MailServer> {
         if !self.is_set() {

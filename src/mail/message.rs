@@ -40,8 +40,6 @@ impl Message {
     }
 
     fn letter(&self, config: &MailConfig) -> Result<Letter, Error> {
-        let address =
-            |it: &str| it.parse::<Address>().map_err(|_| Error::Refused(format!("{it} is no address for mail")));
         let from = address(&config.from)?;
         let name = Some(config.from_name.clone()).filter(|it| !it.is_empty());
         let id = format!("<{}@{}>", self.id, from.domain());
@@ -59,6 +57,17 @@ impl Message {
     }
 }
 
+/// An address as mail servers know it: a domain of other characters than ASCII has another spelling (RFC 5890).
+fn address(text: &str) -> Result<Address, Error> {
+    let refused = || Error::Refused(format!("{text} is no address for mail"));
+    let parsed: Address = text.parse().map_err(|_| refused())?;
+    if parsed.domain().is_ascii() {
+        return Ok(parsed);
+    }
+    let domain = idna::domain_to_ascii(parsed.domain()).map_err(|_| refused())?;
+    Address::new(parsed.user(), domain).map_err(|_| refused())
+}
+
 /// A line that ends within a header would begin another header, and no header may have other control characters.
 fn one_line(text: &str) -> String {
     let text: String = text.chars().filter(|it| it.is_whitespace() || !it.is_control()).collect();
@@ -68,6 +77,18 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_domain_of_an_address_is_spelled_as_mail_servers_know_it() {
+        for (text, expected) in [
+            ("ada@example.com", "ada@example.com"),
+            ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+            ("ädä@bücher.example", "ädä@xn--bcher-kva.example"),
+        ] {
+            assert_eq!(address(text).map(|it| it.to_string()), Ok(expected.to_owned()));
+        }
+        assert!(address("ada@a b").is_err());
+    }
 
     #[test]
     fn a_subject_is_one_line_without_control_characters() {

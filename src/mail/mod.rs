@@ -4,10 +4,12 @@
 //! good; one that was not there is passed over for a while. Without a server there is nothing to send with, and the caller
 //! keeps the mail where an admin can read it. What went wrong is told in words for an admin ([`Error`]), and whether it may
 //! go better later. Mails are signed ([`dkim`]) if the operator set a key.
+mod connection;
 mod dkim;
 mod message;
 mod peer;
 mod postman;
+mod stream;
 
 pub use dkim::Record;
 pub use message::Message;

@@ -1,37 +1,31 @@
-//! One mail server, and the connections to it (RFC 5321).
-use std::sync::{Mutex, PoisonError};
+//! One mail server, and the connections to it that are kept.
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lettre::address::Envelope;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::commands::{Mail, Rcpt};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{self, PoolConfig, SMTP_PORT};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::rustls::ClientConfig;
 
+use super::connection::{Answer, Connection, Fault, Step, trust};
 use super::message::Wire;
 use super::postman::Error;
-use crate::base::text::chain;
 use crate::base::web::Site;
-use crate::config::{MailSecurity, MailServer, ServerConfig};
-
-type Transport = AsyncSmtpTransport<Tokio1Executor>;
+use crate::config::{MailServer, ServerConfig};
 
 /// How much longer than one of its steps sending a mail may take. A server that drips its answers ends here.
 const STEPS: u32 = 4;
 /// How long a server is passed over that was not there: each mail would wait for its timeout.
 const PASSED_OVER_FOR: Duration = Duration::from_secs(60);
+/// How long a connection is kept that nobody needs. Servers end theirs after minutes (RFC 5321 section 4.5.3.2.7).
+const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// Answers that are about us and not about the mail: an operator mends them, and the mail is sent then.
 /// 421 and 4xx are temporary by themselves.
 const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
 /// Answers that are temporary and about the server, not about this mail alone (RFC 5321 section 4.2.3, RFC 4954).
 const ABOUT_THE_SERVER: [u16; 2] = [421, 454];
-/// Enhanced codes that say that there is no such receiver (RFC 3463 section 3.2, RFC 7505). Others that begin with 5.1 are
-/// about the sender.
-const NO_SUCH_RECEIVER: [&str; 6] = ["5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10"];
+/// Enhanced codes that say that there is no such receiver (RFC 3463 section 3.2, RFC 7505).
+const NO_SUCH_RECEIVER: [[u8; 3]; 6] = [[5, 1, 1], [5, 1, 2], [5, 1, 3], [5, 1, 4], [5, 1, 6], [5, 1, 10]];
 
 /// Why a server did not take a mail.
 pub(super) enum Refusal {
@@ -46,182 +40,148 @@ pub(super) enum Refusal {
 pub(super) struct Peer {
     pub name: String,
     settings: MailServer,
-    hello: ClientId,
+    hello: String,
     /// Or why there can be none.
-    open: Result<(Transport, Tls), String>,
+    tls: Result<Arc<ClientConfig>, String>,
+    /// Those who have a connection, or are about to.
+    seats: Semaphore,
+    /// Connections that nobody uses, the last used one last.
+    kept: Mutex<Vec<Connection>>,
     /// When it was not there.
     missed_at: Mutex<Option<Instant>>,
 }
 
 impl Peer {
     pub fn new(settings: MailServer, server: &ServerConfig) -> Self {
-        let (name, hello) = (settings.name(), hello(server));
-        let open = open(&settings, &hello).map_err(|cause| format!("`mail` cannot be used: {}", chain(&cause)));
-        Self { name, settings, hello, open, missed_at: Mutex::default() }
+        let seats = usize::try_from(settings.connections_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            name: settings.name(),
+            hello: hello(server),
+            tls: trust(&settings).map_err(|why| format!("`mail` cannot be used: {why}")),
+            seats: Semaphore::new(seats),
+            settings,
+            kept: Mutex::default(),
+            missed_at: Mutex::default(),
+        }
     }
 
     /// Whether it was not there a short while ago.
     pub fn is_passed_over(&self) -> bool {
-        self.missed_at().is_some_and(|it| it.elapsed() < PASSED_OVER_FOR)
+        lock(&self.missed_at).is_some_and(|it| it.elapsed() < PASSED_OVER_FOR)
     }
 
     /// Sends a mail, and answers when the server has taken it.
     pub async fn send(&self, wire: &Wire) -> Result<(), Refusal> {
-        let (transport, _) = self.open.as_ref().map_err(|why| Refusal::ForNow(why.clone()))?;
-        let sending = transport.send_raw(&wire.envelope, &wire.bytes);
-        let outcome = tokio::time::timeout(self.settings.timeout() * STEPS, sending).await;
-        let is_missing = match &outcome {
-            Ok(Ok(_)) => false,
-            Ok(Err(cause)) => match cause.status().map(u16::from) {
-                Some(code) => ABOUT_THE_SERVER.contains(&code) || ABOUT_SIGNING_IN.contains(&code),
-                // What it cannot do, such as take an address of this kind, says nothing about the next mail.
-                None => !cause.is_client(),
-            },
-            Err(_) => true,
+        let tls = self.tls.as_ref().map_err(|why| Refusal::ForNow(why.clone()))?;
+        let Ok(Ok(_seat)) = timeout(self.settings.timeout(), self.seats.acquire()).await else {
+            return Err(Refusal::ForNow(format!("all connections to {} are in use", self.name)));
         };
-        *self.missed_at() = is_missing.then(Instant::now);
-        match outcome {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(cause)) => Err(self.told(&cause, &wire.envelope).await),
-            Err(_) => Err(Refusal::ForNow(format!("{} takes too long to answer", self.name))),
-        }
+        let sending = timeout(self.settings.timeout() * STEPS, self.hand_over(tls, wire));
+        let outcome = sending.await.unwrap_or(Err(Fault::Silent));
+        *lock(&self.missed_at) = outcome.as_ref().err().filter(|it| is_about_the_server(it)).map(|_| Instant::now());
+        outcome.map_err(|fault| self.told(&fault))
     }
 
-    async fn told(&self, cause: &smtp::Error, envelope: &Envelope) -> Refusal {
-        let (server, text) = (&self.name, chain(cause));
-        let code = cause.status().map(u16::from);
-        if code.is_some_and(|it| ABOUT_SIGNING_IN.contains(&it)) {
-            let advice = "look at `mail.username` and `mail.password`";
-            return Refusal::ForNow(format!("{server} does not let us in: {text}; {advice}"));
+    async fn hand_over(&self, tls: &Arc<ClientConfig>, wire: &Wire) -> Result<(), Fault> {
+        let mut connection = match self.kept_one().await {
+            Some(kept) => kept,
+            None => Connection::open(&self.settings, tls, &self.hello).await?,
+        };
+        let outcome = connection.send(wire).await;
+        // After an answer both know where they are.
+        let goes_on = match &outcome {
+            Ok(()) | Err(Fault::Unable(_)) => true,
+            Err(Fault::Answered(answer)) => answer.code != 421,
+            Err(Fault::Absent(_) | Fault::Silent) => false,
+        };
+        if goes_on {
+            lock(&self.kept).push(connection);
         }
-        if cause.is_permanent() {
-            let why = format!("{server} refuses it: {text}");
-            if !is_for_good(code, enhanced(cause).as_deref()) {
-                return Refusal::ForNow(why);
+        outcome
+    }
+
+    /// A connection over which the server still answers.
+    async fn kept_one(&self) -> Option<Connection> {
+        loop {
+            let mut newest = {
+                let mut kept = lock(&self.kept);
+                kept.retain(|it| it.used_at.elapsed() < KEPT_FOR);
+                kept.pop()?
+            };
+            if newest.is_there().await {
+                return Some(newest);
             }
-            let is_unknown = is_no_such_receiver(cause) && self.refuses(envelope).await;
-            return Refusal::ForGood(if is_unknown { Error::NoSuchReceiver(why) } else { Error::Refused(why) });
         }
-        if cause.is_timeout() {
-            return Refusal::ForNow(format!("{server} takes too long to answer"));
-        }
-        Refusal::ForNow(format!("{server} does not take it now: {text}"))
     }
 
-    /// Whether the server knows no such receiver, before it has seen a mail. Asked on a connection of its own: some say so of a
-    /// mail that they take for unwanted, and nothing is sent there any more.
-    async fn refuses(&self, envelope: &Envelope) -> bool {
-        let asking = async {
-            let mut connection = self.connect().await.ok()?;
-            let outcome = ask(&mut connection, envelope).await;
-            let _ = connection.quit().await; // what it said is known
-            outcome
+    fn told(&self, fault: &Fault) -> Refusal {
+        let server = &self.name;
+        let answer = match fault {
+            Fault::Answered(answer) => answer,
+            Fault::Silent => return Refusal::ForNow(format!("{server} takes too long to answer")),
+            Fault::Absent(why) => return Refusal::ForNow(format!("{server} cannot be reached: {why}")),
+            Fault::Unable(why) => return Refusal::ForGood(Error::Refused(format!("{server} cannot send it: {why}"))),
         };
-        tokio::time::timeout(self.settings.timeout() * STEPS, asking).await.ok().flatten().unwrap_or(false)
-    }
-
-    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
-        let (place, timeout) = ((self.settings.host.as_str(), self.settings.port()), Some(self.settings.timeout()));
-        let tls = self.open.as_ref().map_or(&Tls::None, |(_, tls)| tls);
-        let wrapper = if let Tls::Wrapper(tls) = tls { Some(tls.clone()) } else { None };
-        let mut connection = AsyncSmtpConnection::connect_tokio1(place, timeout, &self.hello, wrapper, None).await?;
-        if let Tls::Required(tls) = tls {
-            connection.starttls(tls.clone(), &self.hello).await?;
+        if is_about_signing_in(answer) {
+            let advice = "look at `mail.username` and `mail.password`";
+            return Refusal::ForNow(format!("{server} does not let us in: {answer}; {advice}"));
         }
-        if let Some(credentials) = credentials(&self.settings) {
-            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        if answer.code < 500 {
+            return Refusal::ForNow(format!("{server} does not take it now: {answer}"));
         }
-        Ok(connection)
-    }
-
-    fn missed_at(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.missed_at.lock().unwrap_or_else(PoisonError::into_inner)
+        let why = format!("{server} refuses it: {answer}");
+        if !is_for_good(answer) {
+            return Refusal::ForNow(why);
+        }
+        let is_unknown = answer.step == Step::Receiver && NO_SUCH_RECEIVER.contains(&answer.enhanced);
+        Refusal::ForGood(if is_unknown { Error::NoSuchReceiver(why) } else { Error::Refused(why) })
     }
 }
 
-/// Whether there is no such receiver; nothing if it does not come to that.
-async fn ask(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Option<bool> {
-    connection.command(Mail::new(envelope.from().cloned(), vec![])).await.ok()?;
-    for to in envelope.to() {
-        if let Err(cause) = connection.command(Rcpt::new(to.clone(), vec![])).await {
-            return Some(is_no_such_receiver(&cause));
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_about_signing_in(answer: &Answer) -> bool {
+    answer.step == Step::SigningIn || ABOUT_SIGNING_IN.contains(&answer.code)
+}
+
+/// Whether the next mail would fare no better.
+fn is_about_the_server(fault: &Fault) -> bool {
+    match fault {
+        Fault::Answered(answer) => {
+            answer.step == Step::Greeting || is_about_signing_in(answer) || ABOUT_THE_SERVER.contains(&answer.code)
         }
+        Fault::Absent(_) | Fault::Silent => true,
+        Fault::Unable(_) => false,
     }
-    Some(false)
 }
 
 /// Whether a permanent answer is about the receiver or the mail. All others are about us, such as a greeting with 554, a
-/// command that is not known, or a network that is not let in: another server may see that in another way, or this one later.
-fn is_for_good(code: Option<u16>, enhanced: Option<&str>) -> bool {
-    match enhanced {
+/// sender who is not known, or a network that is not let in: another server may see that in another way, or this one later.
+fn is_for_good(answer: &Answer) -> bool {
+    if !matches!(answer.step, Step::Receiver | Step::Content) {
+        return false;
+    }
+    match answer.enhanced {
+        // What begins with 5.1 may be about the sender too.
+        [5, 1, 7 | 8] => false,
         // The receiver's address, their mailbox, the content, or its size (RFC 3463 section 3).
-        Some(it) if ["5.1.", "5.2.", "5.6."].iter().any(|about| it.starts_with(about)) || it == "5.3.4" => true,
-        Some(it) if ["5.3.", "5.7."].iter().any(|about| it.starts_with(about)) => false,
-        _ => code.is_some_and(|it| (550..=553).contains(&it)),
+        [5, 1 | 2 | 6, _] | [5, 3, 4] => true,
+        [5, 3 | 7, _] => false,
+        _ => (550..=553).contains(&answer.code),
     }
-}
-
-fn is_no_such_receiver(cause: &smtp::Error) -> bool {
-    cause.is_permanent() && enhanced(cause).is_some_and(|it| NO_SUCH_RECEIVER.contains(&it.as_str()))
-}
-
-/// The enhanced code that an answer begins with (RFC 2034), such as `5.1.1`.
-fn enhanced(cause: &smtp::Error) -> Option<String> {
-    let text = std::error::Error::source(cause)?.to_string();
-    let first = text.split_ascii_whitespace().next()?;
-    let mut parts = first.split('.');
-    let is_number = |it: Option<&str>| it.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()));
-    let is_one =
-        is_number(parts.next()) && is_number(parts.next()) && is_number(parts.next()) && parts.next().is_none();
-    is_one.then(|| first.to_owned())
-}
-
-fn open(settings: &MailServer, hello: &ClientId) -> Result<(Transport, Tls), smtp::Error> {
-    let tls = || -> Result<TlsParameters, smtp::Error> {
-        let mut tls = TlsParameters::builder(settings.host.clone());
-        for one in certificates(&settings.ca) {
-            tls = tls.add_root_certificate(Certificate::from_pem(one.as_bytes())?);
-        }
-        tls.build()
-    };
-    let tls = match settings.security {
-        MailSecurity::Starttls => Tls::Required(tls()?),
-        MailSecurity::Tls => Tls::Wrapper(tls()?),
-        MailSecurity::None => Tls::None,
-    };
-    debug_assert_eq!(SMTP_PORT, 25, "the usual ports are those of `MailServer::port`");
-    let mut builder = Transport::builder_dangerous(settings.host.as_str())
-        .port(settings.port())
-        .tls(tls.clone())
-        .timeout(Some(settings.timeout()))
-        .hello_name(hello.clone())
-        .pool_config(PoolConfig::new().max_size(settings.connections_max));
-    if let Some(credentials) = credentials(settings) {
-        builder = builder.credentials(credentials);
-    }
-    Ok((builder.build(), tls))
-}
-
-fn credentials(settings: &MailServer) -> Option<Credentials> {
-    let (name, password) = (settings.username.clone(), settings.password.reveal().clone());
-    (!name.is_empty()).then(|| Credentials::new(name, password))
 }
 
 /// What we call ourselves (RFC 5321 section 4.1.3): the name in our links, or an address.
-fn hello(server: &ServerConfig) -> ClientId {
+fn hello(server: &ServerConfig) -> String {
     let url = server.url();
     let host = Site::parse(&url).map_or("localhost", |it| it.host);
     match host.trim_start_matches('[').trim_end_matches(']').parse() {
-        Ok(std::net::IpAddr::V4(address)) => ClientId::Ipv4(address),
-        Ok(std::net::IpAddr::V6(address)) => ClientId::Ipv6(address),
-        Err(_) => ClientId::Domain(host.to_owned()),
+        Ok(std::net::IpAddr::V4(address)) => format!("[{address}]"),
+        Ok(std::net::IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+        Err(_) => host.to_owned(),
     }
-}
-
-/// Each certificate of a file with several.
-fn certificates(pem: &str) -> Vec<String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    pem.split_inclusive(END).filter(|it| it.contains(END)).map(ToOwned::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -230,23 +190,27 @@ mod tests {
 
     #[test]
     fn only_what_is_about_the_receiver_or_the_mail_is_for_good() {
-        for (code, enhanced, expected) in [
-            (550, None, true),
-            (552, None, true),
-            (553, Some("5.5.0"), true),
-            (550, Some("5.1.1"), true),
-            (554, Some("5.2.2"), true),
-            (554, Some("5.6.0"), true),
-            (552, Some("5.3.4"), true),
-            (550, Some("5.3.2"), false),
-            (550, Some("5.7.1"), false),
-            (554, Some("5.7.26"), false),
-            (554, None, false),
-            (500, None, false),
-            (503, Some("5.5.1"), false),
-            (535, Some("5.7.8"), false),
+        for (step, code, enhanced, expected) in [
+            (Step::Receiver, 550, [0, 0, 0], true),
+            (Step::Receiver, 552, [0, 0, 0], true),
+            (Step::Receiver, 553, [5, 5, 0], true),
+            (Step::Receiver, 550, [5, 1, 1], true),
+            (Step::Receiver, 554, [5, 2, 2], true),
+            (Step::Content, 554, [5, 6, 0], true),
+            (Step::Content, 552, [5, 3, 4], true),
+            (Step::Content, 550, [5, 3, 2], false),
+            (Step::Receiver, 550, [5, 7, 1], false),
+            (Step::Content, 554, [5, 7, 26], false),
+            (Step::Receiver, 554, [0, 0, 0], false),
+            (Step::Receiver, 550, [5, 1, 8], false),
+            (Step::Receiver, 500, [0, 0, 0], false),
+            (Step::Receiver, 503, [5, 5, 1], false),
+            (Step::Sender, 550, [5, 1, 1], false),
+            (Step::SigningIn, 535, [5, 7, 8], false),
+            (Step::Greeting, 550, [0, 0, 0], false),
         ] {
-            assert_eq!(is_for_good(Some(code), enhanced), expected, "{code} {enhanced:?}");
+            let answer = Answer { step, code, enhanced, text: String::new() };
+            assert_eq!(is_for_good(&answer), expected, "{answer} at {step:?}");
         }
     }
 }

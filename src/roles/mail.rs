@@ -35,6 +35,12 @@ pub(super) fn examine(config: &MailConfig) -> String {
         return "no server is set, so they land in the mailbox; see `[mail]`".to_owned();
     }
     let signed = match config.dkim.is_set() {
+        true if !config.is_signed_as_itself() => {
+            format!(
+                "signed as `{}`, which is not the domain of `mail.from`: DMARC does not count it",
+                config.dkim.domain
+            )
+        }
         true => {
             format!("signed as `{}`; `steading mail dkim` prints what is to be published", config.dkim.record_name())
         }

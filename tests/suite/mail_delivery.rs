@@ -1,4 +1,5 @@
 //! How mails go: to which server, signed, and to whom they do not go.
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use poem::http::Method;
@@ -168,6 +169,70 @@ async fn a_server_that_refuses_one_mail_for_now_is_asked_for_the_next() {
 
     assert_eq!(send(&post, "slow@example.com").await.str("server"), second.name());
     assert_eq!(send(&post, "you@example.com").await.str("server"), first.name());
+}
+
+#[tokio::test]
+async fn mails_go_over_one_connection_until_the_server_ends_it() {
+    let smtp = Smtp::start().await;
+    let post = sending_with(&[&smtp], &[]).await;
+
+    for _ in 0..3 {
+        assert_eq!(send(&post, "you@example.com").await.status, 200);
+    }
+    smtp.answer("RCPT", "other@example.com", "550 5.7.1 not them");
+    assert_eq!(send(&post, "other@example.com").await.refusal(), (502, "mail-not-sent"));
+    assert_eq!(send(&post, "you@example.com").await.status, 200);
+    assert_eq!(smtp.connections(), 1, "also after a refusal");
+    smtp.hang_up();
+    for _ in 0..2 {
+        assert_eq!(send(&post, "you@example.com").await.status, 200);
+    }
+
+    assert_eq!((smtp.connections(), smtp.mails_to("you@example.com").len()), (2, 6));
+}
+
+/// Neither costs memory, nor keeps anybody waiting, nor is asked again at once.
+#[tokio::test]
+async fn a_server_that_talks_without_end_is_left_soon_and_another_one_is_asked() {
+    let second = Smtp::start().await;
+    for said in [&b"220-\r\n"[..], b"220-go on\r\n", b"220 endless ", b"\r\n", b"2", b"\0"] {
+        let (first, bytes) = Smtp::without_end(said).await;
+        let post = sending_with(&[&first, &second], &[]).await;
+
+        assert_eq!(send(&post, "you@example.com").await.str("server"), second.name(), "{said:?}");
+        assert_eq!(send(&post, "you@example.com").await.str("server"), second.name(), "{said:?}");
+
+        // What the system holds between both is on top.
+        let bytes = bytes.load(Ordering::Relaxed);
+        assert!(bytes < 16 << 20, "{bytes} bytes of {said:?}");
+        assert_eq!(first.connections(), 1, "it is passed over: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_let_us_in_is_passed_over_for_a_while() {
+    let (first, second) = (Smtp::start().await, Smtp::start().await);
+    first.answer("greeting", "", "554 you are on a list");
+    let post = sending_with(&[&first, &second], &[]).await;
+
+    for _ in 0..2 {
+        assert_eq!(send(&post, "you@example.com").await.str("server"), second.name());
+    }
+
+    assert_eq!(first.connections(), 1);
+}
+
+/// It may be shown at a terminal, and in a page.
+#[tokio::test]
+async fn what_a_server_answers_is_told_once_in_one_line_of_visible_characters() {
+    let smtp = Smtp::start().await;
+    let post = sending_with(&[&smtp], &[]).await;
+    smtp.answer("RCPT", "", "550-5.7.1 not\x1b[31m\0 you,\r\n550 5.7.1 never");
+
+    let refused = send(&post, "you@example.com").await;
+
+    let expected = format!("{} refuses it: 550 5.7.1 not\\u{{1b}}[31m\\u{{0}} you, never", smtp.name());
+    assert!(refused.str("detail").contains(&expected), "{refused:?}");
 }
 
 // Signatures.

@@ -1,6 +1,8 @@
 //! The words of mails for those who read a language.
 use poem::http::Method;
 use serde_json::{Value, json};
+use steading::base::TenantId;
+use steading::db::Tx;
 
 use crate::mail::Post;
 use crate::support::{Reply, TestApp};
@@ -50,6 +52,20 @@ async fn a_mail_is_in_the_language_of_its_receiver_as_far_as_it_has_words_for_it
         assert_eq!(subject(&post, name, &json!({ "locale": locale })).await, expected, "{locale}");
     }
     assert_eq!(subject(&post, "h", &json!({})).await, "Welcome all");
+}
+
+/// An older version may have kept words that are none any more.
+#[tokio::test]
+async fn words_that_fail_leave_the_receiver_with_the_next_best() {
+    let post = Post::new().await;
+    set(&post.app, "?locale=de", "Willkommen").await;
+    set(&post.app, "?locale=de-AT", "Servus").await;
+    let spoil = |tx: &mut Tx<'_>| {
+        tx.execute("UPDATE mail_words SET subject = '{{ email | wipe }}' WHERE locale = 'de-AT'", &[])
+    };
+    assert_eq!(post.app.app.db.write(&TenantId::main(), spoil).await.expect("spoilt"), 1);
+
+    assert_eq!(subject(&post, "fails", &json!({ "locale": "de-AT" })).await, "Willkommen");
 }
 
 #[tokio::test]

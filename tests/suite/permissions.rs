@@ -588,6 +588,26 @@ async fn inheritance_gives_nobody_more_than_its_maker_has_and_admin_inherits_not
     assert_eq!(patch.json(&json!({ "inherits": [] })).send().await.refusal(), refused);
 }
 
+/// What such a role may is what makes a password worth guessing.
+#[tokio::test]
+async fn whoever_may_everything_needs_an_admins_password() {
+    let app = TestApp::with_people().await;
+    assert_eq!(role(&app, "owners", &[], &["admin"]).await.status, 201);
+    assert_eq!(role(&app, "helpers", &["users:read"], &[]).await.status, 201);
+    let add = async |role: &str, password: &str| {
+        let body = json!({ "email": format!("{role}@example.com"), "password": password, "role": role });
+        app.operator(Method::POST, "/api/v1/admin/users").json(&body).send().await
+    };
+
+    for role in ["owners", "admin"] {
+        let refused = add(role, "kQ7-zebra-tau").await;
+        assert_eq!(refused.refusal(), (422, "validation-failed"), "{refused:?}");
+        assert_eq!(refused.body["errors"][0]["pointer"], "/password");
+    }
+    assert_eq!(add("helpers", "kQ7-zebra-tau").await.status, 201);
+    assert_eq!(add("owners", "kQ7-zebra-tau-Lumen").await.status, 201);
+}
+
 #[tokio::test]
 async fn circles_of_roles_are_refused_also_by_two_at_once_and_a_parent_is_not_dropped() {
     let app = TestApp::new().await;

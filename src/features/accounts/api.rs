@@ -131,8 +131,8 @@ impl AccountsApi {
         let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let Registration { email, password, name, session } = sent;
         let way = self.way(session, &browser)?;
-        let newcomer = self.newcomer(&email, password, name, RoleName::user()).await?;
         let tenant = TenantId::main();
+        let newcomer = self.newcomer(&tenant, &email, password, name, RoleName::user()).await?;
         let (registered, cookie) = if self.needs_verification() {
             let (email, purpose) = (&newcomer.user.email, Purpose::VerifyEmail);
             throttle::ask_for_mail(&self.kv, &config, &tenant, purpose, email, from, self.clock.now())?;
@@ -172,7 +172,7 @@ impl AccountsApi {
             return Err(Error::SetupLinkInvalid.into());
         }
         attempt.succeeded(&self.kv);
-        let newcomer = self.newcomer(&email, password, name, RoleName::admin()).await?;
+        let newcomer = self.newcomer(&tenant, &email, password, name, RoleName::admin()).await?;
         let admitted =
             self.add_signed_in(&tenant, newcomer, Arrival::new(client, way), &trail, Some(digest), false).await?;
 
@@ -369,7 +369,8 @@ impl AccountsApi {
         // An admin's password has to be longer; who has not said which role yet is not told of that.
         let sent = body.read_judged(|sound| faults_of_newcomer(&config, sound, false))?;
         let NewUser { email, password, name, role } = sent;
-        let newcomer = self.newcomer(&email, password, name, role.unwrap_or_else(RoleName::user)).await?;
+        let role = role.unwrap_or_else(RoleName::user);
+        let newcomer = self.newcomer(caller.tenant(), &email, password, name, role).await?;
         let (user, hash, maker) = (newcomer.user, self.passwords.hash(newcomer.password).await?, caller.clone());
         let actor = trail.of(&caller);
 

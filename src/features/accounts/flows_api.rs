@@ -12,12 +12,13 @@ use super::mail_job::{self, AccountMail};
 use super::one_time::Purpose;
 use super::{device_store, one_time_store, owned_keys_store, store, throttle};
 use crate::base::{JobId, Secret, TenantId, UserId};
-use crate::db::Tx;
+use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
+use crate::features::roles;
 use crate::http::openapi::Tag;
 use crate::http::problem::{Fault, Problem};
 use crate::http::query::NoQuery;
-use crate::http::{Browser, Caller, Client, Input, SentFrom};
+use crate::http::{Browser, Caller, Client, Input, Permissions, SentFrom};
 
 /// The endpoints of what goes by mail, with what they need.
 #[derive(Clone, Debug)]
@@ -297,10 +298,12 @@ impl FlowsApi {
     ) -> Result<String, Error> {
         let own = &self.accounts;
         let password = Secret::new(password);
-        let user = own.db.get(tenant, move |tx| store::find_user(tx, user)).await?.ok_or(if_gone)?;
-        if let Some(fault) =
-            own.passwords.fault(password.clone(), user.role.is_admin(), &user.email, &user.name).await?
-        {
+        let find = move |tx: &mut Tx<'_>| {
+            let permissions = roles::permissions_of_user(tx, user)?;
+            Ok::<_, db::Error>(store::find_user(tx, user)?.map(|it| (it, permissions == Some(Permissions::All))))
+        };
+        let (user, may_all) = own.db.get(tenant, find).await?.ok_or(if_gone)?;
+        if let Some(fault) = own.passwords.fault(password.clone(), may_all, &user.email, &user.name).await? {
             return Err(Error::Invalid(vec![Fault { pointer: "/newPassword".to_owned(), ..fault }]));
         }
         own.passwords.hash(password).await

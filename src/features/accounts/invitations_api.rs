@@ -272,7 +272,7 @@ impl InvitationsApi {
         must_be_open(&found)?;
         attempt.succeeded(&own.kv);
         let name = name.unwrap_or_else(|| found.name.clone());
-        let newcomer = own.newcomer(&found.email, password, Some(name), found.role.clone()).await?;
+        let newcomer = own.newcomer(&tenant, &found.email, password, Some(name), found.role.clone()).await?;
         let hash = own.passwords.hash(newcomer.password).await?;
         let user = User { tier: found.tier, email_verified: true, last_sign_in_at: Some(now), ..newcomer.user };
         let session = own.session(&config, user.id, Arrival::new(client, way), now);

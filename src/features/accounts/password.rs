@@ -113,11 +113,11 @@ impl Passwords {
     pub(super) async fn fault(
         &self,
         password: Secret<String>,
-        is_admin: bool,
+        may_all: bool,
         email: &str,
         name: &str,
     ) -> Result<Option<Fault>, Error> {
-        let plain = fault(&self.config.get(), password.reveal(), is_admin, email, name);
+        let plain = fault(&self.config.get(), password.reveal(), may_all, email, name);
         if plain.is_some() {
             return Ok(plain);
         }
@@ -161,8 +161,8 @@ fn hash(cost: Cost, salt: &[u8; 16], password: &[u8]) -> Result<String, Error> {
 }
 
 /// What is wrong at first sight with a new password (NIST SP 800-63B-4: length counts, composition does not).
-pub(super) fn fault(config: &AccountsConfig, password: &str, is_admin: bool, email: &str, name: &str) -> Option<Fault> {
-    let least = if is_admin { config.password_length_min_admin } else { config.password_length_min };
+pub(super) fn fault(config: &AccountsConfig, password: &str, may_all: bool, email: &str, name: &str) -> Option<Fault> {
+    let least = if may_all { config.password_length_min_admin } else { config.password_length_min };
     let fault = |code, detail: String| Some(Fault::new("/password", code, detail));
     let password = Secret::new(normal(password));
     let password = password.reveal().as_str();
@@ -256,7 +256,7 @@ mod tests {
     fn length_counts_in_characters_and_more_of_them_for_admins() {
         let config = AccountsConfig::default();
         let check =
-            |password: &str, is_admin| fault(&config, password, is_admin, "ada@example.com", "").map(|it| it.code);
+            |password: &str, may_all| fault(&config, password, may_all, "ada@example.com", "").map(|it| it.code);
 
         assert_eq!(check("ääääääää", false), None, "letters are counted, not bytes");
         assert_eq!(check(&"a\u{308}".repeat(7), false).as_deref(), Some("too-short"), "7 letters with marks");

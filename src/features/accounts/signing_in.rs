@@ -19,8 +19,8 @@ use crate::config::AccountsConfig;
 use crate::db::{self, Tx};
 use crate::features::audit::{Action, Entry, Trail};
 use crate::features::roles::{self, RoleName};
-use crate::http::Client;
 use crate::http::problem::Fault;
+use crate::http::{Client, Permissions};
 
 /// How long someone may take to show the second factor after the password.
 const SECOND_FACTOR_WITHIN: Duration = Duration::from_secs(300);
@@ -43,6 +43,7 @@ impl AccountsApi {
     /// Checks what someone wants to be known by; everything that is wrong with it at once.
     pub(super) async fn newcomer(
         &self,
+        tenant: &TenantId,
         email: &str,
         password: String,
         name: Option<String>,
@@ -52,8 +53,10 @@ impl AccountsApi {
         let mut checked = |value: Result<String, Fault>| value.map_err(|fault| faults.push(fault)).unwrap_or_default();
         let email = checked(checked_email(email));
         let name = checked(checked_name(&name.unwrap_or_default()));
-        let password = Secret::new(password);
-        faults.extend(self.passwords.fault(password.clone(), role.is_admin(), &email, &name).await?);
+        let (password, named) = (Secret::new(password), role.clone());
+        let permissions = self.db.get(tenant, move |tx| roles::permissions_of(tx, &named)).await?;
+        let may_all = permissions == Some(Permissions::All);
+        faults.extend(self.passwords.fault(password.clone(), may_all, &email, &name).await?);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }

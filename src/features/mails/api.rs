@@ -192,10 +192,10 @@ impl MailsApi {
             .mails
             .db
             .read(caller.tenant(), move |tx| {
-                Ok::<_, db::Error>((store::find_best_words(tx, template.name, &locales)?, store::find_brand(tx)?.0))
+                Ok::<_, db::Error>((store::find_all_words(tx, template.name, &locales)?, store::find_brand(tx)?.0))
             })
             .await?;
-        let words = sent.map(Words::from).or(kept).unwrap_or_else(|| template.built_in());
+        let words = sent.map(Words::from).or_else(|| kept.into_iter().next()).unwrap_or_else(|| template.built_in());
 
         let made = render(&words, &brand, &template.example()).map_err(Error::Broken)?;
         Ok(Json(MailWords::from(made)))
@@ -301,7 +301,7 @@ fn asked(request: &Request, locale: Query<Option<String>>) -> Result<String, Pro
 
 /// What an admin changed of a template, for a language.
 fn kept(tx: &mut Tx<'_>, template: &Template, locale: String) -> Result<Kept, db::Error> {
-    let others = store::find_best_words(tx, template.name, &locale::fallbacks(Some(&locale)))?;
+    let others = store::find_all_words(tx, template.name, &locale::fallbacks(Some(&locale)))?.into_iter().next();
     let locales = store::list_locales(tx, template.name)?;
     Ok(Kept { own: store::find_words(tx, template.name, &locale)?, locale, locales, others })
 }

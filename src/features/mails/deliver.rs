@@ -90,13 +90,13 @@ impl Mails {
             .db
             .read(tenant, move |tx| {
                 let suppressed = suppression_store::find(tx, &address)?;
-                Ok::<_, db::Error>((store::find_best_words(tx, name, &locales)?, store::find_brand(tx)?.0, suppressed))
+                Ok::<_, db::Error>((store::find_all_words(tx, name, &locales)?, store::find_brand(tx)?.0, suppressed))
             })
             .await?;
         if let Some(MailSuppression { reason, .. }) = suppressed {
             return Err(Error::Suppressed { address: to, reason });
         }
-        let Words { subject, text, html } = written(template, changed, &brand, &letter.data)?;
+        let Words { subject, text, html } = written(template, &changed, &brand, &letter.data)?;
         if self.postman.is_set() {
             let id = self.references.reference(tenant, letter.id, &to);
             let message = Message { id, to: letter.to, subject, text, html };
@@ -195,18 +195,14 @@ pub(super) fn add(
     Ok((fresh.clone(), true))
 }
 
-/// The mail in the words of an admin, or in ours if those fail: nobody shall be locked out by a template.
-fn written(template: &Template, changed: Option<Words>, brand: &Brand, data: &Data) -> Result<Words, Error> {
-    if let Some(changed) = changed {
-        match render(&changed, brand, data) {
+/// The mail in the first words of an admin that do not fail, or in ours: nobody shall be locked out by a template.
+fn written(template: &Template, changed: &[Words], brand: &Brand, data: &Data) -> Result<Words, Error> {
+    for words in changed {
+        match render(words, brand, data) {
             Ok(words) => return Ok(words),
             Err(broken) => {
                 let why = broken.first().map(|it| format!("{}: {}", it.part, it.why)).unwrap_or_default();
-                tracing::warn!(
-                    template = template.name,
-                    why,
-                    "a changed mail cannot be made; the built-in one is sent"
-                );
+                tracing::warn!(template = template.name, why, "a changed mail cannot be made; the next best is sent");
             }
         }
     }

@@ -18,14 +18,13 @@ pub(super) fn find_words(tx: &mut Tx<'_>, name: &str, locale: &str) -> Result<Op
     )
 }
 
-/// The changed words for the first of these languages that has some.
-pub(super) fn find_best_words(tx: &mut Tx<'_>, name: &str, locales: &[String]) -> Result<Option<Words>, db::Error> {
+/// The changed words for those of these languages that have some, in their order.
+pub(super) fn find_all_words(tx: &mut Tx<'_>, name: &str, locales: &[String]) -> Result<Vec<Words>, db::Error> {
+    let mut found = Vec::new();
     for locale in locales {
-        if let Some((words, _)) = find_words(tx, name, locale)? {
-            return Ok(Some(words));
-        }
+        found.extend(find_words(tx, name, locale)?.map(|(words, _)| words));
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// The languages for which a template has words of its own.

@@ -1,4 +1,5 @@
 //! A mail server that keeps what it is sent, and answers what it is told to (RFC 5321, as far as a client of ours speaks it).
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -33,6 +34,8 @@ struct State {
     connections: usize,
     /// At which step, to whom (empty: to anyone), and what is answered.
     answers: Vec<(&'static str, String, &'static str)>,
+    /// Ends a connection after a mail without saying goodbye.
+    hangs_up: bool,
 }
 
 /// The server, until the test's runtime ends.
@@ -59,6 +62,25 @@ impl Smtp {
         own
     }
 
+    /// A server that says the same again and again, however little it is asked.
+    #[expect(clippy::disallowed_methods, reason = "a peer of the app, which ends with the test's runtime")]
+    pub async fn without_end(said: &'static [u8]) -> (Self, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let own = Self { port: listener.local_addr().expect("an address").port(), state: Arc::default() };
+        let (server, bytes) = (own.clone(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&bytes);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                server.state().connections += 1;
+                let many = said.repeat(1 + 1_000 / said.len());
+                while let Ok(written) = stream.write(&many).await {
+                    count.fetch_add(written, Ordering::Relaxed);
+                }
+            }
+        });
+        (own, bytes)
+    }
+
     /// As an operator names it.
     pub fn name(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -74,6 +96,11 @@ impl Smtp {
     /// Takes everything again.
     pub fn take_all(&self) {
         self.state().answers.clear();
+    }
+
+    /// Ends each connection after a mail, without a word.
+    pub fn hang_up(&self) {
+        self.state().hangs_up = true;
     }
 
     pub fn connections(&self) -> usize {
@@ -126,7 +153,7 @@ impl Smtp {
                 _ => "250 ok",
             };
             writer.write_all(format!("{answer}\r\n").as_bytes()).await?;
-            if command == "QUIT" {
+            if command == "QUIT" || command == "DATA" && self.state().hangs_up {
                 break;
             }
         }
