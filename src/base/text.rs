@@ -1,4 +1,5 @@
 //! What is done to text: addresses and names brought to one form, and near misses named.
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest address that RFC 5321 section 4.5.3.1 lets through.
@@ -23,7 +24,8 @@ pub fn is_web_address(text: &str) -> bool {
 /// Spaces around it are dropped and letters are made small, in the part before
 /// the `@` too: no mail system in use tells `Ada@` from `ada@`, and people do not either.
 /// Letters with marks are composed, and what cannot be seen is refused, so that two
-/// addresses that look the same are the same as far as Unicode tells.
+/// addresses that look the same are the same as far as Unicode tells. A domain has one
+/// spelling, that which is read.
 pub fn normalize_email(text: &str) -> Result<String, &'static str> {
     let text = normal(&text.trim().to_lowercase());
     if EMAIL_BYTES_MAX < text.len() {
@@ -40,16 +42,34 @@ pub fn normalize_email(text: &str) -> Result<String, &'static str> {
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..");
-    let domain_fits = domain.split('.').all(|label| {
+    if !local_fits || !is_domain(domain) {
+        return Err("must be an e-mail address, such as ada@example.com");
+    }
+    let domain =
+        normal_domain(domain).ok_or("must have a domain that there can be, such as that of ada@example.com")?;
+    let text = format!("{local}@{domain}");
+    if EMAIL_BYTES_MAX < text.len() || !is_domain(&domain) {
+        return Err("must be at most 254 bytes long");
+    }
+    Ok(text)
+}
+
+fn is_domain(text: &str) -> bool {
+    text.split('.').all(|label| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
             && label.chars().all(|it| it.is_alphanumeric() || it == '-')
-    });
-    if !local_fits || !domain_fits {
-        return Err("must be an e-mail address, such as ada@example.com");
-    }
-    Ok(text)
+    })
+}
+
+/// A domain as it is read, whichever of its spellings was typed: mail goes to the same place for all of them, such as
+/// `xn--bcher-kva` for `bücher` (RFC 5891, UTS 46). Nothing if no name server could know it.
+fn normal_domain(domain: &str) -> Option<String> {
+    let uts = Uts46::new();
+    let ascii = uts.to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify).ok()?;
+    let (read, outcome) = uts.to_unicode(ascii.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
+    outcome.ok().map(|()| read.into_owned())
 }
 
 /// Brings a name, which others will see, to one line of text, or says what is wrong with it.
@@ -174,6 +194,16 @@ mod tests {
         assert_eq!(normalize_email("ada@localhost").as_deref(), Ok("ada@localhost"));
         assert_eq!(normalize_email("jürgen@bücher.example").as_deref(), Ok("jürgen@bücher.example"));
         assert_eq!(normalize_email("ju\u{308}rgen@bu\u{308}cher.example").as_deref(), Ok("jürgen@bücher.example"));
+        for spelled in ["xn--bcher-kva.example", "XN--BCHER-KVA.example", "bücher.ｅxample", "bü\u{24d2}her.example"]
+        {
+            assert_eq!(normalize_email(&format!("a@{spelled}")).as_deref(), Ok("a@bücher.example"), "{spelled}");
+        }
+        for kept in ["a@r3---sn.example.com", "a@straße.example", "a@例え.テスト"] {
+            assert_eq!(normalize_email(kept).as_deref(), Ok(kept));
+        }
+        for none in ["a@xn--a.example", "a@xn--bücher.example"] {
+            assert!(normalize_email(none).is_err(), "{none}");
+        }
         assert_eq!(normalize_email("\u{212a}im@example.com").as_deref(), Ok("kim@example.com"), "the sign for kelvin");
     }
 

@@ -156,7 +156,7 @@ impl MailServer {
     fn check(&self) -> Faults {
         let mut faults = Faults::new();
         let mut fault = |key, text: String| faults.push((key, text));
-        if self.host.contains(|it: char| it.is_whitespace() || it == '/' || it == '@') {
+        if self.host.contains(|it: char| it.is_whitespace() || "/@[]".contains(it)) {
             fault(
                 "host",
                 format!("must be a name or an address such as \"smtp.example.com\", got {}", quoted(&self.host)),
@@ -197,7 +197,8 @@ impl MailServer {
 
     /// The server as an operator knows it: `host:port`.
     pub fn name(&self) -> String {
-        format!("{}:{}", self.host, self.port())
+        let port = self.port();
+        if self.host.contains(':') { format!("[{}]:{port}", self.host) } else { format!("{}:{port}", self.host) }
     }
 
     /// The port as set, or the one that is usual for the security.

@@ -1,11 +1,15 @@
 //! What is said to a mail server, and what it answers (RFC 5321).
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use data_encoding::BASE64;
+use futures_util::FutureExt;
+use mail_send::SmtpClient;
 use mail_send::smtp::AssertReply;
 use mail_send::smtp::message::Parameters;
-use mail_send::{Credentials, SmtpClient};
 use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse, Response};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -21,6 +25,14 @@ use crate::config::{MailSecurity, MailServer};
 
 /// Longest part of an answer that is kept, in characters.
 const ANSWER_CHARS_MAX: usize = 500;
+/// How long a server may take to say that a connection still works that was kept.
+const STILL_THERE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shortest time for one of several addresses.
+const ADDRESS_TIME_MIN: Duration = Duration::from_secs(1);
+/// What a server says that wants to hear more of who signs in (RFC 4954 section 4), and that has heard enough.
+const GO_ON: u16 = 334;
+const SIGNED_IN: u16 = 235;
+const WRONG_PASSWORD: u16 = 535;
 
 /// Where in a conversation something was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,18 +85,22 @@ impl std::fmt::Display for Answer {
 impl Fault {
     fn at(step: Step, cause: mail_send::Error) -> Self {
         match cause {
-            mail_send::Error::UnexpectedReply(it) | mail_send::Error::AuthenticationFailed(it) => {
-                Self::Answered(Answer::at(step, &it))
-            }
+            mail_send::Error::UnexpectedReply(it) => Self::of_answer(step, &it),
             mail_send::Error::Timeout => Self::Silent,
             mail_send::Error::UnparseableReply => {
                 Self::Absent("it ended the connection, or does not answer as a mail server does".to_owned())
             }
-            mail_send::Error::UnsupportedAuthMechanism => {
-                Self::Absent("it does not let anyone sign in with a password (PLAIN, LOGIN)".to_owned())
-            }
             mail_send::Error::Io(cause) => Self::Absent(cause.to_string()),
             other => Self::Absent(other.to_string()),
+        }
+    }
+
+    fn of_answer(step: Step, said: &Response<String>) -> Self {
+        let answer = Answer::at(step, said);
+        // After others nobody knows where the conversation is.
+        match answer.code {
+            400..=599 => Self::Answered(answer),
+            _ => Self::Absent(format!("it answers what does not belong there: {answer}")),
         }
     }
 }
@@ -109,6 +125,8 @@ pub(super) struct Connection {
     capabilities: EhloResponse<String>,
     /// When it was last of use.
     pub used_at: Instant,
+    /// Whether the server may have got a mail that it did not answer.
+    pub is_in_doubt: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -141,19 +159,17 @@ impl Connection {
             // What it said before could have been said by anyone (RFC 3207 section 4.2).
             capabilities = client.ehlo(hello).await.map_err(refused)?;
         }
-        // Others that it offers are not known here, and would be tried first.
-        capabilities.auth_mechanisms &= AUTH_PLAIN | AUTH_LOGIN;
         if !settings.username.is_empty() {
-            let credentials = Credentials::new(settings.username.clone(), settings.password.reveal().clone());
-            let signed_in = client.authenticate(&credentials, &capabilities).await.map(|_| ());
-            signed_in.map_err(|cause| Fault::at(Step::SigningIn, cause))?;
+            sign_in(&mut client, settings, capabilities.auth_mechanisms).await?;
         }
-        Ok(Self { client, capabilities, used_at: Instant::now() })
+        Ok(Self { client, capabilities, used_at: Instant::now(), is_in_doubt: false })
     }
 
     /// Whether the server still listens; what was begun is forgotten.
     pub async fn is_there(&mut self) -> bool {
-        self.client.rset().await.is_ok()
+        // What it said in the meantime would be taken for the answer to what comes.
+        let is_quiet = self.client.stream.read_u8().now_or_never().is_none();
+        is_quiet && matches!(timeout(STILL_THERE_TIMEOUT, self.client.rset()).await, Ok(Ok(())))
     }
 
     /// Sends a mail, which the server has taken then.
@@ -179,20 +195,62 @@ impl Connection {
             let taken = client.rcpt_to(to, &Parameters::new()).await;
             taken.map_err(|cause| Fault::at(Step::Receiver, cause))?;
         }
-        client.data(&wire.bytes).await.map_err(|cause| Fault::at(Step::Content, cause))?;
+        self.is_in_doubt = true;
+        let taken = client.data(&wire.bytes).await.map_err(|cause| Fault::at(Step::Content, cause));
+        self.is_in_doubt = !matches!(taken, Ok(_) | Err(Fault::Answered(_)));
+        taken?;
         self.used_at = Instant::now();
         Ok(())
     }
 }
 
-/// Tries the addresses of a server in their order, each for its time.
+/// Signs in with a password, which nobody else hears (RFC 4954).
+async fn sign_in(client: &mut SmtpClient<Bounded>, settings: &MailServer, offered: u64) -> Result<(), Fault> {
+    let (name, password) = (&settings.username, settings.password.reveal());
+    let fault = |cause| Fault::at(Step::SigningIn, cause);
+    let mut refused = Fault::Absent("it does not let anyone sign in with a password (PLAIN, LOGIN)".to_owned());
+    if offered & AUTH_PLAIN != 0 {
+        let said = format!("AUTH PLAIN {}\r\n", BASE64.encode(format!("\0{name}\0{password}").as_bytes()));
+        let answer = client.cmd(said).await.map_err(fault)?;
+        if answer.code == SIGNED_IN {
+            return Ok(());
+        }
+        refused = Fault::of_answer(Step::SigningIn, &answer);
+        if matches!(&refused, Fault::Answered(it) if it.code == WRONG_PASSWORD) {
+            return Err(refused);
+        }
+    }
+    if offered & AUTH_LOGIN != 0 {
+        let mut answer = client.cmd(b"AUTH LOGIN\r\n").await.map_err(fault)?;
+        // The name is asked for first and the password then, in words of the server's own.
+        for it in [name, password] {
+            if answer.code == GO_ON {
+                answer = client.cmd(format!("{}\r\n", BASE64.encode(it.as_bytes()))).await.map_err(fault)?;
+            }
+        }
+        if answer.code == SIGNED_IN {
+            return Ok(());
+        }
+        refused = Fault::of_answer(Step::SigningIn, &answer);
+    }
+    Err(refused)
+}
+
+/// Tries the addresses of a server in their order. They share the time: one that swallows what is sent to it, such as each
+/// of IPv6 in a network that has none, leaves some to the others.
 async fn connect(settings: &MailServer) -> Result<TcpStream, Fault> {
     let (place, time) = ((settings.host.as_str(), settings.port()), settings.timeout());
-    let addresses = timeout(time, tokio::net::lookup_host(place)).await.map_err(|_| Fault::Silent)??;
+    let found = timeout(time, tokio::net::lookup_host(place)).await.map_err(|_| Fault::Silent)??;
+    let addresses: Vec<_> = found.collect();
+    let each = (time / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX)).max(ADDRESS_TIME_MIN);
     let mut fault = Fault::Absent("its name has no address".to_owned());
     for address in addresses {
-        match timeout(time, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // The end of a mail is written by itself, and would wait for the answer to what was before.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
             Ok(Err(cause)) => fault = cause.into(),
             Err(_) => fault = Fault::Silent,
         }

@@ -52,7 +52,7 @@ impl Message {
             .header(MessageId::from(id))
             .header(header::MIME_VERSION_1_0)
             .raw_header(automatic)
-            .multipart(MultiPart::alternative_plain_html(self.text.clone(), self.html.clone()))
+            .multipart(MultiPart::alternative_plain_html(lines(&self.text), lines(&self.html)))
             .map_err(|cause| Error::Refused(format!("it cannot be written: {cause}")))
     }
 }
@@ -66,6 +66,11 @@ fn address(text: &str) -> Result<Address, Error> {
     }
     let domain = idna::domain_to_ascii(parsed.domain()).map_err(|_| refused())?;
     Address::new(parsed.user(), domain).map_err(|_| refused())
+}
+
+/// Text whose lines end in one way: a line must not end with a carriage return alone (RFC 5321 section 2.3.8).
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// A line that ends within a header would begin another header, and no header may have other control characters.

@@ -22,8 +22,10 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Answers that are about us and not about the mail: an operator mends them, and the mail is sent then.
 /// 421 and 4xx are temporary by themselves.
 const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
-/// Answers that are temporary and about the server, not about this mail alone (RFC 5321 section 4.2.3, RFC 4954).
-const ABOUT_THE_SERVER: [u16; 2] = [421, 454];
+/// A server that ends the connection (RFC 5321 section 4.2.3).
+const CLOSING: u16 = 421;
+/// Answers that are temporary and about the server, not about this mail alone (RFC 4954).
+const ABOUT_THE_SERVER: [u16; 2] = [CLOSING, 454];
 /// Enhanced codes that say that there is no such receiver (RFC 3463 section 3.2, RFC 7505).
 const NO_SUCH_RECEIVER: [[u8; 3]; 6] = [[5, 1, 1], [5, 1, 2], [5, 1, 3], [5, 1, 4], [5, 1, 6], [5, 1, 10]];
 
@@ -83,15 +85,28 @@ impl Peer {
     }
 
     async fn hand_over(&self, tls: &Arc<ClientConfig>, wire: &Wire) -> Result<(), Fault> {
-        let mut connection = match self.kept_one().await {
-            Some(kept) => kept,
-            None => Connection::open(&self.settings, tls, &self.hello).await?,
-        };
-        let outcome = connection.send(wire).await;
-        // After an answer both know where they are.
+        if let Some(mut kept) = self.kept_one().await {
+            let outcome = kept.send(wire).await;
+            // It says nothing about a new one: servers end connections after a number of mails.
+            let has_ended = match &outcome {
+                Err(Fault::Answered(answer)) => answer.code == CLOSING,
+                Err(Fault::Absent(_) | Fault::Silent) => !kept.is_in_doubt,
+                Ok(()) | Err(Fault::Unable(_)) => false,
+            };
+            if !has_ended {
+                return self.keep(kept, outcome);
+            }
+        }
+        let mut fresh = Connection::open(&self.settings, tls, &self.hello).await?;
+        let outcome = fresh.send(wire).await;
+        self.keep(fresh, outcome)
+    }
+
+    /// Keeps a connection if both sides know where they are.
+    fn keep(&self, connection: Connection, outcome: Result<(), Fault>) -> Result<(), Fault> {
         let goes_on = match &outcome {
             Ok(()) | Err(Fault::Unable(_)) => true,
-            Err(Fault::Answered(answer)) => answer.code != 421,
+            Err(Fault::Answered(answer)) => answer.code != CLOSING,
             Err(Fault::Absent(_) | Fault::Silent) => false,
         };
         if goes_on {
@@ -100,18 +115,18 @@ impl Peer {
         outcome
     }
 
-    /// A connection over which the server still answers.
+    /// A connection over which the server still answers. Where the last used one does not, the others do not either.
     async fn kept_one(&self) -> Option<Connection> {
-        loop {
-            let mut newest = {
-                let mut kept = lock(&self.kept);
-                kept.retain(|it| it.used_at.elapsed() < KEPT_FOR);
-                kept.pop()?
-            };
-            if newest.is_there().await {
-                return Some(newest);
-            }
+        let mut newest = {
+            let mut kept = lock(&self.kept);
+            kept.retain(|it| it.used_at.elapsed() < KEPT_FOR);
+            kept.pop()?
+        };
+        if newest.is_there().await {
+            return Some(newest);
         }
+        lock(&self.kept).clear();
+        None
     }
 
     fn told(&self, fault: &Fault) -> Refusal {
@@ -168,8 +183,10 @@ fn is_for_good(answer: &Answer) -> bool {
         [5, 1, 7 | 8] => false,
         // The receiver's address, their mailbox, the content, or its size (RFC 3463 section 3).
         [5, 1 | 2 | 6, _] | [5, 3, 4] => true,
-        [5, 3 | 7, _] => false,
-        _ => (550..=553).contains(&answer.code),
+        // A number that says nothing more.
+        [0, _, _] => (550..=553).contains(&answer.code),
+        // Such as 5.4.5: all that may be sent in a day was.
+        _ => false,
     }
 }
 
@@ -193,7 +210,9 @@ mod tests {
         for (step, code, enhanced, expected) in [
             (Step::Receiver, 550, [0, 0, 0], true),
             (Step::Receiver, 552, [0, 0, 0], true),
-            (Step::Receiver, 553, [5, 5, 0], true),
+            (Step::Receiver, 552, [5, 5, 3], false),
+            (Step::Receiver, 550, [5, 4, 5], false),
+            (Step::Content, 550, [4, 7, 1], false),
             (Step::Receiver, 550, [5, 1, 1], true),
             (Step::Receiver, 554, [5, 2, 2], true),
             (Step::Content, 554, [5, 6, 0], true),

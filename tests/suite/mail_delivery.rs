@@ -9,7 +9,7 @@ use steading::db::Tx;
 
 use crate::mail::Post;
 use crate::server::command;
-use crate::support::smtp::Smtp;
+use crate::support::smtp::{Leave, Smtp};
 use crate::support::{Reply, TestApp};
 
 const SUPPRESSIONS: &str = "/api/v1/admin/mail/suppressions";
@@ -183,12 +183,62 @@ async fn mails_go_over_one_connection_until_the_server_ends_it() {
     assert_eq!(send(&post, "other@example.com").await.refusal(), (502, "mail-not-sent"));
     assert_eq!(send(&post, "you@example.com").await.status, 200);
     assert_eq!(smtp.connections(), 1, "also after a refusal");
-    smtp.hang_up();
+    smtp.leave_after_a_mail(Leave::HangUp);
     for _ in 0..2 {
         assert_eq!(send(&post, "you@example.com").await.status, 200);
     }
 
     assert_eq!((smtp.connections(), smtp.mails_to("you@example.com").len()), (2, 6));
+}
+
+/// It ended that connection, and nothing more: the next mail has a new one, and no other server is asked.
+#[tokio::test]
+async fn a_connection_that_is_of_no_use_any_more_costs_no_mail() {
+    for way in [Leave::TooMany, Leave::Close, Leave::LateAnswer] {
+        let (first, second) = (Smtp::start().await, Smtp::start().await);
+        first.leave_after_a_mail(way);
+        let post = sending_with(&[&first, &second], &[]).await;
+
+        for _ in 0..3 {
+            assert_eq!(send(&post, "you@example.com").await.str("server"), first.name(), "{way:?}");
+            // What comes late is there by then.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+
+        assert_eq!((first.connections(), second.connections()), (3, 0), "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_signed_in_to_whatever_words_it_asks_with() {
+    for prompts in [("VXNlcm5hbWU6", "UGFzc3dvcmQ6"), ("VXNlcm5hbWU=", "UGFzc3dvcmQ="), ("", "")] {
+        let smtp = Smtp::start().await;
+        smtp.ask_for_a_password(prompts);
+        let password = [("MAIL__USERNAME", "notes"), ("MAIL__PASSWORD", "s\u{fc}\u{df} \"quoted\"")];
+        let post = sending_with(&[&smtp], &password).await;
+
+        assert_eq!(send(&post, "you@example.com").await.status, 200, "{prompts:?}");
+
+        assert_eq!(smtp.signed_in(), [("notes".to_owned(), "s\u{fc}\u{df} \"quoted\"".to_owned())]);
+    }
+}
+
+/// Mail goes to the same place for all of them.
+#[tokio::test]
+async fn another_spelling_of_a_domain_is_no_other_address() {
+    let smtp = Smtp::start().await;
+    let post = sending_with(&[&smtp], &[("MAIL__MAILS_PER_RECIPIENT_MAX", "1")]).await;
+
+    assert_eq!(send(&post, "you@b\u{fc}cher.example").await.status, 200);
+    for spelled in ["you@xn--bcher-kva.example", "you@b\u{fc}cher.\u{ff45}xample", "you@B\u{dc}CHER.example"] {
+        assert_eq!(send(&post, spelled).await.refusal(), (429, "mail-recipient-limit-reached"), "{spelled}");
+    }
+    let listed = json!({ "address": "me@xn--bcher-kva.example" });
+    let add = post.app.operator(Method::POST, SUPPRESSIONS).json(&listed).send().await;
+    assert_eq!((add.status, add.str("address").as_str()), (201, "me@b\u{fc}cher.example"), "{add:?}");
+    assert_eq!(send(&post, "me@b\u{fc}cher.example").await.refusal(), (409, "mail-suppressed"));
+
+    assert_eq!(smtp.mails_to("you@xn--bcher-kva.example").len(), 1, "as mail servers know it");
 }
 
 /// Neither costs memory, nor keeps anybody waiting, nor is asked again at once.

@@ -1,7 +1,9 @@
 //! A mail server that keeps what it is sent, and answers what it is told to (RFC 5321, as far as a client of ours speaks it).
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use data_encoding::BASE64;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,14 +30,30 @@ impl Taken {
     }
 }
 
+/// How a server lets go of a connection over which it took a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// It ends it without a word.
+    HangUp,
+    /// It does not take a second mail.
+    TooMany,
+    /// It ends it when there is a second one.
+    Close,
+    /// It says something that nobody asked for.
+    LateAnswer,
+}
+
 #[derive(Debug, Default)]
 struct State {
     mails: Vec<Taken>,
     connections: usize,
     /// At which step, to whom (empty: to anyone), and what is answered.
     answers: Vec<(&'static str, String, &'static str)>,
-    /// Ends a connection after a mail without saying goodbye.
-    hangs_up: bool,
+    /// What becomes of a connection after a mail.
+    leave: Option<Leave>,
+    /// What it asks for a name and a password with, as BASE64.
+    prompts: Option<(&'static str, &'static str)>,
+    signed_in: Vec<(String, String)>,
 }
 
 /// The server, until the test's runtime ends.
@@ -98,9 +116,19 @@ impl Smtp {
         self.state().answers.clear();
     }
 
-    /// Ends each connection after a mail, without a word.
-    pub fn hang_up(&self) {
-        self.state().hangs_up = true;
+    /// Lets go of each connection so after a mail.
+    pub fn leave_after_a_mail(&self, way: Leave) {
+        self.state().leave = Some(way);
+    }
+
+    /// Lets nobody in without a password, and asks for it so (`AUTH LOGIN`).
+    pub fn ask_for_a_password(&self, prompts: (&'static str, &'static str)) {
+        self.state().prompts = Some(prompts);
+    }
+
+    /// Names and passwords that it heard.
+    pub fn signed_in(&self) -> Vec<(String, String)> {
+        self.state().signed_in.clone()
     }
 
     pub fn connections(&self) -> usize {
@@ -115,6 +143,11 @@ impl Smtp {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn habits(&self) -> (Option<Leave>, Option<(&'static str, &'static str)>) {
+        let state = self.state();
+        (state.leave, state.prompts)
+    }
+
     fn answer_at(&self, step: &str, to: &str, otherwise: &'static str) -> &'static str {
         let state = self.state();
         let told = state.answers.iter().find(|(it, whom, _)| *it == step && (whom.is_empty() || whom == to));
@@ -124,11 +157,28 @@ impl Smtp {
     async fn converse(&self, stream: TcpStream) -> std::io::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut lines = BufReader::new(reader).lines();
-        let mut to = String::new();
+        let (mut to, mut has_sent) = (String::new(), false);
         writer.write_all(format!("{}\r\n", self.answer_at("greeting", "", "220 here")).as_bytes()).await?;
         while let Some(line) = lines.next_line().await? {
             let command = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
+            let (leave, prompts) = self.habits();
             let answer = match command.as_str() {
+                "EHLO" if prompts.is_some() => "250-here\r\n250 AUTH XOAUTH2 LOGIN",
+                "AUTH" => {
+                    let (name, password) = prompts.unwrap_or_default();
+                    let mut heard = Vec::new();
+                    for prompt in [name, password] {
+                        writer.write_all(format!("334 {prompt}\r\n").as_bytes()).await?;
+                        let said = lines.next_line().await?.unwrap_or_default();
+                        let said = BASE64.decode(said.as_bytes()).unwrap_or_default();
+                        heard.push(String::from_utf8(said).unwrap_or_default());
+                    }
+                    let [name, password] = heard.try_into().unwrap_or_default();
+                    self.state().signed_in.push((name, password));
+                    "235 welcome"
+                }
+                "MAIL" if has_sent && leave == Some(Leave::TooMany) => "421 enough",
+                "MAIL" if has_sent && leave == Some(Leave::Close) => break,
                 "RCPT" => {
                     to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                     self.answer_at("RCPT", &to, "250 ok")
@@ -145,6 +195,7 @@ impl Smtp {
                     }
                     let answer = self.answer_at("DATA", &to, "250 taken");
                     if answer.starts_with('2') {
+                        has_sent = true;
                         self.state().mails.push(Taken { to: to.clone(), text });
                     }
                     answer
@@ -153,7 +204,11 @@ impl Smtp {
                 _ => "250 ok",
             };
             writer.write_all(format!("{answer}\r\n").as_bytes()).await?;
-            if command == "QUIT" || command == "DATA" && self.state().hangs_up {
+            if command == "DATA" && leave == Some(Leave::LateAnswer) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                writer.write_all(b"250 once more\r\n").await?;
+            }
+            if command == "QUIT" || command == "DATA" && leave == Some(Leave::HangUp) {
                 break;
             }
         }
