@@ -7,7 +7,7 @@
 //! - Only [`db`] names an SQL engine, only [`kv`] names redb, only [`config`] reads the environment.
 //! - A `store.rs` never commits, never waits, never asks for the time, never makes an id.
 //! - [`base`] is tested without a runtime, a file or a clock.
-//! - Nothing under [`features`] knows [`App`].
+//! - Nothing under [`features`] knows [`App`]; [`relay`] has no data.
 //! - Every failure leaves as `application/problem+json`, also those that the framework makes.
 //! - Time and dice are arguments ([`base::Clock`], [`base::Random`]).
 //! - An acknowledged write is on the disk.
@@ -23,6 +23,7 @@ pub mod net;
 pub mod mail;
 pub mod work;
 pub mod http;
+pub mod relay;
 pub mod features;
 pub mod app;
 pub mod roles;

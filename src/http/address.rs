@@ -85,7 +85,7 @@ impl Reached {
 }
 
 /// What trusted proxies say about a request, or the peer itself if it is not one.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub client: Option<IpAddr>,
     /// Absent: a trusted proxy does not say.

@@ -89,7 +89,9 @@ impl Shell {
         let policy = self.policy();
         let unread = Unread::lend(&mut request);
         let id = RequestId::of(request.headers(), &self.random, &self.clock);
-        let mut origin = address::of(peer(&request), request.headers(), &policy.trusted_proxies);
+        let handed_on = request.extensions_mut().remove::<Origin>();
+        let mut origin =
+            handed_on.unwrap_or_else(|| address::of(peer(&request), request.headers(), &policy.trusted_proxies));
         if *request.scheme() == Scheme::HTTPS {
             origin.https = Some(true);
         }

@@ -2,6 +2,8 @@
 //!
 //! The connection stays in its seat, so the limits on connections count it on. Each socket is a
 //! task; at the stop whoever serves it says goodbye, and [`WebSockets::closed`] waits for that.
+use std::time::Duration;
+
 use poem::http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
@@ -10,13 +12,35 @@ use poem::http::{Method, StatusCode, Version};
 use poem::{OnUpgrade, Request, Response, Upgraded};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::task::TaskTracker;
 
 use super::problem::{self, Kind, Problem};
 
-pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+pub use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 pub use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+
+/// Why a socket is closed, for programs: those of RFC 6455, and of our own.
+pub const GOING_AWAY: u16 = 1001;
+pub const UNSUPPORTED: u16 = 1003;
+pub const POLICY: u16 = 1008;
+pub const TOO_LARGE: u16 = 1009;
+/// What it hung on was started again: come back.
+pub const RESTARTED: u16 = 1012;
+/// The token ended, or the session, or the caller's role is another one: sign in again.
+pub const NOT_SIGNED_IN: u16 = 4401;
+/// The other side did not answer a ping.
+pub const SILENT: u16 = 4408;
+
+/// How often the other side is asked whether it is still there, and how long it may take to say so.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+pub const PONG_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long it may take to read what was written to it.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a goodbye may take.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Messages that are taken out of a queue at once.
+pub const TAKEN_MAX: usize = 64;
 
 /// The one version there is.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -79,18 +103,12 @@ impl Upgrade {
     pub fn answer<F>(
         self,
         sockets: &WebSockets,
-        message_bytes_max: usize,
+        config: WebSocketConfig,
         serve: impl FnOnce(WebSocket) -> F + Send + 'static,
     ) -> Response
     where
         F: Future<Output = ()> + Send,
     {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BYTES)
-            .write_buffer_size(WRITE_BYTES)
-            .max_write_buffer_size(UNSENT_BYTES_MAX)
-            .max_message_size(Some(message_bytes_max))
-            .max_frame_size(Some(message_bytes_max));
         let on_upgrade = self.on_upgrade;
         sockets.0.spawn(async move {
             match on_upgrade.await {
@@ -107,7 +125,22 @@ impl Upgrade {
     }
 }
 
+/// How sockets are read and written.
+pub fn config(message_bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
+        .max_write_buffer_size(UNSENT_BYTES_MAX)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max))
+}
+
 impl WebSockets {
+    /// Serves what is a socket in all but the wire, until it ends by itself.
+    pub fn serve(&self, serving: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(serving);
+    }
+
     /// Waits until no socket is served any more.
     pub async fn closed(&self) {
         self.0.close();

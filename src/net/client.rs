@@ -73,7 +73,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self, to: &Address) -> Result<Box<dyn Stream>, Error> {
+    pub(super) async fn connect(&self, to: &Address) -> Result<Box<dyn Stream>, Error> {
         let unreachable = |source| Error::Unreachable { authority: to.authority.clone(), source };
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await.map_err(unreachable)?;
         if !to.is_secret {
@@ -87,6 +87,6 @@ impl Client {
 }
 
 /// A connection, secret or not.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}

@@ -15,6 +15,7 @@ mod mail;
 mod migrate;
 mod openapi;
 mod operator;
+mod relay;
 mod schema;
 mod secrets;
 mod seed;
@@ -49,6 +50,8 @@ pub struct Command {
 enum Role {
     /// Run the server.
     Serve(serve::Args),
+    /// Hold the WebSockets of a server elsewhere.
+    Relay(relay::Args),
     /// Make admins, links for making them, and other signing keys.
     #[command(subcommand)]
     Admin(admin::Args),
@@ -117,6 +120,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
             context.sources.flags = args.flags();
             serve::run(&context).await
         }
+        Role::Relay(args) => relay::run(&context, args).await,
         Role::Admin(args) => admin::run(&context, args).await,
         Role::Import(args) => transfer::import(&context, args).await,
         Role::Export(args) => transfer::export(&context, args).await,

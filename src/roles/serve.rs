@@ -35,7 +35,7 @@ pub(super) struct Args {
 }
 
 /// An address with a port, of which `localhost` is the one name: others may have several.
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| "it must be an address with a port, such as 127.0.0.1:8088 or [::]:8088")
 }
@@ -189,14 +189,14 @@ async fn greet(app: &App, settings: &Config, address: SocketAddr, data: &Path) -
 }
 
 /// The signals that we receive, from the moment that this is made.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn receive() -> std::io::Result<Self> {
+    pub(super) fn receive() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -206,7 +206,7 @@ impl Signals {
 }
 
 /// Stops on SIGINT and SIGTERM, at once on the second; reloads the settings on SIGHUP.
-async fn obey(signals: Signals, stopping: CancellationToken, stop: CancellationToken, config: Live) {
+pub(super) async fn obey(signals: Signals, stopping: CancellationToken, stop: CancellationToken, config: Live) {
     let Signals { mut interrupt, mut terminate, mut hangup } = signals;
     loop {
         tokio::select! {

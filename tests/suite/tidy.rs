@@ -17,6 +17,10 @@ const WALLS: &[(&str, &[&str])] = &[
     ("net", &["crate::http", "crate::features", "crate::app", "crate::work", "crate::kv", "crate::db", "crate::roles"]),
     ("work", &["crate::http", "crate::features", "crate::app", "crate::kv"]),
     ("http", &["crate::features", "crate::app", "crate::roles", "crate::kv"]),
+    (
+        "relay",
+        &["crate::features", "crate::app", "crate::roles", "crate::kv", "crate::db", "crate::expr", "crate::bus"],
+    ),
     ("features", &["crate::app", "crate::roles", "crate::App"]),
 ];
 

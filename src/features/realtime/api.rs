@@ -1,4 +1,7 @@
 //! The endpoints of live updates.
+use std::sync::Arc;
+
+use poem::http::StatusCode;
 use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use poem::{Body, IntoResponse, Request, Response};
 use poem_openapi::param::{Header, Query};
@@ -8,18 +11,23 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::connection::Arrival;
 use super::hub::{Hub, Seat};
-use super::limits::{MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
-use super::model::{ConnectionKind, LiveConnection, REALTIME_READ, RealtimeState, RealtimeTotals};
+use super::limits::{MESSAGE_BYTES_MAX, RELAY_NAME_CHARS_MAX, SUBSCRIPTIONS_MAX};
+use super::model::{
+    ConnectionKind, LiveConnection, LiveRelay, REALTIME_READ, RELAYS_ADMIN, RealtimeState, RealtimeTotals,
+};
+use super::relays::{Line, Relay};
 use super::resume::Replay;
 use super::stream::Format;
-use super::{error, socket, stream};
+use super::wire::Wire;
+use super::{error, link, socket, stream};
 use crate::features::accounts::RECORDS_READ;
 use crate::features::records::Wanted;
 use crate::http::accept_header::wanted_stream;
 use crate::http::openapi::Tag;
-use crate::http::query::NoQuery;
-use crate::http::websocket::Upgrade;
-use crate::http::{Caller, ClientAddress, Fault, Problem, RequestId, Visitor};
+use crate::http::query::{NoQuery, must_be_among};
+use crate::http::websocket::{self, Upgrade};
+use crate::http::{Caller, ClientAddress, Entrance, Fault, Problem, RequestId, Visitor};
+use crate::relay::protocol;
 
 /// Connections that the state names.
 const SHOWN_MAX: usize = 1_000;
@@ -67,16 +75,18 @@ impl RealtimeApi {
 
         let request_id = request.extensions().get::<RequestId>().map(|it| it.as_str().to_owned()).unwrap_or_default();
         let since = self.hub.0.clock.now();
-        let arrival = |kind| Arrival { kind, address, request_id, since, caller };
+        let line = link::Carried::take(request);
+        let voice = line.as_ref().map(|it| Arc::clone(&it.voice));
+        let arrival = |kind| Arrival { kind, address, request_id, since, caller, voice };
         let asked = asked(request.uri().query().unwrap_or_default())?;
-        if let Some(upgrade) = Upgrade::of(request)? {
+        let upgrade = if line.is_some() { None } else { Upgrade::of(request)? };
+        if line.is_some() || upgrade.is_some() {
             if !asked.is_empty() {
                 let detail = "is for streams; over a WebSocket, subscribe with a message";
                 return Err(Problem::invalid(vec![Fault::new("?subscribe", "unknown", detail)]));
             }
             let seat = self.hub.open(arrival(ConnectionKind::Websocket))?;
-            let serve = move |socket| socket::serve(seat, socket);
-            return Ok(Live(upgrade.answer(&self.hub.0.sockets, MESSAGE_BYTES_MAX, serve)));
+            return Ok(Live(self.serve(seat, line, upgrade)));
         }
         let format = wanted_stream(request.headers()).and_then(Format::named).ok_or_else(error::upgrade_required)?;
         if asked.is_empty() {
@@ -97,6 +107,45 @@ impl RealtimeApi {
         Ok(Live(response.body(body)))
     }
 
+    /// Join as a relay
+    ///
+    /// Over a WebSocket, for `steading relay`: a process that holds the live connections of clients elsewhere, and asks this
+    /// server who they are and what they may hear. The guide `/docs/relays` has more.
+    #[oai(path = "/realtime/relay", method = "get", operation_id = "join_relay", tag = "Tag::Realtime")]
+    async fn join(
+        &self,
+        caller: Caller,
+        address: ClientAddress,
+        request: &Request,
+        /// The version of what relay and server say to one another.
+        #[oai(name = "version")]
+        version: Query<Option<String>>,
+        /// What the relay is called, for people: 1 to 64 characters.
+        #[oai(name = "name")]
+        name: Query<Option<String>>,
+    ) -> Result<Live, Problem> {
+        caller.must(RELAYS_ADMIN)?;
+        must_be_among(request, &["version", "name"])?;
+
+        let upgrade = Upgrade::of(request)?.ok_or_else(error::upgrade_required)?;
+        let required = |name: &str| Problem::invalid(vec![Fault::new(name, "required", "must be given")]);
+        let version = version.0.ok_or_else(|| required("?version"))?;
+        if version != protocol::VERSION.to_string() {
+            let version: String = version.chars().take(RELAY_NAME_CHARS_MAX).collect();
+            return Err(error::relay_version(&version, protocol::VERSION));
+        }
+        let name = name.0.ok_or_else(|| required("?name"))?;
+        if !(1..=RELAY_NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            let detail = format!("must have 1 to {RELAY_NAME_CHARS_MAX} characters, none of which controls anything");
+            return Err(Problem::invalid(vec![Fault::new("?name", "length", detail)]));
+        }
+        // A request has one if it came over a connection of its own.
+        let entrance = request.extensions().get::<Entrance>().cloned().ok_or_else(error::upgrade_required)?;
+        let joined = link::Joined::new(&self.hub, name, address, caller)?;
+        let serve = move |socket| link::serve(joined, entrance, socket);
+        Ok(Live(upgrade.answer(&self.hub.0.sockets, link::config(), serve)))
+    }
+
     /// See who listens
     ///
     /// Every live connection with its queue, and all together.
@@ -109,6 +158,21 @@ impl RealtimeApi {
             (registry.all(), registry.history())
         };
         let count = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
+        let relays: Vec<Arc<Relay>> = self.hub.relays().all.values().cloned().collect();
+        let relays = relays.iter().map(|it| {
+            let (told, crossed, bytes) = it.outbox.counts();
+            LiveRelay {
+                id: it.id,
+                name: it.name.clone(),
+                address: it.address.0.map(|it| it.to_string()),
+                since: it.since,
+                connections: count(it.count()),
+                told,
+                crossed,
+                bytes,
+            }
+        });
+        let relays = relays.collect();
         let mut totals =
             RealtimeTotals { connections: count(all.len()), subscriptions: 0, waiting_bytes: 0, opened, sent, dropped };
         let mut connections = Vec::new();
@@ -131,10 +195,26 @@ impl RealtimeApi {
                     sent,
                     dropped,
                     round_trip_ms: it.round_trip().map(|it| it.as_secs_f64() * 1_000.0),
+                    relay: it.voice.as_ref().map(|it| it.relay()),
                 });
             }
         }
-        Ok(Json(RealtimeState { connections, totals }))
+        Ok(Json(RealtimeState { connections, relays, totals }))
+    }
+}
+
+impl RealtimeApi {
+    /// Has a client served that asked for a WebSocket, over its line or the socket that it gets.
+    fn serve(&self, seat: Seat, line: Option<Line>, upgrade: Option<Upgrade>) -> Response {
+        let sockets = &self.hub.0.sockets;
+        if let Some(line) = line {
+            line.opened();
+            sockets.serve(socket::serve(seat, Wire::Line(line)));
+        } else if let Some(upgrade) = upgrade {
+            let serve = move |socket| socket::serve(seat, Wire::Socket(Box::new(socket)));
+            return upgrade.answer(sockets, websocket::config(MESSAGE_BYTES_MAX), serve);
+        }
+        Response::builder().status(StatusCode::SWITCHING_PROTOCOLS).finish()
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::limits::{ITEM_BYTES, QUEUE_BYTES_MAX, TAKEN_MAX};
 use super::message;
 use super::model::ConnectionKind;
+use super::relays::Voice;
 use crate::base::{Timestamp, UserId};
 use crate::config::RealtimeConfig;
 use crate::features::events::Epoch;
@@ -25,6 +26,8 @@ pub(super) struct Connection {
     /// Of the request that it began with: problems name it.
     pub request_id: String,
     pub since: Timestamp,
+    /// How it is told things, if a relay holds it.
+    pub voice: Option<Arc<Voice>>,
     who: Mutex<Caller>,
     /// By their numbers.
     topics: Mutex<Vec<(u32, String)>>,
@@ -76,6 +79,8 @@ pub(super) enum Item {
 struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
+    /// Whether whoever serves a client of a relay waits, and has nothing in hand: then it may be told past the queue.
+    rests: bool,
 }
 
 impl Item {
@@ -124,6 +129,13 @@ impl Connection {
     /// Lays something into the queue. If there is no room, what waits there is dropped and a gap takes its place.
     pub fn push(&self, item: Item) {
         let mut queue = lock(&self.queue);
+        let item = match self.voice.as_ref().filter(|_| queue.rests && queue.items.is_empty()) {
+            None => item,
+            Some(voice) => match voice.try_tell(item) {
+                Ok(()) => return self.was_sent(1),
+                Err(item) => item,
+            },
+        };
         queue.bytes += item.bytes();
         queue.items.push_back(item);
         if QUEUE_BYTES_MAX < queue.bytes {
@@ -148,6 +160,20 @@ impl Connection {
         let taken: Vec<Item> = queue.items.drain(..count).collect();
         queue.bytes -= taken.iter().map(Item::bytes).sum::<usize>();
         taken
+    }
+
+    /// Whoever serves it waits from now on.
+    pub fn rest(&self) {
+        if self.voice.is_some() {
+            lock(&self.queue).rests = true;
+        }
+    }
+
+    /// Whoever serves it says things again.
+    pub fn wake(&self) {
+        if self.voice.is_some() {
+            lock(&self.queue).rests = false;
+        }
     }
 
     /// Waits until something was laid into the queue, or the connection has to end.
@@ -179,6 +205,9 @@ impl Connection {
     }
 
     pub fn round_trip(&self) -> Option<Duration> {
+        if let Some(voice) = &self.voice {
+            return voice.round_trip();
+        }
         Some(self.round_trip.load(Ordering::Relaxed)).filter(|it| 0 < *it).map(Duration::from_micros)
     }
 
@@ -199,6 +228,8 @@ pub(super) struct Registry {
     connections: HashMap<u64, Arc<Connection>>,
     of_address: HashMap<IpAddr, usize>,
     of_user: HashMap<UserId, usize>,
+    /// How many of them relays hold.
+    relayed: usize,
     opened: u64,
     /// Of connections that are gone.
     sent: u64,
@@ -213,14 +244,24 @@ pub(super) struct Arrival {
     pub request_id: String,
     pub since: Timestamp,
     pub caller: Caller,
+    /// How it is told things, if a relay holds it.
+    pub voice: Option<Arc<Voice>>,
 }
 
 impl Registry {
     pub fn open(&mut self, arrival: Arrival, limits: &RealtimeConfig) -> Result<Arc<Connection>, Problem> {
-        let Arrival { kind, address, request_id, since, caller } = arrival;
+        let Arrival { kind, address, request_id, since, caller, voice } = arrival;
         let key = address.throttle_key();
-        if limits.connections_max <= self.connections.len() {
-            return Err(super::error::too_many_connections("all clients together", limits.connections_max));
+        let own = self.connections.len() - self.relayed;
+        match voice {
+            Some(_) if limits.relayed_connections_max <= self.relayed => {
+                let max = limits.relayed_connections_max;
+                return Err(super::error::too_many_connections("all clients of relays together", max));
+            }
+            None if limits.connections_max <= own => {
+                return Err(super::error::too_many_connections("all clients together", limits.connections_max));
+            }
+            _ => {}
         }
         let of_address = key.and_then(|it| self.of_address.get(&it)).copied().unwrap_or_default();
         if limits.connections_per_address_max <= of_address {
@@ -232,12 +273,14 @@ impl Registry {
         }
         self.count_user(&caller);
         self.opened += 1;
+        self.relayed += usize::from(voice.is_some());
         let connection = Arc::new(Connection {
             id: self.opened,
             kind,
             address,
             request_id,
             since,
+            voice,
             who: Mutex::new(caller),
             topics: Mutex::default(),
             queue: Mutex::default(),
@@ -289,6 +332,7 @@ impl Registry {
             return;
         }
         self.connections.remove(&connection.id);
+        self.relayed -= usize::from(connection.voice.is_some());
         if let Some(key) = connection.address.throttle_key() {
             discount(&mut self.of_address, &key);
         }

@@ -9,11 +9,14 @@ pub(super) const CONNECTION_LIMIT: Kind =
 pub(super) const SUBSCRIPTION_LIMIT: Kind =
     Kind { status: 422, code: "subscription-limit-reached", title: "Too many subscriptions on one connection" };
 
+pub(super) const RELAY_VERSION: Kind =
+    Kind { status: 422, code: "relay-version-unsupported", title: "The relay is of another version" };
 pub(super) const PRESENCE_LIMIT: Kind =
     Kind { status: 422, code: "presence-limit-reached", title: "Too many are there already" };
 
 /// Problems only this feature reports; the catalogue page lists them.
-pub const PROBLEMS: &[&Kind] = &[&CONNECTION_LIMIT, &SUBSCRIPTION_LIMIT, &PRESENCE_LIMIT, &UPGRADE_REQUIRED];
+pub const PROBLEMS: &[&Kind] =
+    &[&CONNECTION_LIMIT, &SUBSCRIPTION_LIMIT, &PRESENCE_LIMIT, &RELAY_VERSION, &UPGRADE_REQUIRED];
 
 pub(super) fn too_many_connections(of_whom: &str, max: usize) -> Problem {
     Problem::new(&CONNECTION_LIMIT, format!("{of_whom} may have {max} live connections; close one of them"))
@@ -26,6 +29,16 @@ pub(super) fn too_many_subscriptions(max: usize) -> Problem {
 pub(super) fn too_many_present(of_whom: &str, max: usize) -> Problem {
     let detail = format!("{max} of {of_whom} are there already, who all hear of each other; try again later");
     Problem::new(&PRESENCE_LIMIT, detail)
+}
+
+pub(super) fn too_many_relays(max: usize) -> Problem {
+    Problem::new(&CONNECTION_LIMIT, format!("{max} relays are there already; end one of them"))
+}
+
+pub(super) fn relay_version(asked: &str, known: u32) -> Problem {
+    let detail =
+        format!("the relay speaks version {asked}, and this server version {known}: run the same release on both");
+    Problem::new(&RELAY_VERSION, detail)
 }
 
 pub(super) fn upgrade_required() -> Problem {

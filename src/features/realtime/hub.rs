@@ -12,17 +12,16 @@ use super::connection::{Arrival, Connection, End, Item, Registry};
 use super::limits::{ANSWER_TIMEOUT, CHECK_INTERVAL, CROWD_MIN, EVENTS_BYTES_MAX, EVENTS_MAX, GATHER_TIME};
 use super::message;
 use super::presence::Presence;
-use crate::base::{Clock, Timestamp};
+use super::relays::{Relay, Relays};
+use crate::base::Clock;
 use crate::config::{RealtimeConfig, View};
 use crate::db::{self, Tx};
 use crate::features::accounts::Gate;
-use crate::features::api_keys;
 use crate::features::collections::{Catalogue, Catalogues, IsOutdated};
 use crate::features::events::{self, EventKind, EventLog};
 use crate::features::records::{self, Told, Watch, Watches};
 use crate::http::problem::{self, Problem};
 use crate::http::websocket::WebSockets;
-use crate::http::{Caller, Permissions, Subject};
 
 /// The way to the one who delivers. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +35,7 @@ pub(super) struct Parts {
     pub config: View<RealtimeConfig>,
     pub sockets: WebSockets,
     registry: Mutex<Registry>,
+    relays: Mutex<Relays>,
     commands: mpsc::UnboundedSender<Command>,
     /// Until somebody delivers.
     waiting: Mutex<Option<mpsc::UnboundedReceiver<Command>>>,
@@ -104,7 +104,20 @@ impl Hub {
     ) -> Self {
         let (commands, waiting) = mpsc::unbounded_channel();
         let (sockets, registry, waiting) = (WebSockets::default(), Mutex::default(), Mutex::new(Some(waiting)));
-        Self(Arc::new(Parts { log, catalogues, gate, clock, config, sockets, registry, commands, waiting, stopping }))
+        let relays = Mutex::default();
+        Self(Arc::new(Parts {
+            log,
+            catalogues,
+            gate,
+            clock,
+            config,
+            sockets,
+            registry,
+            relays,
+            commands,
+            waiting,
+            stopping,
+        }))
     }
 
     /// Delivers until `stop`, and then until all who listen are told goodbye.
@@ -120,11 +133,21 @@ impl Hub {
         self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn open(&self, arrival: Arrival) -> Result<Seat, Problem> {
+    pub(super) fn relays(&self) -> MutexGuard<'_, Relays> {
+        self.0.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses whoever comes when the server is about to stop.
+    pub(super) fn must_go_on(&self) -> Result<(), Problem> {
         if self.0.stopping.is_cancelled() {
             let stopping = Problem::new(&problem::STOPPING, "the server is about to stop; try again");
             return Err(stopping.retry_after(Duration::from_secs(1)));
         }
+        Ok(())
+    }
+
+    pub(super) fn open(&self, arrival: Arrival) -> Result<Seat, Problem> {
+        self.must_go_on()?;
         let connection = self.registry().open(arrival, &self.0.config.get())?;
         Ok(Seat { hub: self.clone(), connection })
     }
@@ -224,6 +247,9 @@ impl Desk {
         }
         for connection in self.hub.registry().all() {
             connection.end(End::Stopping);
+        }
+        for relay in self.hub.relays().all.values() {
+            relay.end(End::Stopping);
         }
     }
 
@@ -332,7 +358,7 @@ impl Desk {
         Some(Subscription { number, since: member.since, watch })
     }
 
-    fn leave(&mut self, connection: u64) {
+    pub fn leave(&mut self, connection: u64) {
         for number in self.numbers(connection) {
             self.presence.depart((connection, number));
             self.remove(connection, number);
@@ -485,6 +511,9 @@ impl Desk {
     fn tell(&self, batch: &Batch) {
         let now = self.hub.0.clock.now();
         let mut looks = HashSet::new();
+        // So that the same event for many clients of a relay is one message to it.
+        let relays: Vec<Arc<Relay>> = self.hub.relays().all.values().cloned().collect();
+        relays.iter().for_each(|it| it.outbox.hold());
         for Told { watch, seq, members } in &batch.told {
             let Some(group) = batch.groups.get(*watch).and_then(|it| self.groups.get(it)) else { continue };
             // One look is for all of the batch.
@@ -502,6 +531,7 @@ impl Desk {
                 }
             }
         }
+        relays.iter().for_each(|it| it.outbox.release());
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is said and done with")]
@@ -516,53 +546,6 @@ impl Desk {
             connection.push(item.clone());
         }
     }
-
-    /// Ends the connections of those who are no longer signed in, or no longer who they were.
-    async fn check_callers(&mut self) {
-        let all = self.hub.registry().all();
-        let mut callers: HashMap<Who, (Caller, bool)> = HashMap::new();
-        for connection in &all {
-            let caller = connection.caller();
-            if let Some(who) = who(&caller) {
-                callers.insert(who, (caller, true));
-            }
-        }
-        if callers.is_empty() {
-            return;
-        }
-        let (now, log) = (self.hub.0.clock.now(), &self.hub.0.log);
-        let look = move |tx: &mut Tx<'_>| {
-            for (caller, stands) in callers.values_mut() {
-                let is_over = caller.principal().until.is_some_and(|it| it <= now);
-                *stands = !is_over && api_keys::still_stands(tx, caller, now)?;
-            }
-            Ok::<_, db::Error>(callers.clone())
-        };
-        match log.db.read(&log.tenant, look).await {
-            Ok(callers) => {
-                for connection in all {
-                    let found = who(&connection.caller()).and_then(|it| callers.get(&it));
-                    if found.is_some_and(|(_, stands)| !stands) || !connection.caller().is_believed() {
-                        connection.end(End::SignedOut);
-                        self.leave(connection.id);
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::warn!(cause = %crate::base::text::chain(&error), "cannot tell who is still signed in");
-            }
-        }
-    }
-}
-
-/// What a connection was opened with: a session, say, the role and what that let its user try, and until when.
-type Who = (Subject, String, Option<String>, Permissions, Option<Timestamp>);
-
-/// Those who are one and the same are asked about once.
-fn who(caller: &Caller) -> Option<Who> {
-    let it = caller.principal();
-    let is_asked = it.subject != Subject::Operator;
-    is_asked.then(|| (it.subject.clone(), it.role.clone(), it.tier.clone(), it.permissions.clone(), it.until))
 }
 
 /// What was read of the log, and who is told what of it.

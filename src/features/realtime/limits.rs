@@ -1,6 +1,8 @@
 //! How much one client, and all of them together, may have open.
 use std::time::Duration;
 
+pub(super) use crate::http::websocket::{CLOSE_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, TAKEN_MAX, WRITE_TIMEOUT};
+
 /// Subscriptions of one connection.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 128;
 /// Bytes of one message of a client.
@@ -12,15 +14,6 @@ pub(super) const MESSAGES_PER_SEC_MAX: u32 = 20;
 pub(super) const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// What a message in a queue takes beside its text.
 pub(super) const ITEM_BYTES: usize = 64;
-/// Messages that are taken out of a queue at once.
-pub(super) const TAKEN_MAX: usize = 64;
-/// How often a client is asked whether it is still there, and how long it may take to say so.
-pub(super) const PING_INTERVAL: Duration = Duration::from_secs(25);
-pub(super) const PONG_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a client may take to read what was written to it.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a goodbye may take.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is asked whether those who are signed in still are.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(4);
 /// Events that are looked at in one transaction, and their bytes.
@@ -37,3 +30,26 @@ pub(super) const PRESENT_OF_ONE_MAX: usize = 16;
 pub(super) const STATE_BYTES_MAX: usize = 1_024;
 /// How long a connection waits for the hub.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Relays that hold connections of others.
+pub(super) const RELAYS_MAX: usize = 64;
+/// Characters of what a relay is called.
+pub(super) const RELAY_NAME_CHARS_MAX: usize = 64;
+/// What is under way to one client of a relay. Beyond it, what comes waits in the queue of its connection.
+pub(super) const WINDOW_BYTES: usize = 256 << 10;
+/// What waits to be written to a relay. Beyond it, it waits in the queues of the connections.
+pub(super) const OUTBOX_BYTES_MAX: usize = 16 << 20;
+/// Receivers that one message to a relay names.
+pub(super) const RECEIVERS_MAX: usize = 4_096;
+/// What a receiver takes in a message.
+pub(super) const RECEIVER_BYTES: usize = 16;
+/// Clients of a relay that are let in at once.
+pub(super) const OPENING_MAX: usize = 256;
+/// What one client of a relay said that nobody looked at yet: messages, and their bytes. One may always be.
+pub(super) const HEARD_MAX: usize = 16;
+pub(super) const HEARD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one message of a relay: one of a client may be six times as long as JSON.
+pub(super) const LINK_MESSAGE_BYTES_MAX: usize = 512 << 10;
+/// Bytes that were said to a relay and not sent: more than any one message.
+pub(super) const LINK_UNSENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of an answer that a client gets instead of a WebSocket.
+pub(super) const REFUSAL_BYTES_MAX: usize = 64 << 10;

@@ -6,6 +6,8 @@ use crate::base::{Timestamp, UserId};
 use crate::http::Permission;
 
 pub const REALTIME_READ: Permission = Permission("realtime:read");
+/// To hold the connections of others, and to say where they come from.
+pub const RELAYS_ADMIN: Permission = Permission("relays:admin");
 
 /// How a client listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -39,6 +41,28 @@ pub struct LiveConnection {
     pub dropped: u64,
     /// How long its last answer to a ping took, in milliseconds; absent before the first, and for streams.
     pub round_trip_ms: Option<f64>,
+    /// The relay that holds it, by its `id`; absent where the server itself does.
+    pub relay: Option<u64>,
+}
+
+/// A process elsewhere that holds connections.
+#[derive(Clone, Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct LiveRelay {
+    /// Counted from the start of the server.
+    pub id: u64,
+    /// What it calls itself: its machine, if it was not told.
+    pub name: String,
+    pub address: Option<String>,
+    pub since: Timestamp,
+    /// Connections that it holds.
+    pub connections: u64,
+    /// Messages that its clients were told.
+    pub told: u64,
+    /// Messages in which these went to the relay: the same event for many of its clients goes once.
+    pub crossed: u64,
+    /// Bytes that went to the relay.
+    pub bytes: u64,
 }
 
 /// Everyone who listens, and how that goes.
@@ -47,6 +71,7 @@ pub struct LiveConnection {
 pub struct RealtimeState {
     /// At most the first 1,000.
     pub connections: Vec<LiveConnection>,
+    pub relays: Vec<LiveRelay>,
     pub totals: RealtimeTotals,
 }
 
@@ -78,9 +103,20 @@ impl Example for RealtimeState {
             sent: 12,
             dropped: 0,
             round_trip_ms: Some(18.25),
+            relay: Some(1),
+        };
+        let relay = LiveRelay {
+            id: 1,
+            name: "fra-1".to_owned(),
+            address: Some("192.0.2.21".to_owned()),
+            since: Timestamp::example(),
+            connections: 1,
+            told: 12,
+            crossed: 12,
+            bytes: 4_096,
         };
         let totals =
             RealtimeTotals { connections: 1, subscriptions: 1, waiting_bytes: 0, opened: 7, sent: 120, dropped: 0 };
-        Self { connections: vec![connection], totals }
+        Self { connections: vec![connection], relays: vec![relay], totals }
     }
 }

@@ -1,34 +1,23 @@
-//! One WebSocket: what the client says, and what it is told.
+//! One client of a WebSocket, of ours or of a relay: what it says, and what it is told.
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::{End, Item};
 use super::error;
 use super::hub::{Command, Seat};
 use super::limits::{
-    CLOSE_TIMEOUT, MESSAGES_AT_ONCE_MAX, MESSAGES_PER_SEC_MAX, PING_INTERVAL, PONG_TIMEOUT, STATE_BYTES_MAX,
-    SUBSCRIPTIONS_MAX, WRITE_TIMEOUT,
+    MESSAGES_AT_ONCE_MAX, MESSAGES_PER_SEC_MAX, PING_INTERVAL, PONG_TIMEOUT, STATE_BYTES_MAX, SUBSCRIPTIONS_MAX,
 };
 use super::message::{self, Said, Which};
 use super::resume::Replay;
+use super::wire::{Came, Close, GOING_AWAY, NOT_SIGNED_IN, SILENT, Wire};
 use crate::base::lanes::{self, Asker};
 use crate::features::records::{Wanted, Watch};
-use crate::http::websocket::{self, CloseFrame, Message, Utf8Bytes, WebSocket};
 use crate::http::{Fault, Problem};
-
-/// Why a socket is closed, for programs: those of RFC 6455, and of our own.
-const GOING_AWAY: u16 = 1001;
-const UNSUPPORTED: u16 = 1003;
-const TOO_LARGE: u16 = 1009;
-/// The token ended, or the session, or the caller's role is another one: sign in again.
-const NOT_SIGNED_IN: u16 = 4401;
-/// The client did not answer a ping.
-const SILENT: u16 = 4408;
 
 /// Turns at reading are by address, as those of requests.
 static LANES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -38,12 +27,12 @@ pub(super) fn lane(seat: &Seat) -> Asker {
     Asker::alone(LANES.hash_one(seat.connection.address.throttle_key()))
 }
 
-/// Serves a socket until one of both sides ends it.
-pub(super) async fn serve(seat: Seat, socket: WebSocket) {
+/// Serves a client until one of both sides ends it.
+pub(super) async fn serve(seat: Seat, wire: Wire) {
     let lane = lane(&seat);
     let mut served = Served {
         seat,
-        socket,
+        wire,
         subscribed: 0,
         asked: None,
         next_ping: Instant::now() + PING_INTERVAL,
@@ -51,20 +40,12 @@ pub(super) async fn serve(seat: Seat, socket: WebSocket) {
         allowed_at: Instant::now(),
     };
     let close = lanes::on_behalf_of(lane, served.run()).await;
-    if let Some((code, reason)) = close {
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        let goodbye = async {
-            let _ = served.socket.close(Some(frame)).await;
-            // What the client still had to say, until it says goodbye too.
-            while let Some(Ok(_)) = served.socket.next().await {}
-        };
-        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
-    }
+    served.wire.close(close).await;
 }
 
 struct Served {
     seat: Seat,
-    socket: WebSocket,
+    wire: Wire,
     /// Subscriptions so far.
     subscribed: u32,
     /// When the client was asked whether it is there.
@@ -75,7 +56,13 @@ struct Served {
     allowed_at: Instant,
 }
 
-type Close = (u16, &'static str);
+/// What there is to do next.
+enum Event {
+    News,
+    Came(Came),
+    PingDue,
+    Expired,
+}
 
 /// Why nothing more can be said.
 enum Over {
@@ -104,12 +91,21 @@ impl Served {
             }));
         }
         let due = self.asked.map_or(self.next_ping, |it| it + PONG_TIMEOUT);
-        let remaining = self.remaining();
-        tokio::select! {
-            () = self.seat.connection.has_more() => self.flush().await,
-            said = self.socket.next() => self.hear(said).await,
-            () = sleep_until(due) => self.ping().await,
-            () = sleep(remaining.unwrap_or_default()), if remaining.is_some() => self.expire(),
+        let (remaining, is_pinged) = (self.remaining(), self.wire.is_pinged());
+        // A client of a relay is told things without waking this task.
+        self.seat.connection.rest();
+        let came = tokio::select! {
+            () = self.seat.connection.has_more() => Event::News,
+            came = self.wire.next() => Event::Came(came),
+            () = sleep_until(due), if is_pinged => Event::PingDue,
+            () = sleep(remaining.unwrap_or_default()), if remaining.is_some() => Event::Expired,
+        };
+        self.seat.connection.wake();
+        match came {
+            Event::News => self.flush().await,
+            Event::Came(came) => self.hear(came).await,
+            Event::PingDue => self.ping().await,
+            Event::Expired => self.expire(),
         }
     }
 
@@ -132,33 +128,28 @@ impl Served {
         }
         let now = Instant::now();
         (self.asked, self.next_ping) = (Some(now), now + PING_INTERVAL);
-        self.send(Message::Ping(websocket::Bytes::new())).await
+        if self.wire.ping().await { Ok(()) } else { Err(Over::Gone) }
     }
 
-    async fn hear(&mut self, said: Option<Result<Message, websocket::Error>>) -> Result<(), Over> {
-        match said {
-            None => Err(Over::Gone),
-            Some(Ok(Message::Text(text))) => {
+    async fn hear(&mut self, came: Came) -> Result<(), Over> {
+        match came {
+            Came::Text(text) => {
                 self.pace().await;
                 self.obey(&text).await
             }
-            Some(Ok(Message::Pong(_))) => {
+            Came::Pong => {
                 if let Some(asked) = self.asked.take() {
                     self.seat.connection.was_answered_after(asked.elapsed());
                 }
                 Ok(())
             }
-            Some(Ok(Message::Binary(_))) => Err(Over::Close((UNSUPPORTED, "messages are JSON texts"))),
-            Some(Ok(Message::Ping(_))) => {
+            Came::Ping => {
                 self.pace().await;
                 Ok(())
             }
-            Some(Ok(Message::Close(_) | Message::Frame(_))) => Ok(()),
-            Some(Err(websocket::Error::Capacity(_))) => Err(Over::Close((TOO_LARGE, "a message has at most 64 KiB"))),
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a WebSocket ended early");
-                Err(Over::Gone)
-            }
+            Came::Nothing => Ok(()),
+            Came::Wrong(close) => Err(Over::Close(close)),
+            Came::Gone => Err(Over::Gone),
         }
     }
 
@@ -283,29 +274,11 @@ impl Served {
             return Ok(());
         }
         let count = items.len();
-        let epoch = &self.seat.hub.0.log.epoch;
-        let socket = &mut self.socket;
-        let saying = async {
-            for item in items {
-                let text = Utf8Bytes::try_from(item.into_json(epoch)).unwrap_or_default();
-                socket.feed(Message::Text(text)).await?;
-            }
-            socket.flush().await
-        };
-        match timeout(WRITE_TIMEOUT, saying).await {
-            Ok(Ok(())) => {
-                self.seat.connection.was_sent(count);
-                Ok(())
-            }
-            _ => Err(Over::Gone),
+        if !self.wire.say(items, &self.seat.hub.0.log.epoch).await {
+            return Err(Over::Gone);
         }
-    }
-
-    async fn send(&mut self, message: Message) -> Result<(), Over> {
-        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Over::Gone),
-        }
+        self.seat.connection.was_sent(count);
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! On what terms the endpoints of live updates answer, beside what their signatures say.
-use super::error::{CONNECTION_LIMIT, SUBSCRIPTION_LIMIT};
-use super::model::REALTIME_READ;
+use super::error::{CONNECTION_LIMIT, RELAY_VERSION, SUBSCRIPTION_LIMIT};
+use super::model::{REALTIME_READ, RELAYS_ADMIN};
 use crate::features::accounts::RECORDS_READ;
 use crate::http::openapi::{Terms, Who};
 use crate::http::problem::NOT_FOUND;
@@ -11,6 +11,11 @@ pub const TERMS: &[Terms] = &[
         operation: "listen",
         who: Who::Visitors(RECORDS_READ),
         problems: &[&NOT_FOUND, &SUBSCRIPTION_LIMIT, &UPGRADE_REQUIRED, &CONNECTION_LIMIT],
+    },
+    Terms {
+        operation: "join_relay",
+        who: Who::Holders(RELAYS_ADMIN),
+        problems: &[&RELAY_VERSION, &UPGRADE_REQUIRED, &CONNECTION_LIMIT],
     },
     Terms { operation: "show_realtime", who: Who::Holders(REALTIME_READ), problems: &[] },
 ];

@@ -51,6 +51,10 @@ pub const PERMISSIONS: &[(Permission, &str)] = &[
     (AUDIT_READ, "Read who did what, export it, and verify that nothing of it was changed."),
     (Permission("realtime:read"), "See who listens to changes."),
     (
+        Permission("relays:admin"),
+        "Run relays: hold the connections of others, and say from which addresses these come.",
+    ),
+    (
         Permission("system:read"),
         "See how the server is doing, and the keys that sign access tokens, without their secrets.",
     ),

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::super::policy::{Limits, Policy};
 use super::super::shell::TwoLengths;
-use super::super::{Caller, Shell};
+use super::super::{Caller, Entrance, Shell, websocket};
 use super::answer::{AnswerBody, Streams};
 use super::phase::{CUT, Phase, SERVING};
 use super::pulse::{Overdue, Pulse};
@@ -85,6 +85,9 @@ pub(super) async fn serve<S>(
         }
         if let Some(operator) = &operator {
             request.extensions_mut().insert(operator.clone());
+        }
+        if websocket::is_wanted(request.headers()) {
+            request.extensions_mut().insert(Entrance::new(shell.clone()));
         }
         let (shell, pulse) = (shell.clone(), pulse.clone());
         async move {
