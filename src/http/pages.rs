@@ -74,6 +74,7 @@ const READING_ORDER: &[&str] = &[
     "batch",
     "search",
     "realtime",
+    "relays",
     "accounts",
     "mail",
     "roles",

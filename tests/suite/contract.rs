@@ -136,6 +136,7 @@ const ADMINS_ONLY: &[&str] = &[
     "delete_collection",
     "import_records",
     "show_realtime",
+    "join_relay",
     "truncate_collection",
     "export_collections",
     "import_collections",

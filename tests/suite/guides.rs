@@ -487,6 +487,11 @@ async fn the_guide_to_live_updates_is_true() {
 }
 
 #[tokio::test]
+async fn the_guide_to_relays_is_true() {
+    work_through("relays", 2).await;
+}
+
+#[tokio::test]
 async fn the_guide_to_the_audit_trail_is_true() {
     work_through("audit", 7).await;
 }

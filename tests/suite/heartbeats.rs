@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::support::live::Live;
+use super::Live;
 
 const PING_AFTER: Duration = Duration::from_secs(25);
 const PONG_WITHIN: Duration = Duration::from_secs(8);
@@ -48,7 +48,7 @@ impl Mute {
 async fn a_client_that_answers_no_ping_within_8_s_is_let_go() {
     let live = Live::start().await;
     let began = Instant::now();
-    let mut mute = Mute::connect(&live.address).await;
+    let mut mute = Mute::connect(&live.sockets).await;
 
     let (kind, _) = mute.frame(PING_AFTER + SLACK).await;
     let asked = Instant::now();

@@ -37,6 +37,7 @@ mod realtime;
 mod patches;
 mod records;
 mod relations;
+mod relays;
 mod roles;
 mod rules;
 mod schema;
@@ -57,3 +58,8 @@ mod users;
 mod view_promises;
 mod views;
 mod writing;
+
+use self::support::live::Live;
+
+/// What a WebSocket is closed with when the server stops that holds it.
+const AT_STOP: u16 = 1001;

@@ -17,6 +17,7 @@ const PAGES: &[&str] = &[
     "/docs/batch",
     "/docs/search",
     "/docs/realtime",
+    "/docs/relays",
     "/docs/accounts",
     "/docs/mail",
     "/docs/roles",

@@ -2,7 +2,7 @@
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::live::Live;
+use super::{AT_STOP, Live};
 
 fn posts(rules: &Value) -> Value {
     json!({
@@ -746,7 +746,7 @@ async fn a_stop_says_goodbye() {
 
     let (closed, stopped) = tokio::join!(socket.closed(), live.stop());
 
-    assert_eq!(closed, 1001);
+    assert_eq!(closed, AT_STOP);
     assert!(stopped);
     while events.more().await {}
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use poem::http::Method;
 use serde_json::{Value, json};
-use steading::http::{Door, serve};
+use steading::base::{Clock, Random, Secret};
+use steading::http::{Door, Policy, serve};
+use steading::net::{Address, Trust};
+use steading::relay::{Relay, Settings};
 use steading::work::Lifecycle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,7 +24,78 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Live {
     pub app: TestApp,
     pub address: String,
+    /// Where its WebSockets are: elsewhere, if a relay holds them.
+    pub sockets: String,
     lifecycle: Lifecycle,
+}
+
+/// A relay, in this process.
+pub struct AtRelay {
+    pub address: String,
+    lifecycle: Lifecycle,
+}
+
+impl AtRelay {
+    /// A relay of the server at an address, once it has its link.
+    pub async fn start(origin: &str, key: &str) -> Self {
+        let relay = Self::try_start(origin, key, "test");
+        relay.linked().await;
+        relay
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    pub fn try_start(origin: &str, key: &str, name: &str) -> Self {
+        let settings = Settings {
+            origin: Address::parse(&format!("http://{origin}")).expect("an address"),
+            trust: Trust::public().expect("authorities"),
+            key: Secret::new(key.to_owned()),
+            name: name.to_owned(),
+        };
+        let listener = Door::open_tcp("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let lifecycle = Lifecycle::new();
+        let relay = Relay::new(settings, Random::system(), lifecycle.stop_token());
+        let shell = Arc::new(relay.shell(Policy::default(), Clock::system()));
+        lifecycle.task("relay", relay.run());
+        tokio::spawn(serve(vec![Door::Tcp(listener)], shell, lifecycle.stop_token(), Duration::from_secs(5)));
+        Self { address, lifecycle }
+    }
+
+    /// Whether it should get clients, in its own words.
+    pub async fn ready(&self) -> String {
+        let mut stream = TcpStream::connect(&self.address).await.expect("connected");
+        let head = "GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    pub async fn linked(&self) {
+        let linked = async {
+            while !self.ready().await.starts_with("HTTP/1.1 200") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, linked).await.expect("a link in time");
+    }
+
+    pub async fn unlinked(&self) {
+        let unlinked = async {
+            while !self.ready().await.starts_with("HTTP/1.1 503") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, unlinked).await.expect("the end of a link in time");
+    }
+
+    pub async fn stop(&self) -> bool {
+        self.lifecycle.stop(Duration::from_secs(5)).await
+    }
+
+    pub async fn socket(&self, token: Option<&str>) -> Socket {
+        Socket::open(&self.address, token).await.expect("a socket")
+    }
 }
 
 /// Has an app listen on a port, with everything that runs beside requests.
@@ -45,11 +119,24 @@ impl Live {
 
     pub async fn around(app: TestApp) -> Self {
         let (address, lifecycle) = serve_app(&app);
-        Self { app, address, lifecycle }
+        Self { app, sockets: address.clone(), address, lifecycle }
     }
 
     pub async fn stop(&self) -> bool {
         self.lifecycle.stop(Duration::from_secs(5)).await
+    }
+
+    /// The id and the secret of a key with which relays join.
+    pub async fn key_for_relays(&self) -> (String, String) {
+        let body = json!({ "name": "relays", "scopes": ["relays:admin"] });
+        let made = self.app.operator(Method::POST, "/api/v1/admin/keys").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+        (made.body["key"]["id"].as_str().expect("an id").to_owned(), made.str("secret"))
+    }
+
+    /// Everyone who listens, as admins see it.
+    pub async fn state(&self) -> Value {
+        self.app.operator(Method::GET, "/api/v1/admin/realtime").send().await.body
     }
 
     /// A collection that anyone may read and admins write, unless `definition` says otherwise.
@@ -88,7 +175,7 @@ impl Live {
     }
 
     pub async fn try_socket(&self, token: Option<&str>) -> Result<Socket, Error> {
-        Socket::open(&self.address, token).await
+        Socket::open(&self.sockets, token).await
     }
 
     /// As a stranger.
