@@ -1,4 +1,4 @@
-//! Requests that came to somebody else's door: whoever may hands them on, and they go through the same shell as all others.
+//! Requests that came to somebody else's door, are handed on, and go through the same shell as all others.
 use std::sync::Arc;
 
 use poem::{Request, Response};
@@ -16,7 +16,7 @@ impl Entrance {
         Self(shell)
     }
 
-    /// Answers a request that came from elsewhere, as whoever hands it on says. What its headers say of that counts not.
+    /// Answers a request that came from elsewhere, as whoever hands it on says, whatever its headers say of that.
     pub async fn answer(&self, mut request: Request, from: Origin) -> Response {
         request.extensions_mut().insert(from);
         self.0.answer(request).await

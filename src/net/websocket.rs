@@ -22,7 +22,7 @@ pub enum Asked {
 pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 impl Client {
-    /// Asks for a socket. The URI of the request is a path; `key` are the dice that tell the answer from one that was kept.
+    /// Asks for a socket. The URI of the request is a path; `key` is what tells the answer from one that was kept.
     pub async fn open_socket(
         &self,
         to: &Address,

@@ -1,12 +1,12 @@
 //! Relays: WebSockets of a server's clients, held on other machines than its own.
 //!
-//! A relay is a process without data. Clients speak with it as they would with the server, its origin; it says over one
-//! link ([`protocol`]) who came and what they say, and is told over it what they are to hear. What only the origin can do
-//! stays there: who somebody is, what they may hear, presence, what they missed. What a socket costs is the relay's:
-//! encryption behind it, buffers, pings, and one event for a thousand clients a thousand times.
+//! A relay is a process without data. Clients speak with it as they would with the server, its origin; it says over
+//! one link ([`protocol`]) who came and what they say, and is told over it what they are to hear. What only the origin
+//! can do stays there: who somebody is, what they may hear, presence, what they missed. What a socket costs is the
+//! relay's: its buffers, its pings, and one event for a thousand clients a thousand times.
 //!
-//! `door.rs` is what clients ask, `link.rs` what all of them share, `client.rs` one of them, and `upstream.rs` keeps the
-//! link. When that is lost, clients are told to come back: here once there is a link again, or elsewhere.
+//! `door.rs` is what clients ask, `link.rs` what all of them share, `client.rs` one of them, and `upstream.rs` keeps
+//! the link. When that is lost, clients are told to come back: here once there is a link again, or elsewhere.
 mod client;
 mod door;
 mod limits;

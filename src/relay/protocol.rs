@@ -1,8 +1,8 @@
 //! What a relay and its origin say to one another: JSON texts over one WebSocket, the link.
 //!
-//! The relay asks for it with its version and its name in the query; the origin begins with [`FromOrigin::Welcome`]. The
-//! relay counts its clients, and each message names the one that it is about. What is said to clients is JSON and stands
-//! in a message as it is; what clients say may be anything, and stands in a text.
+//! The relay asks for it with its version and its name in the query; the origin begins with [`FromOrigin::Welcome`].
+//! The relay counts its clients, and each message names the one that it is about. What is said to clients is JSON and
+//! stands in a message as it is; what clients say may be anything, and stands in a text.
 //!
 //! Both sides ping. Neither says more of one client than the other takes: what is said to it and was not taken yet has
 //! a window ([`cost`]), and what it said and was not heard yet has one too.

@@ -23,8 +23,8 @@ const NAME_CHARS_MAX: usize = 64;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The server whose WebSockets it holds: `https://api.example.com`. An API key with the permission `relays:admin` is in
-    /// the variable STEADING_TOKEN.
+    /// The server whose WebSockets it holds: `https://api.example.com`. An API key with the permission `relays:admin`
+    /// is in the variable STEADING_TOKEN.
     #[arg(long, value_name = "URL")]
     origin: String,
     /// Where to listen.
@@ -60,8 +60,10 @@ impl Args {
              and what clients say and hear; --plaintext does it all the same"
         );
         let trust = self.ca.as_deref().map_or_else(Trust::public, Trust::private).context("--ca")?;
-        let key = config::token()
-            .context("STEADING_TOKEN must hold an API key with the permission `relays:admin`; `steading admin key create --scope relays:admin` makes one")?;
+        let key = config::token().context(
+            "STEADING_TOKEN must hold an API key with the permission `relays:admin`; at the server, \
+                      `steading admin key create --name relays --scope relays:admin` makes one",
+        )?;
         let name = self.name.clone().or_else(|| std::fs::read_to_string(HOSTNAME).ok()).unwrap_or_default();
         let name: String = name.trim().chars().take(NAME_CHARS_MAX).collect();
         let name = if name.is_empty() { "relay".to_owned() } else { name };

@@ -19,7 +19,7 @@ const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
 
 /// Puts TLS before a server, as a proxy does, and returns the port.
-async fn in_front_of(server: &Server, certificate: &Certificate) -> u16 {
+pub async fn in_front_of(url: &str, certificate: &Certificate) -> u16 {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certificate.key.clone()));
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -30,7 +30,7 @@ async fn in_front_of(server: &Server, certificate: &Certificate) -> u16 {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let behind = server.url.trim_start_matches("http://").to_owned();
+    let behind = url.trim_start_matches("http://").to_owned();
     Handle::current().spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // Who does not believe the certificate hangs up.
@@ -70,7 +70,7 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_believed_and_told_wh
     std::fs::write(folder.join("both.pem"), stranger.pem() + &authority.pem()).expect("written");
     std::fs::write(folder.join("theirs.pem"), stranger.pem()).expect("written");
     std::fs::write(folder.join("none.pem"), "nothing\n").expect("written");
-    let sound = in_front_of(&server, &authority.vouch("localhost", NOW)).await;
+    let sound = in_front_of(&server.url, &authority.vouch("localhost", NOW)).await;
     let ours: &[&str] = &["--ca", "ours.pem"];
 
     for file in ["ours.pem", "both.pem"] {
@@ -78,9 +78,9 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_believed_and_told_wh
         assert_eq!((code, said.as_str()), (0, "wrote schema/a.json\n"), "{file}");
         std::fs::remove_dir_all(folder.join("schema")).expect("removed");
     }
-    let expired = in_front_of(&server, &authority.vouch("localhost", LONG_AGO)).await;
-    let misnamed = in_front_of(&server, &authority.vouch("api.example.com", NOW)).await;
-    let of_authority = in_front_of(&server, &authority).await;
+    let expired = in_front_of(&server.url, &authority.vouch("localhost", LONG_AGO)).await;
+    let misnamed = in_front_of(&server.url, &authority.vouch("api.example.com", NOW)).await;
+    let of_authority = in_front_of(&server.url, &authority).await;
     let plain = server.url.rsplit(':').next().and_then(|it| it.parse().ok()).expect("a port");
     let mend = "; `--ca FILE` names the certificate of one of your own";
     for (port, authority, words) in [

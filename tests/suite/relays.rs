@@ -11,8 +11,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::elsewhere::in_front_of;
 use crate::server::{Server, command, steading};
 use crate::support::TestApp;
+use crate::support::certificates::{Certificate, NOW};
 use crate::support::live::{self, AtRelay, Socket};
 
 /// Every promise of live updates, at a relay.
@@ -128,6 +130,15 @@ impl Link {
         self.next().await.expect("an open link")
     }
 
+    /// The next answer to somebody who gets no WebSocket.
+    async fn refused(&mut self) -> Value {
+        loop {
+            if let Some(refused) = self.hear().await.get("refused") {
+                return refused.clone();
+            }
+        }
+    }
+
     async fn closed(&mut self) -> Option<u16> {
         loop {
             if let Err(code) = self.next().await {
@@ -155,7 +166,7 @@ async fn a_refusal_at_a_relay_is_that_of_the_server() {
         ("", vec![("authorization", &bearer)], 429),
     ];
     for (query, mut headers, status) in cases {
-        headers.push(("x-request-id", "the-same"));
+        headers.extend([("x-request-id", "the-same"), ("host", "api.example.com")]);
         let target = format!("{path}{query}");
 
         let at_server = refusal(&live.address, &target, &headers).await;
@@ -311,11 +322,10 @@ async fn a_client_says_as_much_at_a_relay_as_at_the_server() {
     posts(&live).await;
     let mut socket = relays[0].socket(None).await;
 
-    // More than may be under way, of the largest there are, and texts that are no JSON.
-    let large = "\u{1}".repeat(60_000);
+    // More than may be under way, of the largest there are, and texts that are no JSON and six times as long as that.
     for _ in 0..40 {
-        socket.say(&json!({ "unsubscribe": large })).await;
-        socket.0.send(Message::text("\u{1}\u{1}")).await.expect("sent");
+        socket.say(&json!({ "unsubscribe": "x".repeat(60_000) })).await;
+        socket.0.send(Message::text("\u{1}".repeat(60_000))).await.expect("sent");
     }
     for _ in 0..40 {
         assert_eq!(socket.hear().await["problem"]["code"], "validation-failed");
@@ -331,8 +341,8 @@ async fn a_key_that_is_revoked_ends_the_link_and_one_without_the_permission_gets
     let relay = AtRelay::start(&live.address, &key).await;
     let mut socket = relay.socket(None).await;
 
-    let revoked = live.app.operator(Method::DELETE, &format!("/api/v1/admin/keys/{id}")).send().await;
-    assert!(revoked.status < 300, "{revoked:?}");
+    let revoked = live.app.operator(Method::DELETE, &format!("/api/v1/admin/keys/{id}/revoke")).send().await;
+    assert_eq!(revoked.status, 204, "{revoked:?}");
 
     assert_eq!(socket.closed().await, 1012);
     relay.unlinked().await;
@@ -389,7 +399,7 @@ async fn clients_of_a_relay_have_their_own_rights_and_not_those_of_its_key() {
     assert_eq!(user.event().await.1, "for users");
     assert_eq!(stranger.hear().await, json!({ "unsubscribed": [1] }));
     let state = live.state().await;
-    assert_eq!(state["connections"][0].get("user"), None, "{state}");
+    assert_eq!(state["connections"][0]["user"], Value::Null, "{state}");
     assert_eq!((&state["connections"][1]["relay"], &state["relays"][0]["id"]), (&json!(1), &json!(1)));
 }
 
@@ -461,12 +471,14 @@ async fn nonsense_on_a_link_ends_that_link_and_nothing_else() {
         }
     }
     for (name, value) in [("a b", "c"), ("cookie", "€"), ("cookie", "a\nb")] {
-        let said = link.open(2, "192.0.2.7", json!([[name, value]])).await;
-        assert_eq!(said["refused"]["status"], 400, "{said}");
+        let open = json!({ "connection": 2, "address": "192.0.2.7", "host": "a", "headers": [[name, value]] });
+        link.say(json!({ "open": open }).to_string()).await;
+        let refused = link.refused().await;
+        assert_eq!((&refused["connection"], &refused["status"]), (&json!(2), &json!(400)), "{refused}");
     }
     let host = json!({ "open": { "connection": 3, "address": "192.0.2.7", "host": "a b", "headers": [] } });
     link.say(host.to_string()).await;
-    assert_eq!(link.hear().await["refused"]["status"], 400);
+    assert_eq!(link.refused().await["status"], 400);
 
     live.make("posts", &json!({ "title": "as ever" })).await;
     assert_eq!(socket.event().await.1, "as ever");
@@ -570,13 +582,60 @@ async fn a_relay_comes_back_by_itself_when_its_server_was_killed_and_says_goodby
     assert_eq!((closed, stopped), (1001, true));
 }
 
+/// What clients say passes along it, and the key too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_another_machine_is_encrypted_and_its_certificate_is_believed_or_there_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let live = live::Live::start().await;
+    let (_, key) = live.key_for_relays().await;
+    let (ours, theirs) = (Certificate::of_authority("Ours"), Certificate::of_authority("Theirs"));
+    std::fs::write(folder.path().join("ours.pem"), ours.pem()).expect("written");
+    let origin = |port: u16| format!("https://localhost:{port}");
+    let run = |origin: &str| {
+        let args = ["relay", "--origin", origin, "--listen", "127.0.0.1:0", "--ca", "ours.pem"];
+        Server::run(folder.path(), command(folder.path(), &args).env("STEADING_TOKEN", &key))
+    };
+    let url = format!("http://{}", live.address);
+
+    let believed = run(&origin(in_front_of(&url, &ours.vouch("localhost", NOW)).await));
+    while live.state().await["relays"] == json!([]) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let address = believed.url.trim_start_matches("http://").to_owned();
+    let mut socket = loop {
+        match Socket::open(&address, None).await {
+            Ok(socket) => break socket,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    socket.say(&json!({ "unsubscribe": 1 })).await;
+    assert_eq!(socket.hear().await["problem"]["code"], "validation-failed");
+    drop((believed, socket));
+
+    let _other = run(&origin(in_front_of(&url, &theirs.vouch("localhost", NOW)).await));
+    let log = || std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    while !log().contains("of an authority that is not known here") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!log().contains(&key));
+
+    let plain = ["relay", "--origin", "http://192.0.2.1"];
+    for (token, words) in [(key.as_str(), "must begin with https://"), ("", "STEADING_TOKEN must hold an API key")] {
+        let args = if token.is_empty() { ["relay", "--origin", url.as_str()] } else { plain };
+        let ran = command(folder.path(), &args).env("STEADING_TOKEN", token).output().expect("run");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!ran.status.success() && said.contains(words), "{said}");
+    }
+}
+
 /// A page of the server listens with its cookie where a load balancer has the path go to relays.
 #[tokio::test]
 async fn a_cookie_counts_at_a_relay_as_it_does_at_the_server() {
     let (live, relays) = with_relays(1, &[]).await;
     posts(&live).await;
     let body = json!({ "email": "user@example.com", "password": crate::support::PASSWORD, "session": "cookie" });
-    let entered = live.app.ask(Method::POST, "/api/v1/auth/login").from("127.0.0.1").json(&body).send().await;
+    let login = live.app.ask(Method::POST, "/api/v1/auth/login").header("origin", "http://localhost");
+    let entered = login.json(&body).send().await;
     let cookie = entered.header("set-cookie").and_then(|it| it.split(';').next()).expect("a cookie").to_owned();
     let connect = async |origin: &str| {
         let address = &relays[0].address;
@@ -593,7 +652,7 @@ async fn a_cookie_counts_at_a_relay_as_it_does_at_the_server() {
     own.subscribe("collections/posts").await;
     assert!(live.state().await["connections"][0]["user"].is_string());
 
-    let out = live.app.ask(Method::POST, "/api/v1/auth/logout").from("127.0.0.1").header("cookie", &cookie);
+    let out = live.app.ask(Method::POST, "/api/v1/auth/logout").header("cookie", &cookie);
     let out = out.header("origin", "http://localhost").send().await;
     assert!(out.status < 300, "{out:?}");
     assert_eq!(own.closed().await, 4401);

@@ -1,6 +1,7 @@
 //! The link of one relay: what it says, and what it is told.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -25,6 +26,8 @@ use crate::http::websocket::{self, Bytes, CloseFrame, Message, Utf8Bytes, WebSoc
 use crate::http::{Caller, ClientAddress, Entrance};
 use crate::relay::protocol::{self, FromOrigin, FromRelay, Open, Refusal, Welcome};
 
+/// When a client should come back that came with too many others.
+const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 /// Headers of a request that are between a client and its relay, or written anew.
 const NOT_HANDED_ON: [HeaderName; 5] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE];
 /// The same of an answer.
@@ -88,7 +91,8 @@ pub(super) async fn serve(joined: Joined, entrance: Entrance, socket: WebSocket)
         heard_max: HEARD_MAX,
         heard_bytes_max: HEARD_BYTES_MAX,
         window_bytes: WINDOW_BYTES,
-        opening_max: OPENING_MAX,
+        // Half of it, since who leaves meanwhile is counted on.
+        opening_max: OPENING_MAX / 2,
     });
     relay.outbox.add(0, &welcome);
     let mut reading = Reading { hub: joined.hub.clone(), relay: Arc::clone(&relay), entrance, opening: Arc::default() };
@@ -192,7 +196,15 @@ impl Reading {
     /// Lets a client in, beside all others.
     fn open(&self, open: Open) -> Result<(), Misbehaved> {
         if OPENING_MAX <= self.opening.load(Ordering::Relaxed) {
-            return Err(Misbehaved("more clients are opened at once than may be"));
+            // A relay keeps to it, but who leaves while they are let in are counted here a little longer.
+            let busy = Problem::new(&problem::BUSY, "many clients come at once; try again");
+            let relay = Arc::clone(&self.relay);
+            self.hub.0.sockets.serve(async move {
+                let response = finished(busy.retry_after(RETRY_WHEN_BUSY));
+                let refusal = refusal(open.connection, response).await;
+                relay.outbox.add(open.connection, &FromOrigin::Refused(refusal));
+            });
+            return Ok(());
         }
         let line = self.relay.line(open.connection)?;
         self.opening.fetch_add(1, Ordering::Relaxed);
@@ -214,16 +226,19 @@ async fn answer(entrance: &Entrance, line: Line, open: Open) -> Option<Refusal> 
     let connection = open.connection;
     let response = match request(open, line) {
         Ok((request, from)) => entrance.answer(request, from).await,
-        Err(problem) => {
-            let mut response = problem.respond();
-            problem::finish(&mut response, "");
-            response
-        }
+        Err(problem) => finished(problem),
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return None;
     }
     Some(refusal(connection, response).await)
+}
+
+/// A problem that no shell sees.
+fn finished(problem: Problem) -> Response {
+    let mut response = problem.respond();
+    problem::finish(&mut response, "");
+    response
 }
 
 /// The request as it would have come.

@@ -10,8 +10,8 @@
 //! The right to see is asked of at delivery, under the same rules as a read. What cannot be told, since it is no
 //! longer there or the client was too slow, leaves a gap marker: read again.
 //!
-//! Relays (`relays.rs`) hold the sockets of clients elsewhere, each over one link (`link.rs`). Who these clients are, and
-//! what they may hear, is asked here all the same.
+//! Relays (`relays.rs`) hold the sockets of clients elsewhere, each over one link (`link.rs`). Who these clients are,
+//! and what they may hear, is asked here all the same.
 //!
 //! Those who listen to the same may let each other know that they are there (`presence.rs`).
 mod api;

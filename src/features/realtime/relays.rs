@@ -1,8 +1,8 @@
 //! Relays: processes elsewhere that hold the sockets of clients, each over one link.
 //!
-//! A client of a relay is a [`Connection`](super::connection::Connection) as any other. It has a [`Line`] in place of a
-//! socket, and while nothing waits for it the hub tells it things by its [`Voice`], past its task: so the same event for
-//! many clients meets itself in the [`Outbox`] and crosses the link once.
+//! A client of a relay is a [`Connection`](super::connection::Connection) as any other. It has a [`Line`] in place of
+//! a socket, and while nothing waits for it the hub tells it things by its [`Voice`], past its task: so the same event
+//! for many clients meets itself in the [`Outbox`] and crosses the link once.
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
