@@ -10,6 +10,7 @@ use poem::http::header::{
     SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use poem::{Endpoint, EndpointExt, Request, Response, Route, RouteMethod};
+use tokio_util::sync::CancellationToken;
 
 use super::limits::RETRY_WITHOUT_LINK;
 use super::link::Opened;
@@ -40,13 +41,13 @@ const NOT_HANDED_ON: [HeaderName; 13] = [
 ];
 
 /// Everything that a relay answers.
-pub(super) fn routes(relay: Relay) -> BoxEndpoint<'static> {
+pub(super) fn routes(relay: Relay, stopping: CancellationToken) -> BoxEndpoint<'static> {
     let looked_at = relay.clone();
     let check = move || {
         let link = if looked_at.link().is_some() { Ok(()) } else { Err("there is no link to the origin".to_owned()) };
         vec![("link", link)]
     };
-    let health = Health::new(env!("CARGO_PKG_VERSION"), relay.0.stop.clone(), Box::new(check));
+    let health = Health::new(env!("CARGO_PKG_VERSION"), stopping, Box::new(check));
     let origin = relay.clone();
     health
         .route(Route::new())
@@ -99,6 +100,10 @@ async fn let_in(relay: &Relay, request: &Request) -> Result<Response, Problem> {
             Ok(upgrade.answer(&relay.0.sockets, config, move |socket| client::serve(client, socket, stop)))
         }
         Opened::Refused(refusal) => Ok(answer(refusal)),
+        Opened::TooLarge => {
+            let detail = "the head of the request is larger than the link to the server takes";
+            Err(Problem::new(&problem::HEAD_TOO_LARGE, detail))
+        }
         Opened::Lost => Err(lost()),
     }
 }

@@ -2,9 +2,9 @@
 use std::time::Duration;
 
 /// Bytes of one message of the origin: an event has at most some megabytes.
-pub(super) const MESSAGE_BYTES_MAX: usize = 32 << 20;
+pub(super) const HEARD_BYTES_MAX: usize = 32 << 20;
 /// Messages to the origin that wait to be written. Whoever has more to say waits with it.
-pub(super) const SAYS_MAX: usize = 1_024;
+pub(super) const SAYS_MAX: usize = 256;
 /// Of the window of a client, the part that it takes before the origin is told of it.
 pub(super) const WINDOW_PARTS: usize = 4;
 /// How long the origin may take to be reached, and to answer.

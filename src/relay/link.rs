@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::limits::SAYS_MAX;
-use super::protocol::{FromOrigin, FromRelay, Open, Refusal, Welcome, cost};
+use super::protocol::{FromOrigin, FromRelay, MESSAGE_BYTES_MAX, Open, Refusal, Welcome, cost};
 use crate::http::websocket::Utf8Bytes;
 
 /// A link that was welcomed.
@@ -53,6 +53,8 @@ pub(super) struct Client {
 pub(super) enum Opened {
     Client(Client),
     Refused(Refusal),
+    /// The head of the request has no room in a message.
+    TooLarge,
     /// The link was lost meanwhile.
     Lost,
 }
@@ -83,7 +85,13 @@ impl Link {
             clients.here.insert(number, tells);
         }
         let mut client = Client { number, link: Arc::clone(self), told };
-        if !self.say(&FromRelay::Open(Box::new(Open { connection: number, ..open }))).await {
+        let Ok(text) = serde_json::to_string(&FromRelay::Open(Box::new(Open { connection: number, ..open }))) else {
+            return Opened::Lost;
+        };
+        if MESSAGE_BYTES_MAX < text.len() {
+            return Opened::TooLarge;
+        }
+        if self.says.send(text).await.is_err() {
             return Opened::Lost;
         }
         match client.told.recv().await {
@@ -235,6 +243,15 @@ mod tests {
 
         assert!(one.told.recv().await.is_none());
         assert!(matches!(link.open(open()).await, Opened::Lost));
+    }
+
+    /// The origin would end the link of all.
+    #[tokio::test]
+    async fn a_request_that_no_message_holds_is_refused_here() {
+        let (link, _said) = link();
+        let headers = vec![("cookie".to_owned(), "\"".repeat(MESSAGE_BYTES_MAX / 2))];
+
+        assert!(matches!(link.open(Open { headers, ..open() }).await, Opened::TooLarge));
     }
 
     /// The origin says goodbye and knows that the client is gone.

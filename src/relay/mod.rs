@@ -56,9 +56,9 @@ impl Relay {
         Self(Arc::new(Parts { settings, random, sockets: WebSockets::default(), link: Mutex::default(), stop }))
     }
 
-    /// What clients come to.
-    pub fn shell(&self, policy: Policy, clock: Clock) -> Shell {
-        Shell::new(door::routes(self.clone()), policy.live(), clock, self.0.random.clone())
+    /// What clients come to. Load balancers are told to look elsewhere once it is `stopping`.
+    pub fn shell(&self, policy: Policy, clock: Clock, stopping: CancellationToken) -> Shell {
+        Shell::new(door::routes(self.clone(), stopping), policy.live(), clock, self.0.random.clone())
     }
 
     /// Keeps the link until the stop, and then until all clients were told goodbye.

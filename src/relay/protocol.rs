@@ -19,6 +19,9 @@ pub const PATH: &str = "/api/v1/realtime/relay";
 /// Where both take clients.
 pub const CLIENTS_PATH: &str = "/api/v1/realtime";
 
+/// Bytes of one message of a relay: one of a client may be six times as long as JSON.
+pub const MESSAGE_BYTES_MAX: usize = 512 << 10;
+
 /// What a message to a client costs of its window beside its bytes.
 const MESSAGE_COST: usize = 32;
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Relay;
-use super::limits::{ANSWER_BYTES_MAX, ANSWER_TIME_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX, MESSAGE_BYTES_MAX};
+use super::limits::{ANSWER_BYTES_MAX, ANSWER_TIME_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX, HEARD_BYTES_MAX};
 use super::link::Link;
 use super::protocol::{FromOrigin, FromRelay, PATH, VERSION};
 use crate::base::Random;
@@ -69,7 +69,7 @@ async fn connect(relay: &Relay) -> Result<Box<Socket>, String> {
         .map_err(|cause| cause.to_string())?;
     let client = Client { limits: LIMITS, trust: settings.trust.clone() };
     let key = relay.0.random.bytes::<16>();
-    let asked = client.open_socket(&settings.origin, request, key, websocket::config(MESSAGE_BYTES_MAX)).await;
+    let asked = client.open_socket(&settings.origin, request, key, websocket::config(HEARD_BYTES_MAX)).await;
     match asked.map_err(|cause| chain(&cause).to_string())? {
         Asked::Socket(socket) => Ok(socket),
         Asked::Refused(answer) => {

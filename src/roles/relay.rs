@@ -93,9 +93,9 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
 
     let lifecycle = Lifecycle::new();
     let relay = Relay::new(of_relay, Random::system(), lifecycle.stop_token());
-    let shell = Arc::new(relay.shell(Policy::from(&settings), Clock::system()));
-    lifecycle.task("relay", relay.run());
     let stopping = CancellationToken::new();
+    let shell = Arc::new(relay.shell(Policy::from(&settings), Clock::system(), stopping.clone()));
+    lifecycle.task("relay", relay.run());
     lifecycle.task("signals", obey(signals, stopping, lifecycle.stop_token(), config.clone()));
     let (stop, grace) = (lifecycle.stop_token(), settings.server.stop_grace());
     let workers = async {

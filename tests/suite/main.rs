@@ -1,5 +1,6 @@
 //! The suite: each test is the sentence of a promise, kept through the whole stack.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
+#![expect(clippy::duplicate_mod, reason = "the promises of live updates are kept at a relay too")]
 
 mod accounts;
 mod aggregates;

@@ -157,7 +157,7 @@ async fn a_refusal_at_a_relay_is_that_of_the_server() {
     let bearer = format!("Bearer {token}");
     let cookie = "steading-session=nonsense";
 
-    let cases: [(&str, Vec<(&'static str, &str)>, u16); 6] = [
+    let cases = [
         ("", vec![("authorization", "Bearer nonsense")], 401),
         ("", vec![("authorization", "Basic YTpi")], 401),
         ("", vec![("authorization", &bearer), ("x-api-key", "sk_live_nonsense")], 400),

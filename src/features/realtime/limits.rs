@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 pub(super) use crate::http::websocket::{CLOSE_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, TAKEN_MAX, WRITE_TIMEOUT};
+pub(super) use crate::relay::protocol::MESSAGE_BYTES_MAX as LINK_MESSAGE_BYTES_MAX;
 
 /// Subscriptions of one connection.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 128;
@@ -47,8 +48,6 @@ pub(super) const OPENING_MAX: usize = 256;
 /// What one client of a relay said that nobody looked at yet: messages, and their bytes. One may always be.
 pub(super) const HEARD_MAX: usize = 16;
 pub(super) const HEARD_BYTES_MAX: usize = 64 << 10;
-/// Bytes of one message of a relay: one of a client may be six times as long as JSON.
-pub(super) const LINK_MESSAGE_BYTES_MAX: usize = 512 << 10;
 /// Bytes that were said to a relay and not sent: more than any one message.
 pub(super) const LINK_UNSENT_BYTES_MAX: usize = 8 << 20;
 /// Bytes of an answer that a client gets instead of a WebSocket.

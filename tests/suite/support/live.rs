@@ -55,7 +55,7 @@ impl AtRelay {
         let address = listener.local_addr().expect("an address").to_string();
         let lifecycle = Lifecycle::new();
         let relay = Relay::new(settings, Random::system(), lifecycle.stop_token());
-        let shell = Arc::new(relay.shell(Policy::default(), Clock::system()));
+        let shell = Arc::new(relay.shell(Policy::default(), Clock::system(), lifecycle.stop_token()));
         lifecycle.task("relay", relay.run());
         tokio::spawn(serve(vec![Door::Tcp(listener)], shell, lifecycle.stop_token(), Duration::from_secs(5)));
         Self { address, lifecycle }
