@@ -586,6 +586,30 @@ async fn a_record_that_is_too_large_for_the_log_is_told_as_it_is() {
     assert_eq!(socket.event().await, ("updated".to_owned(), "x".to_owned()));
 }
 
+/// It is told to nobody as an event, and whoever comes back must not be cut off for it again and again.
+#[tokio::test]
+async fn a_record_that_has_no_room_in_a_queue_is_a_gap_also_to_who_comes_back() {
+    let live = Live::start().await;
+    live.collection(&posts(&open())).await;
+    let mut socket = live.socket_of("admin").await;
+    let begin = socket.subscribe("collections/posts").await["id"].as_str().expect("an id").to_owned();
+    let half = "x".repeat(700_000);
+    let id = live.make("posts", &json!({ "title": half })).await;
+    assert_eq!(socket.event().await.0, "created");
+    live.change("posts", &id, &json!({ "note": half })).await;
+    assert_eq!(socket.hear().await["type"], "gap");
+
+    let mut again = live.socket_of("admin").await;
+    again.subscribe("collections/posts").await;
+    again.say(&json!({ "resume": begin })).await;
+    again.hear().await;
+
+    let missed = again.hear().await;
+    assert_eq!(missed["type"], "gap", "{}", missed["subscription"]);
+    live.make("posts", &json!({ "title": "small" })).await;
+    assert_eq!(again.event().await.1, "small");
+}
+
 #[tokio::test]
 async fn server_sent_events_tell_the_same_and_resume_by_the_last_id() {
     let live = Live::start().await;

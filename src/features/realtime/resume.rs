@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::connection::Item;
 use super::hub::{Command, Seat, Subscription};
-use super::limits::{EVENTS_BYTES_MAX, EVENTS_MAX};
+use super::limits::{EVENTS_BYTES_MAX, EVENTS_MAX, ITEM_BYTES, QUEUE_BYTES_MAX};
 use crate::db::Tx;
 use crate::features::events::{self, EventId};
 use crate::features::records::{self, Watch, Watches};
@@ -109,6 +109,10 @@ impl Replay {
             let subscription = self.subscriptions.get(told.watch)?;
             let is_due = told.seq <= subscription.since;
             let members = told.members.filter(|_| is_due)?;
+            // As in a queue: it would have no room there, nor in what a socket takes at once.
+            if QUEUE_BYTES_MAX < members.len() + ITEM_BYTES {
+                return Some(Item::Gap { seq: told.seq });
+            }
             Some(Item::Event { number: subscription.number, seq: told.seq, members })
         });
         Some(items.collect())
