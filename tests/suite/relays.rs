@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use poem::http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -26,6 +26,9 @@ mod realtime;
 /// The server stops, and with it the link: the relay itself goes on.
 const AT_STOP: u16 = 1012;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one side of a link may say nothing, and how much later it may be noticed on a busy machine.
+const SILENCE_MAX: Duration = Duration::from_secs(33);
+const SLACK: Duration = Duration::from_secs(10);
 
 /// An app whose WebSockets a relay holds.
 struct Live {
@@ -500,6 +503,59 @@ async fn a_link_reaches_live_updates_alone() {
     let refused = link.hear().await["refused"].clone();
     assert_eq!(refused["status"], 422, "no stream: {refused}");
     assert!(refused["body"].as_str().is_some_and(|it| it.contains("is for streams")), "{refused}");
+}
+
+/// A machine that vanished says nothing, not even goodbye.
+#[tokio::test]
+async fn a_relay_that_is_silent_is_let_go_and_its_clients_with_it() {
+    let live = live::Live::start().await;
+    let (_, key) = live.key_for_relays().await;
+    let mut link = Link::join(&live.address, &key).await;
+    assert_eq!(link.open(1, "192.0.2.7", json!([])).await["opened"]["connection"], 1);
+    let began = Instant::now();
+
+    // Nobody reads the link, so nobody answers pings.
+    while live.state().await["relays"] != json!([]) {
+        assert!(began.elapsed() < SILENCE_MAX + SLACK, "after {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    assert!(SILENCE_MAX <= began.elapsed() + Duration::from_secs(1), "after {:?}", began.elapsed());
+    while live.state().await["totals"]["connections"] != 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_is_given_up_and_clients_are_told_to_come_back() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = listener.local_addr().expect("an address").to_string();
+    let relay = AtRelay::try_start(&origin, "any", "a");
+    let (stream, _) = listener.accept().await.expect("a relay");
+    let mut link = tokio_tungstenite::accept_async(stream).await.expect("a link");
+    let welcome = json!({ "version": 1, "messageBytesMax": 1024, "heardMax": 1, "heardBytesMax": 1024,
+                          "windowBytes": 1024, "openingMax": 1 });
+    link.send(Message::text(json!({ "welcome": welcome }).to_string())).await.expect("sent");
+    relay.linked().await;
+    let opening = async {
+        while !matches!(link.next().await, Some(Ok(Message::Text(text))) if text.contains("open")) {}
+        let opened = json!({ "opened": { "connection": 1 } });
+        link.send(Message::text(opened.to_string())).await.expect("sent");
+    };
+    let (mut socket, ()) = tokio::join!(relay.socket(None), opening);
+    let began = Instant::now();
+
+    let closed = timeout(SILENCE_MAX + SLACK, async {
+        loop {
+            if let Some(Ok(Message::Close(frame))) = socket.0.next().await {
+                return frame.map(|it| u16::from(it.code));
+            }
+        }
+    });
+
+    assert_eq!(closed.await.expect("closed in time"), Some(1012));
+    assert!(SILENCE_MAX <= began.elapsed() + Duration::from_secs(1), "after {:?}", began.elapsed());
+    relay.unlinked().await;
 }
 
 /// Each client of a relay that is gone comes back at another one, and hears all that it missed.
