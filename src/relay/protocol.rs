@@ -19,6 +19,8 @@ pub const PATH: &str = "/api/v1/realtime/relay";
 /// Where both take clients.
 pub const CLIENTS_PATH: &str = "/api/v1/realtime";
 
+/// Characters of what a relay is called.
+pub const NAME_CHARS_MAX: usize = 64;
 /// Bytes of one message of a relay: one of a client may be six times as long as JSON.
 pub const MESSAGE_BYTES_MAX: usize = 512 << 10;
 

@@ -14,12 +14,12 @@ use crate::base::{Clock, Random};
 use crate::config;
 use crate::http::{Door, Policy};
 use crate::net::{Address, Error, Trust};
+use crate::relay::protocol::NAME_CHARS_MAX;
 use crate::relay::{Relay, Settings};
 use crate::work::Lifecycle;
 
 /// The name of the machine, where Linux has it.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
-const NAME_CHARS_MAX: usize = 64;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,8 +40,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Most connections.
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
-    connections_max: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(8..=1_000_000))]
+    connections_max: u32,
     /// Networks whose word is taken for where a client comes from (`X-Forwarded-For`, `Forwarded`), instead of
     /// `server.trusted_proxies`.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
@@ -74,7 +74,7 @@ impl Args {
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCode> {
     let config = context.settings()?;
     let mut settings = (*config.get()).clone();
-    Arc::make_mut(&mut settings.http).connections_max = args.connections_max;
+    Arc::make_mut(&mut settings.http).connections_max = usize::try_from(args.connections_max)?;
     if !args.trusted_proxies.is_empty() {
         Arc::make_mut(&mut settings.server).trusted_proxies.clone_from(&args.trusted_proxies);
     }

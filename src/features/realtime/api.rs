@@ -11,7 +11,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::connection::Arrival;
 use super::hub::{Hub, Seat};
-use super::limits::{MESSAGE_BYTES_MAX, RELAY_NAME_CHARS_MAX, SUBSCRIPTIONS_MAX};
+use super::limits::{MESSAGE_BYTES_MAX, NAME_CHARS_MAX, SUBSCRIPTIONS_MAX};
 use super::model::{
     ConnectionKind, LiveConnection, LiveRelay, REALTIME_READ, RELAYS_ADMIN, RealtimeState, RealtimeTotals,
 };
@@ -131,12 +131,12 @@ impl RealtimeApi {
         let required = |name: &str| Problem::invalid(vec![Fault::new(name, "required", "must be given")]);
         let version = version.0.ok_or_else(|| required("?version"))?;
         if version != protocol::VERSION.to_string() {
-            let version: String = version.chars().take(RELAY_NAME_CHARS_MAX).collect();
+            let version: String = version.chars().take(NAME_CHARS_MAX).collect();
             return Err(error::relay_version(&version, protocol::VERSION));
         }
         let name = name.0.ok_or_else(|| required("?name"))?;
-        if !(1..=RELAY_NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            let detail = format!("must have 1 to {RELAY_NAME_CHARS_MAX} characters, none of which controls anything");
+        if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            let detail = format!("must have 1 to {NAME_CHARS_MAX} characters, none of which controls anything");
             return Err(Problem::invalid(vec![Fault::new("?name", "length", detail)]));
         }
         // A request has one if it came over a connection of its own.

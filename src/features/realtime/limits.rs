@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 pub(super) use crate::http::websocket::{CLOSE_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, TAKEN_MAX, WRITE_TIMEOUT};
-pub(super) use crate::relay::protocol::MESSAGE_BYTES_MAX as LINK_MESSAGE_BYTES_MAX;
+pub(super) use crate::relay::protocol::{MESSAGE_BYTES_MAX as LINK_MESSAGE_BYTES_MAX, NAME_CHARS_MAX};
 
 /// Subscriptions of one connection.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 128;
@@ -33,8 +33,6 @@ pub(super) const STATE_BYTES_MAX: usize = 1_024;
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Relays that hold connections of others.
 pub(super) const RELAYS_MAX: usize = 64;
-/// Characters of what a relay is called.
-pub(super) const RELAY_NAME_CHARS_MAX: usize = 64;
 /// What is under way to one client of a relay. Beyond it, what comes waits in the queue of its connection.
 pub(super) const WINDOW_BYTES: usize = 256 << 10;
 /// What waits to be written to a relay. Beyond it, it waits in the queues of the connections.
