@@ -129,7 +129,9 @@ impl Connection {
     /// Lays something into the queue. If there is no room, what waits there is dropped and a gap takes its place.
     pub fn push(&self, item: Item) {
         let mut queue = lock(&self.queue);
-        let item = match self.voice.as_ref().filter(|_| queue.rests && queue.items.is_empty()) {
+        // What has no room in the queue has none in the socket either, wherever that is.
+        let may_pass = queue.rests && queue.items.is_empty() && item.bytes() <= QUEUE_BYTES_MAX;
+        let item = match self.voice.as_ref().filter(|_| may_pass) {
             None => item,
             Some(voice) => match voice.try_tell(item) {
                 Ok(()) => return self.was_sent(1),
