@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Relay;
-use super::limits::{ANSWER_BYTES_MAX, ANSWER_TIME_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX, HEARD_BYTES_MAX};
+use super::limits::{
+    ANSWER_BYTES_MAX, ANSWER_TIME_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX, HEARD_BYTES_MAX, SAYS_MAX,
+};
 use super::link::Link;
 use super::protocol::{FromOrigin, FromRelay, PATH, VERSION};
 use crate::base::Random;
@@ -155,7 +157,11 @@ async fn write(link: &Link, said: &mut mpsc::Receiver<String>, sink: &mut SplitS
                 }
                 None => return "nobody uses it".to_owned(),
             },
-            gone = link.gone() => gone.into_iter().map(|it| Message::text(farewell(it))).collect(),
+            gone = link.gone() => {
+                // What they said before comes first: who is gone before they came would stay for ever.
+                let before = std::iter::from_fn(|| said.try_recv().ok()).take(SAYS_MAX);
+                before.chain(gone.into_iter().map(farewell)).map(Message::text).collect()
+            }
             _ = pings.tick() => vec![Message::Ping(Bytes::new())],
         };
         let writing = async {
