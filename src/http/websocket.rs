@@ -130,7 +130,8 @@ pub fn config(message_bytes_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)
-        .max_write_buffer_size(UNSENT_BYTES_MAX)
+        // What is not large enough to be written by itself may lie before what is.
+        .max_write_buffer_size(UNSENT_BYTES_MAX + 2 * WRITE_BYTES)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max))
 }

@@ -125,6 +125,20 @@ impl Link {
         }
     }
 
+    /// Tells a client that it is let in, or the origin that it is gone by now.
+    fn let_in(&self, number: u64) {
+        let mut clients = self.clients();
+        match clients.here.get(&number) {
+            Some(tells) => {
+                let _ = tells.send(Told::Opened);
+            }
+            None => {
+                clients.gone.push(number);
+                self.has_gone.notify_one();
+            }
+        }
+    }
+
     /// The last that a client is told.
     fn tell_last(&self, number: u64, what: Told) {
         if let Some(tells) = self.clients().here.remove(&number) {
@@ -136,7 +150,7 @@ impl Link {
     pub fn hear(&self, said: FromOrigin<'_>) {
         match said {
             FromOrigin::Welcome(_) => {}
-            FromOrigin::Opened { connection } => self.tell(connection, Told::Opened),
+            FromOrigin::Opened { connection } => self.let_in(connection),
             FromOrigin::Refused(refusal) => self.tell_last(refusal.connection, Told::Refused(refusal)),
             FromOrigin::Said { connection, text } => {
                 let text = text.get();
@@ -232,6 +246,15 @@ mod tests {
         assert_eq!(heard(&mut two).0, r#"{"subscription":1,"seq":1}"#);
         assert_eq!(heard(&mut two).0, r#"{"subscription":7,"seq":1}"#);
         assert_eq!(link.gone().await, [number]);
+    }
+
+    #[tokio::test]
+    async fn who_is_let_in_and_gone_is_said_to_be_gone() {
+        let (link, _said) = link();
+
+        link.hear(FromOrigin::Opened { connection: 7 });
+
+        assert_eq!(link.gone().await, [7]);
     }
 
     #[tokio::test]

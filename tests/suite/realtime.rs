@@ -425,6 +425,48 @@ async fn who_comes_back_hears_what_was_missed_in_order_and_then_what_is_new() {
     assert_eq!(socket.event().await.1, "new");
 }
 
+/// Whoever keeps the id of the last event that they got after `resumed` has got all before it.
+#[tokio::test]
+async fn what_happens_while_someone_comes_back_is_told_after_what_they_missed() {
+    let live = Live::start().await;
+    live.collection(&posts(&published())).await;
+    let mut socket = live.socket().await;
+    let mut last = socket.subscribe("collections/posts").await["id"].as_str().expect("an id").to_owned();
+    drop(socket);
+    let (is_over, body) = (std::cell::Cell::new(false), json!({ "title": "a", "published": true }));
+    let (mut all, mut newest) = (std::collections::BTreeSet::new(), 0);
+    let writing = async {
+        while !is_over.get() {
+            live.make("posts", &body).await;
+        }
+    };
+
+    let coming = async {
+        for _ in 0..25 {
+            let mut socket = live.socket().await;
+            socket.say(&json!({ "subscribe": "collections/posts" })).await;
+            socket.say(&json!({ "resume": last })).await;
+            let (mut is_caught_up, mut told) = (false, 0);
+            while told < 5 {
+                let message = socket.hear().await;
+                is_caught_up |= message.get("resumed").is_some();
+                let Some(seq) = message["seq"].as_i64() else { continue };
+                all.insert(seq);
+                if is_caught_up {
+                    assert!(newest < seq, "{seq} comes after {newest}");
+                    (newest, told) = (seq, told + 1);
+                    last = message["id"].as_str().expect("an id").to_owned();
+                }
+            }
+        }
+        is_over.set(true);
+    };
+    tokio::join!(writing, coming);
+
+    let first = all.first().copied().expect("an event");
+    assert_eq!(all.range(..=newest).count(), usize::try_from(newest - first + 1).expect("some"), "nothing is left out");
+}
+
 /// The log knows what records once were, and whoever names an old event may never have been let to see that.
 #[tokio::test]
 async fn who_comes_back_hears_of_each_record_what_is_still_so() {

@@ -487,6 +487,39 @@ async fn nonsense_on_a_link_ends_that_link_and_nothing_else() {
     assert_eq!(socket.event().await.1, "as ever");
 }
 
+#[tokio::test]
+async fn whoever_opens_many_at_once_waits_and_a_head_that_is_too_long_is_refused() {
+    let live = live::Live::start().await;
+    let (_, key) = live.key_for_relays().await;
+    let mut link = Link::join(&live.address, &key).await;
+    let names: Vec<_> = (0..33_000).map(|it| json!([format!("a{it}"), ""])).collect();
+    let long = json!({ "open": { "connection": 1, "address": "192.0.2.7", "host": "a", "headers": names } });
+
+    link.say(long.to_string()).await;
+    assert_eq!(link.refused().await["status"], 400);
+    for connection in 2..1_002 {
+        let open = json!({ "connection": connection, "address": "192.0.2.7", "host": "a b", "headers": [] });
+        link.say(json!({ "open": open }).to_string()).await;
+    }
+
+    for _ in 2..1_002 {
+        assert_eq!(link.refused().await["status"], 400);
+    }
+    assert_eq!(link.open(1, "192.0.2.7", json!([])).await["opened"]["connection"], 1);
+}
+
+#[tokio::test]
+async fn no_relay_is_let_in_where_none_of_its_clients_would_be() {
+    let settings = [("REALTIME__RELAYED_CONNECTIONS_MAX", "0")];
+    let live = live::Live::around(TestApp::with_people_and(&settings).await).await;
+    let bearer = format!("Bearer {}", live.app.token("admin"));
+
+    let path = "/api/v1/realtime/relay?version=1&name=a";
+    let (status, problem) = refusal(&live.address, path, &[("authorization", &bearer)]).await;
+
+    assert_eq!((status, &problem["code"]), (429, &json!("connection-limit-reached")), "{problem}");
+}
+
 /// A path of the server's own cannot be reached by a link, nor the operator's rights.
 #[tokio::test]
 async fn a_link_reaches_live_updates_alone() {

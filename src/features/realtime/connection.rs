@@ -164,6 +164,13 @@ impl Connection {
         taken
     }
 
+    /// Takes all that waits: what answers something, and what happened.
+    pub fn take_all(&self) -> (Vec<Item>, Vec<Item>) {
+        let mut queue = lock(&self.queue);
+        queue.bytes = 0;
+        std::mem::take(&mut queue.items).into_iter().partition(|it| matches!(it, Item::Text(_)))
+    }
+
     /// Whoever serves it waits from now on.
     pub fn rest(&self) {
         if self.voice.is_some() {

@@ -32,7 +32,7 @@ pub(super) fn too_many_present(of_whom: &str, max: usize) -> Problem {
 }
 
 pub(super) fn too_many_relays(max: usize) -> Problem {
-    Problem::new(&CONNECTION_LIMIT, format!("{max} relays are there already; end one of them"))
+    Problem::new(&CONNECTION_LIMIT, format!("at most {max} relays are let in"))
 }
 
 pub(super) fn relay_version(asked: &str, known: u32) -> Problem {

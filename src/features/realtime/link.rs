@@ -1,13 +1,12 @@
 //! The link of one relay: what it says, and what it is told.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use poem::http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use poem::http::{Method, StatusCode, Uri};
 use poem::{Request, Response};
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connection::End;
@@ -26,8 +25,6 @@ use crate::http::websocket::{self, Bytes, CloseFrame, Message, Utf8Bytes, WebSoc
 use crate::http::{Caller, ClientAddress, Entrance};
 use crate::relay::protocol::{self, FromOrigin, FromRelay, Open, Refusal, Welcome};
 
-/// When a client should come back that came with too many others.
-const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 /// Headers of a request that are between a client and its relay, or written anew.
 const NOT_HANDED_ON: [HeaderName; 5] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE];
 /// The same of an answer.
@@ -56,6 +53,9 @@ impl Joined {
     pub fn new(hub: &Hub, name: String, address: ClientAddress, caller: Caller) -> Result<Self, Problem> {
         hub.must_go_on()?;
         let since = hub.0.clock.now();
+        if hub.0.config.get().relayed_connections_max == 0 {
+            return Err(error::too_many_relays(0));
+        }
         let mut relays = hub.relays();
         if RELAYS_MAX <= relays.all.len() {
             return Err(error::too_many_relays(RELAYS_MAX));
@@ -95,7 +95,8 @@ pub(super) async fn serve(joined: Joined, entrance: Entrance, socket: WebSocket)
         opening_max: OPENING_MAX / 2,
     });
     relay.outbox.add(0, &welcome);
-    let mut reading = Reading { hub: joined.hub.clone(), relay: Arc::clone(&relay), entrance, opening: Arc::default() };
+    let opening = Arc::new(Semaphore::new(OPENING_MAX));
+    let mut reading = Reading { hub: joined.hub.clone(), relay: Arc::clone(&relay), entrance, opening };
     let close = tokio::select! {
         end = relay.ending() => Some(match end {
             End::SignedOut => (NOT_SIGNED_IN, "the key, or who it is of, may not hold connections any more"),
@@ -152,8 +153,8 @@ struct Reading {
     hub: Hub,
     relay: Arc<Relay>,
     entrance: Entrance,
-    /// Clients that are being let in.
-    opening: Arc<AtomicUsize>,
+    /// Turns at being let in.
+    opening: Arc<Semaphore>,
 }
 
 impl Reading {
@@ -167,7 +168,7 @@ impl Reading {
             };
             match said {
                 Ok(Message::Text(text)) => {
-                    if let Err(Misbehaved(how)) = self.obey(&text) {
+                    if let Err(Misbehaved(how)) = self.obey(&text).await {
                         return Some((POLICY, how));
                     }
                 }
@@ -182,9 +183,11 @@ impl Reading {
         }
     }
 
-    fn obey(&mut self, text: &str) -> Result<(), Misbehaved> {
+    async fn obey(&mut self, text: &str) -> Result<(), Misbehaved> {
+        // Much of what it says has an answer.
+        self.relay.room().await?;
         match serde_json::from_str(text).map_err(|_| Misbehaved("a message is not understood"))? {
-            FromRelay::Open(open) => self.open(*open)?,
+            FromRelay::Open(open) => self.open(*open).await?,
             FromRelay::Heard { connection, text } => self.relay.hear(connection, text),
             FromRelay::Gone { connection } => self.relay.forget(connection),
             FromRelay::Took { connection, bytes } => self.relay.took(connection, bytes),
@@ -193,29 +196,17 @@ impl Reading {
         Ok(())
     }
 
-    /// Lets a client in, beside all others.
-    fn open(&self, open: Open) -> Result<(), Misbehaved> {
-        if OPENING_MAX <= self.opening.load(Ordering::Relaxed) {
-            // A relay keeps to it, but who leaves while they are let in are counted here a little longer.
-            let busy = Problem::new(&problem::BUSY, "many clients come at once; try again");
-            let relay = Arc::clone(&self.relay);
-            self.hub.0.sockets.serve(async move {
-                let response = finished(busy.retry_after(RETRY_WHEN_BUSY));
-                let refusal = refusal(open.connection, response).await;
-                relay.outbox.add(open.connection, &FromOrigin::Refused(refusal));
-            });
-            return Ok(());
-        }
+    /// Lets a client in, beside all others. Whoever opens more at once waits, and what else they say with it.
+    async fn open(&self, open: Open) -> Result<(), Misbehaved> {
         let line = self.relay.line(open.connection)?;
-        self.opening.fetch_add(1, Ordering::Relaxed);
-        let (relay, entrance, opening) = (Arc::clone(&self.relay), self.entrance.clone(), Arc::clone(&self.opening));
+        let Ok(turn) = Arc::clone(&self.opening).acquire_owned().await else { return Ok(()) };
+        let (relay, entrance) = (Arc::clone(&self.relay), self.entrance.clone());
         self.hub.0.sockets.serve(async move {
             let connection = open.connection;
-            let answer = answer(&entrance, line, open).await;
-            opening.fetch_sub(1, Ordering::Relaxed);
-            if let Some(refusal) = answer {
+            if let Some(refusal) = answer(&entrance, line, open).await {
                 relay.outbox.add(connection, &FromOrigin::Refused(refusal));
             }
+            drop(turn);
         });
         Ok(())
     }
@@ -253,7 +244,7 @@ fn request(open: Open, line: Line) -> Result<(Request, Origin), Problem> {
         let value = protocol::text_to_value(&value).and_then(|it| HeaderValue::from_bytes(&it).ok());
         let value = value.ok_or_else(|| malformed("a header"))?;
         if !NOT_HANDED_ON.contains(&name) {
-            request.headers_mut().append(name, value);
+            request.headers_mut().try_append(name, value).map_err(|_| malformed("the number of its headers"))?;
         }
     }
     request.headers_mut().insert(HOST, HeaderValue::from_str(&host).map_err(|_| malformed("the host"))?);

@@ -4,7 +4,7 @@
 //! a socket, and while nothing waits for it the hub tells it things by its [`Voice`], past its task: so the same event
 //! for many clients meets itself in the [`Outbox`] and crosses the link once.
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ pub(super) struct Voice {
     /// What was said and not taken yet.
     under_way: AtomicUsize,
     was_taken: Notify,
+    is_gone: AtomicBool,
     /// Bytes of what the client said and nobody looked at yet.
     unheard: AtomicUsize,
     /// Microseconds that the last ping took; 0 before the first.
@@ -93,6 +94,7 @@ impl Relay {
             relay: Arc::clone(self),
             under_way: AtomicUsize::new(0),
             was_taken: Notify::new(),
+            is_gone: AtomicBool::new(false),
             unheard: AtomicUsize::new(0),
             round_trip: AtomicU64::new(0),
         });
@@ -120,7 +122,10 @@ impl Relay {
 
     /// A client is gone.
     pub fn forget(&self, number: u64) {
-        self.ears().remove(&number);
+        if let Some(ear) = self.ears().remove(&number) {
+            ear.voice.is_gone.store(true, Ordering::Relaxed);
+            ear.voice.was_taken.notify_one();
+        }
     }
 
     pub fn took(&self, number: u64, bytes: usize) {
@@ -159,6 +164,22 @@ impl Relay {
             }
             self.has_ended.notified().await;
         }
+    }
+
+    /// Waits until there is room for what it is told, which it takes too slowly if that takes long.
+    pub async fn room(&self) -> Result<(), Misbehaved> {
+        let waiting = async {
+            loop {
+                let room = self.outbox.room();
+                tokio::pin!(room);
+                room.as_mut().enable();
+                if self.outbox.has_room() || self.outbox.is_closed() {
+                    return;
+                }
+                room.await;
+            }
+        };
+        timeout(WRITE_TIMEOUT, waiting).await.map_err(|_| Misbehaved("it does not take what it is told"))
     }
 
     /// Lets all of its clients go.
@@ -214,13 +235,13 @@ impl Voice {
         self.was_taken.notify_one();
     }
 
-    /// Waits until the client may be told more. False if the link has ended.
+    /// Waits until the client may be told more. False if it is gone, or the link has ended.
     async fn room(&self) -> bool {
         loop {
             let room = self.relay.outbox.room();
             tokio::pin!(room);
             room.as_mut().enable();
-            if self.relay.outbox.is_closed() {
+            if self.relay.outbox.is_closed() || self.is_gone.load(Ordering::Relaxed) {
                 return false;
             }
             if self.has_room() {

@@ -227,14 +227,14 @@ impl Served {
                 return Ok(());
             }
         };
-        // What was answered before comes before what was missed.
-        self.flush().await?;
-        self.seat.connection.push(Item::Text(message::resumed(&id).to_string()));
-        self.flush().await?;
+        // What was answered before comes before what was missed, and what happened meanwhile comes after it.
+        let (answers, later) = self.seat.connection.take_all();
+        self.say(answers).await?;
+        self.say(vec![Item::Text(message::resumed(&id).to_string())]).await?;
         while let Some(items) = replay.next(&self.seat).await {
             self.say(items).await?;
         }
-        Ok(())
+        self.tell(later).await
     }
 
     /// Says all that waits.
@@ -244,18 +244,22 @@ impl Served {
             if items.is_empty() {
                 return Ok(());
             }
-            let mut ready = Vec::with_capacity(items.len());
-            for item in items {
-                match item {
-                    Item::Look { number, after, seq } => {
-                        self.say(std::mem::take(&mut ready)).await?;
-                        self.look(number, after, seq).await?;
-                    }
-                    item => ready.push(item),
-                }
-            }
-            self.say(ready).await?;
+            self.tell(items).await?;
         }
+    }
+
+    async fn tell(&mut self, items: Vec<Item>) -> Result<(), Over> {
+        let mut ready = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Item::Look { number, after, seq } => {
+                    self.say(std::mem::take(&mut ready)).await?;
+                    self.look(number, after, seq).await?;
+                }
+                item => ready.push(item),
+            }
+        }
+        self.say(ready).await
     }
 
     /// Asks for itself what the hub did not wait for.

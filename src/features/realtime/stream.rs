@@ -81,7 +81,9 @@ impl Streamed {
                 Format::ServerSentEvents => RETRY.as_bytes().to_vec(),
                 Format::Lines => Vec::new(),
             };
-            self.write(self.seat.connection.take(), &mut out);
+            let (answers, later) = self.seat.connection.take_all();
+            self.write(answers, &mut out);
+            self.waiting = later.into();
             return Some(out);
         }
         loop {
